@@ -1,0 +1,40 @@
+# What `make` can do here; `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+
+# passed through to `capgen run`
+run_flags = $(if $(OUT),--out "$(OUT)") $(if $(MODEL),--model "$(MODEL)") $(if $(GPUS),--gpus $(GPUS)) $(if $(LIMIT),--limit $(LIMIT)) $(ARGS)
+
+.PHONY: help setup lviscap lv-viscap test check bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo "  with lviscap and lv-viscap: LVIS_ROOT=… LVVIS_ROOT=… MODEL=… GPUS=… OUT=… LIMIT=…"
+
+setup: .venv/.ready ## .venv with everything for this machine
+
+.venv/.ready: pyproject.toml scripts/setup.sh
+	@scripts/setup.sh
+
+lviscap: .venv/.ready ## caption LVIS images (LVIS_ROOT=…), or the sample world's where no root is given
+	@.venv/bin/capgen run $(if $(LVIS_ROOT),--dataset lvis --root "$(LVIS_ROOT)",--dataset sample-images) $(run_flags)
+
+lv-viscap: .venv/.ready ## caption LV-VIS videos (LVVIS_ROOT=…), or the sample world's where no root is given
+	@.venv/bin/capgen run $(if $(LVVIS_ROOT),--dataset lv-vis --root "$(LVVIS_ROOT)",--dataset sample-videos) $(run_flags)
+
+test: .venv/.ready ## the test suite, fast tests first
+	$(PY) -m pytest $(ARGS)
+
+check: .venv/.ready ## lint, types, import layers, file sizes
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PY) scripts/check_sizes.py
+
+bench: .venv/.ready ## the benchmarks; results in benchmarks/results/
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+
+clean: ## remove .venv and out/
+	rm -rf .venv out

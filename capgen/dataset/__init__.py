@@ -1,0 +1,1 @@
+"""THE CONTRACT: the types, the Arrow schemas with their version, shards on disk, the card."""

@@ -1,0 +1,195 @@
+"""The data card: YAML that tells ``datasets`` what to load, and a page for people filled with the release's counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from capgen.dataset.schema import CAPTIONS, MEDIA, SCHEMA_VERSION, describe
+from capgen.dataset.stats import Stats
+from capgen.dataset.types import Kind
+from capgen.errors import UserError
+from capgen.resources import resource, resource_dir
+
+_TOP_CATEGORIES = 20
+_TASKS: Mapping[Kind, tuple[str, ...]] = {
+    "image": ("image-to-text", "image-segmentation", "object-detection"),
+    "video": ("video-text-to-text", "image-segmentation", "object-detection"),
+}
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+@dataclass(frozen=True, slots=True)
+class CardInfo:
+    """What a card says that cannot be counted.
+
+    Args:
+        template: name of a file in ``data_cards/`` (without ``.md``), or a path.
+        license_captions: the Hub's identifier of the licence of what is released, such as ``cc-by-4.0``.
+        license_source: a sentence about the licences of the pictures and annotations.
+    """
+
+    template: str
+    title: str
+    dataset: str
+    kind: Kind
+    license_source: str
+    license_captions: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseInfo:
+    """What a card says of the release's files.
+
+    Args:
+        globs: the pattern of the files of each config and split.
+        schemas: the schema of each config.
+        shards, shards_planned: how many are in this release, and how many the run has.
+    """
+
+    globs: Mapping[str, Mapping[str, str]]
+    schemas: Mapping[str, pa.Schema]
+    fingerprint: str
+    embedded: bool
+    deduplicated: bool
+    shards: int
+    shards_planned: int
+
+
+def template_text(template: str) -> str:
+    """The text of a card's template and of what every template extends: a release packed with other text is stale.
+
+    Raises:
+        UnknownName: there is no such template.
+    """
+    base = resource_dir("data_cards") / "_base.md"
+    return "".join(path.read_text(encoding="utf-8") for path in (resource("data_cards", template, ".md"), base))
+
+
+def render_card(card: CardInfo, release: ReleaseInfo, stats: Stats) -> str:
+    """``README.md`` of a release.
+
+    Raises:
+        UnknownName: there is no such template.
+        UserError: the template has a mistake.
+    """
+    path = resource("data_cards", card.template, ".md").resolve()
+    environment = ImmutableSandboxedEnvironment(
+        loader=ChoiceLoader([FileSystemLoader(path.parent), FileSystemLoader(resource_dir("data_cards"))]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, not HTML; what comes from a dataset goes through `cell` or `quote`
+    )
+    try:
+        body = environment.get_template(path.name).render(_values(card, release, stats))
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: {error}", "mend the template") from error
+    return f"{front_matter(card, release, stats)}\n{body.strip()}\n"
+
+
+def check_card(card: CardInfo) -> None:
+    """Render the card of an empty release, so that a mistake in it is found before anything is captioned.
+
+    Raises:
+        UnknownName: there is no such template.
+        UserError: the template has a mistake.
+    """
+    schemas = {"captions": CAPTIONS, "media": MEDIA}
+    empty = ReleaseInfo(
+        {config: {} for config in schemas}, schemas, "", embedded=False, deduplicated=True, shards=0, shards_planned=0
+    )
+    render_card(card, empty, Stats())
+
+
+def front_matter(card: CardInfo, release: ReleaseInfo, stats: Stats) -> str:
+    """The YAML block: licence, tasks, size, and the data files by config; text is quoted as JSON, which is YAML."""
+    lines = ["---", f"pretty_name: {json.dumps(card.title)}", f"license: {json.dumps(card.license_captions)}"]
+    lines += ["language:", "- en", "task_categories:", *(f"- {task}" for task in _TASKS[card.kind])]
+    lines += ["size_categories:", f"- {size_category(stats.kept)}", "configs:"]
+    for config, splits in release.globs.items():
+        lines += [f"- config_name: {config}", *(["  default: true"] if config == "captions" else []), "  data_files:"]
+        for split, glob in splits.items():
+            lines += [f"  - split: {json.dumps(split)}", f"    path: {json.dumps(glob)}"]
+    return "\n".join([*lines, "---", ""])
+
+
+def size_category(rows: int) -> str:
+    """The Hub's name for a dataset of so many rows."""
+    return next((name for limit, name in _SIZES if rows < limit), "1M<n<10M" if rows < 10_000_000 else "10M<n<100M")
+
+
+def _values(card: CardInfo, release: ReleaseInfo, stats: Stats) -> dict[str, Any]:
+    """What a template may use: plain values, and tables that are Markdown already."""
+    first_split = next(iter(release.globs["captions"]), "train")
+    return {
+        "card": card,
+        "release": release,
+        "stats": stats,
+        "first_split": first_split,
+        "schema_version": SCHEMA_VERSION,
+        "splits": _splits(stats),
+        "reasons": _reasons(stats),
+        "lengths": table(("words", "captions"), [(label, str(n)) for label, n in stats.length_table()], "lr"),
+        "top_categories": table(
+            ("category", "captions"), [(name, str(n)) for name, n in stats.top_categories(_TOP_CATEGORIES)], "lr"
+        ),
+        "origins": _origins(stats),
+        "examples": [(key, quote(caption)) for key, caption in stats.examples.items()],
+        "columns": {name: table(("column", "type", "meaning"), describe(s)) for name, s in release.schemas.items()},
+    }
+
+
+def _splits(stats: Stats) -> str:
+    counts: dict[str, tuple[int, ...]] = {
+        name: (s.media, s.media_without_objects, s.objects, s.kept, s.dropped.total(), s.failed.total())
+        for name, s in stats.splits.items()
+    }
+    if len(counts) > 1:
+        counts["all splits"] = tuple(map(sum, zip(*counts.values(), strict=True)))
+    header = ("split", "media", "without objects", "objects", "captions", "dropped", "failed")
+    return table(header, [(name, *map(str, row)) for name, row in counts.items()], "lrrrrrr")
+
+
+def _reasons(stats: Stats) -> str:
+    rows = [(kind, counter) for kind, counter in (("dropped", stats.dropped), ("failed", stats.failed))]
+    lines = [
+        (kind, reason, str(count), f"{count / max(1, stats.objects):.2%}")
+        for kind, counter in rows
+        for reason, count in sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return table(("status", "reason", "objects", "of all"), lines, "llrr") if lines else ""
+
+
+def _origins(stats: Stats) -> str:
+    lines = [
+        (*(value or "-" for value in origin), str(count))
+        for origin, count in sorted(stats.origins.items(), key=lambda item: (-item[1], str(item[0])))
+    ]
+    header = ("model", "revision", "engine", "prompt", "prompt sha256", "highlight", "captions")
+    return table(header, lines, "llllllr")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
+    """A Markdown table; ``align`` has one of ``l`` and ``r`` a column."""
+    align = align.ljust(len(header), "l")
+    rule = ("---:" if letter == "r" else "---" for letter in align)
+    return "\n".join(f"| {' | '.join(map(cell, row))} |" for row in (header, tuple(rule), *rows))
+
+
+def cell(text: str) -> str:
+    """Text that cannot break out of a table's cell or start markup of its own."""
+    return " ".join(str(text).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def quote(text: str) -> str:
+    """Text of a model on one line, with nothing that Markdown or HTML would read."""
+    flat = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(f"\\{letter}" if letter in "\\`*_[]#|" else letter for letter in flat)

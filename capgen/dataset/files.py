@@ -1,0 +1,170 @@
+"""Files that appear whole or not at all, and Parquet with fixed options, so that equal rows are equal bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+PART = ".part"
+"""Suffix of what is still being written; such files count as not there."""
+
+_REPEATING = (
+    *("dataset", "split", "kind", "category", "coco_url", "license", "status", "message", "finish_reason"),
+    *("model", "model_revision", "engine", "prompt", "prompt_sha256", "highlight"),
+)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def part_of(path: Path) -> Path:
+    """A name beside ``path`` that no other process writes to."""
+    return path.with_name(f"{path.name}.{uuid4().hex[:8]}{PART}")
+
+
+def sync(path: Path) -> None:
+    """Have the file or folder on the disk before going on."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def publish(part: Path, path: Path) -> None:
+    """Give a finished part its name, in one step that survives a power cut."""
+    sync(part)
+    part.replace(path)
+    sync(path.parent)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a small file so that it is seen whole or not at all."""
+    part = part_of(path)
+    part.write_bytes(data)
+    publish(part, path)
+
+
+def remove_parts(folder: Path) -> list[Path]:
+    """Delete what a killed process left half-written in ``folder``; returns what was deleted."""
+    parts = sorted(path for path in folder.glob(f"*{PART}") if path.is_file())
+    for part in parts:
+        part.unlink(missing_ok=True)
+    return parts
+
+
+def open_parquet(path: Path, schema: pa.Schema) -> Any:
+    """A ``ParquetWriter`` whose bytes depend on nothing but the rows, their groups and pyarrow's version."""
+    return pq.ParquetWriter(
+        path,
+        schema,
+        version="2.6",
+        data_page_version="1.0",
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=[name for name in _REPEATING if name in schema.names] or False,
+        write_statistics=True,
+        store_schema=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large row groups and files of a release become; bytes are those in memory, before compression."""
+
+    group_rows: int
+    group_bytes: int = 32 * 2**20
+    file_rows: int = 50_000
+    file_bytes: int = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A finished file and the rows in it."""
+
+    path: Path
+    rows: int
+
+
+@dataclass(slots=True)
+class NumberedWriter:
+    """Writes a stream of tables as ``<stem>-00000-of-00004.parquet`` and so on, in memory of one row group.
+
+    Equal tables in equal order give equal bytes. A stream without rows still gives one file, which has the schema.
+    """
+
+    folder: Path
+    stem: str
+    schema: pa.Schema
+    limits: Limits
+    _files: list[Written] = field(default_factory=list)
+    _writer: Any = None
+    _rows: int = 0
+    _bytes: int = 0
+    _waiting: list[pa.Table] = field(default_factory=list)
+    _waiting_rows: int = 0
+    _waiting_bytes: int = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Append rows, which must have the schema."""
+        if not table.num_rows:
+            return
+        row_bytes = max(1, table.nbytes // table.num_rows)
+        piece = max(1, min(self.limits.group_rows, self.limits.group_bytes // 4 // row_bytes))
+        start = 0
+        while start < table.num_rows:
+            count = min(piece, table.num_rows - start, self.limits.group_rows - self._waiting_rows)
+            self._waiting.append(table.slice(start, count))
+            self._waiting_rows += count
+            self._waiting_bytes += count * row_bytes
+            start += count
+            if self._waiting_rows >= self.limits.group_rows or self._waiting_bytes >= self.limits.group_bytes:
+                self._write_group()
+
+    def close(self) -> list[Written]:
+        """Finish; the files with their final names, in order."""
+        self._write_group()
+        if not self._files and self._writer is None:
+            self._open()
+        self._close_file()
+        return [self._named(number, file) for number, file in enumerate(self._files)]
+
+    def _named(self, number: int, file: Written) -> Written:
+        path = self.folder / f"{self.stem}-{number:05d}-of-{len(self._files):05d}.parquet"
+        publish(file.path, path)
+        return Written(path, file.rows)
+
+    def _open(self) -> None:
+        self._writer = open_parquet(self._part(), self.schema)
+
+    def _part(self) -> Path:
+        return self.folder / f"{self.stem}-{len(self._files):05d}{PART}"
+
+    def _write_group(self) -> None:
+        if not self._waiting:
+            return
+        if self._writer is None:
+            self._open()
+        group = pa.concat_tables(self._waiting).combine_chunks()
+        self._writer.write_table(group, row_group_size=max(1, group.num_rows))
+        self._rows += self._waiting_rows
+        self._bytes += self._waiting_bytes
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+        if self._rows >= self.limits.file_rows or self._bytes >= self.limits.file_bytes:
+            self._close_file()
+
+    def _close_file(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._files.append(Written(self._part(), self._rows))
+            self._writer, self._rows, self._bytes = None, 0, 0

@@ -1,0 +1,158 @@
+"""Counts of a release, taken while it is packed: what its data card says is what is in its files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from capgen.dataset.row import Status
+from capgen.text import words
+
+_BUCKETS = ((0, 5), (6, 10), (11, 15), (16, 20), (21, 30), (31, 60), (61, None))
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a row in the release.
+
+    Args:
+        status: as committed, but ``dropped`` where dedup leaves a kept caption out.
+        reason: the first reason, the one that is counted; None where the caption is released.
+        duplicate_of: the key whose caption it repeats, where that is the reason.
+    """
+
+    key: str
+    category: str | None
+    caption: str | None
+    status: Status
+    reason: str | None
+    duplicate_of: str | None = None
+
+
+class Origin(NamedTuple):
+    """What wrote a caption."""
+
+    model: str | None
+    model_revision: str | None
+    engine: str | None
+    prompt: str | None
+    prompt_sha256: str | None
+    highlight: str | None
+
+
+@dataclass(slots=True)
+class SplitCounts:
+    """Counts of one split."""
+
+    media: int = 0
+    media_without_objects: int = 0
+    objects: int = 0
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Stats:
+    """Everything a data card counts, in memory that grows with categories and words, not with objects."""
+
+    splits: dict[str, SplitCounts] = field(default_factory=dict)
+    lengths: Counter[int] = field(default_factory=Counter)
+    categories: Counter[str] = field(default_factory=Counter)
+    vocabulary: set[str] = field(default_factory=set)
+    origins: Counter[Origin] = field(default_factory=Counter)
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    examples: dict[str, str] = field(default_factory=dict)
+    pictures: int = 0
+    missing_pictures: int = 0
+
+    def open_split(self, split: str) -> SplitCounts:
+        """The counts of a split, also where nothing of it is ever added."""
+        return self.splits.setdefault(split, SplitCounts())
+
+    def add_media(self, split: str, objects: Sequence[int]) -> None:
+        """Count media by how many objects each has."""
+        counts = self.open_split(split)
+        counts.media += len(objects)
+        counts.media_without_objects += sum(number == 0 for number in objects)
+
+    def add_objects(self, split: str, verdicts: Iterable[Verdict]) -> None:
+        """Count objects, each once: as kept, or under its first reason."""
+        counts = self.open_split(split)
+        for one in verdicts:
+            counts.objects += 1
+            if one.status == "kept":
+                counts.kept += 1
+                self._add_caption(one)
+            elif one.reason is not None:
+                (counts.dropped if one.status == "dropped" else counts.failed)[one.reason] += 1
+
+    def _add_caption(self, one: Verdict) -> None:
+        caption, category = one.caption or "", one.category or "(none)"
+        said = words(caption)
+        self.lengths[len(said)] += 1
+        self.vocabulary.update(said)
+        if not self.categories[category] and len(self.examples) < _EXAMPLES:
+            self.examples[one.key] = caption
+        self.categories[category] += 1
+
+    @property
+    def kept(self) -> int:
+        """Released captions."""
+        return sum(split.kept for split in self.splits.values())
+
+    @property
+    def objects(self) -> int:
+        """Objects asked for or failed before."""
+        return sum(split.objects for split in self.splits.values())
+
+    @property
+    def media(self) -> int:
+        """Images or videos."""
+        return sum(split.media for split in self.splits.values())
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Rows that a check or dedup dropped, by first reason."""
+        return sum((split.dropped for split in self.splits.values()), Counter())
+
+    @property
+    def failed(self) -> Counter[str]:
+        """Rows that never got an answer, by first reason."""
+        return sum((split.failed for split in self.splits.values()), Counter())
+
+    def mean_words(self) -> float:
+        """Words of a caption on average; 0 where there is none."""
+        return sum(n * count for n, count in self.lengths.items()) / max(1, self.lengths.total())
+
+    def median_words(self) -> float:
+        """Words of the middle caption; of an even number of captions, the mean of the middle two."""
+        total = self.lengths.total()
+        return (self._nth((total - 1) // 2) + self._nth(total // 2)) / 2 if total else 0.0
+
+    def _nth(self, rank: int) -> int:
+        seen = 0
+        for length in sorted(self.lengths):
+            seen += self.lengths[length]
+            if seen > rank:
+                return length
+        return 0
+
+    def length_table(self) -> list[tuple[str, int]]:
+        """(words, captions) by ranges of words."""
+        return [(_label(low, high), self._between(low, high)) for low, high in _BUCKETS]
+
+    def _between(self, low: int, high: int | None) -> int:
+        return sum(count for n, count in self.lengths.items() if n >= low and (high is None or n <= high))
+
+    def top_categories(self, number: int) -> list[tuple[str, int]]:
+        """The categories with most captions, by count and then by name."""
+        return sorted(self.categories.items(), key=lambda item: (-item[1], item[0]))[:number]
+
+
+def _label(low: int, high: int | None) -> str:
+    return f"{low} or more" if high is None else f"{low} to {high}"

@@ -1,0 +1,61 @@
+"""Errors that reach the user: each is one sentence that names the file, the key and the remedy.
+
+Fields go through ``super().__init__`` so that an error survives pickling across a Ray worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class CapgenError(Exception):
+    """Anything that ends a command with one line instead of a traceback; ``exit_code`` is the process's."""
+
+    exit_code = 1
+
+
+class UserError(CapgenError):
+    """A mistake the user can mend: ``what`` happened, and the ``remedy``.
+
+    Args:
+        what: one sentence that names the file, flag or key.
+        remedy: what to do about it; may be empty where ``what`` already says it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        self.what, self.remedy = what, remedy
+        super().__init__(what, remedy)
+
+    def __str__(self) -> str:
+        text = f"{self.what}; {self.remedy}" if self.remedy else self.what
+        return " ".join(text.split())
+
+
+class MissingFile(UserError):
+    """A file or folder that an input needs is not where the release puts it."""
+
+    def __init__(self, path: Path | str, remedy: str) -> None:
+        self.path = str(path)
+        UserError.__init__(self, f"missing {path}", remedy)
+        self.args = (str(path), remedy)
+
+
+class UnknownName(UserError):
+    """A flag or file names a plug-in, dataset or model that does not exist."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, tuple(sorted(known))
+        close = get_close_matches(name, self.known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        UserError.__init__(self, f"no {kind} is called {name!r}{hint}", f"known: {', '.join(self.known)}")
+        self.args = (kind, name, self.known)
+
+
+class LedgerError(CapgenError):
+    """The accounts of a run do not close: a key is missing, doubled, or a file differs from its record."""
+
+    exit_code = 3

@@ -1,0 +1,1 @@
+"""Readers of the public benchmarks, each a file."""

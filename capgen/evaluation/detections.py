@@ -1,0 +1,219 @@
+"""From one annotation of a file to detections, with a line for the user where the annotation is bad.
+
+Two forms are read: COCO's, an annotation a frame, and that of YouTube-VIS and LV-VIS, an annotation a track with a
+list of boxes or masks, an entry a frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+from capgen.dataset.types import Box
+from capgen.errors import UserError
+from capgen.evaluation.tracks import Detection, Id, Ints, Iou, Rle, mask_box
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How the annotations of one video are read.
+
+    Args:
+        file: the file's name, for messages.
+        array: what an annotation is called there, ``annotations`` or ``predictions``.
+        size: height, width of the video in pixels.
+        order: for each frame in the file's order, its place in the order of image ids.
+        iou: with ``box``, masks give the boxes that are missing and empty ones give none.
+        scored: predictions must have a score.
+    """
+
+    file: str
+    array: str
+    size: tuple[int, int]
+    order: Sequence[int]
+    iou: Iou
+    scored: bool
+
+    def fault(self, number: int, raw: dict[str, Any], what: str, remedy: str) -> UserError:
+        """One line that names the file, the annotation and the remedy."""
+        keys = [key for key in ("id", "video_id", "image_id", "track_id") if key in raw]
+        names = ", ".join(f"{key.removesuffix('_id')} {raw[key]}" for key in keys)
+        return UserError(f"{self.file}: {self.array}[{number}] ({names}) {what}", remedy)
+
+    def on_frame(self, number: int, raw: dict[str, Any], frame: int) -> Iterator[Detection]:
+        """The detection of a COCO annotation; none where its mask is null."""
+        if raw.get("track_id") is None:
+            raise self.fault(number, raw, "has no track_id", "give every object of a video an id that stays the same")
+        box, mask = self._shape(number, raw, raw.get("bbox"), raw.get("segmentation"))
+        if box is None and mask is None:
+            return
+        yield Detection(
+            frame=frame,
+            track=raw["track_id"],
+            category=raw.get("category_id"),
+            score=self._score(number, raw, raw.get("score")),
+            caption=self._caption(number, raw, raw.get("caption")),
+            box=box,
+            mask=mask,
+            area=raw.get("area"),
+            crowd=bool(raw.get("iscrowd")),
+            place=number,
+        )
+
+    def on_track(self, number: int, raw: dict[str, Any], track: Id) -> Iterator[Detection]:
+        """The detections of an annotation of a whole track, a frame each; none where its box or mask is null."""
+        length = len(self.order)
+        boxes, key = (raw["bboxes"], "bboxes") if "bboxes" in raw else (raw.get("bbox"), "bbox")
+        masks, scores, areas, captions = (
+            raw.get(name) for name in ("segmentations", "score_per_frame", "areas", "caption")
+        )
+        for name, values in ((key, boxes), ("segmentations", masks), ("score_per_frame", scores), ("areas", areas)):
+            if values is not None and len(values) != length:
+                what = f"has {len(values)} entries in {name} for a video of {length} frames"
+                raise self.fault(number, raw, what, "give one for every frame, null where the object is not visible")
+        if boxes is None and masks is None:
+            raise self.fault(number, raw, "has neither bboxes nor segmentations", "give one of them")
+        for i, frame in enumerate(self.order):
+            # The public converters skip a frame where either is null, whichever of the two is then compared.
+            if (masks is not None and masks[i] is None) or (key == "bbox" and boxes is not None and boxes[i] is None):
+                continue
+            box, mask = self._shape(number, raw, boxes[i] if boxes else None, masks[i] if masks else None)
+            if box is None and mask is None:
+                continue
+            per_frame = scores is not None and (self.iou == "box" and masks is None)
+            yield Detection(
+                frame=frame,
+                track=track,
+                category=raw.get("category_id"),
+                score=self._score(number, raw, scores[i] if per_frame and scores else raw.get("score")),
+                caption=self._caption(number, raw, _of_frame(captions, i)),
+                box=box,
+                mask=mask,
+                area=areas[i] if areas else None,
+                crowd=bool(raw.get("iscrowd")),
+                place=number,
+            )
+
+    def _shape(self, number: int, raw: dict[str, Any], bbox: Any, segmentation: Any) -> tuple[Box | None, Rle | None]:
+        box = self._box(number, raw, bbox)
+        mask = None
+        if segmentation is not None and (self.iou == "mask" or box is None):
+            mask = self._mask(number, raw, segmentation)
+        if self.iou == "mask":
+            if mask is None and "segmentation" not in raw and "segmentations" not in raw:
+                raise self.fault(number, raw, "has no segmentation", "give masks, or compare boxes with --iou box")
+            return (box, mask) if mask is not None else (None, None)
+        if box is None and mask is not None:
+            tight = mask_box(mask)
+            return (tight, mask) if tight[2] * tight[3] > 0 else (None, None)
+        return box, mask
+
+    def _box(self, number: int, raw: dict[str, Any], bbox: Any) -> Box | None:
+        if bbox is None:
+            return None
+        if not isinstance(bbox, list) or len(bbox) != 4 or not all(_is_finite(x) for x in bbox):
+            what = f"has the bbox {bbox}, which is not four finite numbers"
+            raise self.fault(number, raw, what, "write x, y, width, height in pixels, or take the annotation out")
+        return float(bbox[0]), float(bbox[1]), float(bbox[2]), float(bbox[3])
+
+    def _mask(self, number: int, raw: dict[str, Any], segmentation: Any) -> Rle:
+        try:
+            mask = to_rle(segmentation, self.size)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            what = f"has a segmentation that is neither a COCO RLE nor polygons ({error})"
+            raise self.fault(number, raw, what, "write size and counts as pycocotools does") from error
+        if tuple(mask["size"]) != self.size:
+            what = f"has an RLE of {_size(mask['size'])} on a frame of {_size(self.size)} (height x width)"
+            raise self.fault(number, raw, what, "resize the mask to the frame before encoding it")
+        return mask
+
+    def _score(self, number: int, raw: dict[str, Any], score: Any) -> float:
+        if not self.scored:
+            return 1.0
+        if not _is_finite(score):
+            what = "has no score" if score is None else f"has the score {score}, which is not a finite number"
+            raise self.fault(number, raw, what, 'write "score", 1.0 for all where the model gives none')
+        return float(score)
+
+    def _caption(self, number: int, raw: dict[str, Any], caption: Any) -> str:
+        if caption is not None and not isinstance(caption, str):
+            raise self.fault(
+                number, raw, f"has the caption {caption!r}, which is not text", "write a sentence, or null"
+            )
+        return caption or ""
+
+
+def to_rle(segmentation: Any, size: tuple[int, int]) -> Rle:
+    """A COCO RLE with counts as bytes, from compressed or uncompressed RLE or from a list of polygons.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none of the three.
+    """
+    if isinstance(segmentation, list):
+        polygons = [polygon for polygon in segmentation if len(polygon) >= 6 and len(polygon) % 2 == 0]
+        if not polygons:
+            return {"size": list(size), "counts": _empty(size)}
+        merged: Rle = coco.merge(coco.frPyObjects(polygons, *size))
+        return merged
+    counts, (height, width) = segmentation["counts"], segmentation["size"]
+    if isinstance(counts, list):
+        if sum(counts) != height * width:
+            raise ValueError(f"counts add up to {sum(counts)} pixels, not {height * width}")
+        plain: Rle = coco.frPyObjects(segmentation, height, width)
+        return plain
+    return {"size": [height, width], "counts": counts.encode("ascii") if isinstance(counts, str) else bytes(counts)}
+
+
+def rle_pixels(counts: Sequence[bytes]) -> Ints:
+    """The number of pixels that each of some compressed counts covers, int64 [N].
+
+    Damaged counts cover more or fewer pixels than the frame has, and can make pycocotools run for ever.
+
+    Source: the variable-length code of pycocotools: five bits a character, the sixth says that more follow, the sign
+    is the fifth of the last; from the third run on a run is the difference from the run two before.
+    """
+    if not counts:
+        return np.zeros(0, np.int64)
+    code = np.frombuffer(b"".join(counts), np.uint8) - np.uint8(48)
+    ends = np.flatnonzero(code < 32)
+    if not len(ends):
+        return np.zeros(len(counts), np.int64)
+    starts = np.r_[0, ends[:-1] + 1]
+    length = ends - starts + 1
+    value = np.zeros(len(ends), np.int64)
+    for k in range(min(int(length.max()), 11)):
+        here = length > k
+        value[here] += (code[starts[here] + k] & 31).astype(np.int64) << (5 * k)
+    value -= np.where(code[ends] & 16, np.int64(1) << (5 * np.minimum(length, 11)), 0)
+    stops = np.searchsorted(ends, np.cumsum([len(c) for c in counts]) - 1, side="right")
+    runs = np.diff(stops, prepend=0)
+    number = np.arange(len(value)) - np.repeat(stops - runs, runs)[: len(value)]
+    # A run's difference enters its own length and that of every second run after it.
+    times = np.where(number == 0, 1, (np.repeat(runs, runs) - 1 - number) // 2 + 1)
+    total = np.r_[0, np.cumsum(value * times)]
+    return np.asarray(total[stops] - total[stops - runs], dtype=np.int64)
+
+
+def _empty(size: tuple[int, int]) -> bytes:
+    rle: Rle = coco.frPyObjects({"size": list(size), "counts": [size[0] * size[1]]}, *size)
+    counts: bytes = rle["counts"]
+    return counts
+
+
+def _of_frame(captions: Any, i: int) -> Any:
+    if isinstance(captions, list):
+        return captions[0] if len(captions) == 1 else captions[i] if i < len(captions) else None
+    return captions
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _size(size: Sequence[int]) -> str:
+    return f"{size[0]} x {size[1]}"

@@ -1,0 +1,314 @@
+"""Ground truth and predictions on disk, one video in memory at a time.
+
+Ground truth: COCO (``images`` with ``video_id``, an annotation a frame) or YouTube-VIS and LV-VIS (``videos``, an
+annotation a track). Predictions: a list of either kind, whichever the ground truth is. Frames of a track file get the
+image ids 1, 2, … in the order of its videos, as the public converter numbers them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from capgen.errors import UserError
+from capgen.evaluation.detections import Reader, rle_pixels
+from capgen.evaluation.jsonstream import Element, elements, text_of
+from capgen.evaluation.tracks import Category, Detection, Id, Ints, Iou, Notes, VideoTracks, sort_key
+
+_ARRAYS = frozenset({"images", "videos", "annotations", "predictions", "categories"})
+
+
+class _Index:
+    """Where the elements that belong to each video lie in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._video, self._offset, self._length = array("i"), array("q"), array("i")
+        self._order: Ints = np.zeros(0, np.int64)
+        self._starts: Ints = np.zeros(1, np.int64)
+        self._file: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._offset)
+
+    def add(self, element: Element, video: int = 0) -> None:
+        """Note one element; its video may be given later, to ``seal``."""
+        self._video.append(video)
+        self._offset.append(element.offset)
+        self._length.append(element.length)
+
+    def seal(self, videos: int, assign: Callable[[int], int] | None = None) -> None:
+        """Sort by video; ``assign`` gives an element's video by its number."""
+        of = np.array([assign(i) for i in range(len(self))] if assign else self._video, np.int64)
+        self._order = np.argsort(of, kind="stable")
+        self._starts = np.searchsorted(of[self._order], np.arange(videos + 1))
+
+    def read(self, video: int) -> list[tuple[int, Any]]:
+        """The number and the value of each element of a video, in the order of the file."""
+        numbers = self._order[self._starts[video] : self._starts[video + 1]].tolist()
+        if not numbers:
+            return []
+        if self._file is None:
+            self._file = os.open(self.path, os.O_RDONLY)
+        first = self._offset[numbers[0]]
+        span = self._offset[numbers[-1]] + self._length[numbers[-1]] - first
+        together = span <= 2 * sum(self._length[n] for n in numbers) + 4096
+        block = os.pread(self._file, span, first) if together else b""
+        values = []
+        for n in numbers:
+            offset, length = self._offset[n], self._length[n]
+            raw = block[offset - first : offset - first + length] if together else os.pread(self._file, length, offset)
+            values.append((n, json.loads(raw)))
+        return values
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
+@dataclass(slots=True)
+class Video:
+    """A video of the ground truth.
+
+    Args:
+        images: the image ids, in the order of the file.
+        order: for each of them, its place in the order of ids.
+    """
+
+    id: Id
+    size: tuple[int, int]
+    images: list[Id] = field(default_factory=list)
+    order: list[int] = field(default_factory=list)
+
+
+class TruthFile:
+    """The ground truth of a benchmark.
+
+    Raises:
+        UserError: the file is not JSON, or not of either form.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.videos: list[Video] = []
+        self.categories: dict[Id, Category] = {}
+        self.by_track = False
+        self.video_of: dict[Id, int] = {}
+        self.place_of: dict[Id, tuple[int, int]] = {}
+        self._annotations, self._media = _Index(path), _Index(path)
+        self._images_of_file = True
+        self._scan()
+
+    def _scan(self) -> None:
+        keys: list[Id] = []
+        media: list[Element] = []
+        for element in elements(self.path, _ARRAYS):
+            if element.array == "annotations":
+                self._annotations.add(element)
+                keys.append(self._key(element, len(keys)))
+            elif element.array == "categories":
+                self._add_category(text_of(element.value))
+            elif element.array in ("images", "videos"):
+                media.append(element)
+            elif element.array == "":
+                raise UserError(
+                    f"{self.path} is a list, not ground truth", "give an object with images and annotations"
+                )
+        # A converted file may keep its videos beside its images: the images are then what annotations point at.
+        kind = "images" if any(element.array == "images" for element in media) else "videos"
+        self.by_track = kind == "videos"
+        for element in media:
+            if element.array == kind:
+                self._add_media(element)
+        for video in self.videos:
+            ranks = {image: rank for rank, image in enumerate(sorted(video.images, key=sort_key))}
+            video.order = [ranks[image] for image in video.images]
+            for image in video.images:
+                self.place_of[image] = (self.video_of[video.id], ranks[image])
+        self._annotations.seal(len(self.videos), lambda n: self._video_of(keys[n], n))
+        self._media.seal(len(self.videos))
+
+    def _key(self, element: Element, number: int) -> Id:
+        raw = element.value
+        key = raw.get("image_id", raw.get("video_id")) if isinstance(raw, dict) else None
+        if key is None:
+            raise UserError(f"{self.path}: annotations[{number}] has neither image_id nor video_id", "name its image")
+        found: Id = text_of(key)
+        return found
+
+    def _video_of(self, key: Id, number: int) -> int:
+        place = self.video_of.get(key) if self.by_track else self.place_of.get(key, (None,))[0]
+        if place is None:
+            what = "video" if self.by_track else "image"
+            raise UserError(
+                f"{self.path}: annotations[{number}] is on {what} {key}, which is not among the {what}s",
+                f"add the {what}, or take the annotation out",
+            )
+        return place
+
+    def _add_category(self, raw: dict[str, Any]) -> None:
+        self.categories[raw["id"]] = Category(raw["id"], str(raw.get("name", raw["id"])), raw.get("partition"))
+
+    def _add_media(self, element: Element) -> None:
+        raw = text_of(element.value)
+        size = (int(raw.get("height") or 0), int(raw.get("width") or 0))
+        if self.by_track:
+            index = self._video_index(raw["id"], size)
+            first = len(self.place_of) + 1
+            length = int(raw["length"]) if raw.get("length") is not None else len(raw.get("file_names", ()))
+            self.videos[index].images = list(range(first, first + length))
+            self.place_of.update(dict.fromkeys(self.videos[index].images, (index, 0)))
+        else:
+            index = self._video_index(raw.get("video_id", raw["id"]), size)
+            self.videos[index].images.append(raw["id"])
+        self._media.add(element, index)
+
+    def _video_index(self, video: Id, size: tuple[int, int]) -> int:
+        if video not in self.video_of:
+            self.video_of[video] = len(self.videos)
+            self.videos.append(Video(video, size))
+        return self.video_of[video]
+
+    @property
+    def annotations(self) -> int:
+        """How many annotations the file has."""
+        return len(self._annotations)
+
+    def first(self) -> dict[str, Any]:
+        """The first annotation of the first video that has one; empty where there is none."""
+        for i in range(len(self.videos)):
+            for _, raw in self._annotations.read(i):
+                return dict(raw)
+        return {}
+
+    def file_names(self, video: int) -> list[str]:
+        """The names of a video's frames in the order of image ids; empty text where the file names none."""
+        names: list[str] = []
+        for _, raw in self._media.read(video):
+            names += (
+                raw.get("file_names") or [""] * len(self.videos[video].images)
+                if self.by_track
+                else [raw.get("file_name") or ""]
+            )
+        ordered = [""] * len(names)
+        for place, name in zip(self.videos[video].order, names, strict=True):
+            ordered[place] = name.replace("\\", "/")
+        return ordered
+
+    def detections(self, video: int, iou: Iou) -> tuple[Detection, ...]:
+        """The ground truth of one video."""
+        info = self.videos[video]
+        reader = Reader(str(self.path), "annotations", info.size, info.order, iou, scored=False)
+        found = []
+        for position, (number, raw) in enumerate(self._annotations.read(video)):
+            if self.by_track:
+                found.append(list(reader.on_track(number, raw, raw.get("id", position))))
+            else:
+                found.append(list(reader.on_frame(number, raw, self.place_of[raw["image_id"]][1])))
+        return _checked([one for many in found for one in many], reader)
+
+
+class PredictionFile:
+    """What a model found: a list, or an object with ``annotations`` or ``predictions``.
+
+    Raises:
+        UserError: the file is not JSON, or a prediction is on an image that the ground truth does not have.
+    """
+
+    def __init__(self, path: Path, truth: TruthFile) -> None:
+        self.path, self._truth = path, truth
+        self._index = _Index(path)
+        self.first: dict[str, Any] = {}
+        self.by_track = False
+        for element in elements(path, _ARRAYS):
+            if element.array in ("", "annotations", "predictions"):
+                self._index.add(element, self._video_of(element))
+        self._index.seal(len(truth.videos))
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def _video_of(self, element: Element) -> int:
+        raw, number = element.value, len(self._index)
+        if not isinstance(raw, dict):
+            raise UserError(
+                f"{self.path}: predictions[{number}] is not an object", "write one object a detection or track"
+            )
+        if not number:
+            self.first, self.by_track = raw, "image_id" not in raw
+        if self.by_track:
+            key = text_of(raw.get("video_id"))
+            if key in self._truth.video_of:
+                return self._truth.video_of[key]
+        else:
+            key = text_of(raw.get("image_id"))
+            if key in self._truth.place_of:
+                return self._truth.place_of[key][0]
+        what = "video" if self.by_track else "image"
+        raise UserError(
+            f"{self.path}: predictions[{number}] is on {what} {key}, which {self._truth.path} does not have",
+            f"score against the split it was made for, or take {what} {key} out",
+        )
+
+    def detections(self, video: int, iou: Iou) -> tuple[Detection, ...]:
+        """The predictions of one video."""
+        info = self._truth.videos[video]
+        reader = Reader(str(self.path), "predictions", info.size, info.order, iou, scored=True)
+        found: list[Detection] = []
+        for position, (number, raw) in enumerate(self._index.read(video)):
+            if self.by_track:
+                found.extend(reader.on_track(number, raw, position))
+            else:
+                found.extend(reader.on_frame(number, raw, self._truth.place_of[raw["image_id"]][1]))
+        return _checked(found, reader)
+
+
+def _checked(found: list[Detection], reader: Reader) -> tuple[Detection, ...]:
+    """The detections, after a look at their masks: damaged run lengths can make pycocotools run for ever."""
+    masked = [one for one in found if one.mask is not None]
+    pixels = rle_pixels([one.mask["counts"] for one in masked if one.mask is not None])
+    wrong = np.flatnonzero(pixels != reader.size[0] * reader.size[1])
+    if len(wrong):
+        bad = masked[int(wrong[0])]
+        what = f"has an RLE whose counts cover {pixels[wrong[0]]} pixels of {reader.size[0] * reader.size[1]}"
+        raw = {"track_id": bad.track}
+        raise reader.fault(bad.place, raw, what, "encode the mask again")
+    return tuple(found)
+
+
+def choose_iou(truth: TruthFile, predictions: PredictionFile) -> Iou:
+    """Boxes or masks, as the public evaluators choose: by what the first prediction has."""
+    raw = predictions.first or truth.first()
+    if predictions.by_track or (not predictions.first and truth.by_track):
+        return "mask" if "segmentations" in raw else "box"
+    return "box" if raw.get("bbox") is not None or "segmentation" not in raw else "mask"
+
+
+def videos(truth: TruthFile, predictions: PredictionFile, iou: Iou, notes: Notes) -> Iterator[VideoTracks]:
+    """Each video of the ground truth with what was found on it; one video is in memory at a time."""
+    empty = 0
+    for i, info in enumerate(truth.videos):
+        found = predictions.detections(i, iou)
+        empty += not found
+        yield VideoTracks(
+            video=info.id,
+            size=info.size,
+            frames=tuple(sorted(info.images, key=sort_key)),
+            truth=truth.detections(i, iou),
+            predictions=found,
+            truth_file=str(truth.path),
+            prediction_file=str(predictions.path),
+        )
+    notes.count("videos without predictions", empty)

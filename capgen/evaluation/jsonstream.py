@@ -1,0 +1,156 @@
+"""JSON files that do not fit into memory: the elements of their arrays, one at a time, with their place in the file.
+
+A results file of a video benchmark is easily a gigabyte of run lengths. It is walked once to note where each element
+lies; the elements of one video are read again when their turn comes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from capgen.errors import MissingFile, UserError
+
+_BLANK = re.compile(r"[ \t\r\n]*")
+_CHUNK = 1 << 20
+_decode = json.JSONDecoder().raw_decode
+
+
+class Element(NamedTuple):
+    """One element of an array: the array's key ("" for a top-level list), its bytes in the file, its value."""
+
+    array: str
+    offset: int
+    length: int
+    value: Any
+
+
+class _Window:
+    """A sliding piece of the file, a character a byte, so that positions in it are positions in the file."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file, self._path = file, path
+        self.text, self.pos, self.base = "", 0, 0
+        self._chunk, self._ended = _CHUNK, False
+
+    def _more(self) -> bool:
+        data = b"" if self._ended else self._file.read(self._chunk)
+        self._ended = not data
+        self.base += self.pos
+        # Latin-1 gives one character a byte; the structure of JSON is ASCII, and strings are read again as UTF-8.
+        self.text, self.pos = self.text[self.pos :] + data.decode("latin-1"), 0
+        return not self._ended
+
+    def peek(self) -> str:
+        """The next character that is not blank; empty at the end of the file."""
+        while True:
+            match = _BLANK.match(self.text, self.pos)
+            self.pos = match.end() if match else self.pos
+            if self.pos < len(self.text):
+                return self.text[self.pos]
+            if not self._more():
+                return ""
+
+    def take(self, characters: str) -> str:
+        """Step over one of ``characters``.
+
+        Raises:
+            UserError: the file has something else there.
+        """
+        found = self.peek()
+        if not found or found not in characters:
+            raise self.error()
+        self.pos += 1
+        return found
+
+    def value(self, array: str = "") -> Element:
+        """The value that begins here."""
+        self.peek()
+        while True:
+            try:
+                value, end = _decode(self.text, self.pos)
+            except json.JSONDecodeError as error:
+                self._chunk = max(_CHUNK, len(self.text))  # doubling keeps a long value linear
+                if self._more():
+                    continue
+                raise self.error() from error
+            if end == len(self.text) and self._more():
+                continue  # a number may go on in the next piece
+            element = Element(array, self.base + self.pos, end - self.pos, value)
+            self.pos, self._chunk = end, _CHUNK
+            return element
+
+    def error(self) -> UserError:
+        """What to say of a file that is not JSON."""
+        return UserError(
+            f"{self._path} is not valid JSON near byte {self.base + self.pos}", "write it again, or download it again"
+        )
+
+
+def elements(path: Path, arrays: frozenset[str]) -> Iterator[Element]:
+    """Every element of the named top-level arrays, in the order of the file; a top-level list has the name "".
+
+    Strings inside ``value`` are Latin-1 readings of UTF-8 bytes: use ``text_of`` where they matter.
+
+    Raises:
+        MissingFile: there is no such file.
+        UserError: the file is not JSON, or neither an object nor a list.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise MissingFile(path, "check the path") from error
+    with file:
+        window = _Window(file, path)
+        start = window.peek()
+        if start == "[":
+            yield from _list(window, "")
+        elif start == "{":
+            yield from _members(window, arrays)
+        else:
+            raise window.error()
+        if window.peek():
+            raise window.error()
+
+
+def _list(window: _Window, name: str) -> Iterator[Element]:
+    window.take("[")
+    if window.peek() == "]":
+        window.take("]")
+        return
+    while True:
+        yield window.value(name)
+        if window.take(",]") == "]":
+            return
+
+
+def _members(window: _Window, arrays: frozenset[str]) -> Iterator[Element]:
+    window.take("{")
+    if window.peek() == "}":
+        window.take("}")
+        return
+    while True:
+        if window.peek() != '"':
+            raise window.error()
+        name = str(window.value().value)
+        window.take(":")
+        if name in arrays and window.peek() == "[":
+            yield from _list(window, name)
+        else:
+            window.value()
+        if window.take(",}") == "}":
+            return
+
+
+def text_of(value: Any) -> Any:
+    """A value of ``elements`` with its strings read as UTF-8."""
+    if isinstance(value, str):
+        return value.encode("latin-1", "surrogatepass").decode("utf-8", "replace") if not value.isascii() else value
+    if isinstance(value, dict):
+        return {text_of(key): text_of(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [text_of(item) for item in value]
+    return value

@@ -1,0 +1,140 @@
+"""What counts as a detection: the public evaluators' reading of a file, and ours.
+
+``official`` takes every detection as it is. ``clean`` has these remedies: a mask or box without pixels is no
+detection; crowd regions are neither hits nor misses, and what lies in them unmatched is no false positive; a track
+that is on one frame twice is refused; a score equal to the threshold is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from capgen.errors import UserError
+from capgen.evaluation.hota import Matches, Sequenced, match
+from capgen.evaluation.similarity import Layout, covered, lay_out, pair_iou
+from capgen.evaluation.tracks import Detection, Id, Ints, Iou, Notes, VideoTracks, detection_area, sort_key
+
+Protocol = Literal["official", "clean"]
+
+_CROWD_COVER = 0.5
+"""How much of a detection must lie in a crowd region for it to be forgiven, as for HOTA on KITTI and MOTS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The detections of a video that a protocol counts, in the order of their files."""
+
+    truth: tuple[Detection, ...]
+    predictions: tuple[Detection, ...]
+
+
+def official(video: VideoTracks, threshold: float, notes: Notes) -> Kept:
+    """Every truth, and every prediction whose score is above the threshold."""
+    kept = Kept(video.truth, tuple(one for one in video.predictions if one.score > threshold))
+    twice = sum(len(repeated(side)) for side in (kept.truth, kept.predictions))
+    notes.count("detections repeat a track id on a frame; counted once, as scenic does, where TrackEval refuses", twice)
+    return kept
+
+
+def clean(video: VideoTracks, threshold: float, iou: Iou, notes: Notes) -> Kept:
+    """The detections that have pixels and reach the threshold, without crowds and what lies in them.
+
+    Raises:
+        UserError: a track is on one frame twice, or a box has a negative side.
+    """
+    found = [one for one in video.predictions if one.score >= threshold]
+    for side, file, array in ((video.truth, video.truth_file, "annotations"), (found, video.prediction_file, "predictions")):
+        _refuse(side, f"{file}: {array}", video)
+    truth = [one for one in video.truth if _visible(one)]
+    predictions = [one for one in found if _visible(one)]
+    notes.count("truths without pixels are no detections", len(video.truth) - len(truth))
+    notes.count("predictions without pixels are no detections", len(found) - len(predictions))
+    crowds = [one for one in truth if one.crowd]
+    truth = [one for one in truth if not one.crowd]
+    if crowds:
+        before = len(predictions)
+        predictions = _outside(crowds, truth, predictions, len(video.frames), iou)
+        notes.count("crowd regions are neither hits nor misses", len(crowds))
+        notes.count("predictions that lie in a crowd region are forgiven", before - len(predictions))
+    return Kept(tuple(truth), tuple(predictions))
+
+
+def _visible(one: Detection) -> bool:
+    return detection_area(one) > 0
+
+
+def _refuse(side: Sequence[Detection], where: str, video: VideoTracks) -> None:
+    for one in repeated(side):
+        raise UserError(
+            f"{where}[{one.place}] has track {one.track} on image {video.frames[one.frame]} a second time",
+            "give every object of a frame its own track_id, or score with --protocol official, which counts it once",
+        )
+    for one in side:
+        if one.box and one.mask is None and min(one.box[2:]) < 0:
+            raise UserError(
+                f"{where}[{one.place}] on image {video.frames[one.frame]} has a box of negative size {list(one.box)}",
+                "write x, y, width, height",
+            )
+
+
+def repeated(side: Sequence[Detection]) -> list[Detection]:
+    """The detections whose track is on their frame already."""
+    seen: set[tuple[int, Id]] = set()
+    twice = []
+    for one in side:
+        if (one.frame, one.track) in seen:
+            twice.append(one)
+        seen.add((one.frame, one.track))
+    return twice
+
+
+def _outside(
+    crowds: Sequence[Detection], truth: Sequence[Detection], predictions: Sequence[Detection], frames: int, iou: Iou
+) -> list[Detection]:
+    """The predictions that are matched to a truth at an IoU of 0.5, or do not lie in a crowd region."""
+    sequence = sequence_of(Kept(tuple(truth), tuple(predictions)), frames, iou, np.float64)
+    matches = match(sequence)
+    own = set(sequence.layout.predictions[matches.column[matches.iou >= 0.5]].tolist())
+    forgiven: set[int] = set()
+    for frame in {one.frame for one in crowds}:
+        here = [i for i, one in enumerate(predictions) if one.frame == frame and i not in own]
+        cover = covered([predictions[i] for i in here], [one for one in crowds if one.frame == frame], iou)
+        forgiven.update(i for i, share in zip(here, cover, strict=True) if share.max(initial=0.0) >= _CROWD_COVER)
+    return [one for i, one in enumerate(predictions) if i not in forgiven]
+
+
+def sequence_of(kept: Kept, frames: int, iou: Iou, dtype: DTypeLike) -> Sequenced:
+    """The detections laid out for matching, their similarity in ``dtype`` where they are boxes."""
+    layout = lay_out(_frames(kept.truth), _frames(kept.predictions), frames)
+    return Sequenced(
+        layout=layout,
+        truth_ids=_numbered(kept.truth, layout.truth),
+        prediction_ids=_numbered(kept.predictions, layout.predictions),
+        similarity=pair_iou(layout, kept.truth, kept.predictions, iou, dtype),
+    )
+
+
+def _frames(side: Sequence[Detection]) -> Ints:
+    return np.array([one.frame for one in side], np.int64)
+
+
+def _numbered(side: Sequence[Detection], order: Ints) -> Ints:
+    numbers = {track: n for n, track in enumerate(sorted({one.track for one in side}, key=sort_key))}
+    ids = np.array([numbers[one.track] for one in side], np.int64)
+    return ids[order]
+
+
+def pairs_of(
+    layout: Layout, matches: Matches, here: NDArray[np.bool_], kept: Kept
+) -> list[tuple[Detection, Detection, float]]:
+    """Truth, prediction and IoU of the matches that ``here`` selects, frame by frame."""
+    rows, columns = layout.truth[matches.row[here]], layout.predictions[matches.column[here]]
+    return [
+        (kept.truth[r], kept.predictions[c], v)
+        for r, c, v in zip(rows.tolist(), columns.tolist(), matches.iou[here].tolist(), strict=True)
+    ]

@@ -1,0 +1,106 @@
+"""How much two objects of a frame cover each other, for all pairs of all frames of a video at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from pycocotools import mask as coco
+
+from capgen.evaluation.tracks import Detection, Floats, Ints, Iou
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The detections of a video sorted by frame, and the pairs of truth and prediction that share a frame.
+
+    Args:
+        truth, predictions: places in the sequences given to ``lay_out``, frame by frame, stable.
+        truth_starts, prediction_starts: int64 [T + 1], where each frame begins.
+        pair_starts: int64 [T + 1]; a frame with G truths and P predictions has G x P pairs, row-major.
+        frame, row, column: int64 [N] for each pair: its frame, its truth and its prediction, as places in
+            ``truth`` and ``predictions``.
+    """
+
+    truth: Ints
+    predictions: Ints
+    truth_starts: Ints
+    prediction_starts: Ints
+    pair_starts: Ints
+    frame: Ints
+    row: Ints
+    column: Ints
+
+
+def lay_out(truth_frames: Ints, prediction_frames: Ints, frames: int) -> Layout:
+    """Pair up the detections of each of ``frames`` frames, given the frame of each detection."""
+    truth = np.argsort(truth_frames, kind="stable")
+    predictions = np.argsort(prediction_frames, kind="stable")
+    edges = np.arange(frames + 1)
+    truth_starts = np.searchsorted(truth_frames[truth], edges)
+    prediction_starts = np.searchsorted(prediction_frames[predictions], edges)
+    per_frame = np.diff(prediction_starts)
+    pairs = np.diff(truth_starts) * per_frame
+    pair_starts = np.r_[0, np.cumsum(pairs)]
+    frame = np.repeat(np.arange(frames), pairs)
+    within = np.arange(pair_starts[-1]) - pair_starts[frame]
+    across = np.maximum(per_frame[frame], 1)
+    row = truth_starts[frame] + within // across
+    column = prediction_starts[frame] + within % across
+    return Layout(truth, predictions, truth_starts, prediction_starts, pair_starts, frame, row, column)
+
+
+def pair_iou(
+    layout: Layout, truth: Sequence[Detection], predictions: Sequence[Detection], iou: Iou, dtype: DTypeLike
+) -> Floats:
+    """Intersection over union of every pair of a layout, [N]; boxes are compared in ``dtype``, masks in float64."""
+    if iou == "mask":
+        return _mask_iou(layout, truth, predictions)
+    return box_iou(
+        boxes(truth, dtype)[layout.truth[layout.row]], boxes(predictions, dtype)[layout.predictions[layout.column]]
+    )
+
+
+def boxes(detections: Sequence[Detection], dtype: DTypeLike) -> NDArray[Any]:
+    """The boxes, [N, 4]: x, y, width, height in pixels."""
+    return np.array([one.box or (0.0, 0.0, 0.0, 0.0) for one in detections], dtype).reshape(-1, 4)
+
+
+def box_iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """Intersection over union of a[i] and b[i], [N], in their dtype; 0 where the union has no area.
+
+    The order of the operations is that of the public evaluators, so that single precision rounds as theirs does.
+    """
+    area_a, area_b = a[:, 2] * a[:, 3], b[:, 2] * b[:, 3]
+    low = np.maximum(a[:, :2], b[:, :2])
+    high = np.minimum(a[:, 2:] + a[:, :2], b[:, 2:] + b[:, :2])
+    side = (high - low).clip(0.0)
+    common = side[:, 0] * side[:, 1]
+    union = area_a + area_b - common
+    share: NDArray[Any] = np.divide(common, union, out=np.zeros_like(union), where=union > 0)
+    return share
+
+
+def _mask_iou(layout: Layout, truth: Sequence[Detection], predictions: Sequence[Detection]) -> NDArray[np.float64]:
+    values = np.zeros(layout.pair_starts[-1])
+    for frame in np.flatnonzero(np.diff(layout.pair_starts)):
+        rows = layout.truth[layout.truth_starts[frame] : layout.truth_starts[frame + 1]]
+        columns = layout.predictions[layout.prediction_starts[frame] : layout.prediction_starts[frame + 1]]
+        pairs = coco.iou([truth[i].mask for i in rows], [predictions[i].mask for i in columns], [0] * len(columns))
+        values[layout.pair_starts[frame] : layout.pair_starts[frame + 1]] = np.asarray(pairs).reshape(-1)
+    return values
+
+
+def covered(of: Sequence[Detection], by: Sequence[Detection], iou: Iou) -> NDArray[np.float64]:
+    """The share of each detection of ``of`` that each of ``by`` covers, [N, M], all on one frame."""
+    if not of or not by:
+        return np.zeros((len(of), len(by)))
+    if iou == "mask":
+        shapes: tuple[list[Any], list[Any]] = [one.mask for one in of], [one.mask for one in by]
+    else:
+        shapes = [list(one.box or ()) for one in of], [list(one.box or ()) for one in by]
+    share = coco.iou(*(shapes if iou == "mask" else tuple(np.array(s, np.float64) for s in shapes)), [1] * len(by))
+    return np.asarray(share, np.float64).reshape(len(of), len(by))

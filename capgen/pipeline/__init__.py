@@ -1,0 +1,1 @@
+"""MAKES the dataset: sources, rendering, engines, checks, the run and its ledger."""

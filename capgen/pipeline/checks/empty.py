@@ -1,0 +1,20 @@
+"""A caption without a single word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from capgen.pipeline.checks.base import Said
+from capgen.text import words
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Drops what holds neither a letter nor a digit."""
+
+    final: ClassVar[bool] = True
+
+    def __call__(self, said: Said) -> str | None:
+        """Say so where there is nothing to judge."""
+        return None if words(said.caption) else f"no words (finish_reason {said.finish_reason!r})"

@@ -1,0 +1,160 @@
+"""A caption that gives away how the object was shown to the model: the box, the outline, the close-up, the order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from capgen.pipeline.checks import phrases
+from capgen.pipeline.checks.base import Said
+
+_VOCABULARY = {
+    "A": "a an the its",
+    "COLOUR": "red green lime blue yellow magenta pink fuchsia purple cyan turquoise orange neon",
+    "LINE": "thin thick bold solid dashed dotted small large tight rectangular bounding bright light COLOUR",
+    "BOX": "box boxes rectangle",
+    "SHAPE": "BOX outline contour",
+    "MARKED": """marked bounded delineated indicated denoted identified demarcated circled encircled highlighted
+        overlaid traced""",
+    "AROUND": "around surrounding enclosing encircling indicating highlighting marking outlining framing delineating",
+    "TELLS": "indicates marks highlights encloses outlines delineates identifies surrounds",
+    "TARGET": "object subject instance region",
+    "LIVING": "person man woman boy girl child player animal dog cat horse bird",
+    "IT": "it him her them the a an this that",
+    "NTH": """first second third fourth fifth last final next previous other left right top bottom middle upper lower
+        1st 2nd 3rd 4th two three four initial subsequent later earlier close up marked clean full original""",
+    "VIEW": """image images picture pictures photo photos photograph photographs frame frames view views crop crops
+        clip clips shot shots scene""",
+    "PLACED": "frame frames hanging above on",
+    # Light, dye and trimmings highlight things honestly, and hair has highlights.
+    "LIGHT": """sun sunlight sunshine light lights lighting lamp lamps glow moonlight spotlight spotlights accents trim
+        details detailing stripe stripes streaks piping edges lettering stitching shadow shadows embroidery
+        icing frosting glaze gold silver snow hair strands text words letters numbers passages""",
+    # What is printed, painted or drawn has outlines of its own.
+    "DRAWN": """sign signs logo logos letter letters lettering text word words number numbers numeral design designs
+        pattern sticker print emblem graphic graphics drawing label stripe stripes jersey shirt poster badge
+        patch tattoo arrow heart hearts star stars flower flowers shape shapes painted printed embroidered map
+        lane lanes court field road pitch window windows door eyes lips pillow cake cookie plate mug bowl rug
+        towel quilt blanket cartoon figure mural graffiti button buttons chart page line lines parking""",
+    "WORN": """jacket jackets top tops tee shirt shirts pants jeans trousers leggings hair haircut sweater sweatshirt
+        hoodie cardigan blouse cut fur mane tail ear ears grass lawn beard legs length blazer coat vest tank
+        sleeves hem closely short""",
+}
+_phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
+
+_FAMILIES = phrases.families(
+    {
+        # What is a box, a mask, a frame or a plain shape, or may be called so.
+        """box carton crate package parcel case chest bin container booth kit basket drawer planter trunk""": "box",
+        "mask respirator goggle balaclava helmet snorkel visor": "mask",
+        "picture painting photo photograph portrait poster mirror": "picture photo frame",
+        "television tv monitor screen laptop computer phone camera magazine book": "picture photo image frame",
+        "clip frame square rectangle circle ring shot oval line border arrow marker": "",
+    }
+)
+
+_PHRASES = (
+    # highlighted, outlined
+    _phrase("highlighted", not_before="LIGHT", not_after="hair strands streaks curls text words bangs ponytail"),
+    _phrase("highlight|highlights|highlighting the|this TARGET|area|target"),
+    _phrase("highlight box|color|colour|region"),
+    _phrase("outlined in|by|with|using A? LINE* COLOUR|SHAPE|outline|border|line", not_after="DRAWN"),
+    _phrase(
+        "is|are|being outlined !against", not_after="DRAWN", not_before="black white gold silver gray grey sun sky"
+    ),
+    _phrase("COLOUR outlined", not_after="DRAWN"),
+    _phrase("COLOUR outline|contour !of", not_after="DRAWN"),
+    _phrase("contour line|lines? around|drawn|highlighting|indicating"),
+    _phrase("by|within|inside the|a|an contour !of"),
+    # marked object
+    _phrase(
+        "marked|indicated|specified|masked|circled|boxed|outlined|annotated|delineated|designated|segmented TARGET"
+    ),
+    _phrase("marked|boxed|circled|indicated|outlined item|individual|one|LIVING"),
+    _phrase("object|region|subject|area of interest"),
+    _phrase("visual prompt|marker|marking"),
+    # bounding box, thin box, green rectangular box
+    _phrase("bounding SHAPE|frame|region|area"),
+    _phrase("bbox|bboxes"),
+    _phrase("thin|dashed|dotted COLOUR? rectangular? @BOX|outline !of"),
+    _phrase("COLOUR rectangular @BOX|outline|border !of"),
+    _phrase("rectangular COLOUR @BOX|outline|border !of"),
+    # inside the box, in the green box, in a green rectangle
+    _phrase("inside|within the LINE* @SHAPE|mask !of|spring|office|truck|car|seat|kite|top"),
+    _phrase("in the LINE* COLOUR LINE? @box !of|truck|car|kite"),
+    _phrase("in|inside|within|by|with a|the LINE* COLOUR rectangular? @rectangle"),
+    _phrase(". the _ _* in the @BOX|outline is|has|wears|appears|looks|stands|was"),
+    # marked by a box, a box around it, a red border around her
+    _phrase("MARKED by|with|in|within|using A? _* @SHAPE|mask|overlay|tint|arrow"),
+    _phrase("enclosed|surrounded|framed|bordered|outlined|captured by|with|in|within A LINE LINE* @SHAPE"),
+    _phrase(
+        "@SHAPE|line|lines|border|circle|frame|square that? is? tightly|closely? drawn tightly|closely? around|over"
+    ),
+    _phrase("A|thin|rectangular|COLOUR @BOX|outline tightly|closely? AROUND IT"),
+    _phrase(
+        "COLOUR @line|lines|border|frame|circle|square|ring|marker AROUND the? him|her|them|TARGET|LIVING",
+        not_after="DRAWN",
+    ),
+    _phrase("COLOUR|thin|rectangular @BOX|border|square|circle that? TELLS|AROUND the|a|an|this"),
+    _phrase(
+        "boxed|circled|traced|encircled|indicated|delineated|contoured|marked|annotated|shaded|enclosed "
+        "in LINE? COLOUR",
+        not_after="DRAWN",
+    ),
+    # masks, tints, dimming
+    _phrase("segmentation mask|map|overlay"),
+    _phrase("mask overlay|region|area"),
+    _phrase("masked out|area|part|portion|section|pixels"),
+    _phrase("translucent|transparent|colored|coloured|COLOUR COLOUR? overlay|shading"),
+    _phrase("translucent|transparent COLOUR? @mask|tint"),
+    _phrase("@mask|overlay|tint that? TELLS|AROUND"),
+    _phrase("COLOUR @mask|tint|overlay over|covering|overlaid the TARGET|LIVING|image|picture"),
+    _phrase("dimmed|darkened|grayed|greyed|desaturated out? background|surroundings"),
+    _phrase("background is|has been? dimmed|darkened|grayed|greyed|masked|desaturated"),
+    # cropped, close-up, zoomed in, inset
+    _phrase("cropped image|view|photo|picture|section|version|region|close"),
+    _phrase("cropped", not_before="WORN", not_after="WORN"),
+    _phrase("image|picture|photo|object|tight|this crop"),
+    _phrase("close up !to|against|next|on"),
+    _phrase("closeup|closeups"),
+    _phrase("zoomed"),
+    _phrase("zoom|zooms in"),
+    _phrase("magnified view|image|crop|picture|section"),
+    _phrase("inset image|picture|photo|view|box|crop|shows"),
+    _phrase("in|of the inset"),
+    # in the second image, across the frames, region 1
+    _phrase("in|from|across|throughout|between|of|by the NTH NTH? @VIEW !PLACED"),
+    _phrase("in|from|across|throughout both|all|each|every|these|either|one of? the|these? NTH? @VIEW !PLACED"),
+    _phrase("across|between|throughout the? video|sampled|given|different|several|multiple|consecutive? frames"),
+    _phrase("clean|marked|unmarked|annotated scene|picture|image|frame|view|photo"),
+)
+# Numbered pictures and regions, places and tags as models write them. Each repeat is bounded: searched in the caption
+# as it is.
+_NUMBER = r"\s?\d{1,4}(?:\.\d{1,6})?\s?"
+_PLACE = re.compile(
+    r"\b(?:image|picture|frame|photo|view|region|object|instance|mask|bbox|segment|subject)\s?(?:number\s)?#?\d{1,3}\b"
+    rf"|[\[(]{_NUMBER}(?:,{_NUMBER}){{2,3}}[\])]|\b(?:left|top|right|bottom|x|y)[ :=]{{1,3}}[01]?\.\d"
+    r"|</?(?:region|box|ref|quad|mask|obj|object|seg|point|loc|bbox)_?\d{0,4}>|\[SEG\]"
+    r"|<\|(?:box|object_ref|quad|vision|point)_(?:start|end)\|>",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerLeak:
+    """Drops captions that speak of the mark, the close-up, the order of the pictures, or places in numbers.
+
+    Honest boxes, masks and frames stay: those that the category names, that the caption introduced before, or that are
+    part of what is printed or painted.
+    """
+
+    final: ClassVar[bool] = False
+
+    def __call__(self, said: Said) -> str | None:
+        """Quote the leak."""
+        found = phrases.first_phrase(_PHRASES, phrases.plain(said.caption), said, _FAMILIES)
+        if found is None and (place := _PLACE.search(said.caption)):
+            found = place.group().strip()
+        return None if found is None else f"speaks of how the object was shown: {found!r}"

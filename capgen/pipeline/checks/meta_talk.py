@@ -1,0 +1,134 @@
+"""A caption that talks about the picture, the task or itself instead of the object."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from capgen.pipeline.checks import phrases
+from capgen.pipeline.checks.base import Said
+
+_VOCABULARY = {
+    "IN": "in of from within throughout across into inside",
+    "GIVEN": "given provided above following current input attached entire whole same",
+    "STILL": "image images picture pictures photo photos photograph photographs illustration",
+    "MOVING": "video videos clip footage",
+    "GRAB": "screenshot snapshot",
+    "SHOWS": """shows show showing depicts depict depicting features featuring displays captures captured contains
+        presents portrays illustrates focuses focus includes provides highlights begins starts opens ends
+        appears""",
+    "KIND": """close up and white black color colour blurry blurred grainy low high resolution quality cropped zoomed
+        in clear detailed professional stock aerial overhead digital nighttime daytime single short still side
+        medium wide partial candid beautiful real life""",
+    "VIEW": """side rear front back top down aerial overhead partial close closer blurry cropped detailed wide full
+        frontal""",
+    # A picture, or a thing, that hangs or stands somewhere is an object of the scene.
+    "HANGS": """wall walls hanging hangs hung framed frame mounted shelf displayed desk mantel fridge refrigerator
+        magnet shirt billboard screen cover pinned taped glued printed propped leaning attached wooden""",
+    "PRINTED": "with has have bearing reads and featuring poster cartoon meme magazine newspaper comic sign book page",
+}
+_phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
+
+_PICTURED = "picture photo photograph image painting illustration snapshot frame clip"
+_FAMILIES = phrases.families(
+    {
+        # What is a picture, or carries one: words for pictures may be about the object.
+        """picture photo photograph image painting portrait poster postcard placard print drawing sketch magazine book
+        newspaper calendar album billboard card stamp canvas mural tapestry sticker banner artwork collage label sign
+        brochure pamphlet notebook""": _PICTURED,
+        """television tv monitor screen laptop computer phone cellphone tablet ipad camera projector videotape dvd
+        console camcorder""": f"{_PICTURED} video footage screenshot",
+        """mirror window door bicycle bike motorcycle tricycle handlebar wheel saddle pedal kickstand eyeglass spectacle
+        sunglass goggle glasses bed headboard sofa chair stroller tent easel racket trampoline""": "frame",
+        "barrette hairpin hairclip": "clip",
+        "game": "video",
+    }
+)
+
+_PHRASES = (
+    # The image shows … / In this picture … / … on the left of the frame
+    _phrase(". the|this|these|each|every GIVEN? @STILL|MOVING|frame|frames _? SHOWS"),
+    _phrase(". the|this|these|each|every GIVEN? STILL|MOVING|GRAB|scene _? SHOWS", not_before="HANGS"),
+    _phrase(". the|this|these GIVEN? @STILL|MOVING|GRAB|frame|frames is|are|has|was", not_before="HANGS"),
+    _phrase(". in|on|from this|these GIVEN? @STILL|MOVING|GRAB|frame|frames|scene"),
+    _phrase(
+        "IN the|this|these GIVEN? @STILL|MOVING|GRAB "
+        "!frame|frames|album|booth|book|window|hanging|above|below|behind|game|games|store|console|call|wall|holding",
+        not_before="HANGS",
+    ),
+    _phrase("IN the|this @frame !of|on|hanging|above|around|holding"),
+    _phrase("video frame|frames|clip|clips|sequence|footage|still"),
+    # This is a photo of … / A close shot of … / A side view of …
+    _phrase(
+        ". this|it|that is|appears|seems|looks to? be|like? a|an|the KIND* @STILL|MOVING|GRAB !frame|album",
+        not_before="HANGS",
+    ),
+    _phrase(
+        ". a|an|the? KIND* KIND* @STILL|MOVING|GRAB of|showing|that|depicting|featuring|where|taken|capturing",
+        not_before="HANGS",
+    ),
+    _phrase("appears|seems|looks to be a|an|the @STILL|MOVING|GRAB"),
+    _phrase(". a|an? KIND* @shot of !espresso|whiskey|whisky|vodka|tequila|rum|liquor|coffee|alcohol"),
+    _phrase(". a|an|the? VIEW VIEW? view of"),
+    _phrase("@camera angle|pans|zooms|moves|follows|captures|view|viewpoint|perspective|shows"),
+    # The object is …
+    _phrase(
+        "the|this main|target|central|described|specified|given|pictured|depicted|primary? "
+        "object|subject|item|entity _? is|are|was|appears|seems|looks|has|shown|depicted|described|visible|can|being|itself|"
+        "inside|within|of|in"
+    ),
+    _phrase(". object|subject|category ."),
+    # Caption: … / Sure, here is … / I can see …
+    _phrase(
+        ". the|a|final|short|image|video|object|sentence|suggested|possible* "
+        "caption|captions|description|descriptions|answer|output|response|assistant|user|system|note _? ."
+    ),
+    _phrase("the|this|your|my following|final|above? caption", not_after="PRINTED"),
+    _phrase(
+        ". sure|certainly|absolutely|okay|ok|alright|yes|understood .|here|here's|i|i'll|i'd|the|this|a|an|let|below"
+    ),
+    _phrase(". of|got|no course|it|problem .|here|here's|i|i'll|i'd|the|this|a|an|let|below"),
+    _phrase(". here|here's is|are|a|an|the|my|your"),
+    _phrase(". i see|can|think|believe|would|will|am|have|could|notice|observe"),
+    _phrase(". i'm|i'll|i've|i'd|let's|please"),
+    _phrase(". let me"),
+    _phrase(". we|you can|see|may|have|are|observe"),
+    _phrase("we|you|one can see"),
+    _phrase(
+        "on|to|by|from|given the|this|these|your|what _? "
+        "STILL|MOVING|coordinates|context|prompt|description|frames|information provided|given|shown|above|you"
+    ),
+    _phrase("based on|upon the|this|these|your|what"),
+    _phrase("let|feel me|free know|to"),
+    _phrase("if|would you like|need|want|have|would"),
+    _phrase("hope this helps"),
+    _phrase("in one sentence"),
+    _phrase("plain english"),
+    _phrase("you are|were shown"),
+    _phrase("describe only? the"),
+)
+# Remains of markup, chat templates and lists. Each repeat is bounded: searched in the caption as it is.
+_MARKUP = re.compile(
+    r"<\|[a-z_]{1,30}\|>|</?(?:s|think|answer|caption|image|img|video|unk|pad|bos|eos|(?:start|end)_of_turn)>|\[/?INST\]"
+    r"|```|\*\*|\"caption\"\s{0,3}:|^\s{0,5}(?:#{1,6}|[-*•]|\d{1,2}[.)])\s|^\s{0,5}[{\[]\s{0,5}[\"{]",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MetaTalk:
+    """Drops "the image shows", "the object is", "Caption:", "Sure, here is" and remains of markup.
+
+    Where the object itself is a picture, a screen or a frame, the words for those are its own.
+    """
+
+    final: ClassVar[bool] = False
+
+    def __call__(self, said: Said) -> str | None:
+        """Quote the talk."""
+        found = phrases.first_phrase(_PHRASES, phrases.plain(said.caption), said, _FAMILIES)
+        if found is None and (markup := _MARKUP.search(said.caption)):
+            found = markup.group().strip()
+        return None if found is None else f"talks about the picture or the task: {found!r}"

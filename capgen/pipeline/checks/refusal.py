@@ -1,0 +1,83 @@
+"""A caption in which the model declines, apologises, or says that it cannot tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from capgen.pipeline.checks import phrases
+from capgen.pipeline.checks.base import Said
+
+_VOCABULARY = {
+    "CANNOT": "can't cannot couldn't won't don't unable",
+    "TELL": """determine identify describe provide tell recognize recognise discern generate ascertain assist comply
+        caption create verify confirm answer""",
+    "SEE": "image picture photo video object details detail content",
+    "HARD": "difficult hard impossible challenging",
+    # What a shirt, card or sign reads is no refusal.
+    "QUOTED": """read reads reading say says saying text word words written printed lettering labeled labelled message
+        titled""",
+}
+_phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
+
+_PHRASES = (
+    _phrase("i'm|we're|so|very sorry", not_after="QUOTED"),
+    _phrase("i|we am|are sorry", not_after="QUOTED"),
+    _phrase("sorry but|i|i'm|about|for", not_after="QUOTED"),
+    _phrase("i|we apologize|apologise", not_after="QUOTED"),
+    _phrase("my apologies"),
+    _phrase("i CANNOT", not_after="QUOTED"),
+    _phrase("i can not"),
+    _phrase("i could|will|do|must not|decline"),
+    _phrase("i'm|i am? not|unable|sure !afraid", not_after="QUOTED"),
+    _phrase("unable|able|possible|impossible|way|failed to TELL", not_before="time"),
+    _phrase("is|it's _? HARD to TELL|say|make|see", not_before="time"),
+    _phrase("CANNOT be _? determined|identified|described|recognized|recognised|discerned|provided"),
+    _phrase("cannot|can't|couldn't _? TELL", not_after="QUOTED", not_before="time"),
+    _phrase("can|could not _? TELL", not_after="QUOTED", not_before="time"),
+    _phrase("as a|an large? ai|artificial|language|assistant"),
+    _phrase("ai|language model|assistant"),
+    _phrase("enough|insufficient|more|no|limited|without visual? information|detail|details|context|data|resolution"),
+    _phrase(
+        "there is|are|appears|seems to? be? no visible|clear|discernible|such|identifiable? SEE|subject|item|objects"
+    ),
+    _phrase(
+        "no visible|clear|discernible|identifiable? object|image|subject is|was|can|could|visible|present|provided"
+    ),
+    _phrase("please|you _? provide|upload|share|send|clarify|specify|attach"),
+    _phrase("SEE|it is|was|has|are not|missing|unavailable been? visible|provided|shown|available|identifiable|clear"),
+    _phrase("is|are|it's|SEE|appears too small|blurry|blurred|dark|far|unclear|distant _* to _? TELL|see|make"),
+    _phrase("violates|violate|against _* policy|policies|guidelines"),
+    _phrase(". n/a|none|null|nil|unknown|undefined|error|unidentifiable|unclear ."),
+    _phrase(". n|not|no a|applicable|caption|description|object ."),
+)
+# The default model also knows Chinese, and falls back on it; in the form that `plain` leaves.
+_CHINESE = (
+    "抱歉",
+    "对不起",
+    "對不起",
+    "我无法",
+    "我無法",
+    "无法确定",
+    "无法识别",
+    "无法描述",
+    "无法提供",
+    "无法判断",
+    "无法看清",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Drops apologies, refusals and "cannot be determined", but not what a sign in the picture reads."""
+
+    final: ClassVar[bool] = False
+
+    def __call__(self, said: Said) -> str | None:
+        """Quote the refusal."""
+        text = phrases.plain(said.caption)
+        found = phrases.first_phrase(_PHRASES, text, said, {}) or next(
+            (word for word in _CHINESE if word in text), None
+        )
+        return None if found is None else f"refuses: {found!r}"

@@ -1,0 +1,93 @@
+"""A caption that goes round in circles: the loop a language model falls into."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.units import units
+from capgen.text import normal
+
+_LONGEST_CYCLE = 12  # words; longer ones show in the share of repeated n-grams
+_SENTENCE_END = re.compile(r"[.!?;\u3002\uff01\uff1f\n]")
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """Drops runs of a character or word, words said over and over, and a sentence said twice.
+
+    Args:
+        max_share: the most n-grams (3 words; 6 characters in scripts without blanks) that may repeat an earlier one.
+        max_characters: how often one character may stand in a row, blanks apart.
+        max_words: how often one word, or one pair of words, may be said in a row.
+    """
+
+    max_share: float = 0.2
+    max_characters: int = 6
+    max_words: int = 2
+
+    final: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.max_share <= 1 and self.max_characters >= 1 and self.max_words >= 1):
+            raise ValueError("max_share lies in 0 to 1, max_characters and max_words are at least 1")
+
+    def __call__(self, said: Said) -> str | None:
+        """Quote what is repeated."""
+        unit, joint = units(said.caption)
+        return (
+            self._character_run(said.caption)
+            or _twice_said(said.caption)
+            or self._cycle(unit, joint)
+            or self._repeated_share(unit, joint)
+        )
+
+    def _character_run(self, caption: str) -> str | None:
+        dense = "".join(caption.split())
+        start = _run(dense, 1, self.max_characters)
+        return None if start < 0 else f"{dense[start]!r} more than {self.max_characters} times in a row"
+
+    def _cycle(self, said: Sequence[str], joint: str) -> str | None:
+        """The same few units again and again, side by side: "a red car a red car"."""
+        scale = 1 if joint else 2
+        for period in range(scale, _LONGEST_CYCLE * scale + 1):
+            allowed = self.max_words if period <= 2 * scale else 1
+            start = _run(said, period, period * allowed)
+            if start >= 0:
+                return f"{joint.join(said[start : start + period])!r} {allowed + 1} times in a row"
+        return None
+
+    def _repeated_share(self, said: Sequence[str], joint: str) -> str | None:
+        n = 3 if joint else 6
+        grams = Counter(zip(*(said[i:] for i in range(n)), strict=False))
+        total = grams.total()
+        repeats = total - len(grams)
+        # One repeat is chance in a short caption: "a man in red and a man in blue".
+        if repeats < 2 or repeats <= self.max_share * total:
+            return None
+        quote = joint.join(grams.most_common(1)[0][0])
+        return f"{repeats} of {total} runs of {n} repeat an earlier one, most often {quote!r}"
+
+
+def _run(said: Sequence[str], period: int, length: int) -> int:
+    """Where the first stretch starts whose ``length`` units, each not a number, are also found ``period`` further on.
+
+    Numbers repeat in honest captions: a plate that reads 7 7 7. Returns -1 where there is no such stretch.
+    """
+    same = bytes(a == b and not a.isdigit() for a, b in zip(said, said[period:], strict=False))
+    return same.find(b"\1" * length)
+
+
+def _twice_said(caption: str) -> str | None:
+    seen: set[str] = set()
+    for sentence in _SENTENCE_END.split(caption):
+        form = normal(sentence)
+        # A word said twice may be what a sign reads: "Stop. Stop."
+        if form in seen and (" " in form or len(form) > 12):
+            return f"{form[:80]!r} is said twice"
+        seen.add(form)
+    return None

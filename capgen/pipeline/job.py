@@ -1,0 +1,141 @@
+"""What a worker needs to do any shard of a run; travels by pickle, holds nothing that is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from capgen.dataset.row import Rle, Row, Status
+from capgen.dataset.types import Fault, Media, MediaObject
+from capgen.pipeline.caption import Settled
+from capgen.pipeline.checks.base import NamedChecks, Said, build_checks, judge
+from capgen.pipeline.engines.base import Engine, EngineContext, build_engine
+from capgen.pipeline.prompt import Prompt
+from capgen.pipeline.render import Renderer
+from capgen.pipeline.settings import Settings
+from capgen.text import tidy
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned run, seen from a worker.
+
+    Args:
+        out: the run's folder, the same path on every machine of the cluster.
+        gpus: GPUs of one engine.
+        model_name, model_revision: what the rows say of the model.
+    """
+
+    out: Path
+    fingerprint: str
+    settings: Settings
+    prompt: Prompt
+    gpus: int
+    model_name: str
+    model_revision: str | None
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """The renderer of the prompt's layout."""
+        return Renderer(self.settings.render, self.prompt)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine's options."""
+        return build_engine(self.settings.engine)
+
+    @cached_property
+    def checks(self) -> NamedChecks:
+        """The checks with their codes."""
+        return build_checks(self.settings.checks.names, self.settings.checks.options)
+
+    @property
+    def context(self) -> EngineContext:
+        """What the engine is told."""
+        return EngineContext(self.settings.model, self.settings.sampling, self.gpus)
+
+    @property
+    def salt(self) -> str:
+        """What, beside the prompt, decides an answer."""
+        return f"{self.settings.model.id}@{self.model_revision}:{self.settings.sampling.model_dump_json()}"
+
+    def plan_file(self, file: str) -> Path:
+        """The planned media of a shard."""
+        return self.out / "plan" / file
+
+    def journal_dir(self, index: int) -> Path:
+        """Where a shard's unfinished answers are kept."""
+        return self.out / "journal" / f"{index:05d}"
+
+
+def failed(job: Job, media: Media, item: MediaObject, fault: Fault, settled: Settled | None = None) -> Row:
+    """The row of an object that has no answer."""
+    return _row(
+        job, media, item, settled, status="failed", reasons=(fault.reason,), message=fault.message, caption=None
+    )
+
+
+def judged(job: Job, media: Media, item: MediaObject, settled: Settled) -> Row:
+    """The row of an answer: kept, or dropped for the checks' reasons."""
+    caption = tidy(settled.text)
+    said = Said(caption, settled.finish_reason, item.category, item.synonyms)
+    verdict = judge(job.checks, said)
+    return _row(
+        job,
+        media,
+        item,
+        settled,
+        status="dropped" if verdict else "kept",
+        reasons=tuple(code for code, _ in verdict),
+        message="; ".join(message for _, message in verdict) or None,
+        caption=caption,
+    )
+
+
+def _row(
+    job: Job,
+    media: Media,
+    item: MediaObject,
+    settled: Settled | None,
+    *,
+    status: Status,
+    reasons: tuple[str, ...],
+    message: str | None,
+    caption: str | None,
+) -> Row:
+    return Row(
+        key=item.key,
+        dataset=media.dataset,
+        split=media.split,
+        media_id=media.media_id,
+        object_id=item.object_id,
+        kind=media.kind,
+        file_names=media.file_names,
+        coco_url=media.coco_url,
+        width=media.width,
+        height=media.height,
+        category_id=item.category_id,
+        category=item.category,
+        frame_index=item.visible,
+        segmentation=tuple(Rle(size=[media.height, media.width], counts=counts) for counts in item.counts if counts),
+        bbox=tuple(box for box in item.boxes if box is not None),
+        area=tuple(area for area in item.areas if area is not None),
+        caption=caption,
+        status=status,
+        reasons=reasons,
+        message=message,
+        model=job.model_name,
+        model_revision=job.model_revision,
+        engine=job.settings.engine.name,
+        prompt=job.prompt.name,
+        prompt_sha256=job.prompt.sha256,
+        highlight=job.prompt.layout_for(media.kind).highlight,
+        seed=job.settings.sampling.seed,
+        finish_reason=settled.finish_reason or None if settled else None,
+        prompt_tokens=settled.prompt_tokens if settled else 0,
+        cached_tokens=settled.cached_tokens if settled else 0,
+        output_tokens=settled.output_tokens if settled else 0,
+        attempts=settled.attempts if settled else 0,
+        request_sha256=settled.request if settled else None,
+    )

@@ -1,0 +1,161 @@
+"""The release: kept captions and all media, streamed shard by shard from plan and candidates into ``OUT/data/``.
+
+Its files are a function of the committed shards, the release's options and the card's template alone, so that neither
+the number of workers nor an interruption shows in a single byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+
+from capgen.dataset.card import CardInfo, ReleaseInfo, check_card, render_card, template_text
+from capgen.dataset.files import sha256_of, write_whole
+from capgen.dataset.schema import CAPTIONS, SCHEMA_VERSION
+from capgen.dataset.shards import is_committed, read_manifest
+from capgen.errors import LedgerError, UserError
+from capgen.pipeline.packing import Packing, PackOptions
+from capgen.pipeline.plan import ShardEntry, ShardTable
+from capgen.pipeline.release import CONFIGS, Counts, Release, ReleasedFile, read_release, release_path, stem
+from capgen.pipeline.settings import Settings
+from capgen.pipeline.verdicts import join
+
+Progress = Callable[[int, int], None]
+"""Is told (shards packed, shards in all)."""
+
+_RECORDED_WHOLE = ("dedup.parquet", "README.md", "plan.json")
+
+
+def card_info(settings: Settings) -> CardInfo:
+    """What the settings say about the card."""
+    card = settings.card
+    return CardInfo(
+        template=card.template,
+        title=card.title,
+        dataset=settings.dataset,
+        kind=settings.kind,
+        license_source=card.license_source,
+        license_captions=card.license_captions,
+    )
+
+
+def pack(
+    out: Path,
+    table: ShardTable,
+    card: CardInfo,
+    *,
+    fingerprint: str,
+    embed_media: bool = False,
+    deduplicate: bool = True,
+    partial: bool = False,
+    progress: Progress | None = None,
+) -> Release:
+    """Write a run's release: ``OUT/data/``, ``OUT/dedup.parquet``, ``OUT/README.md``, and ``OUT/release.json`` last.
+
+    A release of the same inputs that is already there is left alone. The old release stays until the new one is
+    complete beside it; from the swap until ``release.json`` is written, OUT has none.
+
+    Args:
+        partial: pack what is committed although shards are missing.
+
+    Raises:
+        UserError: shards are missing and ``partial`` is not set, or the card's template has a mistake.
+        LedgerError: candidates and plan disagree.
+        MissingFile: with ``embed_media``, not one of the pictures is where the plan says.
+    """
+    done = [entry for entry in table.shards if is_committed(out, entry.index, fingerprint)]
+    if len(done) < len(table.shards) and not partial:
+        missing = len(table.shards) - len(done)
+        raise UserError(
+            f"{out}: {missing} of its {len(table.shards)} shards are not done", "run the same command again"
+        )
+    options = PackOptions(embed_media=embed_media, deduplicate=deduplicate)
+    inputs = _digest(out, table, done, card, options, fingerprint)
+    current = _current(out, inputs)
+    if current is not None:
+        return current
+
+    splits = tuple(dict.fromkeys(entry.split for entry in table.shards))
+    check_card(card)
+    packing = Packing(out, splits, options)
+    for number, entry in enumerate(done, 1):
+        packing.add(entry.split, join(out, entry, deduplicate=deduplicate))
+        if progress:
+            progress(number, len(done))
+    files = packing.finish()
+    stats = packing.stats
+    release = Release(
+        version=SCHEMA_VERSION,
+        fingerprint=fingerprint,
+        inputs=inputs,
+        dedup=deduplicate,
+        embed_media=embed_media,
+        shards=len(done),
+        shards_planned=len(table.shards),
+        media=stats.media,
+        counts=Counts(
+            planned=stats.objects,
+            kept=stats.kept,
+            dropped=dict(sorted(stats.dropped.items())),
+            failed=dict(sorted(stats.failed.items())),
+        ),
+        missing_pictures=stats.missing_pictures,
+        files=tuple(files),
+    )
+    packing.swap(render_card(card, _release_info(release, splits, options), stats))
+    release = msgspec.structs.replace(release, files=(*files, *_recorded_whole(out)))
+    write_whole(release_path(out), msgspec.json.format(msgspec.json.encode(release)) + b"\n")
+    return release
+
+
+def _digest(
+    out: Path, table: ShardTable, done: Sequence[ShardEntry], card: CardInfo, options: PackOptions, fingerprint: str
+) -> str:
+    """Digest of all that a release is a function of."""
+    manifests = [read_manifest(out, entry.index) for entry in done]
+    inputs = {
+        "version": SCHEMA_VERSION,
+        "fingerprint": fingerprint,
+        "options": asdict(options),
+        "card": asdict(card),
+        "template": template_text(card.template),
+        "plan": [[entry.index, entry.split, entry.sha256] for entry in table.shards],
+        "candidates": [[manifest.index, manifest.sha256] for manifest in manifests if manifest is not None],
+    }
+    return hashlib.sha256(msgspec.json.encode(inputs, order="sorted")).hexdigest()
+
+
+def _current(out: Path, inputs: str) -> Release | None:
+    """The release that is there, if it is of these inputs and none of its files changed its size."""
+    try:
+        release = read_release(out)
+    except LedgerError:
+        return None
+    if release is None or release.inputs != inputs:
+        return None
+    sizes = ((out / file.path, file.bytes) for file in release.files)
+    return release if all(path.is_file() and path.stat().st_size == size for path, size in sizes) else None
+
+
+def _release_info(release: Release, splits: Sequence[str], options: PackOptions) -> ReleaseInfo:
+    return ReleaseInfo(
+        globs={
+            config: {stem(split): f"data/{config}/{stem(split)}-*.parquet" for split in splits} for config in CONFIGS
+        },
+        schemas={"captions": CAPTIONS, "media": options.media_schema},
+        fingerprint=release.fingerprint,
+        embedded=options.embed_media,
+        deduplicated=options.deduplicate,
+        shards=release.shards,
+        shards_planned=release.shards_planned,
+    )
+
+
+def _recorded_whole(out: Path) -> list[ReleasedFile]:
+    """The records of the files beside ``data/``."""
+    paths = [out / name for name in _RECORDED_WHOLE if (out / name).is_file()]
+    return [ReleasedFile(path=path.name, sha256=sha256_of(path), bytes=path.stat().st_size) for path in paths]

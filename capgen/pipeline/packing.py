@@ -1,0 +1,187 @@
+"""The files of a release while they are written: built in ``OUT/data.part``, swapped in when they are complete."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from capgen.dataset.files import (
+    PART,
+    Limits,
+    NumberedWriter,
+    open_parquet,
+    publish,
+    remove_parts,
+    sha256_of,
+    sync,
+    write_whole,
+)
+from capgen.dataset.schema import CAPTIONS, DEDUP, IMAGE_TYPE, MEDIA, MEDIA_EMBEDDED, OBJECT_FIELDS, OBJECT_TYPE
+from capgen.dataset.stats import Origin, Stats, Verdict
+from capgen.errors import MissingFile
+from capgen.pipeline import dedup
+from capgen.pipeline.release import CONFIGS, ReleasedFile, release_path, stem
+from capgen.pipeline.sources.base import PlannedMedia
+from capgen.pipeline.verdicts import JoinedShard
+
+_CAPTIONS_LIMITS = Limits(group_rows=1000)
+_MEDIA_LIMITS = Limits(group_rows=500)
+_EMBEDDED_LIMITS = Limits(group_rows=100)  # readers, and the Hub's viewer, hold a row group of pictures in memory
+_EMBED_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PackOptions:
+    """``embed_media`` puts the pictures into ``media``; ``deduplicate`` leaves repeated captions out."""
+
+    embed_media: bool = False
+    deduplicate: bool = True
+
+    @property
+    def media_schema(self) -> pa.Schema:
+        """The schema of the ``media`` config."""
+        return MEDIA_EMBEDDED if self.embed_media else MEDIA
+
+
+class Packing:
+    """A release in the making; each shard is added once, in the order of the plan."""
+
+    def __init__(self, out: Path, splits: Sequence[str], options: PackOptions) -> None:
+        self.stats = Stats()
+        self._out, self._options = out, options
+        self._folder = out / f"data{PART}"
+        remove_parts(out)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        parts = {
+            "captions": (CAPTIONS, _CAPTIONS_LIMITS),
+            "media": (options.media_schema, _EMBEDDED_LIMITS if options.embed_media else _MEDIA_LIMITS),
+        }
+        self._writers: dict[tuple[str, str], NumberedWriter] = {}
+        for config in CONFIGS:
+            (self._folder / config).mkdir(parents=True)
+            for split in splits:
+                self._writers[config, split] = NumberedWriter(self._folder / config, stem(split), *parts[config])
+                self.stats.open_split(split)
+        self._dedup_part = out / f"dedup.parquet{PART}"
+        self._dedup = open_parquet(self._dedup_part, DEDUP)
+
+    def add(self, split: str, shard: JoinedShard) -> None:
+        """Write a shard's captions and media, and count them."""
+        kept = np.fromiter((verdict.status == "kept" for verdict in shard.verdicts), np.bool_, len(shard.verdicts))
+        captions = shard.rows.filter(pa.array(kept)).select(CAPTIONS.names).replace_schema_metadata(CAPTIONS.metadata)
+        self._writers["captions", split].add(captions)
+        for media in self._media_tables(shard):
+            self._writers["media", split].add(media)
+        repeated = dedup_table(shard.verdicts)
+        if repeated.num_rows:
+            self._dedup.write_table(repeated)
+        self.stats.add_media(split, [len(media.objects) for media in shard.media])
+        self.stats.add_objects(split, shard.verdicts)
+        self._count_origins(shard.rows, captions)
+
+    def finish(self) -> list[ReleasedFile]:
+        """Close the files; their records, with the paths that they are going to have under OUT.
+
+        Raises:
+            MissingFile: pictures were to be embedded and not one was found.
+        """
+        self._dedup.close()
+        files = [(config, split, file) for (config, split), writer in self._writers.items() for file in writer.close()]
+        if self.stats.pictures and self.stats.missing_pictures == self.stats.pictures:
+            raise MissingFile("every picture that was to be embedded", "put them back where they were planned from")
+        return [
+            ReleasedFile(
+                path=f"data/{config}/{file.path.name}",
+                sha256=sha256_of(file.path),
+                bytes=file.path.stat().st_size,
+                config=config,
+                split=split,
+                rows=file.rows,
+            )
+            for config, split, file in files
+        ]
+
+    def swap(self, readme: str) -> None:
+        """Replace OUT's release by this one; its record is removed first, because it is no longer true."""
+        data, old = self._out / "data", self._out / f"data.old{PART}"
+        release_path(self._out).unlink(missing_ok=True)
+        shutil.rmtree(old, ignore_errors=True)
+        if data.exists():
+            data.rename(old)
+        self._folder.rename(data)
+        sync(self._out)
+        shutil.rmtree(old, ignore_errors=True)
+        publish(self._dedup_part, self._out / "dedup.parquet")
+        write_whole(self._out / "README.md", readme.encode())
+
+    def _media_tables(self, shard: JoinedShard) -> Iterator[pa.Table]:
+        table = media_table(shard)
+        if not self._options.embed_media:
+            yield table
+            return
+        for start in range(0, table.num_rows, _EMBED_AT_ONCE):
+            images = [self._images(media) for media in shard.media[start : start + _EMBED_AT_ONCE]]
+            column = pa.array(images, pa.list_(IMAGE_TYPE))
+            part = table.slice(start, _EMBED_AT_ONCE).append_column("images", column)
+            yield part.replace_schema_metadata(MEDIA_EMBEDDED.metadata)
+
+    def _images(self, media: PlannedMedia) -> list[dict[str, Any] | None]:
+        images = [read_picture(media.root, name) for name in media.file_names]
+        self.stats.pictures += len(images)
+        self.stats.missing_pictures += images.count(None)
+        return images
+
+    def _count_origins(self, rows: pa.Table, captions: pa.Table) -> None:
+        names = list(Origin._fields)
+        for group in (
+            captions.select(names).group_by(names, use_threads=False).aggregate([([], "count_all")]).to_pylist()
+        ):
+            self.stats.origins[Origin(*(group[name] for name in names))] += group["count_all"]
+        self.stats.prompt_tokens += pc.sum(rows.column("prompt_tokens")).as_py() or 0
+        self.stats.cached_tokens += pc.sum(rows.column("cached_tokens")).as_py() or 0
+
+
+def media_table(shard: JoinedShard) -> pa.Table:
+    """A row for each medium of a shard with all of its objects, in the schema ``MEDIA``."""
+    ends = np.cumsum([0, *(len(media.objects) for media in shard.media)], dtype=np.int32)
+    columns = {
+        name: shard.rows.column(name).combine_chunks() for name in OBJECT_FIELDS if name in shard.rows.column_names
+    }
+    columns["caption"] = pa.array([v.caption if v.status == "kept" else None for v in shard.verdicts], pa.string())
+    columns["dropped"] = pa.array([verdict.reason for verdict in shard.verdicts], pa.string())
+    structs = pa.StructArray.from_arrays([columns[name] for name in OBJECT_FIELDS], fields=list(OBJECT_TYPE))
+    objects = pa.ListArray.from_arrays(pa.array(ends), structs)
+    own = [
+        pa.array([getattr(media, field.name) for media in shard.media], field.type)
+        for field in MEDIA
+        if field.name != "objects"
+    ]
+    return pa.Table.from_arrays([*own, objects], schema=MEDIA)
+
+
+def dedup_table(verdicts: Sequence[Verdict]) -> pa.Table:
+    """The rows that dedup leaves out, in the schema ``DEDUP``."""
+    repeated = [(v.key, v.duplicate_of) for v in verdicts if v.duplicate_of is not None]
+    rows = [
+        {"key": key, "reasons": [dedup.REASON], "message": dedup.message(earlier), "duplicate_of": earlier}
+        for key, earlier in repeated
+    ]
+    return pa.Table.from_pylist(rows, DEDUP)
+
+
+def read_picture(root: str, name: str) -> dict[str, Any] | None:
+    """A picture's bytes as ``datasets`` stores an image; None where the file is missing, or its name leaves ``root``."""
+    relative = PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts:
+        return None
+    try:
+        return {"bytes": Path(root, *relative.parts).read_bytes(), "path": name}
+    except OSError:
+        return None

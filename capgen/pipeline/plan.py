@@ -1,0 +1,139 @@
+"""The plan: a source's media cut into shards, one file of JSON lines each, and the table of them.
+
+A plan depends on the source and on ``shard_objects`` alone, never on how many workers there will be. Segmentations
+pass through as they stand in the annotation file: the worker that owns a shard decodes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from capgen.pipeline.sources.base import PlannedMedia, Source
+
+Progress = Callable[[int, int], None]
+"""Told after every shard how many media and objects are planned so far."""
+
+_NAME = re.compile(r"\d{5,}\.jsonl(\.part)?")
+
+
+class ShardEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A shard: consecutive media of one split, in the order of the source; ``file`` lies in ``OUT/plan/``."""
+
+    index: int
+    split: str
+    media: int
+    objects: int
+    file: str
+    sha256: str
+
+
+class ShardTable(msgspec.Struct, frozen=True, kw_only=True):
+    """All shards of a run, ``shards[i].index == i``."""
+
+    shards: tuple[ShardEntry, ...]
+
+    @property
+    def media(self) -> int:
+        """Images and videos planned, with and without objects."""
+        return sum(entry.media for entry in self.shards)
+
+    @property
+    def objects(self) -> int:
+        """Objects planned: as many rows as the run ends with."""
+        return sum(entry.objects for entry in self.shards)
+
+
+def write_plan(
+    source: Source, out: Path, *, shard_objects: int, limit: int | None = None, progress: Progress | None = None
+) -> ShardTable:
+    """Write ``OUT/plan/00012.jsonl``, a ``PlannedMedia`` a line, and return the table; an older plan is replaced.
+
+    Args:
+        shard_objects: a shard is full once it holds so many; a medium is never split.
+        limit: plan exactly the first so many objects; the last medium may lose some of its own.
+
+    Raises:
+        UserError: the source is missing or not of its format.
+        OSError: ``out`` cannot be written.
+    """
+    folder = out / "plan"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if _NAME.fullmatch(old.name):
+            old.unlink()
+    entries: list[ShardEntry] = []
+    media = objects = 0
+    for shard in _shards(_limited(source.scan(), limit), shard_objects):
+        entries.append(_write(folder, len(entries), shard))
+        media, objects = media + len(shard), objects + entries[-1].objects
+        if progress is not None:
+            progress(media, objects)
+    return ShardTable(shards=tuple(entries))
+
+
+def read_plan(path: Path) -> Iterator[PlannedMedia]:
+    """The media of one shard's file, in order, without holding them all."""
+    decoder = msgspec.json.Decoder(PlannedMedia)
+    with path.open("rb") as lines:
+        for line in lines:
+            yield decoder.decode(line)
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file's contents."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _limited(media: Iterable[PlannedMedia], limit: int | None) -> Iterator[PlannedMedia]:
+    left = limit
+    for medium in media:
+        if left is None:
+            yield medium
+            continue
+        if len(medium.objects) >= left:
+            yield msgspec.structs.replace(medium, objects=medium.objects[:left])
+            return
+        left -= len(medium.objects)
+        yield medium
+
+
+def _shards(media: Iterable[PlannedMedia], shard_objects: int) -> Iterator[list[PlannedMedia]]:
+    shard: list[PlannedMedia] = []
+    objects = 0
+    for medium in media:
+        if shard and (objects >= shard_objects or medium.split != shard[0].split):
+            yield shard
+            shard, objects = [], 0
+        shard.append(medium)
+        objects += len(medium.objects)
+    if shard:
+        yield shard
+
+
+def _write(folder: Path, index: int, shard: list[PlannedMedia]) -> ShardEntry:
+    data = b"".join(map(_line, shard))
+    path = folder / f"{index:05d}.jsonl"
+    part = path.with_suffix(".jsonl.part")
+    part.write_bytes(data)
+    part.replace(path)
+    return ShardEntry(
+        index=index,
+        split=shard[0].split,
+        media=len(shard),
+        objects=sum(len(medium.objects) for medium in shard),
+        file=path.name,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _line(medium: PlannedMedia) -> bytes:
+    text = msgspec.json.encode(medium)
+    if b"\n" in text:  # a segmentation of a file that was written with line breaks
+        text = msgspec.json.format(text, indent=-1)
+    return text + b"\n"

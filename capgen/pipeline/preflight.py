@@ -1,0 +1,93 @@
+"""Checks of model and devices that cost nothing, made before anything slow is started."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from capgen.errors import UserError
+from capgen.pipeline.settings import Settings
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_TIMEOUT_S = 15
+_LOCAL_ENGINES = ("vllm", "transformers")
+
+
+def local_gpus() -> int:
+    """GPUs of this machine that a process started now may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([name for name in visible.split(",") if name.strip() and name.strip() != "-1"])
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=60)
+    return sum(line.startswith("GPU ") for line in answer.stdout.splitlines())
+
+
+def check_gpus(gpus: int) -> None:
+    """That this machine has so many GPUs; a cluster joined by RAY_ADDRESS is asked later.
+
+    Raises:
+        UserError: it has fewer.
+    """
+    if gpus < 0:
+        raise UserError(f"--gpus {gpus} is negative", "0 runs on the CPU")
+    if os.environ.get("RAY_ADDRESS"):
+        return
+    there = local_gpus()
+    if gpus > there:
+        raise UserError(
+            f"--gpus {gpus}: this machine has {there}", "lower --gpus (0 runs on the CPU) or set RAY_ADDRESS"
+        )
+
+
+def check_model(settings: Settings) -> None:
+    """That the model of an engine that loads it here can be found: a model directory, or a name on the hub.
+
+    Raises:
+        UserError: it is neither.
+    """
+    model, revision = settings.model.id, settings.model.revision
+    if settings.engine.name not in _LOCAL_ENGINES:
+        return
+    folder = Path(model)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(
+                f"--model {model}: the folder has no config.json", "give a folder that transformers can load"
+            )
+        return
+    if not _HUB_NAME.fullmatch(model):
+        raise UserError(
+            f"--model {model}: no such folder, and not a name of the form owner/model", "for example --model embedded"
+        )
+    _check_hub(model, revision)
+
+
+def _check_hub(model: str, revision: str | None) -> None:
+    """One question to the hub, without its library's retries: a wrong name is answered at once."""
+    import httpx
+    from huggingface_hub import constants, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.utils import build_hf_headers
+
+    if isinstance(try_to_load_from_cache(model, "config.json", revision=revision), str):
+        return
+    unreachable = UserError(
+        f"--model {model}: not in the local cache, and the hub cannot be reached", "download it first or give a folder"
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise unreachable
+    url = hf_hub_url(model, "config.json", revision=revision)
+    try:
+        answer = httpx.head(url, headers=build_hf_headers(), timeout=_HUB_TIMEOUT_S, follow_redirects=True)
+    except httpx.HTTPError as error:
+        raise unreachable from error
+    if answer.is_error:
+        raise UserError(
+            f"--model {model}: the hub has no such model at revision {revision or 'main'}, or it needs a token "
+            f"(HTTP {answer.status_code})",
+            "check --model and --revision",
+        )

@@ -1,0 +1,123 @@
+"""From settings to a planned run: everything that can be wrong is found here, before Ray or an engine starts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from capgen import registry
+from capgen.dataset.files import write_whole
+from capgen.errors import LedgerError, UserError
+from capgen.pipeline.engines.base import build, build_engine
+from capgen.pipeline.fingerprint import differences, digest, fingerprint_parts
+from capgen.pipeline.job import Job
+from capgen.pipeline.plan import ShardTable, file_sha256, write_plan
+from capgen.pipeline.preflight import check_model
+from capgen.pipeline.prompt import load_prompt
+from capgen.pipeline.settings import Settings
+from capgen.pipeline.sources import SOURCES
+from capgen.pipeline.sources.base import Source
+
+PLAN_VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelName:
+    """What the rows say of the model, and where it lies: they differ for the embedded captioner."""
+
+    name: str
+    revision: str | None
+
+
+def build_source(settings: Settings) -> Source:
+    """The registered source over its root and split.
+
+    Raises:
+        UnknownName: no such source.
+        UserError: no root is given, or it is not there.
+    """
+    root = settings.source.root
+    if root is None:
+        raise UserError(f"dataset {settings.name} needs its folder", "give it with --root DIR")
+    if not root.is_dir():
+        raise UserError(f"--root {root}: there is no such folder", "give the folder that holds the dataset")
+    kind = registry.load("source", settings.source.type, SOURCES)
+    options = {"root": root.resolve(), "split": settings.source.split, "dataset": settings.dataset}
+    source: Source = build(kind, options, f"source {settings.source.type!r}")
+    return source
+
+
+def prepare(
+    settings: Settings, out: Path, *, gpus: int, model: ModelName, fork: bool = False
+) -> tuple[Job, ShardTable]:
+    """Plan a run, or take up the plan that OUT already has.
+
+    Args:
+        gpus: GPUs of one engine.
+        fork: where OUT belongs to a run of another fingerprint, plan beside it (``OUT-<fingerprint>``).
+
+    Raises:
+        UserError: anything that the user can mend; a differing OUT is refused with what differs.
+    """
+    source = build_source(settings)
+    files = source.files
+    prompt = load_prompt(settings.prompt.name, category=settings.prompt.category)
+    build_engine(settings.engine)
+    check_model(settings)
+    parts = fingerprint_parts(settings, prompt, {file.name: file_sha256(file) for file in files})
+    fingerprint = digest(parts)
+    out = _settle_out(out, parts, fingerprint, fork=fork)
+    job = Job(out.resolve(), fingerprint, settings, prompt, gpus, model.name, model.revision)
+    _ = job.checks
+    plan = read_plan_json(out)
+    if plan is None:
+        table = write_plan(source, out, shard_objects=settings.run.shard_objects, limit=settings.source.limit)
+        body = {
+            "version": PLAN_VERSION,
+            "fingerprint": fingerprint,
+            "parts": parts,
+            "settings": settings.model_dump(mode="json"),
+            "model": {"name": model.name, "revision": model.revision},
+            "shards": msgspec.to_builtins(table)["shards"],
+        }
+        write_whole(out / "plan.json", json.dumps(body, indent=1).encode() + b"\n")
+        return job, table
+    return job, shard_table(plan)
+
+
+def read_plan_json(out: Path) -> dict[str, Any] | None:
+    """OUT's plan; None where nothing is planned.
+
+    Raises:
+        LedgerError: there is a plan that cannot be read.
+    """
+    file = out / "plan.json"
+    try:
+        plan: dict[str, Any] = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise LedgerError(f"{file} is damaged ({error}); restore it, or start anew in another --out") from error
+    return plan
+
+
+def shard_table(plan: dict[str, Any]) -> ShardTable:
+    """The shard table of a plan."""
+    return msgspec.convert({"shards": plan["shards"]}, ShardTable)
+
+
+def _settle_out(out: Path, parts: dict[str, Any], fingerprint: str, *, fork: bool) -> Path:
+    plan = read_plan_json(out)
+    if plan is None or plan["fingerprint"] == fingerprint:
+        return out
+    if fork:
+        return _settle_out(out.with_name(f"{out.name}-{fingerprint[:8]}"), parts, fingerprint, fork=False)
+    lines = differences(plan["parts"], parts)
+    raise UserError(
+        f"{out} holds a run with another fingerprint: {'; '.join(lines)}",
+        "choose another --out, or --fork to start beside it",
+    )

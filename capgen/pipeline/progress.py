@@ -1,0 +1,166 @@
+"""What a person sees of a run: a bar on a terminal, a line now and then in a log, and the end report."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from capgen.pipeline.run import Progress
+
+_LOG_EVERY_S = 10.0
+
+
+@dataclass(slots=True)
+class Show:
+    """Shows a run's progress on a console; use as a context and call it with each ``Progress``."""
+
+    console: Console
+    _live: Live | None = None
+    _next_line: float = 0.0
+    _last: str = ""
+
+    def __enter__(self) -> Show:
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, refresh_per_second=4, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show where the run stands."""
+        line = sentence(progress)
+        if self._live is not None:
+            grid = Table.grid(padding=(0, 1))
+            grid.add_row(ProgressBar(progress.planned or 1, progress.settled, width=32), Text(line))
+            self._live.update(grid)
+        elif time.monotonic() >= self._next_line and line != self._last:
+            self.console.print(line, highlight=False)
+            self._next_line, self._last = time.monotonic() + _LOG_EVERY_S, line
+
+
+def sentence(progress: Progress) -> str:
+    """Done, rate, time left, and what was dropped or failed, in one line."""
+    head = f"{progress.settled:,}/{progress.planned:,} objects"
+    if not progress.engines and progress.settled < progress.planned:
+        return f"{head}, the engine is starting ({progress.seconds:.0f} s)"
+    rate = progress.rate
+    if rate > 0 and progress.settled < progress.planned:
+        head += f", {rate:,.1f}/s, {duration((progress.planned - progress.settled) / rate)} left"
+    return head + told_reasons(progress.reasons + progress.live.reasons)
+
+
+def told_reasons(reasons: Counter[str]) -> str:
+    """``, out: length 3, refusal 1``, the most frequent first; empty where there are none."""
+    if not reasons:
+        return ""
+    return ", out: " + ", ".join(
+        f"{code} {count:,}" for code, count in sorted(reasons.items(), key=lambda x: (-x[1], x[0]))
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+@dataclass(frozen=True, slots=True)
+class EndReport:
+    """What a session did, for people and for ``OUT/report.json``.
+
+    ``requests_per_s`` counts requests that this session asked, from the first engine's readiness to the last commit;
+    ``render_s`` is the time the render threads worked, which overlaps with the engine's.
+    """
+
+    planned: int
+    kept: int
+    dropped: dict[str, int]
+    failed: dict[str, int]
+    resumed: int
+    asked: int
+    requests_per_s: float
+    engine_start_s: tuple[float, ...]
+    render_s: float
+    prompt_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def cached_share(self) -> float:
+        """Share of the prompt tokens that an engine had cached."""
+        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Label and value of each line of the table."""
+        rows = [
+            (
+                "objects",
+                f"{self.planned:,} planned = {self.kept:,} kept + {sum(self.dropped.values()):,} dropped + "
+                f"{sum(self.failed.values()):,} failed",
+            )
+        ]
+        rows += [(f"dropped: {code}", f"{count:,}") for code, count in self.dropped.items()]
+        rows += [(f"failed: {code}", f"{count:,}") for code, count in self.failed.items()]
+        if self.resumed:
+            rows.append(("settled before", f"{self.resumed:,}"))
+        if self.asked:
+            starts = ", ".join(f"{value:.1f} s" for value in self.engine_start_s)
+            rows += [
+                ("engine start", starts),
+                ("requests", f"{self.asked:,} at {self.requests_per_s:,.1f}/s"),
+                (
+                    "rendering",
+                    f"{self.render_s:.1f} s in threads ({1000 * self.render_s / self.asked:.1f} ms an object)",
+                ),
+                ("prompt tokens", f"{self.prompt_tokens:,}, {100 * self.cached_share:.0f} % cached"),
+                ("output tokens", f"{self.output_tokens:,}"),
+            ]
+        rows.append(("time", ", ".join(f"{name} {duration(value)}" for name, value in self.seconds.items())))
+        return rows
+
+    def table(self) -> Table:
+        """The report as a table."""
+        table = Table(show_header=False, box=None, padding=(0, 2))
+        for label, value in self.lines():
+            table.add_row(label, value)
+        return table
+
+
+def end_report(progress: Progress, ledger: Any, seconds: dict[str, float]) -> EndReport:
+    """The report of a finished session: counts from the verified ledger, rates from this session's manifests."""
+
+    def total(name: str) -> Any:
+        return sum(manifest.extra.get(name, 0) for manifest in progress.manifests)
+
+    asked = total("asked")
+    return EndReport(
+        planned=ledger.planned,
+        kept=ledger.kept,
+        dropped=dict(ledger.dropped),
+        failed=dict(ledger.failed),
+        resumed=progress.resumed,
+        asked=asked,
+        requests_per_s=round(asked / progress.asking_s, 1) if progress.asking_s > 0 else 0.0,
+        engine_start_s=tuple(engine["start_s"] for engine in progress.engines),
+        render_s=round(total("render_seconds"), 2),
+        prompt_tokens=total("prompt_tokens"),
+        cached_tokens=total("cached_tokens"),
+        output_tokens=total("output_tokens"),
+        seconds=seconds,
+    )

@@ -1,0 +1,273 @@
+"""Prompt files, ``prompts/<name>.toml``, as types, and the object's text. Data is never parsed as a template."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, floor
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from capgen.dataset.types import Box, Kind, Media, MediaObject
+from capgen.errors import UserError
+from capgen.pipeline.frames import Choice
+from capgen.pipeline.highlights import HIGHLIGHTS
+from capgen.pipeline.highlights.base import Highlight
+from capgen.pipeline.view import Turn
+from capgen.registry import load
+from capgen.resources import resource
+
+_LONGEST_NAME = 200  # characters of a category that a prompt repeats
+_Count = Annotated[int, Field(ge=0, le=64)]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which pictures a request shows: clean frames first, then as many marked ones, each through the highlights."""
+
+    clean_frames: int
+    clean_choice: Choice
+    marked_frames: int
+    marked_choice: Choice
+    highlights: tuple[Highlight, ...]
+    highlight: str
+    """The names of the highlights, joined by ``+``: what a row's ``highlight`` column says."""
+    close_up: bool
+    """Whether marked pictures are cut out of their frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layouts:
+    """The layout for images and the one for videos."""
+
+    image: Layout
+    video: Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt file.
+
+    Args:
+        before: the fixed text before the pictures.
+        object_template: the Jinja template of the text after the pictures.
+        category: whether the model is told categories.
+        sha256: of the file's text.
+    """
+
+    name: str
+    system: str
+    before: str
+    object_template: str
+    examples: tuple[Turn, ...]
+    layout: Layouts
+    category: bool
+    sha256: str
+
+    def layout_for(self, kind: Kind) -> Layout:
+        """The layout for a kind of medium."""
+        return self.layout.image if kind == "image" else self.layout.video
+
+    def text(self, variables: Mapping[str, object]) -> str:
+        """The object's text: the template filled in, trimmed.
+
+        Raises:
+            jinja2.TemplateError: the template names a variable that is not there.
+        """
+        return _compiled(self.object_template).render(variables).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object is on one marked frame, as templates see it.
+
+    ``left``, ``top``, ``right``, ``bottom``: percent of the frame, 0 to 100, rounded outwards.
+    ``normalised``: the same as ``(left,top,right,bottom)`` from 0 to 1 with two decimals.
+    ``area_percent``: the mask's share of the frame in percent, as text with two digits.
+    ``frame``: the frame's number, from 1. ``color``: the name of the mark's colour, None where nothing is drawn.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    normalised: str
+    area_percent: str
+    frame: int
+    color: str | None = None
+
+
+def place(box: Box, area: int, size: tuple[int, int], frame: int, color: str | None = None) -> Place:
+    """The place of a box (x, y, width, height) on a frame of ``size`` (width, height) pixels; ``frame`` from 0."""
+    x, y, wide, high = box
+    sides = x / size[0], y / size[1], (x + wide) / size[0], (y + high) / size[1]
+    share = 100 * area / (size[0] * size[1])
+    return Place(
+        left=max(0, floor(sides[0] * 100 + 1e-9)),
+        top=max(0, floor(sides[1] * 100 + 1e-9)),
+        right=min(100, ceil(sides[2] * 100 - 1e-9)),
+        bottom=min(100, ceil(sides[3] * 100 - 1e-9)),
+        normalised="(" + ",".join(f"{side:.2f}" for side in sides) + ")",
+        area_percent=f"{share:.0f}" if share >= 10 else f"{share:.2g}",
+        frame=frame + 1,
+        color=color,
+    )
+
+
+@lru_cache(maxsize=4096)
+def told(name: str) -> str:
+    """A category as a prompt says it: one line of plain words, without what could pass for a chat's control token."""
+    plain = "".join(c if c.isprintable() else " " for c in name[: 4 * _LONGEST_NAME])
+    return " ".join(plain.translate({ord("_"): " ", ord("<"): " ", ord(">"): " "}).split())[:_LONGEST_NAME].strip()
+
+
+def variables(
+    prompt: Prompt, media: Media, obj: MediaObject, boxes: tuple[Place | None, ...], frames: tuple[int, ...]
+) -> dict[str, object]:
+    """What a template can say about an object.
+
+    ``category`` (or None), ``synonyms``, ``others`` (the other categories of the medium): None and empty where the
+    prompt does not tell categories. ``kind``, ``num_frames`` (of the medium), ``frames`` (numbers of the marked
+    frames, from 1), ``boxes`` (a ``Place`` for each marked frame, None where the object is not on it).
+    """
+    category = told(obj.category) if prompt.category and obj.category else None
+    others: dict[str, None] = {}
+    if prompt.category:
+        others = dict.fromkeys(told(o.category) for o in media.objects if o.category and o.category != obj.category)
+    return {
+        "category": category or None,
+        "synonyms": tuple(told(s) for s in obj.synonyms if s != obj.category) if prompt.category else (),
+        "others": tuple(name for name in others if name),
+        "kind": media.kind,
+        "num_frames": len(media.file_names),
+        "frames": tuple(i + 1 for i in frames),
+        "boxes": boxes,
+    }
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Example(_Table):
+    user: str
+    assistant: str
+
+
+class _HighlightTable(BaseModel):
+    """A highlight with options: ``name``, and whatever fields that highlight has."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+
+class _LayoutTable(_Table):
+    clean_frames: _Count
+    clean_choice: Choice = "uniform"
+    marked_frames: Annotated[int, Field(ge=1, le=64)]
+    marked_choice: Choice
+    highlights: tuple[str | _HighlightTable, ...]
+
+
+class _LayoutsTable(_Table):
+    image: _LayoutTable
+    video: _LayoutTable
+
+
+class _File(_Table):
+    name: Annotated[str, Field(min_length=1)]
+    system: str = ""
+    before: str = ""
+    object: str
+    examples: tuple[_Example, ...] = ()
+    layout: _LayoutsTable
+
+
+def load_prompt(name: str, *, category: bool) -> Prompt:
+    """The prompt of that name in ``prompts/``, or of that path, with everything in it checked.
+
+    Raises:
+        UserError: it does not exist, is not TOML, has unknown or missing keys, or its template does not render.
+    """
+    path = resource("prompts", name, ".toml")
+    try:
+        text = path.read_text(encoding="utf-8")
+        file = _File.model_validate(tomllib.loads(text))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path} is not a TOML file: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"{path}: {key}: {first['msg']}", "see prompts/shared-crop_v1.toml for a prompt's keys"
+        ) from None
+    prompt = Prompt(
+        name=file.name,
+        system=file.system.strip(),
+        before=file.before.strip(),
+        object_template=file.object,
+        examples=tuple(Turn(e.user.strip(), e.assistant.strip()) for e in file.examples),
+        layout=Layouts(_layout(path, "image", file.layout.image), _layout(path, "video", file.layout.video)),
+        category=category,
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+    )
+    _try(path, prompt)
+    return prompt
+
+
+def _layout(path: Path, kind: Literal["image", "video"], table: _LayoutTable) -> Layout:
+    specs = [_HighlightTable(name=h) if isinstance(h, str) else h for h in table.highlights]
+    key = f"layout.{kind}.highlights"
+    if any(spec.name == "crop" for spec in specs[1:]):
+        raise UserError(f"{path}: {key}: crop comes first", "the others draw on what it cuts out")
+    return Layout(
+        clean_frames=table.clean_frames,
+        clean_choice=table.clean_choice,
+        marked_frames=table.marked_frames,
+        marked_choice=table.marked_choice,
+        highlights=tuple(_highlight(f"{path}: {key}", spec) for spec in specs),
+        highlight="+".join(spec.name for spec in specs) or "none",
+        close_up=any(spec.name == "crop" for spec in specs),
+    )
+
+
+def _highlight(where: str, spec: _HighlightTable) -> Highlight:
+    plug_in = load("highlight", spec.name, HIGHLIGHTS)
+    options: dict[str, Any] = spec.model_extra or {}
+    known = [field.name for field in dataclasses.fields(plug_in)]
+    for option in options:
+        if option not in known:
+            raise UserError(f"{where}: {spec.name} has no option {option!r}", f"known: {', '.join(known) or 'none'}")
+    try:
+        highlight: Highlight = TypeAdapter(plug_in).validate_python(options)
+    except ValidationError as error:
+        raise UserError(f"{where}: {spec.name}: {error.errors()[0]['msg']}") from None
+    return highlight
+
+
+def _try(path: Path, prompt: Prompt) -> None:
+    """Fill the template once for each kind, so that a mistake in it ends the run before its first request."""
+    here = place((1.0, 2.0, 3.0, 4.0), 12, (10, 10), 0, "green")
+    for kind, boxes in (("image", (here,)), ("video", (here, here))):
+        common = {"synonyms": ("b",), "others": ("c",), "kind": kind, "num_frames": 2, "frames": (1, 2), "boxes": boxes}
+        for category in ("a", None):
+            try:
+                prompt.text({**common, "category": category})
+            except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+                known = ", ".join(("category", *common))
+                raise UserError(f"{path}: object: {error}", f"a template's variables: {known}") from None
+
+
+@lru_cache(maxsize=64)
+def _compiled(template: str) -> Template:
+    # Prompts are plain text for a model: escaping would only garble them.
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+    return environment.from_string(template)

@@ -1,0 +1,155 @@
+"""Media in, views out: each frame is decoded once, each clean picture made once, whatever the number of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from xxhash import xxh3_128
+
+from capgen.dataset.types import Fault, Media, MediaObject
+from capgen.pipeline.frames import PictureFault, choose, load_frame
+from capgen.pipeline.highlights.base import Fit, Marked, show, whole
+from capgen.pipeline.prompt import Place, Prompt, place, variables
+from capgen.pipeline.settings import RenderSettings
+from capgen.pipeline.view import Part, Picture, View
+
+RENDER_VERSION = "1"
+"""Part of a run's fingerprint and of every picture's digest: changes when the same input gives other pixels."""
+
+
+def picture(pixels: NDArray[np.uint8]) -> Picture:
+    """Pixels, uint8 RGB [H, W, 3], with their digest."""
+    pixels = np.ascontiguousarray(pixels)
+    digest = xxh3_128(f"{RENDER_VERSION} {pixels.shape} ".encode())
+    digest.update(pixels.data)
+    return Picture(pixels, digest.hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """How objects are shown: picture sizes from the settings, everything else from the prompt."""
+
+    settings: RenderSettings
+    prompt: Prompt
+
+    def clean_frames(self, media: Media) -> tuple[int, ...]:
+        """The frames that every object of a medium is shown with, unmarked."""
+        layout = self.prompt.layout_for(media.kind)
+        return choose(layout.clean_choice, media, None, layout.clean_frames) if layout.clean_frames else ()
+
+    def marked_frames(self, media: Media, obj: MediaObject) -> tuple[int, ...]:
+        """The frames on which an object is marked."""
+        layout = self.prompt.layout_for(media.kind)
+        return choose(layout.marked_choice, media, obj, layout.marked_frames)
+
+    def frames_needed(self, media: Media) -> tuple[int, ...]:
+        """Indices of all frames that the views of a medium show, in the order of time."""
+        objects = [obj for obj in media.objects if obj.fault is None and obj.visible]
+        if not objects:
+            return ()
+        marked = (i for obj in objects for i in self.marked_frames(media, obj))
+        return tuple(sorted({*self.clean_frames(media), *marked}))
+
+    def views(self, media: Media, frames: Mapping[int, NDArray[np.uint8]]) -> Iterator[View]:
+        """A view of each object that has neither a fault nor an empty mask, in order.
+
+        Args:
+            frames: by index, uint8 RGB [height, width, 3]; at least ``frames_needed``. They are not written to.
+        """
+        objects = [obj for obj in media.objects if obj.fault is None and obj.visible]
+        if objects:
+            clean = self.clean(media, frames)
+            yield from (self.view(media, obj, frames, clean) for obj in objects)
+
+    def clean(self, media: Media, frames: Mapping[int, NDArray[np.uint8]]) -> tuple[Picture, ...]:
+        """The unmarked pictures, made once for all objects of a medium."""
+        fit = Fit(self.settings.patch, self.settings.clean_pixels, self.settings.square)
+        return tuple(picture(show(frames[i], whole(frames[i]), fit)) for i in self.clean_frames(media))
+
+    def view(
+        self, media: Media, obj: MediaObject, frames: Mapping[int, NDArray[np.uint8]], clean: tuple[Picture, ...]
+    ) -> View:
+        """One object's view: fixed text, clean pictures, its own marked pictures, its text."""
+        indices = self.marked_frames(media, obj)
+        marked = tuple(self._mark(media, obj, i, frames[i]) for i in indices)
+        said = variables(self.prompt, media, obj, tuple(at for _, at in marked), indices)
+        text = self.prompt.text(said)
+        parts: tuple[Part, ...] = (self.prompt.before, *clean, *(shown for shown, _ in marked), text)
+        category = said["category"]
+        return View(
+            key=obj.key,
+            system=self.prompt.system,
+            examples=self.prompt.examples,
+            parts=tuple(part for part in parts if part != ""),
+            category=category if isinstance(category, str) else None,
+            marked_frames=indices,
+        )
+
+    def _marked_pixels(self, media: Media) -> int:
+        """The budget of a marked picture: a whole frame has to show as much as a clean one, a close-up has not."""
+        if self.prompt.layout_for(media.kind).close_up:
+            return self.settings.marked_pixels
+        return max(self.settings.marked_pixels, self.settings.clean_pixels)
+
+    def _mark(
+        self, media: Media, obj: MediaObject, index: int, frame: NDArray[np.uint8]
+    ) -> tuple[Picture, Place | None]:
+        """One marked picture and where the object is on it; the whole frame and None where it is not on it."""
+        counts, box, area = obj.counts[index], obj.boxes[index], obj.areas[index]
+        fit = Fit(self.settings.patch, self._marked_pixels(media), self.settings.square)
+        if counts is None or box is None or area is None:
+            return picture(show(frame, whole(frame), fit)), None
+        marked = Marked(frame, counts, box, whole(frame), fit, self.settings.margin)
+        for highlight in self.prompt.layout_for(media.kind).highlights:
+            marked = highlight(marked)
+        return picture(marked.pixels), place(box, area, (media.width, media.height), index, marked.color)
+
+
+class _Frames(dict[int, NDArray[np.uint8]]):
+    """The frames of a medium, decoded when first asked for; a bad one raises its ``PictureFault`` each time."""
+
+    def __init__(self, media: Media) -> None:
+        super().__init__()
+        self.media = media
+        self.faults: dict[int, PictureFault] = {}
+
+    def __missing__(self, index: int) -> NDArray[np.uint8]:
+        if index in self.faults:
+            raise self.faults[index]
+        try:
+            self[index] = frame = load_frame(self.media, index)
+        except PictureFault as fault:
+            self.faults[index] = fault
+            raise
+        return frame
+
+
+def render_media(
+    media: Media, renderer: Renderer, skip: frozenset[str] = frozenset()
+) -> Iterator[View | tuple[MediaObject, Fault]]:
+    """A view of every object whose key is not in ``skip``, or the object with the reason why there is none, in order.
+
+    A frame is read and decoded when the first object needs it, and only once; nothing is read for objects that are
+    skipped or have a fault.
+    """
+    frames = _Frames(media)
+    clean: tuple[Picture, ...] | None = None
+    for obj in media.objects:
+        if obj.key in skip:
+            continue
+        if obj.fault is not None:
+            yield obj, obj.fault
+            continue
+        if not obj.visible:
+            yield obj, Fault("mask_empty", "the object is visible on no frame")
+            continue
+        try:
+            if clean is None:
+                clean = renderer.clean(media, frames)
+            shown: View | tuple[MediaObject, Fault] = renderer.view(media, obj, frames, clean)
+        except PictureFault as fault:
+            shown = obj, Fault(fault.reason, fault.message)
+        yield shown

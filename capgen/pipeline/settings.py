@@ -1,0 +1,137 @@
+"""A pipeline file as types: ``pipelines/<name>.toml``, every key known, unknown ones refused.
+
+Order of precedence, later wins: the pipeline file, the model directory's own ``capgen.toml`` (picture sizes it was
+trained on, for example), flags, ``--set table.key=value``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Table(BaseModel):
+    """A table of a pipeline file: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorldSettings(Table):
+    """The sample world that is written where no root is given."""
+
+    images: Annotated[int, Field(ge=0)] = 0
+    videos: Annotated[int, Field(ge=0)] = 0
+    seed: int = 0
+
+
+class SourceSettings(Table):
+    """Which objects: a registered source, its folder, its split (a name, several with commas, or ``all``)."""
+
+    type: str
+    root: Path | None = None
+    split: str = "all"
+    limit: Positive | None = Field(None, description="plan only the first so many objects")
+    world: WorldSettings | None = None
+
+
+class RenderSettings(Table):
+    """How large the pictures are that the model sees.
+
+    ``patch``: width and height become multiples of it (28 for Qwen2.5-VL, 32 for Qwen3-VL).
+    ``clean_pixels``, ``marked_pixels``: the most pixels (width x height) of a clean frame and of a marked picture.
+    ``square``: every picture becomes exactly square with side sqrt(pixels) (models with one fixed input size).
+    ``margin``: context of the crop on each side, in box widths and heights (1 is DAM's focal rule).
+    """
+
+    patch: Positive = 32
+    clean_pixels: Positive = 448 * 448
+    marked_pixels: Positive = 320 * 320
+    square: bool = False
+    margin: Annotated[float, Field(ge=0, le=10)] = 1.0
+
+
+class PromptSettings(Table):
+    """``prompts/<name>.toml`` (or a path), and whether the object's category is told to the model."""
+
+    name: str = "shared-crop_v1"
+    category: bool = True
+
+
+class ModelSettings(Table):
+    """``id``: a hub name, a directory, or ``embedded``; ``revision`` pins a hub name."""
+
+    id: str
+    revision: str | None = None
+
+
+class EngineSettings(Table):
+    """A registered engine and its options, which are the engine's own fields."""
+
+    name: str = "vllm"
+    options: dict[str, Any] = {}
+
+
+class SamplingSettings(Table):
+    """Greedy by default. ``seed`` is also what a row's ``seed`` column says."""
+
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    top_p: Share = 1.0
+    max_tokens: Positive = 96
+    seed: int = 0
+
+
+class RunSettings(Table):
+    """How work is cut and watched.
+
+    ``shard_objects``: objects a shard holds, about. ``attempts``: how often a request that failed is asked in all.
+    ``stall_s``: an engine that finishes nothing for so long is killed.
+    """
+
+    shard_objects: Positive = 2000
+    attempts: Positive = 3
+    stall_s: Annotated[float, Field(gt=0)] = 600.0
+
+
+class CheckSettings(Table):
+    """Which checks judge a caption, in order, and their options by name."""
+
+    names: tuple[str, ...] = ("empty", "not_stopped", "refusal", "marker_leak", "meta_talk", "length", "repetition")
+    options: dict[str, dict[str, Any]] = {}
+
+
+class DedupSettings(Table):
+    """Whether a caption that was already said of the same category in the same image or video is released again."""
+
+    enabled: bool = True
+
+
+class CardSettings(Table):
+    """The data card: ``data_cards/<template>.md`` and the licences it states."""
+
+    template: str
+    title: str
+    license_source: str
+    license_captions: str = "cc-by-4.0"
+
+
+class Settings(Table):
+    """Everything that decides what a run's rows say."""
+
+    name: str
+    dataset: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    kind: Literal["image", "video"]
+    source: SourceSettings
+    render: RenderSettings = RenderSettings()
+    prompt: PromptSettings = PromptSettings()
+    model: ModelSettings
+    engine: EngineSettings = EngineSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    run: RunSettings = RunSettings()
+    checks: CheckSettings = CheckSettings()
+    dedup: DedupSettings = DedupSettings()
+    card: CardSettings

@@ -1,0 +1,6 @@
+"""Readers of datasets, each a file; a new one is a file and a line here."""
+
+SOURCES = {
+    "lvis": "capgen.pipeline.sources.lvis:Lvis",
+    "lv-vis": "capgen.pipeline.sources.lvvis:LvVis",
+}

@@ -1,0 +1,156 @@
+"""LVIS v1, v0.5 and files in their form: objects of COCO 2017 pictures, masks as polygons.
+
+LVIS ships no pictures. A v1 image has no ``file_name``; the last two parts of its ``coco_url`` say where the picture
+is, and one split draws on both ``train2017`` and ``val2017``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from capgen.errors import MissingFile
+from capgen.pipeline.sources import common, planner
+from capgen.pipeline.sources.base import PlannedMedia
+from capgen.pipeline.sources.sections import Form, read_sections
+
+FORM = Form("an LVIS", "images", {"videos": "it looks like LV-VIS: use --dataset lv-vis"})
+SPLITS = ("train", "val")
+
+_FOLDERS = ("", "annotations", "lvis")
+_FILES = ("lvis_v1_{}.json", "lvis_v0.5_{}.json", "lvis_{}.json")
+_AFFIXES = re.compile(r"^lvis_(v[\d.]+_)?")
+_PICTURES = ("", "coco", "images", "coco/images")
+_COCO_FOLDERS = ("", "train2017", "val2017")
+_OF_2014 = re.compile(r"COCO_\w+_(\d{12}\.\w+)")
+
+
+class Annotation(planner.Annotation, gc=False):
+    """A row of ``annotations``."""
+
+    media: Any = msgspec.field(default=None, name="image_id")
+
+
+class Image(msgspec.Struct, gc=False):
+    """A row of ``images``."""
+
+    id: Any = None
+    width: Any = None
+    height: Any = None
+    file_name: Any = None
+    coco_url: Any = None
+    license: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lvis:
+    """Every object of LVIS splits. Source: Gupta et al., CVPR 2019, lvisdataset.org.
+
+    Args:
+        root: holds ``lvis_v1_{split}.json`` (or ``lvis_v0.5_{split}.json``, ``lvis_{split}.json``) itself, in
+            ``annotations/`` or in ``lvis/``, and ``train2017/``, ``val2017/`` itself, in ``coco/`` or in ``images/``.
+        split: names with commas, ``all`` (train and val, what is there of them), or .json files below ``root``.
+    """
+
+    root: Path
+    split: str = "all"
+    dataset: str = "lvis"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The annotation files, one a split."""
+        return tuple(self._files().values())
+
+    def scan(self) -> Iterator[PlannedMedia]:
+        """Every image with its objects, images without objects too, in the order of the file.
+
+        Raises:
+            UserError: a file or the pictures' folder is missing, or a file is not of the form.
+        """
+        for split, path in self._files().items():
+            yield from self._scan(split, path)
+
+    def _files(self) -> dict[str, Path]:
+        def candidates(name: str) -> list[Path]:
+            return [self.root / folder / file.format(name) for file in _FILES for folder in _FOLDERS]
+
+        return common.annotation_files(self.root, self.split, SPLITS, candidates, _AFFIXES)
+
+    def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
+        rows = read_sections(path, FORM, {"images": Image, "annotations": Annotation, "categories": common.CategoryRow})
+        images = rows["images"] or []
+        pictures = Pictures(self.root.absolute())
+        pictures.check(images)
+        join = planner.Planner(
+            self.dataset, split, "image", str(self.root.absolute()), common.read_categories(rows["categories"] or [])
+        )
+        return join.plan(images, pictures.medium, rows["annotations"] or [])
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Finds the picture of an image below a root; the folders found are kept in ``bases``."""
+
+    root: Path
+    bases: dict[str, str] = field(default_factory=dict)
+
+    def check(self, images: Sequence[Image | None]) -> None:
+        """Refuse a root that holds none of the folders in which the pictures should be.
+
+        Raises:
+            MissingFile: the pictures were probably never put there.
+        """
+        names = (picture_name(row) for row in images if row)
+        folders = sorted({_folder(name) for name in names if name})
+        if folders and not any((self.root / base / folder).is_dir() for base in _PICTURES for folder in folders):
+            raise MissingFile(self.root / folders[0], "put COCO's 2017 pictures there, or below coco/ or images/")
+
+    def medium(self, media_id: str, row: Image) -> planner.Medium:
+        """The image as a medium of one frame."""
+        name = picture_name(row)
+        fault = common.size_fault(row.width, row.height) if name else common.path_fault(row.file_name or row.coco_url)
+        url = common.line(row.coco_url, 2000) if isinstance(row.coco_url, str) else None
+        license_code = common.code(row.license)
+        if name is None or fault is not None:
+            return planner.Medium(media_id, str(self.root), coco_url=url, license=license_code, fault=fault)
+        width, height = int(row.width), int(row.height)
+        return planner.Medium(media_id, self._base(name), (name,), width, height, url, license_code)
+
+    def _base(self, name: str) -> str:
+        folder = _folder(name)
+        if not folder:
+            return self._base_of_bare(name)
+        if folder not in self.bases:
+            found = (self.root / base for base in _PICTURES if (self.root / base / folder).is_dir())
+            self.bases[folder] = str(next(found, self.root))
+        return self.bases[folder]
+
+    def _base_of_bare(self, name: str) -> str:
+        bases = [self.root / base / folder for base in _PICTURES for folder in _COCO_FOLDERS]
+        return str(next((base for base in bases if (base / name).is_file()), self.root))
+
+
+def picture_name(row: Image) -> str | None:
+    """Where the picture is below the root: ``file_name``, with the folder of ``coco_url`` where it has none.
+
+    ``train2017/000000391895.jpg`` stands for itself, ``COCO_val2014_000000266409.jpg`` loses its prefix, and without
+    a ``file_name`` the last two parts of ``coco_url`` count. None where the name is not safe or there is none.
+    """
+    url = row.coco_url.split("/") if isinstance(row.coco_url, str) and row.coco_url else []
+    if not isinstance(row.file_name, str) or not row.file_name:
+        return common.safe_name("/".join(url[-2:])) if url else None
+    name = common.safe_name(row.file_name)
+    if name is None or "/" in name:
+        return name
+    of_2014 = _OF_2014.fullmatch(name)
+    name = of_2014[1] if of_2014 else name
+    return common.safe_name(f"{url[-2]}/{name}") if len(url) > 1 else name
+
+
+def _folder(name: str) -> str:
+    return name.split("/", maxsplit=1)[0] if "/" in name else ""

@@ -1,0 +1,125 @@
+"""LV-VIS and files in its YouTube-VIS form: tracks of videos whose frames are pictures in a folder a video.
+
+What its files are known for: ``segmentations`` with null where a track is not visible, tracks that never are,
+backslashes in ``file_names``, ids beyond 2**53, and a test file without annotations.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from capgen.errors import MissingFile
+from capgen.pipeline.sources import common, planner
+from capgen.pipeline.sources.base import PlannedMedia
+from capgen.pipeline.sources.sections import Form, read_sections
+
+FORM = Form("an LV-VIS", "videos", {"images": "it looks like LVIS: use --dataset lvis"})
+SPLITS = ("train", "val")
+
+_FOLDERS = ("", "annotations")
+_FILES = ("{}_instances.json", "{}_instances_.json")
+_AFFIXES = re.compile(r"_instances_?")
+_KNOWN = re.compile(r"(?<![a-z])(train|val|test)(?![a-z])")
+_FRAMES = "JPEGImages"
+
+
+class Annotation(planner.Annotation, gc=False):
+    """A row of ``annotations``: a track, ``segmentation`` has an entry a frame."""
+
+    media: Any = msgspec.field(default=None, name="video_id")
+    segmentation: msgspec.Raw = msgspec.field(default=planner.NULL, name="segmentations")
+
+
+class Video(msgspec.Struct, gc=False):
+    """A row of ``videos``."""
+
+    id: Any = None
+    width: Any = None
+    height: Any = None
+    file_names: Any = None
+    license: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class LvVis:
+    """Every track of LV-VIS splits. Source: Wang et al., ICCV 2023, github.com/haochenheheda/LVVIS.
+
+    Args:
+        root: holds ``{split}_instances.json`` or ``{split}_instances_.json`` itself or in ``annotations/``, and
+            ``{split}/JPEGImages/`` or ``JPEGImages/``.
+        split: names with commas, ``all`` (train and val, what is there of them), or .json files below ``root``.
+    """
+
+    root: Path
+    split: str = "all"
+    dataset: str = "lv-vis"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The annotation files, one a split."""
+        return tuple(self._files().values())
+
+    def scan(self) -> Iterator[PlannedMedia]:
+        """Every video with its tracks, videos without tracks too, in the order of the file.
+
+        Raises:
+            UserError: a file or the frames' folder is missing, or a file is not of the form.
+        """
+        for split, path in self._files().items():
+            yield from self._scan(split, path)
+
+    def _files(self) -> dict[str, Path]:
+        def candidates(name: str) -> list[Path]:
+            return [self.root / folder / file.format(name) for file in _FILES for folder in _FOLDERS]
+
+        return common.annotation_files(self.root, self.split, SPLITS, candidates, _AFFIXES)
+
+    def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
+        rows = read_sections(path, FORM, {"videos": Video, "annotations": Annotation, "categories": common.CategoryRow})
+        videos = rows["videos"] or []
+        root = self._frames_root(split, videos)
+
+        def medium(media_id: str, row: Video) -> planner.Medium:
+            return video_medium(media_id, row, root)
+
+        categories = common.read_categories(rows["categories"] or [])
+        join = planner.Planner(self.dataset, split, "video", root, categories)
+        return join.plan(videos, medium, rows["annotations"] or [])
+
+    def _frames_root(self, split: str, videos: Sequence[Any]) -> str:
+        root = self.root.absolute()
+        known = _KNOWN.search(split)
+        folders = [root / (known[1] if known else split) / _FRAMES, root / _FRAMES]
+        existing = [folder for folder in folders if folder.is_dir()]
+        if videos and not existing:
+            raise MissingFile(folders[0], f"put the videos' frames there, or into {folders[1]}")
+        return str((existing or folders)[0])
+
+
+def video_medium(media_id: str, row: Video, root: str) -> planner.Medium:
+    """The video as a medium; ``bad_path`` where one of its frames has no safe name."""
+    names = row.file_names if isinstance(row.file_names, list) else []
+    safe = [frame_name(name) for name in names]
+    license_code = common.code(row.license)
+    fault = common.size_fault(row.width, row.height)
+    if None in safe or not safe:
+        fault = common.path_fault(names[safe.index(None)] if names else row.file_names)
+    if fault is not None:
+        return planner.Medium(media_id, root, license=license_code, fault=fault)
+    frames = tuple(name for name in safe if name)
+    return planner.Medium(media_id, root, frames, int(row.width), int(row.height), license=license_code)
+
+
+def frame_name(name: object) -> str | None:
+    """``00001/00000.jpg``; of a name with backslashes, written on Windows, the last two parts. None if not safe."""
+    if not isinstance(name, str):
+        return None
+    if "\\" in name and ".." not in name.replace("\\", "/").split("/"):
+        name = "/".join(name.replace("\\", "/").split("/")[-2:])
+    return common.safe_name(name)

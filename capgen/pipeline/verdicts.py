@@ -1,0 +1,79 @@
+"""A shard's candidates joined to its plan, and what becomes of each row: released, or left out for a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from capgen.dataset.shards import candidates_path, read_columns
+from capgen.dataset.stats import Verdict
+from capgen.dataset.types import object_key
+from capgen.errors import LedgerError
+from capgen.pipeline import dedup
+from capgen.pipeline.plan import ShardEntry, read_plan
+from capgen.pipeline.sources.base import PlannedMedia
+
+VERDICT_COLUMNS = ("key", "media_id", "category", "caption", "status", "reasons")
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedShard:
+    """A shard as it is released: ``rows`` (the candidates' schema) and ``verdicts`` follow the objects of ``media``."""
+
+    media: list[PlannedMedia]
+    rows: pa.Table
+    verdicts: list[Verdict]
+
+
+def plan_file(out: Path, entry: ShardEntry) -> Path:
+    """The planned media of a shard."""
+    return out / "plan" / entry.file
+
+
+def planned_keys(media: Iterable[PlannedMedia]) -> list[str]:
+    """The keys of all planned objects, in order."""
+    return [object_key(m.dataset, m.split, m.media_id, item.object_id) for m in media for item in m.objects]
+
+
+def join(out: Path, entry: ShardEntry, *, deduplicate: bool) -> JoinedShard:
+    """A committed shard in the order of its plan; rows find their objects by key.
+
+    Raises:
+        LedgerError: the keys of the plan and of the candidates are not the same set.
+    """
+    media = list(read_plan(plan_file(out, entry)))
+    keys = planned_keys(media)
+    rows = read_columns(out, entry.index)
+    found: list[str] = rows.column("key").to_pylist()
+    if found != keys:
+        position = {key: i for i, key in enumerate(found)}
+        if len(position) != len(found) or len(found) != len(keys) or set(position) != set(keys):
+            path = candidates_path(out, entry.index)
+            raise LedgerError(
+                f"{path} does not hold the objects that plan/{entry.file} plans; capgen verify says which"
+            )
+        rows = rows.take([position[key] for key in keys]).combine_chunks()
+    return JoinedShard(media, rows, judge_rows(rows, deduplicate=deduplicate))
+
+
+def judge_rows(rows: pa.Table, *, deduplicate: bool) -> list[Verdict]:
+    """The verdicts on a shard's rows, of which only ``VERDICT_COLUMNS`` are read. A medium is never in two shards."""
+    columns = [rows.column(name).to_pylist() for name in VERDICT_COLUMNS]
+    committed = list(zip(*columns, strict=True))
+    said = (
+        dedup.Said(medium, key, category, caption)
+        for key, medium, category, caption, status, _ in committed
+        if status == "kept"
+    )
+    repeated = dedup.duplicates(said) if deduplicate else {}
+    verdicts = []
+    for key, _, category, caption, status, reasons in committed:
+        earlier = repeated.get(key)
+        if earlier is not None:
+            verdicts.append(Verdict(key, category, caption, "dropped", dedup.REASON, earlier))
+        else:
+            verdicts.append(Verdict(key, category, caption, status, reasons[0] if reasons else None))
+    return verdicts

@@ -1,0 +1,312 @@
+"""The ledger: every planned object is kept, dropped or failed, none is missing or twice, every file is as recorded.
+
+Everything is read from the disk again, one shard at a time; beside that, memory holds eight bytes for each object.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import xxhash
+
+from capgen.dataset.files import sha256_of
+from capgen.dataset.shards import (
+    Manifest,
+    ShardState,
+    candidates_path,
+    manifest_path,
+    read_columns,
+    read_manifest,
+    shard_state,
+)
+from capgen.dataset.stats import Verdict
+from capgen.errors import CapgenError, LedgerError, MissingFile
+from capgen.pipeline.audit import ReleaseAudit
+from capgen.pipeline.plan import ShardEntry, read_plan
+from capgen.pipeline.release import Release, read_release, release_path
+from capgen.pipeline.sources.base import PlannedMedia
+from capgen.pipeline.verdicts import VERDICT_COLUMNS, judge_rows, plan_file, planned_keys
+
+_SHOWN = 50
+Progress = Callable[[int, int], None]
+"""Is told (shards read, shards in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The accounts of a run; ``planned`` is ``kept`` + ``dropped`` + ``failed`` + ``missing_keys`` where they close.
+
+    Args:
+        kept: objects whose caption is released.
+        dropped, failed: the others, each once, by the first reason; ``duplicate`` is dedup's.
+        duplicate_keys: candidates beyond the first of their key.
+        missing_keys: planned objects without a candidate.
+        problems: what is wrong, a sentence each.
+    """
+
+    planned: int
+    kept: int
+    dropped: dict[str, int]
+    failed: dict[str, int]
+    duplicate_keys: int
+    missing_keys: int
+    ok: bool
+    problems: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The ledger as JSON holds it."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"problems": list(self.problems)}
+
+
+class _Plan(msgspec.Struct):
+    """What is read of ``OUT/plan.json``."""
+
+    fingerprint: str
+    shards: tuple[ShardEntry, ...]
+
+
+def verify(out: Path, progress: Progress | None = None) -> Ledger:
+    """Read a run's folder again and prove its ledger, or say what is wrong.
+
+    Raises:
+        MissingFile: ``out`` holds no run.
+        LedgerError: ``OUT/plan.json`` is damaged, so that nothing can be said.
+    """
+    plan = _read_plan_json(out)
+    books = _Books(out, plan.fingerprint)
+    release = books.release(len(plan.shards))
+    splits = tuple(dict.fromkeys(entry.split for entry in plan.shards))
+    audit = ReleaseAudit(out, release, splits, books.note) if release is not None else None
+    for number, entry in enumerate(plan.shards, 1):
+        books.add(entry, audit, deduplicate=release is not None and release.dedup)
+        if progress:
+            progress(number, len(plan.shards))
+    if audit is not None:
+        audit.finish()
+    return books.close(plan.shards, release)
+
+
+def _read_plan_json(out: Path) -> _Plan:
+    path = out / "plan.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Plan)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingFile(path, "give the folder of a run, as capgen run --out named it") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise LedgerError(f"{path} is damaged ({error}); restore it, or start anew in another --out") from error
+
+
+def _digest(text: str) -> int:
+    return xxhash.xxh3_64_intdigest(text.encode())
+
+
+class _Digests:
+    """Digests of many texts, eight bytes each, to find which may come twice."""
+
+    def __init__(self) -> None:
+        self._values = array("Q")
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Remember texts."""
+        self._values.extend(map(_digest, texts))
+
+    def repeated(self) -> set[int]:
+        """Digests that came more than once."""
+        values = np.sort(np.frombuffer(self._values, dtype=np.uint64))
+        return set(values[1:][values[1:] == values[:-1]].tolist())
+
+
+@dataclass(slots=True)
+class _Books:
+    """The running accounts."""
+
+    out: Path
+    fingerprint: str
+    planned: int = 0
+    kept: int = 0
+    missing: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    unfinished: Counter[ShardState] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    keys: _Digests = field(default_factory=_Digests)
+    media: _Digests = field(default_factory=_Digests)
+
+    def note(self, problem: str) -> None:
+        """Write a problem down."""
+        self.problems.append(problem)
+
+    def release(self, shards: int) -> Release | None:
+        """The release's record, if there is one that belongs to this run."""
+        try:
+            release = read_release(self.out)
+        except LedgerError as error:
+            self.note(str(error))
+            return None
+        if release is None:
+            self.note(f"{release_path(self.out)} is missing: nothing is released yet; run the same command again")
+        elif release.fingerprint != self.fingerprint:
+            self.note(f"{release_path(self.out)} is of another run; delete it and run the same command again")
+            return None
+        elif release.shards != shards:
+            self.note(f"{release_path(self.out)} is of {release.shards} of {shards} shards: the release is partial")
+        return release
+
+    def add(self, entry: ShardEntry, audit: ReleaseAudit | None, *, deduplicate: bool) -> None:
+        """Read a shard's plan and candidates."""
+        media = self._plan(entry)
+        keys = planned_keys(media or ())
+        planned = entry.objects if media is None else len(keys)
+        self.planned += planned
+        verdicts = self._verdicts(entry, deduplicate=deduplicate)
+        if verdicts is None:
+            self.missing += planned
+        else:
+            self._account(entry, verdicts)
+            if media is not None:
+                self._match(entry, keys, [verdict.key for verdict in verdicts])
+        if audit is not None:
+            matched = media is not None and verdicts is not None and {*keys} == {v.key for v in verdicts}
+            if matched and media is not None and verdicts is not None:
+                audit.compare(entry.split, media, _in_order(keys, verdicts))
+            else:
+                audit.give_up(entry.split)
+
+    def _plan(self, entry: ShardEntry) -> list[PlannedMedia] | None:
+        path = plan_file(self.out, entry)
+        try:
+            damaged = sha256_of(path) != entry.sha256
+            media = list(read_plan(path))
+        except OSError:
+            self.note(f"{path} is missing; restore it, or start anew in another --out")
+            return None
+        except (CapgenError, msgspec.MsgspecError, ValueError):
+            damaged, media = True, None
+        if damaged:
+            self.note(f"{path} differs from its record in plan.json; restore it, or start anew in another --out")
+        elif media is not None and (len(media), sum(len(m.objects) for m in media)) != (entry.media, entry.objects):
+            self.note(f"{path} does not hold what plan.json says: {entry.media} media, {entry.objects} objects")
+        self.media.add(_medium(one) for one in media or ())
+        return media
+
+    def _verdicts(self, entry: ShardEntry, *, deduplicate: bool) -> list[Verdict] | None:
+        state = shard_state(self.out, entry.index, self.fingerprint, deep=True)
+        path = candidates_path(self.out, entry.index)
+        if state is ShardState.ABSENT:
+            self.unfinished[state] += 1
+            return None
+        if state is not ShardState.COMMITTED:
+            named = manifest_path(self.out, entry.index) if state is ShardState.NO_PARQUET else path
+            self.note(f"{named}: {state.value}; run the same command again")
+        if state not in (ShardState.COMMITTED, ShardState.DAMAGED):
+            return None
+        try:
+            verdicts = judge_rows(read_columns(self.out, entry.index, VERDICT_COLUMNS), deduplicate=deduplicate)
+        except (LedgerError, ValueError):
+            return None
+        self.keys.add(verdict.key for verdict in verdicts)
+        return verdicts
+
+    def _account(self, entry: ShardEntry, verdicts: Sequence[Verdict]) -> None:
+        for verdict in verdicts:
+            if verdict.status == "kept":
+                self.kept += 1
+            else:
+                (self.dropped if verdict.status == "dropped" else self.failed)[verdict.reason or "unknown"] += 1
+        manifest = read_manifest(self.out, entry.index)
+        if manifest is not None and not _agrees(manifest, verdicts):
+            self.note(f"{manifest_path(self.out, entry.index)} counts other rows than {manifest.file} holds")
+
+    def _match(self, entry: ShardEntry, keys: list[str], found: list[str]) -> None:
+        missing, extra = Counter(keys) - Counter(found), Counter(found) - Counter(keys)
+        path = candidates_path(self.out, entry.index)
+        self.missing += missing.total()
+        if missing:
+            self.note(f"{path} lacks {missing.total()} planned objects, such as {next(iter(missing))}")
+        if extra:
+            self.note(
+                f"{path} holds {extra.total()} rows that plan/{entry.file} does not plan, such as {next(iter(extra))}"
+            )
+
+    def close(self, shards: Sequence[ShardEntry], release: Release | None) -> Ledger:
+        """Look across the shards, and sum up."""
+        if self.unfinished:
+            count = self.unfinished.total()
+            self.note(f"{self.out}: {count} of {len(shards)} shards are not written yet; run the same command again")
+        twice = _repeated(self.keys, self._all_keys(shards))
+        for key, count in sorted(twice.items()):
+            self.note(f"the key {key} has {count} candidates")
+        for medium, count in sorted(_repeated(self.media, self._all_media(shards)).items()):
+            self.note(f"{medium} is planned {count} times: {self.out / 'plan'}")
+        accounted = self.kept + self.dropped.total() + self.failed.total()
+        if accounted + self.missing != self.planned and not self.problems:
+            self.note(f"{self.planned} objects are planned, but {accounted} accounted for and {self.missing} missing")
+        if release is not None and not self.problems:
+            self._match_release(release)
+        return Ledger(
+            planned=self.planned,
+            kept=self.kept,
+            dropped=dict(sorted(self.dropped.items())),
+            failed=dict(sorted(self.failed.items())),
+            duplicate_keys=sum(count - 1 for count in twice.values()),
+            missing_keys=self.missing,
+            ok=not self.problems,
+            problems=_shortened(self.problems),
+        )
+
+    def _match_release(self, release: Release) -> None:
+        counts = release.counts
+        told = (counts.planned, counts.kept, counts.dropped, counts.failed)
+        if told != (self.planned, self.kept, dict(self.dropped), dict(self.failed)):
+            self.note(f"{release_path(self.out)} counts other objects than the candidates; delete it and run again")
+
+    def _all_keys(self, shards: Iterable[ShardEntry]) -> Iterator[str]:
+        for entry in shards:
+            try:
+                yield from read_columns(self.out, entry.index, ["key"]).column("key").to_pylist()
+            except LedgerError:
+                continue  # noted when the shard was read first
+
+    def _all_media(self, shards: Iterable[ShardEntry]) -> Iterator[str]:
+        for entry in shards:
+            try:
+                yield from map(_medium, read_plan(plan_file(self.out, entry)))
+            except (CapgenError, OSError, ValueError):
+                continue  # noted when the shard was read first
+
+
+def _repeated(digests: _Digests, texts: Iterator[str]) -> Counter[str]:
+    """The texts that really come more than once, and how often; ``texts`` is read only where digests say so."""
+    suspects = digests.repeated()
+    if not suspects:
+        return Counter()
+    counts = Counter(text for text in texts if _digest(text) in suspects)
+    return Counter({text: count for text, count in counts.items() if count > 1})
+
+
+def _medium(media: PlannedMedia) -> str:
+    return f"{media.dataset}/{media.split}/{media.media_id}"
+
+
+def _in_order(keys: Sequence[str], verdicts: Sequence[Verdict]) -> list[Verdict]:
+    by_key = {verdict.key: verdict for verdict in verdicts}
+    return [by_key[key] for key in keys]
+
+
+def _agrees(manifest: Manifest, verdicts: Sequence[Verdict]) -> bool:
+    """Whether a manifest counts what its rows say, dedup aside."""
+    kept = sum(verdict.status == "kept" or verdict.duplicate_of is not None for verdict in verdicts)
+    failed = Counter(verdict.reason for verdict in verdicts if verdict.status == "failed")
+    return (manifest.rows, manifest.kept, manifest.failed) == (len(verdicts), kept, failed)
+
+
+def _shortened(problems: list[str]) -> tuple[str, ...]:
+    more = len(problems) - _SHOWN
+    return tuple(problems[:_SHOWN]) + ((f"and {more} more",) if more > 0 else ())

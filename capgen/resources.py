@@ -1,0 +1,33 @@
+"""Where prompts, pipelines and data cards lie: at the top of a checkout, inside the package in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from capgen.errors import UnknownName, UserError
+
+
+def resource_dir(kind: str) -> Path:
+    """The folder of ``prompts``, ``pipelines`` or ``data_cards``.
+
+    Raises:
+        UserError: the installation is incomplete.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "_data" / kind, package.parent / kind):
+        if folder.is_dir():
+            return folder
+    raise UserError(f"this installation of capgen has no {kind}/ folder", "install it again: pip install --force-reinstall")
+
+
+def resource(kind: str, name: str, suffix: str) -> Path:
+    """The file of that name, or ``name`` itself where it is a path that exists.
+
+    Raises:
+        UnknownName: neither a shipped name nor a file.
+    """
+    folder = resource_dir(kind)
+    for candidate in (folder / f"{name}{suffix}", Path(name)):
+        if candidate.is_file():
+            return candidate
+    raise UnknownName(f"file in {kind}/", name, [path.stem for path in folder.glob(f"*{suffix}")])

@@ -1,0 +1,23 @@
+"""Captions as text: one normal form and one way to cut words, shared by checks, dedup and evaluation."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+
+
+def tidy(caption: str) -> str:
+    """The caption with white space folded to single blanks and trimmed; nothing else is changed."""
+    return " ".join(caption.split())
+
+
+def words(caption: str) -> list[str]:
+    """The words in lower case, without punctuation, after Unicode NFKC."""
+    return _WORD.findall(unicodedata.normalize("NFKC", caption).lower())
+
+
+def normal(caption: str) -> str:
+    """The form in which two captions count as the same: words in lower case, joined by blanks."""
+    return " ".join(words(caption))

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Makes .venv with everything for this machine: the GPU build of vLLM where a GPU is found, the CPU build elsewhere.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python="${PYTHON:-python3}"
+pip=(.venv/bin/python -m pip --disable-pip-version-check)
+quiet=(--quiet --progress-bar off)
+
+"$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' ||
+    { echo "capgen needs Python 3.11 to 3.13; name one with PYTHON=..." >&2; exit 2; }
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+"${pip[@]}" install "${quiet[@]}" --upgrade pip
+
+if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
+    echo "GPU found: installing capgen with vLLM for GPUs"
+    "${pip[@]}" install "${quiet[@]}" --editable '.[vllm,dev]'
+else
+    echo "no GPU found: installing capgen with vLLM for the CPU (about 4 GB, two to three minutes)"
+    torch='torch==2.13.0+cpu'
+    "${pip[@]}" install "${quiet[@]}" "$torch" 2>/dev/null ||
+        "${pip[@]}" install "${quiet[@]}" --extra-index-url https://download.pytorch.org/whl/cpu "$torch"
+    "${pip[@]}" install "${quiet[@]}" --editable '.[cpu,dev]'
+    # vLLM pulls these three in as CUDA builds, which fail at import beside a CPU torch, and transformers with them.
+    # Without them transformers falls back to its PIL image processors, which is all that capgen needs. The tests of
+    # Qwen3-VL need torchvision's Python part: it is kept aside, out of everybody else's way.
+    if ! .venv/bin/python -c 'import torchvision' 2>/dev/null; then
+        version="$(.venv/bin/python -c 'from importlib.metadata import version; print(version("torchvision"))' 2>/dev/null || true)"
+        "${pip[@]}" uninstall "${quiet[@]}" --yes torchvision torchaudio torchcodec
+        [ -z "$version" ] || [ -d .venv/share/torchvision ] ||
+            "${pip[@]}" install "${quiet[@]}" --no-deps --target .venv/share/torchvision "torchvision==$version"
+    fi
+fi
+.venv/bin/capgen --version
+touch .venv/.ready

@@ -1,0 +1,143 @@
+"""A card is valid YAML and Markdown whatever a dataset or a model says, and its numbers are counted."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from capgen.dataset.card import CardInfo, ReleaseInfo, cell, check_card, quote, render_card, size_category, table
+from capgen.dataset.schema import CAPTIONS, MEDIA
+from capgen.dataset.stats import Origin, Stats, Verdict
+from capgen.errors import UnknownName, UserError
+
+GLOBS = {config: {"train": f"data/{config}/train-*.parquet"} for config in ("captions", "media")}
+RELEASE = ReleaseInfo(
+    globs=GLOBS,
+    schemas={"captions": CAPTIONS, "media": MEDIA},
+    fingerprint="abc123",
+    embedded=False,
+    deduplicated=True,
+    shards=2,
+    shards_planned=2,
+)
+
+
+def card(template: str = "lvis", **more) -> CardInfo:
+    values = {
+        "template": template,
+        "title": 'LVISCap: "objects"',
+        "dataset": "lvis",
+        "kind": "image",
+        "license_source": "Flickr licences.",
+        "license_captions": "cc-by-4.0",
+    }
+    return CardInfo(**values | more)
+
+
+@pytest.fixture
+def stats():
+    stats = Stats()
+    stats.add_media("train", [3])
+    stats.add_objects(
+        "train",
+        [
+            Verdict("k1", "salt|shaker", "A *bold* <b>cup</b> | `x`.", "kept", None),
+            Verdict("k2", "cup", "A cup.", "dropped", "duplicate", "k1"),
+            Verdict("k3", "cup", None, "failed", "engine_failed"),
+        ],
+    )
+    stats.origins[Origin("tiny/model", None, "echo", "shared-crop_v1", "a" * 64, "crop+box")] = 1
+    return stats
+
+
+def split_card(text: str) -> tuple[dict, str]:
+    _, front, body = text.split("---\n", 2)
+    return yaml.safe_load(front), body
+
+
+@pytest.mark.parametrize(
+    ("template", "kind"), [("lvis", "image"), ("lv-vis", "video"), ("sample", "image"), ("sample", "video")]
+)
+def test_every_shipped_card_renders_with_its_counts(template, kind, stats):
+    front, body = split_card(render_card(card(template, kind=kind), RELEASE, stats))
+    assert front["pretty_name"] == 'LVISCap: "objects"'
+    assert (front["license"], front["language"], front["size_categories"]) == ("cc-by-4.0", ["en"], ["n<1K"])
+    assert [config["config_name"] for config in front["configs"]] == ["captions", "media"]
+    assert [config.get("default", False) for config in front["configs"]] == [True, False]
+    assert front["configs"][1]["data_files"] == [{"split": "train", "path": "data/media/train-*.parquet"}]
+    for told in (
+        f"Of 3 objects in 1 {kind}s, 1 have a caption",
+        "| train | 1 | 0 | 3 | 1 | 1 | 1 |",
+        "| dropped | duplicate | 1 | 33.33% |",
+        "| failed | engine_failed | 1 | 33.33% |",
+        "tiny/model",
+        "`abc123`",
+        "| segmentation | list of RLE |",
+        "| objects | list of objects |",
+        "Flickr licences.",
+        "## Known limits",
+    ):
+        assert told in body
+    assert "{{" not in body
+    assert "\n\n\n\n" not in body
+
+
+def test_a_partial_release_says_so(stats):
+    partial = ReleaseInfo(**{name: getattr(RELEASE, name) for name in RELEASE.__slots__} | {"shards_planned": 5})
+    assert "it holds 2 of the 5 shards" in render_card(card(), partial, stats)
+    assert "partial" not in render_card(card(), RELEASE, stats)
+
+
+def test_a_release_without_captions_has_a_card(stats):
+    assert "Of 0 objects" in render_card(card(), RELEASE, Stats())
+
+
+def test_a_model_cannot_write_markup_into_the_card(stats):
+    body = render_card(card(), RELEASE, stats)
+    assert "A \\*bold\\* &lt;b&gt;cup&lt;/b&gt; \\| \\`x\\`." in body
+    assert "| salt\\|shaker | 1 |" in body
+
+
+@pytest.mark.parametrize(
+    ("rows", "name"), [(0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (1_244_271, "1M<n<10M"), (10**7, "10M<n<100M")]
+)
+def test_size_categories_are_the_hubs(rows, name):
+    assert size_category(rows) == name
+
+
+def test_a_template_of_ones_own_is_a_path(tmp_path, stats):
+    path = tmp_path / "mine.md"
+    path.write_text('{% extends "_base.md" %}{% block about %}My own words.{% endblock %}')
+    body = render_card(card(str(path)), RELEASE, stats)
+    assert "My own words." in body
+    assert "## Counts" in body
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ nothing_such }}",
+        "{% block %}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ 1 / stats.kept.nothing }}",
+        "{{ 1 / 0 }}",
+    ],
+)
+def test_a_template_with_a_mistake_is_one_line_with_its_path(tmp_path, stats, text):
+    path = tmp_path / "mine.md"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"mine\.md"):
+        render_card(card(str(path)), RELEASE, stats)
+    with pytest.raises(UserError, match=r"mine\.md"):
+        check_card(card(str(path)))
+
+
+def test_an_unknown_card_is_named_with_those_that_are():
+    with pytest.raises(UnknownName, match="lv-vis"):
+        check_card(card("lviss"))
+
+
+def test_tables_line_up():
+    assert table(("a", "b"), [("1", "2|3")], "lr") == "| a | b |\n| --- | ---: |\n| 1 | 2\\|3 |"
+    assert cell("a\nb") == "a b"
+    assert quote("a_b [c] \n d") == "a\\_b \\[c\\] d"
