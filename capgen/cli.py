@@ -177,22 +177,14 @@ def _settings(
     for flag in ("source.limit",):
         if flags.get(flag) is not None and flags[flag] < 1:
             raise UserError(f"--limit {flags[flag]} is not a number of objects", "give 1 or more")
-    overrides = dict(flags)
-    if model is not None:
-        overrides |= {"model.id": model, "model.revision": revision or ""}
+    overrides = flags | {"model.id": model, "model.revision": revision}
     settings = load_settings(str(pipeline or dataset), overrides, assignments or ())
-    revision = settings.model.revision or None
     if settings.model.id != "embedded":
-        return _resettled(settings, settings.model.id, revision), ModelName(settings.model.id, revision)
+        return settings, ModelName(settings.model.id, settings.model.revision)
     from capgen.sample.embedded_model import model_dir, weights_digest
 
-    folder = str(model_dir())
-    settings = load_settings(str(pipeline or dataset), overrides | {"model.id": folder}, assignments or ())
-    return _resettled(settings, folder, None), ModelName("embedded", weights_digest())
-
-
-def _resettled(settings: Any, model: str, revision: str | None) -> Any:
-    return settings.model_copy(update={"model": settings.model.model_copy(update={"id": model, "revision": revision})})
+    overrides["model.id"] = str(model_dir())
+    return load_settings(str(pipeline or dataset), overrides, assignments or ()), ModelName("embedded", weights_digest())
 
 
 def _with_world(settings: Any, out: Path) -> Any:

@@ -37,17 +37,17 @@ def shared():
     return SHARED
 
 
-def write_lvis(root: Path, images: int = 6, objects: int = 3, split: str = "train") -> Path:
-    """A tiny LVIS v1 folder: `images` pictures of 64x48 with `objects` rectangles each, the last picture without any."""
+def write_lvis(root: Path, images: int = 6, objects: int = 3, split: str = "train", scale: int = 1) -> Path:
+    """A tiny LVIS v1 folder: `images` pictures of 64x48 (times `scale`) with `objects` rectangles each, the last without."""
     folder = root / "train2017"
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     pictures, annotations = [], []
     for image in range(1, images + 1):
-        pixels = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        pixels = rng.integers(0, 255, (48 * scale, 64 * scale, 3), dtype=np.uint8)
         cv2.imwrite(str(folder / f"{image:012d}.jpg"), pixels)
         url = f"http://images.cocodataset.org/train2017/{image:012d}.jpg"
-        pictures.append({"id": image, "width": 64, "height": 48, "coco_url": url})
+        pictures.append({"id": image, "width": 64 * scale, "height": 48 * scale, "coco_url": url})
         for number in range(objects if image < images else 0):
             x, y = 4 + 18 * number, 6 + image
             polygon = [x, y, x + 12, y, x + 12, y + 20, x, y + 20]
@@ -56,9 +56,9 @@ def write_lvis(root: Path, images: int = 6, objects: int = 3, split: str = "trai
                     "id": 100 * image + number,
                     "image_id": image,
                     "category_id": 1 + number % 2,
-                    "segmentation": [polygon],
-                    "bbox": [x, y, 12, 20],
-                    "area": 240.0,
+                    "segmentation": [[scale * value for value in polygon]],
+                    "bbox": [scale * value for value in (x, y, 12, 20)],
+                    "area": 240.0 * scale**2,
                 }
             )
     categories = [

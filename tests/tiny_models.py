@@ -98,3 +98,9 @@ def _save_qwen_processor(folder: Path) -> None:
     video = picture | {"video_processor_type": "Qwen3VLVideoProcessor"}
     del video["image_processor_type"]
     (folder / "video_preprocessor_config.json").write_text(json.dumps(video))
+
+
+if __name__ == "__main__":
+    import sys
+
+    build_qwen3_vl(Path(sys.argv[1]))

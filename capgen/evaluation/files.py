@@ -20,7 +20,7 @@ import numpy as np
 from capgen.errors import UserError
 from capgen.evaluation.detections import Reader, rle_pixels
 from capgen.evaluation.jsonstream import Element, elements, text_of
-from capgen.evaluation.tracks import Category, Detection, Id, Ints, Iou, Notes, VideoTracks, sort_key
+from capgen.evaluation.tracks import Blank, Category, Detection, Id, Ints, Iou, Notes, VideoTracks, sort_key
 
 _ARRAYS = frozenset({"images", "videos", "annotations", "predictions", "categories"})
 
@@ -207,17 +207,21 @@ class TruthFile:
             ordered[place] = name.replace("\\", "/")
         return ordered
 
-    def detections(self, video: int, iou: Iou) -> tuple[Detection, ...]:
-        """The ground truth of one video."""
+    def detections(self, video: int, iou: Iou) -> tuple[tuple[Detection, ...], tuple[Blank, ...]]:
+        """The ground truth of one video, and its tracks that are on no frame."""
         info = self.videos[video]
         reader = Reader(str(self.path), "annotations", info.size, info.order, iou, scored=False)
-        found = []
+        found: list[Detection] = []
+        blanks = []
         for position, (number, raw) in enumerate(self._annotations.read(video)):
+            before = len(found)
             if self.by_track:
-                found.append(list(reader.on_track(number, raw, raw.get("id", position))))
+                found.extend(reader.on_track(number, raw, raw.get("id", position)))
+                if len(found) == before:
+                    blanks.append(_blank(raw, raw.get("id", position)))
             else:
-                found.append(list(reader.on_frame(number, raw, self.place_of[raw["image_id"]][1])))
-        return _checked([one for many in found for one in many], reader)
+                found.extend(reader.on_frame(number, raw, self.place_of[raw["image_id"]][1]))
+        return _checked(found, reader), tuple(blanks)
 
 
 class PredictionFile:
@@ -262,17 +266,26 @@ class PredictionFile:
             f"score against the split it was made for, or take {what} {key} out",
         )
 
-    def detections(self, video: int, iou: Iou) -> tuple[Detection, ...]:
-        """The predictions of one video."""
+    def detections(self, video: int, iou: Iou) -> tuple[tuple[Detection, ...], tuple[Blank, ...]]:
+        """The predictions of one video, and the tracks that are on no frame."""
         info = self._truth.videos[video]
         reader = Reader(str(self.path), "predictions", info.size, info.order, iou, scored=True)
         found: list[Detection] = []
+        blanks = []
         for position, (number, raw) in enumerate(self._index.read(video)):
+            before = len(found)
             if self.by_track:
                 found.extend(reader.on_track(number, raw, position))
+                if len(found) == before:
+                    blanks.append(_blank(raw, position))
             else:
                 found.extend(reader.on_frame(number, raw, self._truth.place_of[raw["image_id"]][1]))
-        return _checked(found, reader)
+        return _checked(found, reader), tuple(blanks)
+
+
+def _blank(raw: dict[str, Any], track: Id) -> Blank:
+    score = raw.get("score")
+    return Blank(track, raw.get("category_id"), float(score) if score is not None else 0.0, bool(raw.get("iscrowd")))
 
 
 def _checked(found: list[Detection], reader: Reader) -> tuple[Detection, ...]:
@@ -299,16 +312,27 @@ def choose_iou(truth: TruthFile, predictions: PredictionFile) -> Iou:
 def videos(truth: TruthFile, predictions: PredictionFile, iou: Iou, notes: Notes) -> Iterator[VideoTracks]:
     """Each video of the ground truth with what was found on it; one video is in memory at a time."""
     empty = 0
-    for i, info in enumerate(truth.videos):
-        found = predictions.detections(i, iou)
-        empty += not found
-        yield VideoTracks(
-            video=info.id,
-            size=info.size,
-            frames=tuple(sorted(info.images, key=sort_key)),
-            truth=truth.detections(i, iou),
-            predictions=found,
-            truth_file=str(truth.path),
-            prediction_file=str(predictions.path),
-        )
+    for index in range(len(truth.videos)):
+        video = video_at(truth, predictions, iou, index)
+        empty += not video.predictions
+        yield video
     notes.count("videos without predictions", empty)
+
+
+def video_at(truth: TruthFile, predictions: PredictionFile, iou: Iou, index: int) -> VideoTracks:
+    """The video at a place of ``truth.videos``."""
+    info = truth.videos[index]
+    found, blank = predictions.detections(index, iou)
+    own, blank_truth = truth.detections(index, iou)
+    return VideoTracks(
+        video=info.id,
+        size=info.size,
+        frames=tuple(sorted(info.images, key=sort_key)),
+        truth=own,
+        predictions=found,
+        truth_file=str(truth.path),
+        prediction_file=str(predictions.path),
+        blank_truth=blank_truth,
+        blank_predictions=blank,
+        by_track=truth.by_track,
+    )

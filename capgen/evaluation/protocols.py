@@ -48,7 +48,10 @@ def clean(video: VideoTracks, threshold: float, iou: Iou, notes: Notes) -> Kept:
         UserError: a track is on one frame twice, or a box has a negative side.
     """
     found = [one for one in video.predictions if one.score >= threshold]
-    for side, file, array in ((video.truth, video.truth_file, "annotations"), (found, video.prediction_file, "predictions")):
+    for side, file, array in (
+        (video.truth, video.truth_file, "annotations"),
+        (found, video.prediction_file, "predictions"),
+    ):
         _refuse(side, f"{file}: {array}", video)
     truth = [one for one in video.truth if _visible(one)]
     predictions = [one for one in found if _visible(one)]

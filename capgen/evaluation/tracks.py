@@ -43,6 +43,15 @@ class Detection(msgspec.Struct, frozen=True, gc=False):
     place: int = 0
 
 
+class Blank(msgspec.Struct, frozen=True, gc=False):
+    """A track of a track file that is on no frame at all."""
+
+    track: Id
+    category: Id | None
+    score: float
+    crowd: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class VideoTracks:
     """The ground truth and the predictions of one video, each in the order of its file.
@@ -50,6 +59,8 @@ class VideoTracks:
     Args:
         size: height, width in pixels.
         frames: the image ids, in order.
+        blank_truth, blank_predictions: tracks that are on no frame.
+        by_track: the ground truth is a track file.
     """
 
     video: Id
@@ -59,6 +70,9 @@ class VideoTracks:
     predictions: tuple[Detection, ...]
     truth_file: str = ""
     prediction_file: str = ""
+    blank_truth: tuple[Blank, ...] = ()
+    blank_predictions: tuple[Blank, ...] = ()
+    by_track: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,10 +58,11 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def _layer(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` laid over ``below``; a layer that names another engine starts without the options of the one below."""
-    engine, other = below.get("engine", {}), above.get("engine", {})
-    if isinstance(other, Mapping) and other.get("name", engine.get("name")) != engine.get("name"):
-        below = {**below, "engine": {**engine, "options": {}}}
+    """``above`` laid over ``below``; another engine starts without the options, another model without the revision."""
+    for table, name, follower in (("engine", "name", "options"), ("model", "id", "revision")):
+        old, new = below.get(table, {}), above.get(table, {})
+        if isinstance(new, Mapping) and new.get(name, old.get(name)) != old.get(name):
+            below = {**below, table: {key: value for key, value in old.items() if key != follower}}
     return _merge(below, above)
 
 

@@ -18,7 +18,7 @@ Choice = Literal["uniform", "visible", "largest"]
 
 MAX_PIXELS = 80_000_000  # of one picture; below Pillow's own alarm
 MAX_BYTES = 1 << 29  # of one file
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # none of those for which Pillow starts programs
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # none of those for which Pillow starts programs
 _FULL_RANGE = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow cuts these off at 255, OpenCV scales them
 _SIDEWAYS = (5, 6, 7, 8)
 _TRANSPOSE = {

@@ -143,9 +143,7 @@ def _current(out: Path, inputs: str) -> Release | None:
 
 def _release_info(release: Release, splits: Sequence[str], options: PackOptions) -> ReleaseInfo:
     return ReleaseInfo(
-        globs={
-            config: {stem(split): f"data/{config}/{stem(split)}-*.parquet" for split in splits} for config in CONFIGS
-        },
+        globs={config: _globs(config, release, splits) for config in CONFIGS},
         schemas={"captions": CAPTIONS, "media": options.media_schema},
         fingerprint=release.fingerprint,
         embedded=options.embed_media,
@@ -153,6 +151,12 @@ def _release_info(release: Release, splits: Sequence[str], options: PackOptions)
         shards=release.shards,
         shards_planned=release.shards_planned,
     )
+
+
+def _globs(config: str, release: Release, splits: Sequence[str]) -> dict[str, str]:
+    """The splits that have rows: ``datasets`` refuses a whole config because of one split without any."""
+    filled = [split for split in splits if any(file.rows for file in release.of(config, split))]
+    return {stem(split): f"data/{config}/{stem(split)}-*.parquet" for split in filled or splits}
 
 
 def _recorded_whole(out: Path) -> list[ReleasedFile]:

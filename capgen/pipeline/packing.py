@@ -177,7 +177,7 @@ def dedup_table(verdicts: Sequence[Verdict]) -> pa.Table:
 
 
 def read_picture(root: str, name: str) -> dict[str, Any] | None:
-    """A picture's bytes as ``datasets`` stores an image; None where the file is missing, or its name leaves ``root``."""
+    """A picture as ``datasets`` stores an image; None where the file is missing or its name leaves ``root``."""
     relative = PurePosixPath(name)
     if relative.is_absolute() or ".." in relative.parts:
         return None

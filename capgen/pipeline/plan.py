@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -68,9 +70,9 @@ def write_plan(
             old.unlink()
     entries: list[ShardEntry] = []
     media = objects = 0
-    for shard in _shards(_limited(source.scan(), limit), shard_objects):
-        entries.append(_write(folder, len(entries), shard))
-        media, objects = media + len(shard), objects + entries[-1].objects
+    for entry in _written(folder, _shards(_limited(source.scan(), limit), shard_objects)):
+        entries.append(entry)
+        media, objects = media + entry.media, objects + entry.objects
         if progress is not None:
             progress(media, objects)
     return ShardTable(shards=tuple(entries))
@@ -116,20 +118,27 @@ def _shards(media: Iterable[PlannedMedia], shard_objects: int) -> Iterator[list[
         yield shard
 
 
-def _write(folder: Path, index: int, shard: list[PlannedMedia]) -> ShardEntry:
-    data = b"".join(map(_line, shard))
+def _written(folder: Path, shards: Iterable[list[PlannedMedia]]) -> Iterator[ShardEntry]:
+    """Hashes and writes in a thread, two shards behind the scan: both let go of the GIL."""
+    pending: deque[Future[ShardEntry]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="plan") as writer:
+        for index, shard in enumerate(shards):
+            data = b"".join(map(_line, shard))
+            objects = sum(len(medium.objects) for medium in shard)
+            pending.append(writer.submit(_write, folder, index, shard[0].split, len(shard), objects, data))
+            if len(pending) > 2:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _write(folder: Path, index: int, split: str, media: int, objects: int, data: bytes) -> ShardEntry:
     path = folder / f"{index:05d}.jsonl"
     part = path.with_suffix(".jsonl.part")
     part.write_bytes(data)
     part.replace(path)
-    return ShardEntry(
-        index=index,
-        split=shard[0].split,
-        media=len(shard),
-        objects=sum(len(medium.objects) for medium in shard),
-        file=path.name,
-        sha256=hashlib.sha256(data).hexdigest(),
-    )
+    digest = hashlib.sha256(data).hexdigest()
+    return ShardEntry(index=index, split=split, media=media, objects=objects, file=path.name, sha256=digest)
 
 
 def _line(medium: PlannedMedia) -> bytes:

@@ -71,7 +71,7 @@ def _check_hub(model: str, revision: str | None) -> None:
     """One question to the hub, without its library's retries: a wrong name is answered at once."""
     import httpx
     from huggingface_hub import constants, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils._headers import build_hf_headers
 
     if isinstance(try_to_load_from_cache(model, "config.json", revision=revision), str):
         return

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, floor
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from capgen.dataset.types import Box, Kind, Media, MediaObject
-from capgen.errors import UserError
+from capgen.errors import UnknownName, UserError
 from capgen.pipeline.frames import Choice
 from capgen.pipeline.highlights import HIGHLIGHTS
 from capgen.pipeline.highlights.base import Highlight
@@ -240,7 +240,10 @@ def _layout(path: Path, kind: Literal["image", "video"], table: _LayoutTable) ->
 
 
 def _highlight(where: str, spec: _HighlightTable) -> Highlight:
-    plug_in = load("highlight", spec.name, HIGHLIGHTS)
+    try:
+        plug_in = load("highlight", spec.name, HIGHLIGHTS)
+    except UnknownName as error:
+        raise UserError(f"{where}: {error.what}", error.remedy) from None
     options: dict[str, Any] = spec.model_extra or {}
     known = [field.name for field in dataclasses.fields(plug_in)]
     for option in options:
@@ -254,16 +257,22 @@ def _highlight(where: str, spec: _HighlightTable) -> Highlight:
 
 
 def _try(path: Path, prompt: Prompt) -> None:
-    """Fill the template once for each kind, so that a mistake in it ends the run before its first request."""
+    """Fill the template for all that can come, so that a mistake in it ends the run before its first request."""
     here = place((1.0, 2.0, 3.0, 4.0), 12, (10, 10), 0, "green")
-    for kind, boxes in (("image", (here,)), ("video", (here, here))):
-        common = {"synonyms": ("b",), "others": ("c",), "kind": kind, "num_frames": 2, "frames": (1, 2), "boxes": boxes}
-        for category in ("a", None):
+    for kind in get_args(Kind):
+        layout = prompt.layout_for(kind)
+        cases: list[tuple[Place | None, ...]] = [(here,), (here,) * layout.marked_frames]
+        if layout.marked_choice == "uniform" and layout.marked_frames > 1:
+            cases.append((None, here))
+        for boxes in cases:
+            frames = tuple(range(1, len(boxes) + 1))
+            common = {"synonyms": ("b",), "others": ("c",), "kind": kind, "num_frames": 9, "frames": frames}
             try:
-                prompt.text({**common, "category": category})
+                for category in ("a", None):
+                    prompt.text({**common, "category": category, "boxes": boxes})
             except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
-                known = ", ".join(("category", *common))
-                raise UserError(f"{path}: object: {error}", f"a template's variables: {known}") from None
+                known = ", ".join(("category", *common, "boxes"))
+                raise UserError(f"{path}: object, for kind {kind!r}: {error}", f"its variables: {known}") from None
 
 
 @lru_cache(maxsize=64)

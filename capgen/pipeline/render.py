@@ -85,7 +85,7 @@ class Renderer:
             examples=self.prompt.examples,
             parts=tuple(part for part in parts if part != ""),
             category=category if isinstance(category, str) else None,
-            marked_frames=indices,
+            marked_frames=tuple(i for i, (_, at) in zip(indices, marked, strict=True) if at is not None),
         )
 
     def _marked_pixels(self, media: Media) -> int:
@@ -144,7 +144,7 @@ def render_media(
             yield obj, obj.fault
             continue
         if not obj.visible:
-            yield obj, Fault("mask_empty", "the object is visible on no frame")
+            yield obj, Fault("empty_mask", "the object is visible on no frame")
             continue
         try:
             if clean is None:

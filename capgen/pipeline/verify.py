@@ -202,8 +202,10 @@ class _Books:
         if state is ShardState.ABSENT:
             self.unfinished[state] += 1
             return None
-        if state is not ShardState.COMMITTED:
-            named = manifest_path(self.out, entry.index) if state is ShardState.NO_PARQUET else path
+        if state is ShardState.DAMAGED:
+            self.note(f"{path} differs from its manifest; delete it and run the same command again")
+        elif state is not ShardState.COMMITTED:
+            named = manifest_path(self.out, entry.index) if state is ShardState.BAD_MANIFEST else path
             self.note(f"{named}: {state.value}; run the same command again")
         if state not in (ShardState.COMMITTED, ShardState.DAMAGED):
             return None

@@ -48,7 +48,8 @@ def _gradient(rng: np.random.Generator, height: int, width: int) -> Canvas:
     across, down = int(rng.integers(0, 3)), int(rng.integers(1, 4))
     ramp = np.arange(width)[None, :] * across * height + np.arange(height)[:, None] * down * width
     ramp = ramp * 256 // (height * width * (across + down))
-    return (first + (ramp[..., None] * (second - first) >> 8)).astype(np.int16)
+    canvas: Canvas = (first + (ramp[..., None] * (second - first) >> 8)).astype(np.int16)
+    return canvas
 
 
 def _hills(rng: np.random.Generator, height: int, width: int) -> Canvas:
@@ -114,7 +115,7 @@ def _bokeh(rng: np.random.Generator, height: int, width: int) -> Canvas:
         mark = np.zeros((height // 4, width // 4), np.uint8)
         cv2.ellipse(mark, (centre[0] // 4, centre[1] // 4), (axes[0] // 4, axes[1] // 4), 0, 0, 360, 255, -1)
         soft = cv2.resize(mark, (width, height), interpolation=cv2.INTER_LINEAR_EXACT).astype(np.int16)
-        canvas += (soft * np.int16(rng.integers(-16, 17)) // 255 * 1)[..., None]
+        canvas += (soft * np.int16(rng.integers(-16, 17)) // 255)[..., None]
     return canvas
 
 

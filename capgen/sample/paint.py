@@ -130,7 +130,8 @@ def _pattern(
         return ((u // period + v // period) & 1).astype(np.uint8)
     row = v // period
     a, b = (u + (row & 1) * (period // 2)) % period - period // 2, v % period - period // 2
-    return (a * a + b * b < period * period * 10 // 100).astype(np.uint8)
+    dots: NDArray[np.uint8] = (a * a + b * b < period * period * 10 // 100).astype(np.uint8)
+    return dots
 
 
 def _palette(look: Look) -> NDArray[np.uint64]:

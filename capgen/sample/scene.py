@@ -225,7 +225,7 @@ def _motion_shows(motion: str, sight: _Sight) -> bool:
     if motion in ("still", "turning"):
         return bool(max(abs(across), abs(down)) <= need * 0.6)
     along, aside = (across, down) if motion in ("left", "right") else (down, across)
-    return along * (1 if motion in ("right", "down") else -1) >= max(need, 2 * abs(aside))
+    return bool(along * (1 if motion in ("right", "down") else -1) >= max(need, 2 * abs(aside)))
 
 
 def _fact(actor: Actor, sight: _Sight) -> SceneObject:
@@ -259,5 +259,5 @@ def _develop(rng: np.random.Generator, frames: list[NDArray[np.uint8]]) -> tuple
         noisy = cv2.subtract(cv2.add(frame, one + two), np.full_like(frame, reach))
         _, data = cv2.imencode(".jpg", cv2.cvtColor(noisy, cv2.COLOR_RGB2BGR), options)
         jpegs.append(data.tobytes())
-        seen.append(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB))
+        seen.append(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8))
     return np.stack(seen), tuple(jpegs)

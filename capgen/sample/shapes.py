@@ -24,7 +24,7 @@ class Shape:
     details: tuple[tuple[Tone, NDArray[np.int64]], ...]
 
 
-Drawing = tuple[list[Polygon], list[tuple[Tone, Polygon]]]
+Drawing = tuple[Sequence[Polygon], Sequence[tuple[Tone, Polygon]]]
 
 
 def _arc(x: float, y: float, rx: float, ry: float, start: float = 0, end: float = 360, steps: int = 24) -> list[Point]:
@@ -235,7 +235,8 @@ def _build(drawing: Drawing) -> Shape:
     centre, half = (low + high) / 2, (high - low).max() / 2
 
     def place(polygon: Polygon) -> NDArray[np.int64]:
-        return np.rint((np.array(polygon) - centre) / half * UNIT).astype(np.int64)
+        placed: NDArray[np.int64] = np.rint((np.array(polygon) - centre) / half * UNIT).astype(np.int64)
+        return placed
 
     return Shape(tuple(place(p) for p in body), tuple((tone, place(p)) for tone, p in details))
 

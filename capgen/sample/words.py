@@ -138,8 +138,10 @@ SIZES: tuple[SizeRange, ...] = (
 )
 
 MOTIONS: tuple[Motion, ...] = (
-    Motion("left", "moving left", ("moves left", "leftward", "leftwards", "to the left")),
-    Motion("right", "moving right", ("moves right", "rightward", "rightwards", "to the right")),
+    Motion("left", "moving left", ("moves left", "moving to the left", "moves to the left", "leftward", "leftwards")),
+    Motion(
+        "right", "moving right", ("moves right", "moving to the right", "moves to the right", "rightward", "rightwards")
+    ),
     Motion("up", "moving up", ("moves up", "upward", "upwards", "rising")),
     Motion("down", "moving down", ("moves down", "downward", "downwards", "sinking", "falling")),
     Motion("still", "staying still", ("still", "motionless", "not moving", "stationary")),

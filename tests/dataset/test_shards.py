@@ -7,7 +7,6 @@ from dataclasses import fields, replace
 
 import pyarrow.parquet as pq
 import pytest
-from tiny_runs import dropped, failed, planned_image, rows_of, said
 
 from capgen.dataset.row import Row
 from capgen.dataset.schema import CANDIDATES, CAPTIONS, MEDIA, MEDIA_EMBEDDED, SCHEMA_VERSION, describe
@@ -24,6 +23,7 @@ from capgen.dataset.shards import (
     write_candidates,
 )
 from capgen.errors import LedgerError
+from tests.tiny_runs import dropped, failed, planned_image, rows_of, said
 
 RUN = {"fingerprint": "f"}
 

@@ -14,33 +14,36 @@ _VOCABULARY = {
     "A": "a an the its",
     "COLOUR": "red green lime blue yellow magenta pink fuchsia purple cyan turquoise orange neon",
     "LINE": "thin thick bold solid dashed dotted small large tight rectangular bounding bright light COLOUR",
-    "BOX": "box boxes rectangle",
+    "EDGE": "thin thick dashed dotted bounding bright COLOUR",
+    "BOX": "box rectangle",
     "SHAPE": "BOX outline contour",
     "MARKED": """marked bounded delineated indicated denoted identified demarcated circled encircled highlighted
         overlaid traced""",
     "AROUND": "around surrounding enclosing encircling indicating highlighting marking outlining framing delineating",
-    "TELLS": "indicates marks highlights encloses outlines delineates identifies surrounds",
-    "TARGET": "object subject instance region",
+    "TELLS": "indicates marks highlights outlines delineates identifies",
+    "TARGET": "object objects subject instance region",
     "LIVING": "person man woman boy girl child player animal dog cat horse bird",
+    "ADULT": "person man woman player horse",
     "IT": "it him her them the a an this that",
     "NTH": """first second third fourth fifth last final next previous other left right top bottom middle upper lower
         1st 2nd 3rd 4th two three four initial subsequent later earlier close up marked clean full original""",
     "VIEW": """image images picture pictures photo photos photograph photographs frame frames view views crop crops
         clip clips shot shots scene""",
-    "PLACED": "frame frames hanging above on",
+    "PLACED": "frame frames hanging hangs above on",
     # Light, dye and trimmings highlight things honestly, and hair has highlights.
     "LIGHT": """sun sunlight sunshine light lights lighting lamp lamps glow moonlight spotlight spotlights accents trim
         details detailing stripe stripes streaks piping edges lettering stitching shadow shadows embroidery
-        icing frosting glaze gold silver snow hair strands text words letters numbers passages""",
+        icing frosting glaze gold silver snow hair strands text words letters numbers passages route""",
+    "TRIM": "light lights leds bulbs stitching thread piping tape paint icing chalk sequins trim fur lace ribbon",
     # What is printed, painted or drawn has outlines of its own.
     "DRAWN": """sign signs logo logos letter letters lettering text word words number numbers numeral design designs
         pattern sticker print emblem graphic graphics drawing label stripe stripes jersey shirt poster badge
         patch tattoo arrow heart hearts star stars flower flowers shape shapes painted printed embroidered map
         lane lanes court field road pitch window windows door eyes lips pillow cake cookie plate mug bowl rug
         towel quilt blanket cartoon figure mural graffiti button buttons chart page line lines parking""",
-    "WORN": """jacket jackets top tops tee shirt shirts pants jeans trousers leggings hair haircut sweater sweatshirt
-        hoodie cardigan blouse cut fur mane tail ear ears grass lawn beard legs length blazer coat vest tank
-        sleeves hem closely short""",
+    "WORN": """jacket jackets top tops tee shirt shirts pants jeans trousers leggings hair haircut sweater
+        sweatshirt hoodie cardigan blouse cut fur mane tail ear ears grass lawn hedge hedges bush bushes bangs
+        beard legs length blazer coat vest tank sleeves hem closely short""",
 }
 _phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
 
@@ -51,6 +54,7 @@ _FAMILIES = phrases.families(
         "mask respirator goggle balaclava helmet snorkel visor": "mask",
         "picture painting photo photograph portrait poster mirror": "picture photo frame",
         "television tv monitor screen laptop computer phone camera magazine book": "picture photo image frame",
+        "window door bicycle bike eyeglass glasses spectacle sunglass goggle bed tent racket": "frame",
         "clip frame square rectangle circle ring shot oval line border arrow marker": "",
     }
 )
@@ -60,9 +64,11 @@ _PHRASES = (
     _phrase("highlighted", not_before="LIGHT", not_after="hair strands streaks curls text words bangs ponytail"),
     _phrase("highlight|highlights|highlighting the|this TARGET|area|target"),
     _phrase("highlight box|color|colour|region"),
-    _phrase("outlined in|by|with|using A? LINE* COLOUR|SHAPE|outline|border|line", not_after="DRAWN"),
     _phrase(
-        "is|are|being outlined !against", not_after="DRAWN", not_before="black white gold silver gray grey sun sky"
+        "outlined in|by|with|using A? LINE* COLOUR|SHAPE|border|line", not_after="DRAWN", not_before="TRIM", reach=2
+    ),
+    _phrase(
+        "is|are|being outlined !against", not_after="DRAWN", not_before="black white gold silver gray grey sun sky TRIM"
     ),
     _phrase("COLOUR outlined", not_after="DRAWN"),
     _phrase("COLOUR outline|contour !of", not_after="DRAWN"),
@@ -72,7 +78,9 @@ _PHRASES = (
     _phrase(
         "marked|indicated|specified|masked|circled|boxed|outlined|annotated|delineated|designated|segmented TARGET"
     ),
-    _phrase("marked|boxed|circled|indicated|outlined item|individual|one|LIVING"),
+    _phrase("selected|spotlighted|target object|objects|subject"),
+    _phrase("the|this marked|boxed|circled|indicated|outlined item|individual|one|LIVING"),
+    _phrase("a|an marked|boxed|circled|indicated|outlined individual|person|man|woman"),
     _phrase("object|region|subject|area of interest"),
     _phrase("visual prompt|marker|marking"),
     # bounding box, thin box, green rectangular box
@@ -84,20 +92,27 @@ _PHRASES = (
     # inside the box, in the green box, in a green rectangle
     _phrase("inside|within the LINE* @SHAPE|mask !of|spring|office|truck|car|seat|kite|top"),
     _phrase("in the LINE* COLOUR LINE? @box !of|truck|car|kite"),
-    _phrase("in|inside|within|by|with a|the LINE* COLOUR rectangular? @rectangle"),
+    _phrase("in|inside|within a|the LINE* COLOUR rectangular? @rectangle"),
+    _phrase("in|inside|within the LINE* COLOUR @square|circle|border|outline"),
+    _phrase("ADULT in|inside|within a|the LINE* COLOUR rectangular? @BOX|frame|border"),
     _phrase(". the _ _* in the @BOX|outline is|has|wears|appears|looks|stands|was"),
     # marked by a box, a box around it, a red border around her
-    _phrase("MARKED by|with|in|within|using A? _* @SHAPE|mask|overlay|tint|arrow"),
-    _phrase("enclosed|surrounded|framed|bordered|outlined|captured by|with|in|within A LINE LINE* @SHAPE"),
+    _phrase("MARKED by|with|in|within|using A? _* @SHAPE|mask|overlay|tint"),
+    _phrase("indicated|pointed to|out|at? by|with A? _? arrow|BOX|marker"),
+    _phrase("enclosed|surrounded|framed|bordered|outlined|captured by|with|in|within A EDGE LINE* @SHAPE"),
+    _phrase(
+        "LIVING surrounded|framed|enclosed|bordered by|with|in A LINE* COLOUR LINE* @line|border|frame|circle|square"
+    ),
     _phrase(
         "@SHAPE|line|lines|border|circle|frame|square that? is? tightly|closely? drawn tightly|closely? around|over"
     ),
-    _phrase("A|thin|rectangular|COLOUR @BOX|outline tightly|closely? AROUND IT"),
+    _phrase("A|thin|rectangular|COLOUR @BOX|outline tightly|closely? AROUND IT", not_before="corner"),
     _phrase(
         "COLOUR @line|lines|border|frame|circle|square|ring|marker AROUND the? him|her|them|TARGET|LIVING",
         not_after="DRAWN",
     ),
-    _phrase("COLOUR|thin|rectangular @BOX|border|square|circle that? TELLS|AROUND the|a|an|this"),
+    _phrase("COLOUR|thin|rectangular @BOX TELLS|AROUND the|a|an|this", not_before="corner"),
+    _phrase("COLOUR|thin|rectangular @border|square|circle that? TELLS the|a|an|this"),
     _phrase(
         "boxed|circled|traced|encircled|indicated|delineated|contoured|marked|annotated|shaded|enclosed "
         "in LINE? COLOUR",
@@ -117,16 +132,20 @@ _PHRASES = (
     _phrase("cropped image|view|photo|picture|section|version|region|close"),
     _phrase("cropped", not_before="WORN", not_after="WORN"),
     _phrase("image|picture|photo|object|tight|this crop"),
+    _phrase("shown|seen|visible in|within the crop"),
     _phrase("close up !to|against|next|on"),
     _phrase("closeup|closeups"),
-    _phrase("zoomed"),
+    _phrase("zoomed !past|by|down|away|off"),
     _phrase("zoom|zooms in"),
     _phrase("magnified view|image|crop|picture|section"),
     _phrase("inset image|picture|photo|view|box|crop|shows"),
     _phrase("in|of the inset"),
     # in the second image, across the frames, region 1
     _phrase("in|from|across|throughout|between|of|by the NTH NTH? @VIEW !PLACED"),
-    _phrase("in|from|across|throughout both|all|each|every|these|either|one of? the|these? NTH? @VIEW !PLACED"),
+    _phrase("in|from|across|throughout both|all|each|every|these|either of? the|these? NTH? @VIEW !PLACED"),
+    _phrase("in|from one of the|these NTH? @VIEW !PLACED"),
+    _phrase(". the NTH NTH? @VIEW !PLACED", not_before="hanging hung wall"),
+    _phrase("in image|picture|photo|frame one|two|three|four"),
     _phrase("across|between|throughout the? video|sampled|given|different|several|multiple|consecutive? frames"),
     _phrase("clean|marked|unmarked|annotated scene|picture|image|frame|view|photo"),
 )

@@ -13,7 +13,8 @@ from capgen.pipeline.checks.base import Said
 _VOCABULARY = {
     "IN": "in of from within throughout across into inside",
     "GIVEN": "given provided above following current input attached entire whole same",
-    "STILL": "image images picture pictures photo photos photograph photographs illustration",
+    "PHOTO": "picture pictures photo photos photograph photographs illustration",
+    "STILL": "image images PHOTO",
     "MOVING": "video videos clip footage",
     "GRAB": "screenshot snapshot",
     "SHOWS": """shows show showing depicts depict depicting features featuring displays captures captured contains
@@ -21,13 +22,13 @@ _VOCABULARY = {
         appears""",
     "KIND": """close up and white black color colour blurry blurred grainy low high resolution quality cropped zoomed
         in clear detailed professional stock aerial overhead digital nighttime daytime single short still side
-        medium wide partial candid beautiful real life""",
+        medium wide partial candid beautiful real life angle""",
     "VIEW": """side rear front back top down aerial overhead partial close closer blurry cropped detailed wide full
         frontal""",
-    # A picture, or a thing, that hangs or stands somewhere is an object of the scene.
+    # A picture of which this is said is an object of the scene.
     "HANGS": """wall walls hanging hangs hung framed frame mounted shelf displayed desk mantel fridge refrigerator
-        magnet shirt billboard screen cover pinned taped glued printed propped leaning attached wooden""",
-    "PRINTED": "with has have bearing reads and featuring poster cartoon meme magazine newspaper comic sign book page",
+        magnet shirt billboard screen cover pinned taped glued printed propped leaning attached""",
+    "PRINTED": "bearing reads featuring poster cartoon meme magazine newspaper comic sign book card page",
 }
 _phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
 
@@ -49,25 +50,26 @@ _FAMILIES = phrases.families(
 
 _PHRASES = (
     # The image shows … / In this picture … / … on the left of the frame
-    _phrase(". the|this|these|each|every GIVEN? @STILL|MOVING|frame|frames _? SHOWS"),
-    _phrase(". the|this|these|each|every GIVEN? STILL|MOVING|GRAB|scene _? SHOWS", not_before="HANGS"),
-    _phrase(". the|this|these GIVEN? @STILL|MOVING|GRAB|frame|frames is|are|has|was", not_before="HANGS"),
+    _phrase(". the|this|these|each|every GIVEN? @PHOTO|MOVING|frame|frames _? SHOWS"),
+    _phrase(". the|this|these|each|every GIVEN? image|images|footage|GRAB|scene _? SHOWS", not_unnamed="HANGS"),
+    _phrase(". the|this|these GIVEN? @STILL|MOVING|GRAB|frame|frames is|are|has|was", not_unnamed="HANGS"),
+    _phrase(". this|these @STILL|MOVING|GRAB|frame|frames of"),
     _phrase(". in|on|from this|these GIVEN? @STILL|MOVING|GRAB|frame|frames|scene"),
     _phrase(
         "IN the|this|these GIVEN? @STILL|MOVING|GRAB "
         "!frame|frames|album|booth|book|window|hanging|above|below|behind|game|games|store|console|call|wall|holding",
-        not_before="HANGS",
+        not_unnamed="HANGS",
     ),
     _phrase("IN the|this @frame !of|on|hanging|above|around|holding"),
     _phrase("video frame|frames|clip|clips|sequence|footage|still"),
     # This is a photo of … / A close shot of … / A side view of …
     _phrase(
         ". this|it|that is|appears|seems|looks to? be|like? a|an|the KIND* @STILL|MOVING|GRAB !frame|album",
-        not_before="HANGS",
+        not_unnamed="HANGS",
     ),
     _phrase(
         ". a|an|the? KIND* KIND* @STILL|MOVING|GRAB of|showing|that|depicting|featuring|where|taken|capturing",
-        not_before="HANGS",
+        not_unnamed="HANGS",
     ),
     _phrase("appears|seems|looks to be a|an|the @STILL|MOVING|GRAB"),
     _phrase(". a|an? KIND* @shot of !espresso|whiskey|whisky|vodka|tequila|rum|liquor|coffee|alcohol"),
@@ -76,8 +78,8 @@ _PHRASES = (
     # The object is …
     _phrase(
         "the|this main|target|central|described|specified|given|pictured|depicted|primary? "
-        "object|subject|item|entity _? is|are|was|appears|seems|looks|has|shown|depicted|described|visible|can|being|itself|"
-        "inside|within|of|in"
+        "object|subject|item|entity _? is|are|was|appears|seems|looks|has|shown|depicted|described|visible|can|being|"
+        "itself|inside|within|of|in"
     ),
     _phrase(". object|subject|category ."),
     # Caption: … / Sure, here is … / I can see …

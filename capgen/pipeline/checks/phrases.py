@@ -24,11 +24,13 @@ Families = Mapping[str, frozenset[str]]
 
 # Curly and modifier apostrophes, the prime and the backtick; hyphens and underscores part words.
 _FOLD = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u2032`", "'") | dict.fromkeys("-\u2010\u2011_", " "))
-_SENTENCE_END = re.compile(r"[.!?:;\n\u3002\uff01\uff1f\uff1a]")
+# A line that goes on in lower case was only wrapped.
+_SENTENCE_END = re.compile(r"[.!?:;\u3002\uff01\uff1f\uff1a]|\n(?!\s{0,9}[a-z])")
 _ASIDE = re.compile(r"\([^()]{0,80}\)")
 _TOKEN = re.compile(r"(?P<mark>[@!]?)(?P<words>[^?*@!]+)(?P<times>[?*]?)")
 _TIMES = {"": "", "?": "{0,1}", "*": "{0,3}"}
-_NEAR = 80  # characters before and after a phrase in which a word can make it innocent
+_BEFORE = 6  # words before a phrase one of which can make it innocent
+_WINDOW = 100  # characters that are looked at for words before and after
 _USUAL = frozenset(("a", "an", "the", "in", "of", "on", "from", "by", "with", "is", "are", "to", "and", "it", "this"))
 
 
@@ -39,17 +41,28 @@ class Phrase:
     Args:
         pattern: matches in ``plain`` text.
         needs: of each of these sets, a word must be in the text; asking for that is quicker than searching.
-        not_after: words one of which, before the match in its sentence, makes it innocent.
-        not_before: the same for words after the match.
+        not_after: words one of which, shortly before the match, makes it innocent.
+        not_before: the same for words after the match, at most ``reach`` words away in its sentence.
+        not_unnamed: the same for words later in its sentence, where nobody has said what the object is.
     """
 
     pattern: re.Pattern[str]
     needs: tuple[frozenset[str], ...]
     not_after: frozenset[str]
     not_before: frozenset[str]
+    not_unnamed: frozenset[str]
+    reach: int
 
 
-def phrase(row: str, vocabulary: Vocabulary, *, not_after: str = "", not_before: str = "") -> Phrase:
+def phrase(
+    row: str,
+    vocabulary: Vocabulary,
+    *,
+    not_after: str = "",
+    not_before: str = "",
+    not_unnamed: str = "",
+    reach: int = 4,
+) -> Phrase:
     """Compile one row; innocent words are given with blanks between them.
 
     Raises:
@@ -61,7 +74,7 @@ def phrase(row: str, vocabulary: Vocabulary, *, not_after: str = "", not_before:
         parts = _TOKEN.fullmatch(token)
         if parts is None:
             raise ValueError(f"{token!r} in the phrase {row!r}")
-        one = _one_of(parts["words"], vocabulary)
+        one = _expanded(parts["words"].split("|"), vocabulary)
         wanted = "(?:" + "|".join(map(re.escape, one)) + ") " if parts["words"] != "_" else "[^ .]{1,30} "
         if parts["mark"] == "!":
             pattern += f"(?!{wanted})"
@@ -71,15 +84,21 @@ def phrase(row: str, vocabulary: Vocabulary, *, not_after: str = "", not_before:
         if parts["words"] != "_" and not parts["times"]:
             needs.append(frozenset(one))
     needs.sort(key=lambda need: not need.isdisjoint(_USUAL))
-    innocent = (frozenset(_one_of("|".join(text.split()), vocabulary)) for text in (not_after, not_before))
-    return Phrase(re.compile(pattern), tuple(needs), *innocent)
+    return Phrase(
+        re.compile(pattern),
+        tuple(needs),
+        frozenset(_expanded(not_after.split(), vocabulary)),
+        frozenset(_expanded(not_before.split(), vocabulary)),
+        frozenset(_expanded(not_unnamed.split(), vocabulary)),
+        reach,
+    )
 
 
-def _one_of(alternatives: str, vocabulary: Vocabulary) -> list[str]:
-    """Every word that the alternatives stand for."""
+def _expanded(names: Iterable[str], vocabulary: Vocabulary) -> list[str]:
+    """The words, with those of the vocabulary in the place of a name."""
     found: list[str] = []
-    for name in alternatives.split("|"):
-        found += _one_of("|".join(vocabulary[name].split()), vocabulary) if name.isupper() else [name]
+    for name in names:
+        found += _expanded(vocabulary[name].split(), vocabulary) if name.isupper() else [name]
     return found
 
 
@@ -98,11 +117,13 @@ def first_phrase(phrases: Iterable[Phrase], text: str, said: Said, kin: Families
     """The first of the phrases that stands in the plain text and is not innocent; None where there is none."""
     present = set(text.split())
     for candidate in phrases:
-        if any(need.isdisjoint(present) for need in candidate.needs):
-            continue
-        for match in candidate.pattern.finditer(text):
-            if not _innocent(candidate, match, said, kin):
-                return match.group().strip(" .")
+        for need in candidate.needs:
+            if need.isdisjoint(present):
+                break
+        else:
+            for match in candidate.pattern.finditer(text):
+                if not _innocent(candidate, match, said, kin):
+                    return match.group().strip(" .")
     return None
 
 
@@ -113,9 +134,13 @@ def _innocent(candidate: Phrase, match: re.Match[str], said: Said, kin: Families
         noun = singular(thing.strip())
         if noun in own_words(said.category, said.synonyms, kin) or _mentioned(noun, text, match.start()):
             return True
-    before = text[max(0, match.start() - _NEAR) : match.start()].rpartition(" . ")[2]
-    after = text[match.end() - 1 : match.end() + _NEAR].partition(" . ")[0]
-    return not (candidate.not_after.isdisjoint(before.split()) and candidate.not_before.isdisjoint(after.split()))
+    before = text[max(0, match.start() - _WINDOW) : match.start()].split()[-_BEFORE:]
+    after = text[match.end() - 1 : match.end() + _WINDOW].partition(" . ")[0].split()
+    return not (
+        candidate.not_after.isdisjoint(before)
+        and candidate.not_before.isdisjoint(after[: candidate.reach])
+        and (said.category is not None or candidate.not_unnamed.isdisjoint(after))
+    )
 
 
 def _mentioned(noun: str, text: str, before: int) -> bool:

@@ -27,6 +27,7 @@ _MAX_ID_BITS = 330
 _ID = re.compile(r"[\w.:@+~-]{1,100}")
 _NUMBER = re.compile(r"0|-?[1-9][0-9]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -69,6 +70,8 @@ def code(value: object) -> str | None:
 
 def line(text: str, limit: int = _MAX_NAME) -> str:
     """The text on one line, without control characters, at most ``limit`` characters."""
+    if len(text) <= limit and text.isascii() and text.isprintable() and " " not in text:
+        return text
     return " ".join(_CONTROL.sub(" ", text[: 20 * limit]).split())[:limit].strip()
 
 
@@ -86,8 +89,8 @@ def count(value: object) -> int | None:
 
 def size_fault(width: object, height: object) -> Fault | None:
     """``bad_size`` unless both are whole numbers of pixels that a picture can have."""
-    sides = count(width), count(height)
-    if all(side and side <= MAX_SIDE for side in sides) and (sides[0] or 0) * (sides[1] or 0) <= MAX_PIXELS:
+    columns, rows = count(width), count(height)
+    if columns and rows and max(columns, rows) <= MAX_SIDE and columns * rows <= MAX_PIXELS:
         return None
     return Fault("bad_size", f"its size is {brief(width)} x {brief(height)}, which no picture has")
 
@@ -97,6 +100,8 @@ def safe_name(name: str) -> str | None:
 
     Only the text is looked at: a link that somebody laid below the root is followed.
     """
+    if len(name) <= _MAX_PART and _PLAIN_NAME.fullmatch(name):
+        return name
     parts = name.replace("\\", "/").split("/")
     if not parts[0] or _DRIVE.match(parts[0]) or ".." in parts or "\0" in name or len(name) > _MAX_PATH:
         return None

@@ -105,10 +105,16 @@ class Pictures:
         Raises:
             MissingFile: the pictures were probably never put there.
         """
-        names = (picture_name(row) for row in images if row)
-        folders = sorted({_folder(name) for name in names if name})
-        if folders and not any((self.root / base / folder).is_dir() for base in _PICTURES for folder in folders):
-            raise MissingFile(self.root / folders[0], "put COCO's 2017 pictures there, or below coco/ or images/")
+        missing: dict[str, None] = {}
+        for name in (picture_name(row) for row in images if row):
+            folder = _folder(name) if name else None
+            if folder is None or folder in missing:
+                continue
+            if any((self.root / base / folder).is_dir() for base in _PICTURES):
+                return
+            missing[folder] = None
+        if missing:
+            raise MissingFile(self.root / min(missing), "put COCO's 2017 pictures there, or below coco/ or images/")
 
     def medium(self, media_id: str, row: Image) -> planner.Medium:
         """The image as a medium of one frame."""

@@ -79,11 +79,35 @@ The region of interest holds a wine glass.
 A carrot indicated by the arrow lies on the board.
 A carrot indicated by a red box lies on the board.
 In the marked frame a white van turns right.
+A man in a green box rides past a fence.
+A man surrounded by a green border rides past a fence.
+A scooter pointed to by the arrow stands at the kerb.
+The second image shows a scooter at the kerb.
+A scooter at the kerb in frame two.
+The target object stands at the kerb.
+A lamp as seen in the crop glows faintly.
+A horse in the blue circle trots.
 The thin red box encloses a traffic light.
 A traffic light identified by a rectangle is green.
 """.strip().splitlines()
 
 HONEST = """
+A neatly cropped hedge along a garden path.
+A ferris wheel outlined in blue neon lights.
+A gingerbread heart outlined with pink icing.
+A beautifully marked cat with amber eyes.
+A boldly marked bird on a feeder.
+A rug with a red border around the edge.
+A flag with a blue rectangle in one corner.
+A stack of thin pizza boxes beside an oven.
+Apples packed inside the boxes of a market stall.
+A cowboy drinking a glass of milk in one shot.
+A motorcycle that zoomed past the crowd.
+A road sign marked with a white arrow.
+A fence around the yard of a farm.
+A newspaper box around the corner from a cafe.
+A double picture frame with a child in the left picture frame.
+A map with a highlighted route on a table.
 A cardboard box filled with old books.
 A red box on a shelf beside a lamp.
 A cat sleeping in a red box.
@@ -217,4 +241,6 @@ def test_case_blanks_and_typography_hide_nothing(caption):
 
 
 def test_the_message_quotes_the_leak():
-    assert MarkerLeak()(Said("A woman outlined in red waves.")) == "speaks of how the object was shown: 'outlined in red'"
+    assert (
+        MarkerLeak()(Said("A woman outlined in red waves.")) == "speaks of how the object was shown: 'outlined in red'"
+    )

@@ -1,0 +1,73 @@
+"""How sure a number is: confidence intervals from drawing the videos again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capgen.evaluation.chota import Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The middle ``level`` of what the draws give."""
+
+    low: float
+    high: float
+
+
+def intervals(
+    videos: Sequence[Sums], metrics: Sequence[str], *, draws: int = 1000, level: float = 0.95, seed: int = 0
+) -> dict[str, Interval]:
+    """A percentile interval for each number, over ``draws`` samples of as many videos, with replacement.
+
+    Every number is a quotient of sums over videos, so a draw only weighs the videos; caption scores are those of the
+    whole run. Without videos, or where a number cannot be had in most draws, it is left out.
+
+    Source: Efron, Annals of Statistics 1979.
+    """
+    if not videos:
+        return {}
+    weights = np.random.default_rng(seed).multinomial(len(videos), [1 / len(videos)] * len(videos), size=draws)
+    drawn = _values(videos, metrics, weights.astype(np.float64))
+    edges = (50 * (1 - level), 50 * (1 + level))
+    found = {}
+    for name, values in drawn.items():
+        known = values[np.isfinite(values)]
+        if 2 * len(known) > draws:
+            low, high = np.percentile(known, edges)
+            found[name] = Interval(float(low), float(high))
+    return found
+
+
+def _values(
+    videos: Sequence[Sums], metrics: Sequence[str], weights: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    half = weights @ np.stack([v.half for v in videos])
+    mean = np.tensordot(weights, np.stack([v.mean for v in videos]), axes=1)
+    votes = weights @ np.array([v.votes for v in videos])
+    tp, fn, fp, associated, located = half.T
+    values = {
+        "DetA": _over(tp, tp + fn + fp),
+        "AssA": _over(associated, tp),
+        "LocA": _over(located, tp),
+    }
+    values["HOTA"] = np.sqrt(values["DetA"] * values["AssA"])
+    found, total, together = mean[:, 0], mean[:, 0] + mean[:, 1] + mean[:, 2], mean[:, 3]
+    per_alpha = np.sqrt(_over(found, total) * np.where(found > 0, together, 0.0) / np.maximum(found, 1.0))
+    values["HOTA_mean"] = per_alpha.mean(axis=1)
+    known = [m for m in metrics if any(m in v.captions for v in videos)]
+    for metric in known:
+        values[f"CapA_{metric}"] = _over(weights @ np.array([v.captions.get(metric, 0.0) for v in videos]), votes)
+    if known:
+        values["CapA"] = np.mean([values[f"CapA_{metric}"] for metric in known], axis=0)
+        values["CHOTA"] = np.cbrt(values["DetA"] * values["AssA"] * values["CapA"])
+    return values
+
+
+def _over(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The quotient, not a number where there is nothing to divide by."""
+    return np.divide(a, b, out=np.full_like(a, np.nan), where=b > 0)

@@ -1,0 +1,85 @@
+"""The same numbers for each category and for each size of object.
+
+The matching is that of the whole result. A group's truths are its tracks; of the predictions, those that match nothing
+and are of the group themselves count against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from capgen.evaluation.chota import Scores, Values
+from capgen.evaluation.maskap import SIZES
+from capgen.evaluation.rows import PredictionRow, TruthRow
+from capgen.evaluation.tracks import Category, Id
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One line of a breakdown."""
+
+    name: str
+    tracks: int
+    values: Values
+
+
+def by_category(scores: Scores, categories: Mapping[Id, Category]) -> list[Group]:
+    """A group for each category that has a track in the ground truth, the one with most tracks first."""
+
+    def name(category: Id | None) -> str:
+        known = categories.get(category) if category is not None else None
+        return known.name if known else str(category)
+
+    groups = _groups(scores, lambda row: row.category)
+    found = [_group(name(key), *rows) for key, rows in groups.items() if rows[0]]
+    return sorted(found, key=lambda group: (-group.tracks, group.name))
+
+
+def by_size(scores: Scores) -> list[Group]:
+    """Small, medium and large objects: mean area below 128², below 256², and above, in pixels."""
+    groups = _groups(scores, lambda row: size_of(row.area))
+    return [_group(name, *groups.get(name, ([], []))) for name in ("small", "medium", "large")]
+
+
+def size_of(area: float) -> str:
+    """The range that an area of so many pixels is in."""
+    if area < SIZES["_small"][1]:
+        return "small"
+    return "medium" if area < SIZES["_medium"][1] else "large"
+
+
+def _groups(
+    scores: Scores, key: Callable[[TruthRow | PredictionRow], Id | None]
+) -> dict[Id | None, tuple[list[TruthRow], list[PredictionRow]]]:
+    groups: dict[Id | None, tuple[list[TruthRow], list[PredictionRow]]] = {}
+    for truth in scores.truths:
+        groups.setdefault(key(truth), ([], []))[0].append(truth)
+    for prediction in scores.predictions:
+        groups.setdefault(key(prediction), ([], []))[1].append(prediction)
+    return groups
+
+
+def _group(name: str, truths: Sequence[TruthRow], predictions: Sequence[PredictionRow]) -> Group:
+    tp = sum(row.tp for row in truths)
+    total = sum(row.frames for row in truths) + sum(row.fp for row in predictions)
+    votes = sum(row.votes for row in truths)
+    deta: float | None = tp / total if total else None
+    assa = sum(row.associated for row in truths) / tp if tp else None
+    values: Values = {"DetA": deta, "AssA": assa, "LocA": sum(row.located for row in truths) / tp if tp else None}
+    values["HOTA"] = _root(2, deta, assa if tp else 0.0)
+    metrics = list(dict.fromkeys(metric for row in truths for metric in row.captions))
+    found = [sum(row.captions.get(metric, 0.0) for row in truths) / votes for metric in metrics] if votes else []
+    values |= {f"CapA_{metric}": value for metric, value in zip(metrics, found, strict=False)}
+    values["CapA"] = sum(found) / len(found) if found else None
+    values["CHOTA"] = _root(3, deta, assa if tp else 0.0, values["CapA"] if tp else 0.0)
+    return Group(name, len(truths), values)
+
+
+def _root(degree: int, *factors: float | None) -> float | None:
+    product = 1.0
+    for factor in factors:
+        if factor is None:
+            return None
+        product *= factor
+    return float(product ** (1 / degree))

@@ -1,0 +1,147 @@
+"""``capgen eval``: scores for tracks and captions, and the public benchmarks end to end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from capgen.errors import UnknownName, UserError
+from capgen.evaluation.evaluate import THRESHOLD, Evaluation, Options, evaluate, metrics_of
+from capgen.evaluation.protocols import Protocol
+from capgen.evaluation.report import as_json, tables
+from capgen.evaluation.tracks import Iou
+
+app = typer.Typer(help="Scores for dense video object captioning.", no_args_is_help=True)
+
+_DRAWS = 1000
+_CATEGORIES = 20
+
+Metrics = Annotated[
+    list[str],
+    typer.Option("--metrics", help="Caption metrics: cider, meteor, spice, or none; several times or with commas."),
+]
+Page = Annotated[Path | None, typer.Option(help="Write a page of the best and worst tracks here.")]
+Frames = Annotated[Path | None, typer.Option(help="The folder that the ground truth's file names are relative to.")]
+Out = Annotated[Path | None, typer.Option(help="Write the numbers here as JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Draws = Annotated[int, typer.Option(help="Draws of videos for the 95 % intervals; 0 for none.")]
+ByCategory = Annotated[bool, typer.Option("--breakdown", help="Add the numbers of each category.")]
+
+
+@app.command()
+def tracks(
+    gt: Annotated[Path, typer.Option(help="Ground truth: COCO or YouTube-VIS JSON with track ids and captions.")],
+    pred: Annotated[Path, typer.Option(help="Predictions: a JSON list, a detection or a track each.")],
+    iou: Annotated[
+        str | None, typer.Option(help="Compare 'box' or 'mask'; default: what the predictions have.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="'clean', 'official' (the public evaluators' numbers), or 'both'.")
+    ] = "clean",
+    threshold: Annotated[
+        float, typer.Option(help="Keep predictions from this score on (official: above it).")
+    ] = THRESHOLD,
+    metrics: Metrics = ["cider,meteor"],  # noqa: B006 - typer copies it
+    json_: AsJson = False,
+    breakdown: ByCategory = False,
+    bootstrap: Draws = _DRAWS,
+    html: Page = None,
+    frames: Frames = None,
+    out: Out = None,
+) -> None:
+    """CHOTA and its parts, HOTA, mask AP and caption metrics of one results file."""
+    options = Options(
+        iou=iou_of(iou), protocols=protocols_of(protocol), threshold=threshold, metrics=metrics_of(metrics)
+    )
+    result = evaluate_with_progress(gt, pred, options)
+    show(result, json_=json_, breakdown=breakdown, bootstrap=bootstrap, html=html, frames=frames, out=out)
+
+
+def iou_of(name: str | None) -> Iou | None:
+    """The kind of overlap a user named.
+
+    Raises:
+        UnknownName: it is neither.
+    """
+    kinds: Mapping[str | None, Iou | None] = {None: None, "box": "box", "mask": "mask"}
+    if name not in kinds:
+        raise UnknownName("--iou", str(name), ("box", "mask"))
+    return kinds[name]
+
+
+def protocols_of(name: str) -> tuple[Protocol, ...]:
+    """The protocols a user named.
+
+    Raises:
+        UnknownName: there is no such protocol.
+    """
+    known: dict[str, tuple[Protocol, ...]] = {
+        "official": ("official",),
+        "clean": ("clean",),
+        "both": ("official", "clean"),
+    }
+    if name not in known:
+        raise UnknownName("--protocol", name, known)
+    return known[name]
+
+
+def evaluate_with_progress(gt: Path, pred: Path, options: Options) -> Evaluation:
+    """Evaluate, with a bar on the terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("videos", total=None)
+        return evaluate(
+            gt, pred, options, progress=lambda done, all_: progress.update(task, completed=done, total=all_)
+        )
+
+
+def show(
+    result: Evaluation,
+    *,
+    json_: bool,
+    breakdown: bool,
+    bootstrap: int,
+    html: Path | None,
+    frames: Path | None,
+    out: Path | None,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Print the result and write what was asked for.
+
+    Raises:
+        UserError: a protocol refused a file, after the other's numbers were printed.
+    """
+    if json_ or out:
+        text = json.dumps(as_json(result, draws=bootstrap, categories=breakdown) | dict(extra or {}), indent=2)
+        if out:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(text + "\n", encoding="utf-8")
+        if json_:
+            typer.echo(text)
+    if not json_:
+        console = Console()
+        for table in tables(result, draws=bootstrap, categories=_CATEGORIES if breakdown else 0):
+            console.print(table)
+        for line in _notes(result):
+            console.print(f"- {line}", markup=False, highlight=False)
+    if html and result.scores:
+        from capgen.evaluation.page import write_page
+
+        write_page(result, html, frames=frames)
+    for why in result.refused.values():
+        raise UserError(why)
+
+
+def _notes(result: Evaluation) -> Iterable[str]:
+    yield from result.notes
+    for scores in result.scores:
+        yield from (f"{scores.protocol}: {note}" for note in scores.notes)
+
+
+Predict = Callable[..., Any]

@@ -1,0 +1,149 @@
+"""The whole evaluation: two files in, the scores of each protocol out, a video at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from capgen.errors import UnknownName, UserError
+from capgen.evaluation.chota import METRICS, Clean, Official, Scores, Scoring
+from capgen.evaluation.densecap import DenseCap
+from capgen.evaluation.files import PredictionFile, TruthFile, choose_iou, videos
+from capgen.evaluation.java import Scorer, ScorerFailed, scorers
+from capgen.evaluation.maskap import MaskAp
+from capgen.evaluation.protocols import Protocol
+from capgen.evaluation.tracks import Category, Id, Iou, Notes, VideoTracks
+
+THRESHOLD = 0.5
+"""The public evaluators' own default; CaptionFormer's scripts pass 0, because the model has filtered already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to compare.
+
+    Args:
+        iou: boxes or masks; None takes what the first prediction has, as the public evaluators do.
+        protocols: ``official``, ``clean``, or both.
+        threshold: predictions must score above it (official) or reach it (clean).
+        metrics: the caption metrics, of ``cider``, ``meteor``, ``spice``; none for tracks alone.
+        dense: count AP_M where boxes are compared and METEOR is among the metrics.
+    """
+
+    iou: Iou | None = None
+    protocols: tuple[Protocol, ...] = ("clean",)
+    threshold: float = THRESHOLD
+    metrics: tuple[str, ...] = ("cider", "meteor")
+    dense: bool = True
+
+    def __post_init__(self) -> None:
+        for metric in self.metrics:
+            if metric not in METRICS:
+                raise UnknownName("caption metric", metric, METRICS)
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """The result of comparing two files.
+
+    Args:
+        scores: one a protocol, in the order asked for.
+        refused: why a protocol has no scores, where the other has.
+    """
+
+    truth: Path
+    predictions: Path
+    iou: Iou
+    options: Options
+    videos: int
+    categories: dict[Id, Category]
+    scores: list[Scores]
+    refused: dict[Protocol, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One protocol's scorers."""
+
+    protocol: Protocol
+    scoring: Scoring
+    mask_ap: MaskAp | None
+    dense: DenseCap | None
+    refused: str = ""
+
+
+def evaluate(
+    truth: Path, predictions: Path, options: Options, *, progress: Callable[[int, int], None] | None = None
+) -> Evaluation:
+    """Compare predictions with ground truth.
+
+    Args:
+        progress: called with the videos done and their number.
+
+    Raises:
+        UserError: a file is missing or bad; the line names the file, the annotation and the remedy.
+    """
+    own = TruthFile(truth)
+    found = PredictionFile(predictions, own)
+    iou = options.iou or choose_iou(own, found)
+    notes = Notes()
+    programs, missing = scorers(options.metrics)
+    for line in missing:
+        notes.say(line)
+    try:
+        lanes = [_lane(protocol, iou, options, programs) for protocol in options.protocols]
+        for done, video in enumerate(videos(own, found, iou, notes), 1):
+            for lane in lanes:
+                _add(lane, video, alone=len(lanes) == 1)
+            if progress:
+                progress(done, len(own.videos))
+        scores = [_finish(lane, own, programs) for lane in lanes if not lane.refused]
+    finally:
+        for program in programs.values():
+            program.close()
+    refused = {lane.protocol: lane.refused for lane in lanes if lane.refused}
+    return Evaluation(truth, predictions, iou, options, len(own.videos), own.categories, scores, refused, notes.all())
+
+
+def _add(lane: _Lane, video: VideoTracks, *, alone: bool) -> None:
+    """Take in a video; beside another protocol, one that refuses the file does not stop the other."""
+    if lane.refused:
+        return
+    try:
+        lane.scoring.add(video)
+    except UserError as error:
+        if alone:
+            raise
+        lane.refused = str(error)
+        return
+    for extra in (lane.mask_ap, lane.dense):
+        if extra:
+            extra.add(video)
+
+
+def _lane(protocol: Protocol, iou: Iou, options: Options, programs: dict[str, Scorer]) -> _Lane:
+    kind = Official if protocol == "official" else Clean
+    scoring: Scoring = kind(iou=iou, threshold=options.threshold, metrics=options.metrics, scorers=programs)
+    dense = options.dense and iou == "box" and "meteor" in programs
+    return _Lane(protocol, scoring, MaskAp(protocol) if iou == "mask" else None, DenseCap(protocol) if dense else None)
+
+
+def _finish(lane: _Lane, truth: TruthFile, programs: dict[str, Scorer]) -> Scores:
+    scores = lane.scoring.finish()
+    if lane.mask_ap:
+        scores.values |= lane.mask_ap.finish(truth.categories)
+        scores.notes += lane.mask_ap.notes.all()
+    if lane.dense:
+        try:
+            scores.values |= lane.dense.finish(programs.get("meteor"))
+        except ScorerFailed as error:
+            scores.notes.append(f"AP_M is left out: {error}")
+    return scores
+
+
+def metrics_of(words: Sequence[str]) -> tuple[str, ...]:
+    """Caption metrics from what a user wrote: separate, or joined by commas; ``none`` for none."""
+    names = [name for word in words for name in word.lower().replace(",", " ").split()]
+    return tuple(dict.fromkeys(name for name in names if name != "none"))

@@ -1,0 +1,269 @@
+"""Mask AP of whole tracks, as LV-VIS and YouTube-VIS define it: IoU is summed over all frames of the two tracks.
+
+Source: Yang et al., ICCV 2019, arXiv:1905.04804; LV-VIS: Wang et al., ICCV 2023, arXiv:2304.01715, which sets the size
+ranges at 128² and 256² pixels and splits the categories into base (partitions 0, 1) and novel (2, 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+from capgen.evaluation.protocols import Protocol
+from capgen.evaluation.tracks import Blank, Category, Detection, Id, Notes, VideoTracks, areas, sort_key
+
+IOUS: NDArray[np.float64] = np.linspace(0.5, 0.95, 10)
+RECALLS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)
+MAX_DETECTIONS = (1, 10, 100)
+SIZES = {"": (0.0, 1e10), "_small": (0.0, 128.0**2), "_medium": (128.0**2, 256.0**2), "_large": (256.0**2, 1e10)}
+"""Ranges of the mean area over the frames a track is visible on, both ends included; the first is all."""
+
+
+@dataclass(slots=True)
+class _Tube:
+    """A track: its masks by frame, its mean area, and for predictions its score."""
+
+    masks: dict[int, Any]
+    area: float
+    score: float
+    crowd: bool
+    track: Id
+
+
+@dataclass(slots=True)
+class _Group:
+    """One category of one video in one range of sizes.
+
+    Args:
+        scores: [D], best first, at most 100.
+        hit, ignored: bool [T, D] for T thresholds of IoU.
+        positives: how many truths count.
+    """
+
+    scores: NDArray[np.float64]
+    hit: NDArray[np.bool_]
+    ignored: NDArray[np.bool_]
+    positives: int
+
+
+@dataclass(slots=True)
+class MaskAp:
+    """Average precision and recall of the tracks of many videos.
+
+    Under ``official`` sizes are the areas that the ground truth states, crowds are truths like any other, a truth with
+    the id 0 is never found, and base and novel categories are looked up at the place ``id - 1``. Under ``clean`` sizes
+    are counted from the masks, what matches a crowd is ignored, and categories are looked up by id.
+    """
+
+    protocol: Protocol
+    notes: Notes = field(default_factory=Notes)
+    _groups: dict[tuple[Id, str], list[tuple[Id, _Group]]] = field(default_factory=dict)
+    _seen: set[Id] = field(default_factory=set)
+
+    def add(self, video: VideoTracks) -> None:
+        """Take in one video: all its predictions, whatever their score."""
+        official = self.protocol == "official"
+        truths = _tubes(video.truth, video.blank_truth if official else (), stated=official)
+        found = _tubes(video.predictions, video.blank_predictions if official else (), stated=False)
+        if not official:
+            truths, found = _visible(truths), _visible(found)
+        nobody = 0 if official and video.by_track else None
+        for category in truths.keys() | found.keys():
+            if category is None:
+                continue
+            if category in truths:
+                self._seen.add(category)
+            side = truths.get(category, [])
+            ranked = sorted(found.get(category, []), key=lambda tube: -tube.score)[: MAX_DETECTIONS[-1]]
+            ious = _tube_ious(ranked, side)
+            for size, limits in SIZES.items():
+                group = self._match(side, ranked, ious, limits, nobody)
+                self._groups.setdefault((category, size), []).append((video.video, group))
+
+    def _match(
+        self,
+        truths: Sequence[_Tube],
+        found: Sequence[_Tube],
+        ious: NDArray[np.float64],
+        limits: tuple[float, float],
+        nobody: Id | None,
+    ) -> _Group:
+        """Give each prediction, best first, the free truth it covers most, one that counts before one that does not.
+
+        A match with the truth ``nobody`` is lost: the public code marks what is unmatched with the id 0.
+        """
+        clean = self.protocol == "clean"
+        aside = [not limits[0] <= tube.area <= limits[1] or (clean and tube.crowd) for tube in truths]
+        order = sorted(range(len(truths)), key=lambda g: aside[g])
+        outside = np.array([not limits[0] <= tube.area <= limits[1] for tube in found], np.bool_)
+        hit = np.zeros((len(IOUS), len(found)), np.bool_)
+        ignored = np.zeros_like(hit)
+        for t, threshold in enumerate(IOUS):
+            free = [True] * len(truths)
+            for d in range(len(found)):
+                best = _best(ious[d], order, aside, free, truths, min(threshold, 1 - 1e-10))
+                if best is None:
+                    continue
+                free[best] = False
+                ignored[t, d] = aside[best]
+                hit[t, d] = truths[best].track != nobody
+        ignored |= ~hit & outside
+        scores = np.array([tube.score for tube in found], np.float64)
+        return _Group(scores, hit, ignored, sum(not a for a in aside))
+
+    def finish(self, categories: Mapping[Id, Category]) -> dict[str, float | None]:
+        """AP, AP50, AP75, by size, by base and novel, and average recall; None where there is no truth."""
+        ids = sorted(categories or self._seen, key=sort_key)
+        curves = {
+            (size, limit): [self._curve(category, size, limit) for category in ids]
+            for size in SIZES
+            for limit in (MAX_DETECTIONS if not size else MAX_DETECTIONS[-1:])
+        }
+        values: dict[str, float | None] = {}
+        for size in SIZES:
+            precisions = [p for p, _ in curves[size, MAX_DETECTIONS[-1]]]
+            values[f"AP{size}"] = _mean(precisions)
+            if not size:
+                values["AP50"] = _mean([p if p is None else p[:1] for p in precisions])
+                values["AP75"] = _mean([p if p is None else p[5:6] for p in precisions])
+                values |= self._split(ids, categories, precisions)
+        for limit in MAX_DETECTIONS:
+            values[f"AR{limit}"] = _mean([r for _, r in curves["", limit]])
+        for size in list(SIZES)[1:]:
+            values[f"AR{size}"] = _mean([r for _, r in curves[size, MAX_DETECTIONS[-1]]])
+        return values
+
+    def _curve(
+        self, category: Id, size: str, limit: int
+    ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+        """Precision at each recall, [T, R], and the highest recall, [T], of one category."""
+        groups = self._groups.get((category, size), [])
+        if all(isinstance(video, int) for video, _ in groups):
+            groups = sorted(groups, key=lambda pair: sort_key(pair[0]))
+        positives = sum(group.positives for _, group in groups)
+        if not positives:
+            return None, None
+        scores = np.concatenate([group.scores[:limit] for _, group in groups])
+        order = np.argsort(-scores, kind="stable")
+        hit = np.concatenate([group.hit[:, :limit] for _, group in groups], axis=1)[:, order]
+        ignored = np.concatenate([group.ignored[:, :limit] for _, group in groups], axis=1)[:, order]
+        precision = np.zeros((len(IOUS), len(RECALLS)))
+        recall = np.zeros(len(IOUS))
+        for t in range(len(IOUS)):
+            tp, fp = np.cumsum(hit[t] & ~ignored[t]), np.cumsum(~hit[t] & ~ignored[t])
+            if not len(tp):
+                continue
+            reached = tp / positives
+            recall[t] = reached[-1]
+            highest = np.maximum.accumulate((tp / (tp + fp + np.spacing(1)))[::-1])[::-1]
+            places = np.searchsorted(reached, RECALLS, side="left")
+            inside = places < len(highest)
+            precision[t, inside] = highest[places[inside]]
+        return precision, recall
+
+    def _split(
+        self, ids: Sequence[Id], categories: Mapping[Id, Category], precisions: Sequence[NDArray[np.float64] | None]
+    ) -> dict[str, float | None]:
+        """AP of base and novel categories; empty where the ground truth has no partitions."""
+        if not categories or any(c.partition is None for c in categories.values()):
+            return {}
+        values: dict[str, float | None] = {}
+        for name, parts in (("AP_base", (0, 1)), ("AP_novel", (2, 3))):
+            chosen: list[Any] = [c.id for c in categories.values() if c.partition in parts]
+            if self.protocol == "official":
+                places = [c - 1 for c in chosen if isinstance(c, int)]
+                if len(places) < len(chosen) or any(p >= len(ids) for p in places):
+                    self.notes.say(f"{name} is left out: the public code looks a category up at the place id - 1")
+                    values[name] = None
+                    continue
+                if [ids[p] for p in places] != chosen:
+                    self.notes.say(
+                        "category ids are not 1, 2, …: the public code takes base and novel from wrong places"
+                    )
+            else:
+                places = [ids.index(c) for c in chosen]
+            values[name] = _mean([precisions[p] for p in places])
+        return values
+
+
+def _tubes(side: Sequence[Detection], blanks: Sequence[Blank], *, stated: bool) -> dict[Id | None, list[_Tube]]:
+    """The tracks by category; with ``stated`` their sizes are the areas in the file."""
+    found: dict[tuple[Id, Id | None], list[Detection]] = {}
+    for one in side:
+        found.setdefault((one.track, one.category), []).append(one)
+    by_category: dict[Id | None, list[_Tube]] = {}
+    for (track, category), many in found.items():
+        pixels = areas(one.mask for one in many if one.mask is not None).astype(np.float64)
+        written = [one.area for one in many if one.area]
+        if stated and written:
+            pixels = np.array([int(area) for area in written], np.float64)
+        visible = pixels[pixels > 0]
+        # Detections of a COCO file have a score each; a track file gives one to the track.
+        scores = {one.score for one in many}
+        tube = _Tube(
+            masks={one.frame: one.mask for one in many},
+            area=float(visible.mean()) if len(visible) else 0.0,
+            score=sum(one.score for one in many) / len(many) if len(scores) > 1 else many[0].score,
+            crowd=any(one.crowd for one in many),
+            track=track,
+        )
+        by_category.setdefault(category, []).append(tube)
+    for blank in blanks:
+        by_category.setdefault(blank.category, []).append(_Tube({}, 0.0, blank.score, blank.crowd, blank.track))
+    return by_category
+
+
+def _visible(tubes: dict[Id | None, list[_Tube]]) -> dict[Id | None, list[_Tube]]:
+    return {category: [tube for tube in many if tube.area > 0] for category, many in tubes.items()}
+
+
+def _best(
+    ious: NDArray[np.float64],
+    order: Sequence[int],
+    aside: Sequence[bool],
+    free: Sequence[bool],
+    truths: Sequence[_Tube],
+    threshold: float,
+) -> int | None:
+    """The truth that a prediction is given; a crowd may be given again, and of equal ones the later is taken."""
+    best: int | None = None
+    for g in order:
+        if not free[g] and not truths[g].crowd:
+            continue
+        if best is not None and not aside[best] and aside[g]:
+            break
+        if ious[g] >= threshold:
+            best, threshold = g, float(ious[g])
+    return best
+
+
+def _tube_ious(found: Sequence[_Tube], truths: Sequence[_Tube]) -> NDArray[np.float64]:
+    """Intersection over union of whole tracks, [D, G]: pixels of all frames together."""
+    common = np.zeros((len(found), len(truths)))
+    total = np.zeros_like(common)
+    if not common.size:
+        return common
+    for frame in sorted({f for tube in (*found, *truths) for f in tube.masks}):
+        rows = [i for i, tube in enumerate(found) if frame in tube.masks]
+        columns = [j for j, tube in enumerate(truths) if frame in tube.masks]
+        own, other = [found[i].masks[frame] for i in rows], [truths[j].masks[frame] for j in columns]
+        a, b = np.zeros(len(found)), np.zeros(len(truths))
+        a[rows], b[columns] = areas(own), areas(other)
+        here = np.zeros_like(common)
+        if rows and columns:
+            share = np.asarray(coco.iou(own, other, [0] * len(other)))
+            # From i / (a + b - i), whole pixels come back exactly.
+            here[np.ix_(rows, columns)] = np.round(share / (1 + share) * (a[rows][:, None] + b[columns][None, :]))
+        common += here
+        total += a[:, None] + b[None, :] - here
+    return np.divide(common, total, out=np.zeros_like(common), where=total > 0)
+
+
+def _mean(values: Sequence[NDArray[np.float64] | None]) -> float | None:
+    known = [value.ravel() for value in values if value is not None]
+    return float(np.concatenate(known).mean()) if known else None

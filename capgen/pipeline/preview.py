@@ -1,0 +1,121 @@
+"""What the model would see, as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from html import escape
+from itertools import islice
+from pathlib import Path
+
+import cv2
+
+from capgen.dataset.types import Fault, MediaObject
+from capgen.errors import UserError
+from capgen.pipeline.prepare import build_source
+from capgen.pipeline.prompt import load_prompt
+from capgen.pipeline.render import Renderer, render_media
+from capgen.pipeline.settings import Settings
+from capgen.pipeline.sources.decode import decode_media
+from capgen.pipeline.view import Part, Picture, View
+
+_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+_STYLE = """
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
+body { max-width: 64rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
+article { border: 1px solid #8886; border-radius: .5rem; margin: 1.5rem 0; padding: 0 1rem 1rem; }
+h2 { font-size: 1rem; }
+.part { margin: .75rem 0; }
+.part > small, summary { opacity: .7; }
+p, dd { white-space: pre-wrap; margin: .25rem 0; }
+figure { display: inline-block; margin: .25rem .75rem .25rem 0; vertical-align: top; }
+figcaption { font-size: .8rem; opacity: .7; }
+img { display: block; max-width: 100%; height: auto; }
+"""
+
+
+def preview_page(settings: Settings, out: Path) -> int:
+    """Write what the model would see of a pipeline's first ``source.limit`` objects; how many they were.
+
+    Raises:
+        UserError: the source or the prompt is not usable, or the page cannot be written.
+    """
+    prompt = load_prompt(settings.prompt.name, category=settings.prompt.category)
+    renderer = Renderer(settings.render, prompt)
+
+    def shown() -> Iterator[tuple[MediaObject, View | Fault]]:
+        for planned in build_source(settings).scan():
+            media = decode_media(planned)
+            for obj, result in zip(media.objects, render_media(media, renderer), strict=True):
+                yield obj, result if isinstance(result, View) else result[1]
+
+    title = f"{settings.name}: what the model would see ({prompt.name}, {prompt.layout_for(settings.kind).highlight})"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return write_preview(islice(shown(), settings.source.limit), out, title)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}", "give another place with --out") from None
+
+
+def write_preview(views: Iterable[tuple[MediaObject, View | Fault]], file: Path, title: str) -> int:
+    """Write the requests of some objects, part by part in the order the model gets them; how many they were.
+
+    The page needs nothing else: pictures are inside it. Every text from data is escaped, and it runs no script. An
+    object that cannot be shown has its fault there instead.
+
+    Raises:
+        OSError: ``file`` cannot be written.
+    """
+    with file.open("w", encoding="utf-8", errors="replace") as page:
+        page.write(
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width">'
+            '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+            "style-src 'unsafe-inline'\">"
+            f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>\n<h1>{escape(title)}</h1>\n"
+        )
+        count = 0
+        for obj, view in views:
+            count += 1
+            page.write(_article(obj, view) if isinstance(view, View) else _fault(obj, view))
+        page.write(f"<p>{count} objects, each as one request.</p>\n</body></html>\n")
+    return count
+
+
+def _heading(obj: MediaObject) -> str:
+    category = f" · {escape(obj.category)}" if obj.category else ""
+    return f"<h2>{escape(obj.key)}{category}</h2>\n"
+
+
+def _fault(obj: MediaObject, fault: Fault) -> str:
+    return f"<article>{_heading(obj)}<p>not asked: {escape(fault.reason)}, {escape(fault.message)}</p></article>\n"
+
+
+def _article(obj: MediaObject, view: View) -> str:
+    examples = "".join(
+        f"<div class=part><small>example</small><p>{escape(turn.user)}</p><p>→ {escape(turn.assistant)}</p></div>"
+        for turn in view.examples
+    )
+    fixed = f"<p>{escape(view.system)}</p>{examples}"
+    frames = ", ".join(str(i + 1) for i in view.marked_frames)
+    return (
+        f"<article>{_heading(obj)}"
+        f"<details><summary>system text, {len(view.examples)} examples</summary>{fixed}</details>\n"
+        + "".join(_part(part) for part in view.parts)
+        + f"<small>marked on frame {frames}</small></article>\n"
+    )
+
+
+def _part(part: Part) -> str:
+    if isinstance(part, str):
+        return f"<div class=part><small>text</small><p>{escape(part)}</p></div>\n"
+    return f"<figure>{_image(part)}</figure>\n"
+
+
+def _image(picture: Picture) -> str:
+    """Nearly without loss, and colours at full resolution, so that a line of one pixel is as the model sees it."""
+    height, width = picture.pixels.shape[:2]
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2BGR), _JPEG)
+    source = "data:image/jpeg;base64," + b64encode(data.tobytes()).decode("ascii")
+    caption = f"<figcaption>{width} x {height}</figcaption>"
+    return f'<img src="{source}" width="{width}" height="{height}" alt="">{caption}'

@@ -1,0 +1,111 @@
+"""Real vLLM inside a real Ray actor, on a small random Qwen3-VL: one run on the CPU, looked at from many sides."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from capgen.pipeline.verify import verify
+from tests.conftest import write_lvis
+
+pytestmark = pytest.mark.vllm
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+TORCHVISION = Path(sys.prefix) / "share" / "torchvision"
+PATCH = 32
+WIDTH, HEIGHT = 512, 384  # of the pictures, and of the clean picture that the model sees
+PICTURE_TOKENS = (WIDTH // PATCH) * (HEIGHT // PATCH)
+BLOCK = 128  # tokens of a prefix-cache block on the CPU
+
+
+def environment():
+    path = [str(REPOSITORY), str(REPOSITORY / "tests" / "shims"), os.environ.get("PYTHONPATH", "")]
+    if TORCHVISION.is_dir():  # on a GPU machine torchvision is where it always is
+        path.insert(0, str(TORCHVISION))
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path), "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a finished run, and what the command printed; one object's prompt is too long for the model."""
+    folder = tmp_path_factory.mktemp("vllm")
+    subprocess.run(
+        [sys.executable, "-m", "tests.tiny_models", str(folder / "model")],
+        env=environment(),
+        check=True,
+        cwd=REPOSITORY,
+    )
+    root = write_lvis(folder / "lvis", images=4, scale=8)
+    file = root / "lvis_v1_train.json"
+    body = json.loads(file.read_text())
+    body["categories"].append({"id": 3, "name": "long " * 39, "synonyms": []})
+    body["annotations"][-1]["category_id"] = 3
+    file.write_text(json.dumps(body))
+    command = [sys.executable, "-m", "capgen.cli", "run", "--dataset", "lvis", "--root", str(root), "--gpus", "0"]
+    command += ["--model", str(folder / "model"), "--out", str(folder / "out")]
+    for assignment in (
+        f"render.patch={PATCH}",
+        f"render.clean_pixels={WIDTH * HEIGHT}",
+        "render.marked_pixels=4096",
+        "sampling.max_tokens=12",
+        "engine.options.max_model_len=1024",
+        "engine.options.max_num_seqs=2",
+        'engine.options.dtype="float32"',
+    ):
+        command += ["--set", assignment]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=500, check=False, cwd=folder
+    )
+    log = folder / "out" / "logs" / "engine-00.log"
+    assert done.returncode == 0, done.stderr + (log.read_text()[-3000:] if log.is_file() else "")
+    return folder / "out", done.stdout
+
+
+@pytest.fixture(scope="module")
+def rows(run):
+    (file,) = (run[0] / "candidates").glob("*.parquet")
+    return pq.read_table(file).to_pylist()
+
+
+def test_every_object_is_accounted_for(run):
+    ledger = verify(run[0])
+    assert ledger.ok
+    assert ledger.planned == 9
+
+
+def test_the_objects_of_a_picture_share_its_text_and_its_clean_picture(rows):
+    """The first object of a later picture finds the fixed text cached, those after it the clean picture as well."""
+    pictures = {}
+    for row in rows:
+        if row["prompt_tokens"]:
+            pictures.setdefault(row["media_id"], []).append(row["cached_tokens"])
+    fixed = [cached[0] for cached in list(pictures.values())[1:]]
+    assert min(fixed) >= BLOCK
+    for later in list(pictures.values())[1:]:
+        assert later[-1] >= max(fixed) + PICTURE_TOKENS // BLOCK * BLOCK, pictures
+
+
+def test_an_answer_that_was_cut_off_is_no_caption(rows):
+    """Random weights never say the end token by themselves: every answer is as long as it may be."""
+    answered = [row for row in rows if row["finish_reason"]]
+    assert answered
+    for row in answered:
+        assert row["output_tokens"] == 12
+        assert (row["finish_reason"], row["status"]) == ("length", "dropped")
+        assert "not_stopped" in row["reasons"] or "empty" in row["reasons"]
+
+
+def test_one_request_that_is_too_long_fails_alone(rows):
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert [row["reasons"] for row in failed] == [["request_refused"]]
+    assert "long" in failed[0]["category"]
+    assert "maximum" in failed[0]["message"]
+
+
+def test_the_report_says_how_fast_and_how_much_was_cached(run):
+    for label in ("engine start", "requests", "rendering", "cached"):
+        assert label in run[1]

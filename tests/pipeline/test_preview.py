@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+
+from capgen.dataset.types import Fault, MediaObject
+from capgen.errors import UserError
+from capgen.pipeline.preview import preview_page, write_preview
+from capgen.pipeline.render import picture
+from capgen.pipeline.settings import Settings
+from capgen.pipeline.view import Turn, View
+
+HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>"\'&amp;{{7*7}}'
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text as a browser would see them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.said = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.said += data
+
+
+def thing(category: str, key: str = "lvis/val/1/1") -> MediaObject:
+    return MediaObject(key, "1", 1, category, (), ("c",), ((0.0, 0.0, 1.0, 1.0),), (1,))
+
+
+def view(text: str, key: str = "lvis/val/1/1") -> View:
+    gradient = np.dstack([np.tile(np.arange(64, dtype=np.uint8) * 4, (32, 1))] * 3)
+    parts = (f"before {text}", picture(gradient), f"after {text}")
+    return View(key, f"system {text}", (Turn(f"ask {text}", f"say {text}"),), parts, text, (0,))
+
+
+def test_nothing_from_data_becomes_markup(tmp_path):
+    items = [(thing(HOSTILE, HOSTILE), view(HOSTILE, HOSTILE)), (thing(HOSTILE), Fault("bad_mask", HOSTILE))]
+    assert write_preview(items, tmp_path / "p.html", HOSTILE) == 2
+    page = Page((tmp_path / "p.html").read_text(encoding="utf-8"))
+    assert "script" not in page.tags
+    assert page.tags.count("img") == 1
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    for said in ("system", "ask", "say", "before", "after"):
+        assert f"{said} {HOSTILE}" in page.said
+    assert f"bad_mask, {HOSTILE}" in page.said
+
+
+def test_the_page_needs_nothing_else_and_shows_the_pixels(tmp_path):
+    write_preview([(thing("cup"), view("cup"))], tmp_path / "p.html", "t")
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert [name for name, value in Page(text).attributes if name in {"src", "href"}] == ["src"]
+    assert "http" not in text.replace("http-equiv", "")
+    data = base64.b64decode(re.search(r"data:image/\w+;base64,([^\"]+)", text)[1])
+    shown = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape == (32, 64, 3)
+    assert np.abs(shown[..., 0].astype(int) - np.arange(64) * 4).max() < 8
+
+
+def test_the_parts_come_in_the_order_the_model_gets_them(tmp_path):
+    write_preview([(thing("cup"), view("cup"))], tmp_path / "p.html", "t")
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert text.index("system cup") < text.index("before cup") < text.index("<img") < text.index("after cup")
+
+
+def test_text_that_no_file_can_hold_is_no_error(tmp_path):
+    assert write_preview([(thing("\ud800"), view("\ud800"))], tmp_path / "p.html", "t") == 1
+
+
+def settings(root, limit: int) -> Settings:
+    source = {"type": "lvis", "root": root, "split": "train", "limit": limit}
+    card = {"template": "lvis", "title": "t", "license_source": "l"}
+    body = {"name": "tiny", "dataset": "tiny", "kind": "image", "source": source, "model": {"id": "m"}, "card": card}
+    return Settings.model_validate(body)
+
+
+def test_a_pipelines_first_objects_are_shown_with_what_is_wrong_with_them(lvis_root, tmp_path):
+    (lvis_root / "train2017" / f"{1:012d}.jpg").unlink()
+    assert preview_page(settings(lvis_root, 5), tmp_path / "new" / "p.html") == 5
+    page = Page((tmp_path / "new" / "p.html").read_text(encoding="utf-8"))
+    assert page.tags.count("article") == 5
+    assert page.tags.count("img") == 2 * 2
+    assert page.said.count("picture_missing") == 3
+
+
+def test_a_place_that_cannot_be_written_is_one_line(lvis_root, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="--out"):
+        preview_page(settings(lvis_root, 1), tmp_path / "file" / "p.html")
