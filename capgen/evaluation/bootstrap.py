@@ -46,17 +46,18 @@ def intervals(
 def _values(
     videos: Sequence[Sums], metrics: Sequence[str], weights: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
-    half = weights @ np.stack([v.half for v in videos])
-    mean = np.tensordot(weights, np.stack([v.mean for v in videos]), axes=1)
-    votes = weights @ np.array([v.votes for v in videos])
+    half: NDArray[np.float64] = weights @ np.stack([v.half for v in videos])
+    mean = np.asarray(np.tensordot(weights, np.stack([v.mean for v in videos]), axes=1), np.float64)
+    votes: NDArray[np.float64] = weights @ np.array([v.votes for v in videos])
     tp, fn, fp, associated, located = half.T
     values = {
         "DetA": _over(tp, tp + fn + fp),
         "AssA": _over(associated, tp),
         "LocA": _over(located, tp),
     }
-    values["HOTA"] = np.sqrt(values["DetA"] * values["AssA"])
-    found, total, together = mean[:, 0], mean[:, 0] + mean[:, 1] + mean[:, 2], mean[:, 3]
+    values["HOTA"] = np.sqrt(values["DetA"] * np.nan_to_num(values["AssA"]))
+    found, together = mean[:, 0], mean[:, 3]
+    total: NDArray[np.float64] = found + mean[:, 1] + mean[:, 2]
     per_alpha = np.sqrt(_over(found, total) * np.where(found > 0, together, 0.0) / np.maximum(found, 1.0))
     values["HOTA_mean"] = per_alpha.mean(axis=1)
     known = [m for m in metrics if any(m in v.captions for v in videos)]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
 
 from capgen.errors import UnknownName, UserError
+from capgen.evaluation.benchmarks.run import Choice, Opener, run_benchmark, track_captions
 from capgen.evaluation.evaluate import THRESHOLD, Evaluation, Options, evaluate, metrics_of
 from capgen.evaluation.protocols import Protocol
 from capgen.evaluation.report import as_json, tables
@@ -134,6 +138,10 @@ def show(
         from capgen.evaluation.page import write_page
 
         write_page(result, html, frames=frames)
+    for protocol, values in (extra or {}).get("track_captions", {}).items():
+        if not json_:
+            line = ", ".join(f"{key} {value:.4f}" for key, value in values.items() if value is not None)
+            typer.echo(f"captions of whole tracks, {protocol}: {line}")
     for why in result.refused.values():
         raise UserError(why)
 
@@ -144,4 +152,98 @@ def _notes(result: Evaluation) -> Iterable[str]:
         yield from (f"{scores.protocol}: {note}" for note in scores.notes)
 
 
-Predict = Callable[..., Any]
+@app.command()
+def benchmark(
+    name: Annotated[str, typer.Argument(help="lv-viscap, vidstg, vln or bensmot.")],
+    root: Annotated[Path, typer.Option(help="The folder that the benchmark's files were unpacked in.")],
+    model: Annotated[Path | None, typer.Option(help="A trained MaskCaptioner.")] = None,
+    pred: Annotated[Path | None, typer.Option(help="Predictions already made, instead of a model.")] = None,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Print what is there, beside the published sizes.")
+    ] = False,
+    split: Annotated[str | None, typer.Option(help="Default: the split that papers report on.")] = None,
+    overlap: Annotated[
+        str | None, typer.Option(help="vidstg: of overlapping sentences the 'last' (published) or 'first'.")
+    ] = None,
+    segment: Annotated[
+        str | None, typer.Option(help="vidstg: frames of the 'whole' video (published) or its 'used' segments.")
+    ] = None,
+    work: Annotated[Path | None, typer.Option(help="Keep the converted ground truth and the predictions here.")] = None,
+    iou: Annotated[str | None, typer.Option(help="Compare 'box' or 'mask'; default: what papers do.")] = None,
+    protocol: Annotated[
+        str, typer.Option(help="'clean', 'official' (the public evaluators' numbers), or 'both'.")
+    ] = "both",
+    threshold: Annotated[
+        float, typer.Option(help="Keep predictions from this score on (official: above it).")
+    ] = THRESHOLD,
+    metrics: Metrics = ["cider,meteor"],  # noqa: B006 - typer copies it
+    json_: AsJson = False,
+    breakdown: ByCategory = False,
+    bootstrap: Draws = _DRAWS,
+    html: Page = None,
+    frames: Frames = None,
+    out: Out = None,
+) -> None:
+    """One public benchmark, from its owners' files to the table of the papers."""
+    choice = Choice(name, root, split, readings_of(overlap=overlap, segment=segment))
+    if describe:
+        show_facts(choice, json_=json_)
+        return
+    options = Options(
+        iou=iou_of(iou), protocols=protocols_of(protocol), threshold=threshold, metrics=metrics_of(metrics)
+    )
+    with ExitStack() as stack:
+        folder = work or Path(stack.enter_context(TemporaryDirectory()))
+        opener = _openers[-1] if _openers else None
+        result = run_benchmark(
+            choice, options, folder, predictions=pred, model=model, opener=opener, score=evaluate_with_progress
+        )
+        extra = {"track_captions": track_captions(result)} if name == "bensmot" and result.iou == "box" else {}
+        show(
+            result,
+            json_=json_,
+            breakdown=breakdown,
+            bootstrap=bootstrap,
+            html=html,
+            frames=frames,
+            out=out,
+            extra=extra,
+        )
+
+
+_openers: list[Opener] = []
+
+
+def use_model(opener: Opener) -> None:
+    """Tell ``capgen eval benchmark --model`` how a trained model is opened; the command line does so, once."""
+    _openers.append(opener)
+
+
+def readings_of(**options: str | None) -> dict[str, str]:
+    """The reading options a user gave.
+
+    Raises:
+        UnknownName: an option has no such value.
+    """
+    known = {"overlap": ("last", "first"), "segment": ("whole", "used")}
+    given = {key: value for key, value in options.items() if value is not None}
+    for key, value in given.items():
+        if value not in known[key]:
+            raise UnknownName(f"--{key}", value, known[key])
+    return given
+
+
+def show_facts(choice: Choice, *, json_: bool) -> None:
+    """Print the sizes of what is under the root, beside the published ones."""
+    facts = choice.reader("official").describe()
+    if json_:
+        rows = [{"name": f.name, "published": f.published, "found": f.found, "verdict": f.verdict} for f in facts]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table(title=f"{choice.name} {choice.split or ''}".strip())
+    for column in ("", "published", "here", "", "source"):
+        table.add_column(column, justify="left" if column in ("", "source") else "right")
+    for fact in facts:
+        sizes = ("-" if value is None else f"{value:,}" for value in (fact.published, fact.found))
+        table.add_row(fact.name, *sizes, fact.verdict, fact.source)
+    Console().print(table)

@@ -113,7 +113,7 @@ def _numbers(scores: Sequence[Scores]) -> list[tuple[str, list[str]]]:
     for name in _NUMBERS:
         values = [s.values.get(name) for s in scores]
         if any(value is not None for value in values):
-            rows.append((name, ["–" if value is None else f"{100 * value:.2f}" for value in values]))
+            rows.append((name, ["-" if value is None else f"{100 * value:.2f}" for value in values]))
     return rows
 
 

@@ -87,7 +87,7 @@ def _main(result: Evaluation, draws: int) -> Table:
 
 def _cell(value: float | None, interval: Interval | None) -> str:
     if value is None:
-        return "–"
+        return "-"
     span = f" [{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if interval else ""
     return f"{100 * value:.2f}{span}"
 

@@ -24,6 +24,7 @@ from capgen.pipeline.shard import Standing, Worker
 log = logging.getLogger(__name__)
 
 _SHARDS_AT_ONCE = 2
+_SWITCH_S = 0.0005  # the event loop must not wait 5 ms for its turn while pictures are rendered beside it
 _OBJECT_STORE = 80 * 2**20  # pictures never travel through it: Ray's least is enough
 
 
@@ -34,6 +35,7 @@ class ShardActor:
         self._job = job
         self._worker: Worker | None = None
         self._starting = asyncio.Lock()
+        sys.setswitchinterval(_SWITCH_S)
         _log_to(job.out / "logs" / f"engine-{number:02d}.log")
 
     async def start(self) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from capgen.pipeline.render import Renderer
 from capgen.pipeline.settings import Settings
 from capgen.text import tidy
 
+Verdict = tuple[tuple[str, str], ...]
+"""Reason codes with their sentences, the one that is counted first."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -50,6 +53,10 @@ class Job:
         """The checks with their codes."""
         return build_checks(self.settings.checks.names, self.settings.checks.options)
 
+    def judge(self, item: MediaObject, settled: Settled) -> Verdict:
+        """What the checks say of an answer; nothing where it is a caption."""
+        return judge(self.checks, Said(tidy(settled.text), settled.finish_reason, item.category, item.synonyms))
+
     @property
     def context(self) -> EngineContext:
         """What the engine is told."""
@@ -76,11 +83,8 @@ def failed(job: Job, media: Media, item: MediaObject, fault: Fault, settled: Set
     )
 
 
-def judged(job: Job, media: Media, item: MediaObject, settled: Settled) -> Row:
+def judged(job: Job, media: Media, item: MediaObject, settled: Settled, verdict: Verdict) -> Row:
     """The row of an answer: kept, or dropped for the checks' reasons."""
-    caption = tidy(settled.text)
-    said = Said(caption, settled.finish_reason, item.category, item.synonyms)
-    verdict = judge(job.checks, said)
     return _row(
         job,
         media,
@@ -89,7 +93,7 @@ def judged(job: Job, media: Media, item: MediaObject, settled: Settled) -> Row:
         status="dropped" if verdict else "kept",
         reasons=tuple(code for code, _ in verdict),
         message="; ".join(message for _, message in verdict) or None,
-        caption=caption,
+        caption=tidy(settled.text),
     )
 
 

@@ -43,14 +43,26 @@ class Journal:
         number = 1 + max((int(file.name[:4]) for file in files), default=0)
         self._path = folder / f"{number:04d}-{uuid4().hex[:8]}.jsonl"
         self._fd: int | None = None
+        self._waiting: list[bytes] = []
 
     def add(self, line: Settled | Strike) -> None:
-        """Append one line; it survives a kill of the process at once."""
+        """Take a line; ``flush`` writes it."""
         if isinstance(line, Settled):
             self.settled[line.key] = line
+        self._waiting.append(msgspec.json.encode(line) + b"\n")
+
+    def flush(self) -> None:
+        """Append the lines taken since the last time; from now on they survive a kill of the process.
+
+        Lines are written together because each write gives up the interpreter's lock, and with rendering threads
+        about it takes milliseconds to get it back.
+        """
+        if not self._waiting:
+            return
         if self._fd is None:
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        data = msgspec.json.encode(line) + b"\n"
+        data = b"".join(self._waiting)
+        self._waiting.clear()
         while data:
             data = data[os.write(self._fd, data) :]
 
@@ -60,7 +72,8 @@ class Journal:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Close the file; what was added stays."""
+        """Write what waits and close the file."""
+        self.flush()
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None

@@ -90,7 +90,7 @@ def _lines(file: Path) -> Iterator[str]:
     number = 0
     try:
         with file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):  # noqa: B007 - errors name it
+            for number, line in enumerate(lines, 1):
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except FileNotFoundError:
         raise MissingFile(file, "give a file with one JSON object a line") from None

@@ -16,9 +16,8 @@ from capgen.dataset.row import Row
 from capgen.dataset.shards import Manifest, write_candidates
 from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.pipeline.caption import Asker, Settled, request_digest
-from capgen.pipeline.checks.base import Said, judge
 from capgen.pipeline.engines.base import EngineDead, Session
-from capgen.pipeline.job import Job, failed, judged
+from capgen.pipeline.job import Job, Verdict, failed, judged
 from capgen.pipeline.journal import Journal, Strike
 from capgen.pipeline.plan import ShardEntry, read_plan
 from capgen.pipeline.render import render_media
@@ -42,6 +41,8 @@ class Shard:
     flying: set[str] = field(default_factory=set)
     objects: dict[str, MediaObject] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    flushing: bool = False
 
 
 @dataclass(slots=True)
@@ -139,6 +140,7 @@ class Worker:
             if shard.flying and time.monotonic() - self._moved > limit:
                 for key in sorted(shard.flying):
                     shard.journal.add(Strike(strike=key))
+                shard.journal.flush()
                 raise EngineDead(f"the engine finished nothing for {limit:g} s")
 
     async def _ask(self, shard: Shard, view: View) -> None:
@@ -147,13 +149,20 @@ class Worker:
         self._settle(shard, settled)
 
     def _settle(self, shard: Shard, settled: Settled) -> None:
+        if not shard.flushing:
+            shard.flushing = True
+            asyncio.get_running_loop().call_soon(self._flush, shard)
         shard.journal.add(settled)
         if settled.fault is not None:
             shard.reasons[settled.fault] += 1
             return
-        item = shard.objects[settled.key]
-        said = Said(settled.text, settled.finish_reason, item.category, item.synonyms)
-        shard.reasons.update(code for code, _ in judge(self.job.checks, said)[:1])
+        verdict = shard.verdicts[settled.key] = self.job.judge(shard.objects[settled.key], settled)
+        shard.reasons.update(code for code, _ in verdict[:1])
+
+    def _flush(self, shard: Shard) -> None:
+        """Write every answer that came in this turn of the event loop."""
+        shard.flushing = False
+        shard.journal.flush()
 
     async def _views(self, shard: Shard) -> AsyncIterator[View]:
         """The views still to be asked for, rendered some media ahead in threads, in the order of the plan."""
@@ -215,7 +224,10 @@ class Worker:
                     ended = Fault(settled.fault, settled.message or settled.fault)
                     yield failed(self.job, media, item, ended, settled)
                 else:
-                    yield judged(self.job, media, item, settled)
+                    verdict = shard.verdicts.get(item.key)
+                    yield judged(
+                        self.job, media, item, settled, self.job.judge(item, settled) if verdict is None else verdict
+                    )
 
     async def close(self) -> None:
         """Stop the engine and the threads."""

@@ -10,6 +10,7 @@ def test_what_was_added_is_there_after_the_worker_is_gone(tmp_path):
     first = Journal(tmp_path / "0")
     first.add(settled("a"))
     first.add(settled("b"))
+    first.flush()
     # not closed: a killed worker never closes
     assert set(Journal(tmp_path / "0").settled) == {"a", "b"}
 
@@ -31,6 +32,8 @@ def test_workers_that_had_the_same_shard_never_share_a_file(tmp_path):
     old.add(settled("a", "from the old worker"))
     new.add(settled("a", "from the new worker"))
     new.add(settled("b"))
+    old.flush()
+    new.flush()
     assert len(list((tmp_path / "0").iterdir())) == 2
     assert set(Journal(tmp_path / "0").settled) == {"a", "b"}
 
@@ -38,14 +41,17 @@ def test_workers_that_had_the_same_shard_never_share_a_file(tmp_path):
 def test_the_earlier_workers_answer_counts(tmp_path):
     old = Journal(tmp_path / "0")
     old.add(settled("a", "first"))
+    old.flush()
     new = Journal(tmp_path / "0")
     new.add(settled("a", "second"))
+    new.flush()
     assert Journal(tmp_path / "0").settled["a"].text == "first"
 
 
 def test_strikes_are_counted_over_workers(tmp_path):
     for _ in range(2):
-        Journal(tmp_path / "0").add(Strike(strike="a"))
+        with Journal(tmp_path / "0") as journal:
+            journal.add(Strike(strike="a"))
     journal = Journal(tmp_path / "0")
     assert journal.strikes == {"a": 2}
     assert not journal.settled
@@ -54,6 +60,7 @@ def test_strikes_are_counted_over_workers(tmp_path):
 def test_a_committed_shard_leaves_no_journal(tmp_path):
     journal = Journal(tmp_path / "0")
     journal.add(settled("a"))
+    journal.flush()
     assert count_settled(tmp_path / "0") == 1
     journal.remove()
     assert count_settled(tmp_path / "0") == 0

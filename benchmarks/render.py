@@ -1,0 +1,189 @@
+"""How many objects a second one core renders, beside the naive way; and what each highlight and each resize costs.
+
+    python benchmarks/render.py [--root ../shared/data/lvis_mini] [--seconds 4]
+
+Naive: for each object, Pillow decodes the photograph, the mask is decoded, its contour is drawn, and the whole
+picture is written as JPEG. All ways do the same objects; masks are in memory as compressed run lengths for all.
+Processor time is measured, of one thread, and the best of several rounds counts: the machine may have other work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from capgen import masks
+from capgen.dataset.types import Media
+from capgen.pipeline.frames import load_frame
+from capgen.pipeline.highlights import HIGHLIGHTS
+from capgen.pipeline.highlights.base import Fit, show, whole
+from capgen.pipeline.prompt import Layouts, Prompt, load_prompt
+from capgen.pipeline.render import Renderer, render_media
+from capgen.pipeline.settings import RenderSettings
+from capgen.pipeline.sources.decode import decode_media
+from capgen.pipeline.sources.lvis import Lvis
+from capgen.pipeline.view import View
+from capgen.registry import load
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def naive(media: list[Media]) -> None:
+    for medium in media:
+        for obj in medium.objects:
+            image = Image.open(Path(medium.root) / medium.file_names[0]).convert("RGB")
+            bitmap = masks.decode(obj.counts[0] or "", (medium.height, medium.width))
+            outlines, _ = cv2.findContours(bitmap.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            draw = ImageDraw.Draw(image)
+            for outline in outlines:
+                points = [(int(x), int(y)) for x, y in outline[:, 0]]
+                draw.line([*points, points[0]], fill=(255, 0, 0), width=2)
+            image.save(io.BytesIO(), "JPEG", quality=90)
+
+
+def render(media: list[Media], renderer: Renderer) -> None:
+    for medium in media:
+        for result in render_media(medium, renderer):
+            assert isinstance(result, View)
+
+
+def decode(media: list[Media]) -> None:
+    for medium in media:
+        load_frame(medium, 0)
+
+
+def with_highlights(prompt: Prompt, *names: str) -> Prompt:
+    """The prompt with other highlights for its marked pictures."""
+    built = tuple(load("highlight", name, HIGHLIGHTS)() for name in names)
+    layout = replace(prompt.layout.image, highlights=built, close_up="crop" in names)
+    return replace(prompt, layout=Layouts(layout, layout))
+
+
+def best(work: Callable[[], None], seconds: float) -> float:
+    """The least processor time of a round, in seconds, over rounds for so many seconds, three at least."""
+    work()
+    rounds: list[float] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end or len(rounds) < 3:
+        start = time.thread_time()
+        work()
+        rounds.append(time.thread_time() - start)
+    return min(rounds)
+
+
+def resizes(media: list[Media], seconds: float) -> list[dict[str, object]]:
+    """Time and nearness to Pillow's filtered bicubic of three ways to shrink whole photographs to two budgets."""
+    frames = [load_frame(medium, 0) for medium in media]
+    rows: list[dict[str, object]] = []
+    for budget in (448 * 448, 320 * 320, 96 * 96):
+        fit = Fit(32, budget)
+        sizes = [fit.size(frame.shape[1], frame.shape[0]) for frame in frames]
+        wanted = [
+            np.asarray(Image.fromarray(f).resize(s, Image.Resampling.BICUBIC))
+            for f, s in zip(frames, sizes, strict=True)
+        ]
+        ways: dict[str, Callable[[int], np.ndarray]] = {
+            "capgen": lambda i, fit=fit: show(frames[i], whole(frames[i]), fit),
+            "OpenCV area": lambda i, sizes=sizes: cv2.resize(frames[i], sizes[i], interpolation=cv2.INTER_AREA),
+            "OpenCV bilinear": lambda i, sizes=sizes: cv2.resize(frames[i], sizes[i], interpolation=cv2.INTER_LINEAR),
+            "Pillow bicubic": lambda i, sizes=sizes: np.asarray(
+                Image.fromarray(frames[i]).resize(sizes[i], Image.Resampling.BICUBIC)
+            ),
+        }
+        for name, way in ways.items():
+            spent = best(lambda way=way: [way(i) for i in range(len(frames))] and None, seconds / 4)
+            errors = [np.mean((way(i).astype(float) - wanted[i]) ** 2) for i in range(len(frames))]
+            psnr = float(np.mean([10 * np.log10(255**2 / e) if e else np.inf for e in errors]))
+            rows.append({"pixels": budget, "way": name, "ms": 1e3 * spent / len(frames), "psnr": psnr})
+    return rows
+
+
+def machine() -> str:
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    cpu = names[0].split(":")[1].strip() if names else platform.machine()
+    versions = f"Python {platform.python_version()}, OpenCV {cv2.__version__}, numpy {np.__version__}"
+    return f"{cpu}, one of {os.cpu_count()} cores, {versions}"
+
+
+def main() -> None:
+    cv2.setNumThreads(1)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--root", type=Path, default=Path(__file__).resolve().parents[1].parent / "shared/data/lvis_mini"
+    )
+    parser.add_argument("--seconds", type=float, default=4.0)
+    options = parser.parse_args()
+    media = [decode_media(planned) for planned in Lvis(root=options.root).scan()]
+    media = [medium for medium in media if medium.objects]
+    count = sum(len(medium.objects) for medium in media)
+    default = load_prompt("shared-crop_v1", category=True)
+    paper = load_prompt("paper_v1", category=True)
+    square = RenderSettings(square=True, clean_pixels=96 * 96, marked_pixels=96 * 96)
+    ways: list[tuple[str, Callable[[], None]]] = [
+        ("naive: Pillow, decode + mask + contour + JPEG for each object", lambda: naive(media)),
+        ("shared-crop_v1, default sizes", lambda: render(media, Renderer(RenderSettings(), default))),
+        ("shared-crop_v1, squares of 96", lambda: render(media, Renderer(square, default))),
+        ("paper_v1, default sizes", lambda: render(media, Renderer(RenderSettings(), paper))),
+        *(
+            (
+                f"crop + {name}",
+                lambda name=name: render(media, Renderer(RenderSettings(), with_highlights(default, "crop", name))),
+            )
+            for name in ("none", "box", "contour", "tint", "spotlight")
+        ),
+    ]
+    rows = [{"way": name, "objects_per_s": count / best(work, options.seconds)} for name, work in ways]
+    decoding = 1e3 * best(lambda: decode(media), options.seconds) / len(media)
+    result = {
+        "machine": machine(),
+        "photographs": len(media),
+        "objects": count,
+        "decode_ms_per_photograph": decoding,
+        "ways": rows,
+        "resizes": resizes(media, options.seconds),
+    }
+    (RESULTS / "render.json").write_text(json.dumps(result, indent=1) + "\n")
+    (RESULTS / "render.md").write_text(text := report(result))
+    print(text)
+
+
+def report(result: dict) -> str:
+    base = result["ways"][0]["objects_per_s"]
+    lines = [
+        "# Rendering: objects a second on one core",
+        "",
+        f"{result['photographs']} photographs with {result['objects']} objects; {result['machine']}.",
+        f"Reading, checking and decoding a photograph: {result['decode_ms_per_photograph']:.2f} ms.",
+        "",
+        "| way | objects/s | times the naive way |",
+        "|---|---:|---:|",
+        *(
+            f"| {row['way']} | {row['objects_per_s']:.0f} | {row['objects_per_s'] / base:.1f} |"
+            for row in result["ways"]
+        ),
+        "",
+        "Resizing whole photographs, and how near the result is to Pillow's filtered bicubic:",
+        "",
+        "| pixel budget | way | ms | PSNR in dB |",
+        "|---:|---|---:|---:|",
+        *(f"| {row['pixels']} | {row['way']} | {row['ms']:.2f} | {row['psnr']:.1f} |" for row in result["resizes"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

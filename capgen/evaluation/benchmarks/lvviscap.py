@@ -1,0 +1,84 @@
+"""LV-VISCap: the LV-VIS videos, every object with masks and one caption.
+
+Source: LV-VIS, Wang et al., ICCV 2023, arXiv:2304.01715; captions of CaptionFormer, arXiv:2510.14904.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from capgen.evaluation.benchmarks.base import Clip, Fact, Reading, find
+from capgen.evaluation.benchmarks.frames import Folder
+from capgen.evaluation.files import TruthFile
+from capgen.evaluation.jsonstream import elements, text_of
+from capgen.evaluation.tracks import Id, Iou
+
+_CAPTIONS = "the captions come with github.com/gabfstr/CaptionFormer, the videos with github.com/haochenheheda/LVVIS"
+_FACTS = {"train": (3083, 15966), "val": (837, 3700)}
+
+
+@dataclass(frozen=True, slots=True)
+class LvVisCap:
+    """The released file is a track file, which the evaluator reads as it is; both readings are the same."""
+
+    root: Path
+    split: str = "val"
+    reading: Reading = "official"
+
+    @property
+    def iou(self) -> Iou:
+        """Masks."""
+        return "mask"
+
+    def truth(self, folder: Path) -> Path:  # noqa: ARG002 - the release is in this form already
+        """The annotation file, with captions where it has been downloaded, else LV-VIS's own."""
+        names = [f"lvviscap_{self.split}_instances{end}.json" for end in ("", "_")]
+        names += [f"{self.split}_instances{end}.json" for end in ("_", "")]
+        return find(
+            self.root, [prefix + name for prefix in ("", "LVVIS/", "annotations/") for name in names], _CAPTIONS
+        )
+
+    def clips(self) -> Iterator[Clip]:
+        """Every video, with the frames under ``<split>/JPEGImages``."""
+        path = self.truth(self.root)
+        truth = TruthFile(path)
+        folder = find(path.parent, [f"{self.split}/JPEGImages", "JPEGImages"], _CAPTIONS)
+        for index, video in enumerate(truth.videos):
+            # Released names may hold Windows paths, and folders above the video's.
+            names = ["/".join(name.split("/")[-2:]) for name in truth.file_names(index)]
+            numbers = tuple(range(len(names)))
+            yield Clip(
+                video_id=video.id,
+                name=names[0].split("/")[0] if names else str(video.id),
+                size=video.size,
+                image_ids=tuple(i for i in video.images if isinstance(i, int)),
+                numbers=numbers,
+                file_names=tuple(names),
+                annotations=(),
+                source=Folder(folder, dict(zip(numbers, names, strict=True)), _CAPTIONS),
+            )
+
+    def describe(self) -> list[Fact]:
+        """Videos, tracks, captions and categories."""
+        videos, captioned, tracks = 0, 0, 0
+        partitions: dict[Id, int | None] = {}
+        for element in elements(self.truth(self.root), frozenset({"videos", "annotations", "categories"})):
+            videos += element.array == "videos"
+            if element.array == "annotations":
+                tracks += 1
+                captioned += bool(element.value.get("caption"))
+            elif element.array == "categories":
+                partitions[text_of(element.value["id"])] = element.value.get("partition")
+        known = _FACTS.get(self.split, (None, None))
+        base = sum(p in (0, 1) for p in partitions.values())
+        novel = sum(p in (2, 3) for p in partitions.values())
+        return [
+            Fact("videos", known[0], videos, "LV-VIS, ICCV 2023"),
+            Fact("tracks", None, tracks, ""),
+            Fact("captioned tracks", known[1], captioned, "CaptionFormer's README"),
+            Fact("categories", 1196, len(partitions), "LV-VIS's README"),
+            Fact("base categories", 641, base, "LV-VIS's README"),
+            Fact("novel categories", 555, novel, "LV-VIS's README"),
+        ]

@@ -1,0 +1,135 @@
+"""One benchmark end to end: its ground truth, a model's predictions, the scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from capgen.errors import UserError
+from capgen.evaluation.benchmarks import BENCHMARKS
+from capgen.evaluation.benchmarks.base import Benchmark, Predictor
+from capgen.evaluation.evaluate import Evaluation, Options, evaluate
+from capgen.evaluation.files import PredictionFile, TruthFile, videos
+from capgen.evaluation.java import ScorerFailed, scorers
+from capgen.evaluation.protocols import Protocol
+from capgen.evaluation.trackcaptions import TrackCaptions
+from capgen.evaluation.tracks import Notes
+from capgen.registry import load
+
+Opener = Callable[[Path], Predictor]
+"""Opens a trained model's folder as a predictor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which benchmark, where, and how its files are read.
+
+    Args:
+        split: None for the one that is reported on.
+        readings: options of the reader (``overlap``, ``segment``), by name.
+    """
+
+    name: str
+    root: Path
+    split: str | None = None
+    readings: Mapping[str, str] = field(default_factory=dict)
+
+    def reader(self, protocol: Protocol) -> Benchmark:
+        """The reader for a protocol.
+
+        Raises:
+            UnknownName: there is no such benchmark.
+            UserError: it has no such option.
+        """
+        kind: Any = load("benchmark", self.name, BENCHMARKS)
+        known = {f.name for f in fields(kind)}
+        for option in self.readings:
+            if option not in known:
+                raise UserError(f"{self.name} has no --{option}", "leave it out")
+        splits = {"split": self.split} if self.split else {}
+        reader: Benchmark = kind(root=self.root, reading=protocol, **splits, **self.readings)
+        return reader
+
+
+def run_benchmark(
+    choice: Choice,
+    options: Options,
+    folder: Path,
+    *,
+    predictions: Path | None = None,
+    model: Path | None = None,
+    opener: Opener | None = None,
+    score: Callable[[Path, Path, Options], Evaluation] = evaluate,
+) -> Evaluation:
+    """Convert, predict where ``predictions`` are not given, and score.
+
+    Args:
+        folder: where converted ground truth and predictions are written.
+        opener: how to open ``model``; None where this installation has no model code.
+
+    Raises:
+        UserError: a part of the benchmark is missing, or there is neither predictions nor a model.
+    """
+    first = choice.reader(options.protocols[0])
+    options = replace(options, iou=options.iou or first.iou)
+    if predictions is None:
+        predictions = predict(first, _open(model, opener), folder / "predictions.json")
+    if not getattr(first, "readings_differ", False):
+        return score(first.truth(folder), predictions, options)
+    results = [
+        score(choice.reader(protocol).truth(folder), predictions, replace(options, protocols=(protocol,)))
+        for protocol in options.protocols
+    ]
+    whole = results[0]
+    whole.options = options
+    for other in results[1:]:
+        whole.scores += other.scores
+        whole.notes += [line for line in other.notes if line not in whole.notes]
+    return whole
+
+
+def _open(model: Path | None, opener: Opener | None) -> Predictor:
+    if model is None:
+        raise UserError("there is nothing to score", "pass --pred PRED.json, or --model DIR")
+    if opener is None:
+        raise UserError(
+            "--model needs the MaskCaptioner, which this version of capgen does not have yet",
+            "make the predictions elsewhere and pass --pred PRED.json",
+        )
+    return opener(model)
+
+
+def predict(benchmark: Benchmark, predictor: Predictor, path: Path) -> Path:
+    """Write a model's predictions of every clip to ``path``, one clip in memory at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as out:
+        start = "[\n"
+        for clip in benchmark.clips():
+            for one in predictor(clip):
+                out.write(start + json.dumps(one))
+                start = ",\n"
+        out.write("]\n" if start == ",\n" else "[]\n")
+    return path
+
+
+def track_captions(result: Evaluation) -> dict[str, dict[str, float | None]]:
+    """BenSMOT's own caption scores of a result, by protocol; METEOR is None where it cannot be had."""
+    truth = TruthFile(result.truth)
+    found = PredictionFile(result.predictions, truth)
+    lanes = {protocol: TrackCaptions(protocol, result.options.threshold) for protocol in result.options.protocols}
+    for video in videos(truth, found, result.iou, Notes()):
+        for lane in lanes.values():
+            lane.add(video)
+    programs, _ = scorers([m for m in result.options.metrics if m == "meteor"])
+    meteor = programs.get("meteor")
+    try:
+        return {protocol: lane.finish(meteor) for protocol, lane in lanes.items()}
+    except ScorerFailed as error:
+        result.notes.append(f"METEOR of whole tracks is left out: {error}")
+        return {protocol: lane.finish() for protocol, lane in lanes.items()}
+    finally:
+        if meteor:
+            meteor.close()

@@ -1,0 +1,341 @@
+"""What the model said, mask by mask: the page as a browser shows it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+from capgen.errors import LedgerError, UserError
+from capgen.pipeline.gallery import gallery_page
+from tests.tiny_runs import dropped, failed, plan_run, planned_image, said, three_shards
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
+
+
+class Browser:
+    """A headless Chromium, spoken to over its debugging pipe: no port, no package."""
+
+    def __init__(self, profile):
+        (theirs, self._write), (self._read, ours) = os.pipe(), os.pipe()
+        command = [CHROMIUM, *FLAGS, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
+
+        def hand_over():  # the browser reads from descriptor 3 and writes to 4
+            spare = [os.dup(fd) for fd in (theirs, ours)]
+            os.dup2(spare[0], 3)
+            os.dup2(spare[1], 4)
+
+        self._process = subprocess.Popen(
+            command, close_fds=False, preexec_fn=hand_over, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        os.close(theirs)
+        os.close(ours)
+        self._numbers = itertools.count(1)
+        self._buffer = b""
+        self.requests = []
+        pages = self("Target.getTargets", session=None)["targetInfos"]
+        target = next(page["targetId"] for page in pages if page["type"] == "page")
+        self._session = None
+        self._session = self("Target.attachToTarget", session=None, targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Network", "Runtime"):
+            self(f"{domain}.enable")
+
+    def __call__(self, method, session="page", **params):
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": params}
+        if session and self._session:
+            message["sessionId"] = self._session
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._next()
+            if answer.get("id") == number:
+                assert "error" not in answer, answer["error"]
+                return answer["result"]
+
+    def _next(self):
+        while b"\0" not in self._buffer:
+            data = os.read(self._read, 1 << 20)
+            assert data, "the browser went away"
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\0")
+        message = json.loads(line)
+        if message.get("method") == "Network.requestWillBeSent":
+            self.requests.append(message["params"]["request"]["url"])
+        self.last = message.get("method")
+        return message
+
+    def open(self, file, fragment=""):
+        self("Page.navigate", url="about:blank")
+        self.requests.clear()
+        self("Page.navigate", url=f"{file.as_uri()}{fragment}")
+        while self.last != "Page.loadEventFired":
+            self._next()
+
+    def evaluate(self, expression):
+        result = self("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    def point_at(self, selector):
+        self.evaluate(f"document.querySelector({selector!r}).scrollIntoView()")
+        box = self.evaluate(
+            f"(() => {{ const b = document.querySelector({selector!r}).getBoundingClientRect();"
+            " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+        )
+        self("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
+
+    def close(self):
+        self("Browser.close", session=None)
+        self._process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if CHROMIUM is None:
+        pytest.skip("needs chromium")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+def pictures(root, names):
+    """White pictures of 64x48."""
+    root.mkdir(exist_ok=True)
+    for name in names:
+        cv2.imwrite(str(root / name), np.full((48, 64, 3), 255, np.uint8))
+    return root
+
+
+def judged(row):
+    """Of every four rows one dropped, one failed, one that dedup leaves out, and one kept."""
+    return {
+        "10": lambda: said(row, 'A <b>red</b> cup & "saucer".'),
+        "11": lambda: dropped(said(row, "The image shows a pot."), "meta_talk", "length"),
+        "20": lambda: failed(row, "engine_stalled"),
+    }.get(row.object_id, lambda: row)()
+
+
+@pytest.fixture
+def run(tmp_path):
+    root = pictures(tmp_path / "pictures", [f"{i}.jpg" for i in range(1, 6)])
+    return three_shards(tmp_path / "out", str(root)).commit(change=judged)
+
+
+def visible(browser):
+    """The captions that are shown."""
+    return browser.evaluate("[...document.querySelectorAll('li')].filter(i => i.offsetHeight).map(i => i.innerText)")
+
+
+def test_every_object_is_listed_with_its_caption_status_and_reasons(run, tmp_path, browser):
+    file = tmp_path / "gallery.html"
+    assert gallery_page(run.out, file, limit=100) == 4, "the image without objects is left out"
+    browser.open(file)
+    captions = visible(browser)
+    assert len(captions) == 8
+    assert captions[0] == '1\ncup · 10\n\nA <b>red</b> cup & "saucer".'
+    assert captions[1] == "2\ntea_pot · 11 · dropped\n\nThe image shows a pot.\n\nmeta_talk length because of meta_talk"
+    assert captions[2] == "1\ncup · 20 · failed\n\nno caption\n\nengine_stalled no answer"
+    assert browser.evaluate("document.querySelector('output').value") == "8 of 8 objects, in 4 of 4"
+
+
+def test_masks_lie_where_the_objects_are(run, tmp_path, browser):
+    file = tmp_path / "gallery.html"
+    gallery_page(run.out, file, limit=100)
+    browser.open(file)
+    box = browser.evaluate(
+        "(() => { const b = document.querySelectorAll('svg g path')[1].getBBox(); return [b.x, b.y, b.width, b.height]; })()"
+    )
+    assert box == [9, 4, 5, 8], "the rectangle at 9, 4 of 6 x 9 pixels, from centre to centre of its edge's pixels"
+    overlay, picture = (
+        browser.evaluate(
+            f"(() => {{ const b = document.querySelector('{tag}').getBoundingClientRect();"
+            " return [b.x, b.y, b.width, b.height]; })()"
+        )
+        for tag in ("svg", "img")
+    )
+    assert overlay == picture
+    assert picture[2] / picture[3] == pytest.approx(64 / 48, rel=0.01)
+
+
+def test_the_mask_and_the_caption_light_up_together(run, tmp_path, browser):
+    file = tmp_path / "gallery.html"
+    gallery_page(run.out, file, limit=100)
+    browser.open(file)
+    hot = "[...document.querySelectorAll('.hot')].map(e => e.tagName + e.dataset.n)"
+    assert browser.evaluate(hot) == []
+    browser.point_at("article li[data-n='2']")
+    assert sorted(browser.evaluate(hot)) == ["LI2", "g2"]
+    assert float(browser.evaluate("getComputedStyle(document.querySelector('g[data-n=\"1\"]')).opacity")) < 0.5
+    browser.point_at("article g[data-n='1'] path")
+    assert sorted(browser.evaluate(hot)) == ["LI1", "g1"]
+    browser.point_at("h1")
+    assert browser.evaluate(hot) == []
+
+
+@pytest.mark.parametrize(
+    ("fragment", "objects", "media"),
+    [
+        ("#status=dropped", 1, 1),
+        ("#status=dropped&status=failed", 2, 2),
+        ("#category=cup", 4, 4),
+        ("#reason=length", 1, 1),
+        ("#q=RED+cup", 1, 1),
+        ("#q=numbered+51", 1, 1),
+        ("#q=nothing+such", 0, 0),
+        ("", 8, 4),
+    ],
+)
+def test_objects_are_filtered_by_what_the_address_says(run, tmp_path, browser, fragment, objects, media):
+    file = tmp_path / "gallery.html"
+    gallery_page(run.out, file, limit=100)
+    browser.open(file, fragment)
+    assert len(visible(browser)) == objects
+    assert browser.evaluate("document.querySelector('output').value") == f"{objects} of 8 objects, in {media} of 4"
+    shown = "[...document.querySelectorAll('g')].filter(g => getComputedStyle(g).display != 'none' && g.getBoundingClientRect().width).length"
+    assert browser.evaluate(shown) == objects, "a mask goes with its caption"
+
+
+def test_choosing_in_the_form_filters_and_is_remembered_in_the_address(run, tmp_path, browser):
+    file = tmp_path / "gallery.html"
+    gallery_page(run.out, file, limit=100)
+    browser.open(file)
+    browser.evaluate("document.querySelector('input[value=kept]').click()")
+    assert len(visible(browser)) == 2
+    assert "status=dropped&status=failed" in browser.evaluate("location.hash")
+    browser.evaluate("document.querySelector('input[name=masks]').click()")
+    assert browser.evaluate("getComputedStyle(document.querySelector('g.dropped')).display") == "none"
+
+
+def test_no_text_from_data_runs_or_loads_anything(tmp_path, browser):
+    evil = "</script><script>document.title='hacked'</script><img src=x onerror=document.title='hacked'>\"'\x00\u202e"
+    planned = planned_image("1", root=str(pictures(tmp_path / "pictures", ["1.jpg"])))
+    planned = msgspec.structs.replace(
+        planned,
+        objects=tuple(msgspec.structs.replace(one, category=f"http://example.com/{evil}") for one in planned.objects),
+    )
+    run = plan_run(tmp_path / "out", [[planned]])
+    run.commit(change=lambda row: dropped(said(row, evil), f"code{evil}".replace(" ", "")))
+    file = tmp_path / "gallery.html"
+    gallery_page(run.out, file, limit=100)
+    browser.open(file)
+    assert browser.evaluate("document.title") == "out: captions"
+    assert browser.evaluate("document.querySelectorAll('script').length") == 1
+    assert "onerror=document" in visible(browser)[0]
+    assert {url.partition(":")[0] for url in browser.requests} <= {"file", "data"}
+    assert "\x00" not in file.read_text("utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable_in_light_and_in_dark(run, tmp_path, browser, scheme):
+    file = tmp_path / "gallery.html"
+    gallery_page(run.out, file, limit=100)
+    browser("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    browser.open(file)
+
+    def luminance(expression):
+        numbers = re.findall(r"[\d.]+", browser.evaluate(expression))[:3]
+        linear = [
+            (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4) for c in (float(n) / 255 for n in numbers)
+        ]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+    ground = luminance("getComputedStyle(document.querySelector('form')).backgroundColor")
+    assert (ground > 0.5) == (scheme == "light")
+    for selector in ("li q", ".dropped .why", ".failed .why", "output"):
+        ink = luminance(f"getComputedStyle(document.querySelector('{selector}')).color")
+        contrast = (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05)
+        assert contrast > 3.5, f"{selector}: WCAG asks for 3 to 4.5"
+    browser("Emulation.setEmulatedMedia", features=[])
+
+
+def test_a_picture_that_is_not_there_says_so_and_the_captions_stay(run, tmp_path):
+    (tmp_path / "pictures" / "1.jpg").unlink()
+    (tmp_path / "pictures" / "2.jpg").write_bytes(b"no picture")
+    file = tmp_path / "gallery.html"
+    gallery_page(run.out, file, limit=100)
+    page = file.read_text("utf-8")
+    assert "picture_missing: no file 1.jpg" in page
+    assert "picture_unreadable: 2.jpg" in page
+    assert page.count("<li ") == 8
+
+
+def test_pictures_may_have_moved(run, tmp_path):
+    (tmp_path / "pictures").rename(tmp_path / "elsewhere")
+    file = tmp_path / "gallery.html"
+    gallery_page(run.out, file, limit=100)
+    assert file.read_text("utf-8").count("<img") == 0
+    gallery_page(run.out, file, limit=100, root=tmp_path / "elsewhere")
+    assert file.read_text("utf-8").count("<img") == 4
+
+
+def test_a_caption_that_dedup_leaves_out_is_shown_as_dropped(tmp_path):
+    root = pictures(tmp_path / "pictures", ["1.jpg"])
+    run = plan_run(tmp_path / "out", [[planned_image("1", objects=3, root=str(root))]])
+    run.commit(change=lambda row: said(row, "A white cup."))
+    file = tmp_path / "gallery.html"
+    gallery_page(run.out, file, limit=1)
+    assert "the same caption as" not in file.read_text("utf-8"), "nothing is released yet"
+    run.pack()
+    gallery_page(run.out, file, limit=1)
+    assert "<code>duplicate</code> the same caption as tiny/train/1/10" in file.read_text("utf-8")
+
+
+def test_the_limit_is_spread_over_the_shards(run, tmp_path):
+    file = tmp_path / "gallery.html"
+    assert gallery_page(run.out, file, limit=2) == 2
+    assert re.findall("<h2>(.*?)</h2>", file.read_text("utf-8")) == ["tiny/train/1", "tiny/val/5"]
+
+
+def test_only_finished_shards_are_shown(tmp_path):
+    run = three_shards(tmp_path / "out").commit(1)
+    file = tmp_path / "gallery.html"
+    assert gallery_page(run.out, file, limit=9) == 1
+    assert "1 of 3 shards done" in file.read_text("utf-8")
+
+
+def test_the_same_run_gives_the_same_page(run, tmp_path):
+    for name in ("a.html", "b.html"):
+        gallery_page(run.out, tmp_path / name, limit=100)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_mistakes_are_named_in_one_line(tmp_path, run):
+    with pytest.raises(UserError, match=r"no plan\.json"):
+        gallery_page(tmp_path / "nothing", tmp_path / "a.html", limit=9)
+    with pytest.raises(UserError, match="--limit 0"):
+        gallery_page(run.out, tmp_path / "a.html", limit=0)
+    with pytest.raises(UserError, match="no shard of"):
+        gallery_page(three_shards(tmp_path / "fresh").out, tmp_path / "a.html", limit=9)
+    with pytest.raises(UserError, match="cannot write"):
+        gallery_page(run.out, tmp_path, limit=9)
+    (run.out / "plan" / "00000.jsonl").write_bytes(msgspec.json.encode(planned_image("7")) + b"\n")
+    with pytest.raises(LedgerError):
+        gallery_page(run.out, tmp_path / "a.html", limit=9)
+    assert not list(tmp_path.glob("a.html*")), "no half page is left behind"
+
+
+@pytest.mark.parametrize(("name", "dataset", "objects"), [("lvis_mini", "lvis", 93), ("lv-vis_mini", "lv-vis", 6)])
+def test_a_run_on_real_pictures_is_shown(shared, tmp_path, browser, name, dataset, objects):
+    from tests.pipeline.runs import echo_settings, session
+
+    settings = echo_settings(shared / "data" / name, "engine.options.garbage_rate=0.3", dataset=dataset)
+    session(settings, tmp_path / "out")
+    file = tmp_path / "gallery.html"
+    gallery_page(tmp_path / "out", file, limit=100)
+    browser.open(file)
+    assert len(visible(browser)) == objects
+    assert browser.evaluate("[...document.images].every(i => i.complete ? i.naturalWidth > 100 : i.loading == 'lazy')")
+    assert browser.evaluate("document.querySelectorAll('.missing').length") == 0
+    marked = browser.evaluate(
+        "new Set([...document.querySelectorAll('g')].map(g => g.closest('article').querySelector('h2').innerText + g.dataset.n)).size"
+    )
+    assert marked > 0.6 * objects, "in a clip an object may be off the frames that are shown"
