@@ -57,6 +57,7 @@ class Watch(threading.Thread):
         self.peak = {"driver": 0, "worker": 0}
 
     def run(self) -> None:
+        """Sample until told to stop."""
         while not self.over.wait(0.25):
             try:
                 self._sample("driver", self.driver)
@@ -109,7 +110,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows.append(measure(objects, Path(folder)))
         print(rows[-1], flush=True)
-    note = "Peak of each process's own memory (USS); planning and packing happen in the driver. Goal: flat, under 1,536 MiB."
+    note = "Peak of each process's own memory (USS); the driver plans and packs. Goal: flat, under 1,536 MiB."
     save("run_memory", rows, note, before)
 
 

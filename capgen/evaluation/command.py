@@ -129,21 +129,24 @@ def show(
         if json_:
             typer.echo(text)
     if not json_:
-        console = Console()
-        for table in tables(result, draws=bootstrap, categories=_CATEGORIES if breakdown else 0):
-            console.print(table)
-        for line in _notes(result):
-            console.print(f"- {line}", markup=False, highlight=False)
+        _print(result, bootstrap, _CATEGORIES if breakdown else 0, extra or {})
     if html and result.scores:
         from capgen.evaluation.page import write_page
 
         write_page(result, html, frames=frames)
-    for protocol, values in (extra or {}).get("track_captions", {}).items():
-        if not json_:
-            line = ", ".join(f"{key} {value:.4f}" for key, value in values.items() if value is not None)
-            typer.echo(f"captions of whole tracks, {protocol}: {line}")
     for why in result.refused.values():
         raise UserError(why)
+
+
+def _print(result: Evaluation, draws: int, categories: int, extra: Mapping[str, Any]) -> None:
+    console = Console()
+    for table in tables(result, draws=draws, categories=categories):
+        console.print(table)
+    for protocol, values in extra.get("track_captions", {}).items():
+        line = ", ".join(f"{key} {value:.4f}" for key, value in values.items() if value is not None)
+        console.print(f"captions of whole tracks, {protocol}: {line}", markup=False, highlight=False)
+    for line in _notes(result):
+        console.print(f"- {line}", markup=False, highlight=False)
 
 
 def _notes(result: Evaluation) -> Iterable[str]:

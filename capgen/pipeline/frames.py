@@ -156,4 +156,5 @@ def _whole(kind: str | None, data: bytes) -> bool:
     """Whether a file is a JPEG or PNG that has its end; a JPEG's end mark stands after its last start of scan."""
     if kind == "PNG":
         return data.rfind(b"IEND") >= 0
-    return kind in {"JPEG", "MPO"} and data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    end = data.rfind(b"\xff\xd9")
+    return kind in {"JPEG", "MPO"} and end >= 0 and data.find(b"\xff\xda", end) < 0

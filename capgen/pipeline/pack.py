@@ -16,7 +16,7 @@ import msgspec
 from capgen.dataset.card import CardInfo, ReleaseInfo, check_card, render_card, template_text
 from capgen.dataset.files import sha256_of, write_whole
 from capgen.dataset.schema import CAPTIONS, SCHEMA_VERSION
-from capgen.dataset.shards import is_committed, read_manifest
+from capgen.dataset.shards import is_committed, read_manifest, remove_leftovers
 from capgen.errors import LedgerError, UserError
 from capgen.pipeline.packing import Packing, PackOptions
 from capgen.pipeline.plan import ShardEntry, ShardTable
@@ -73,6 +73,7 @@ def pack(
         raise UserError(
             f"{out}: {missing} of its {len(table.shards)} shards are not done", "run the same command again"
         )
+    remove_leftovers(out)
     options = PackOptions(embed_media=embed_media, deduplicate=deduplicate)
     inputs = _digest(out, table, done, card, options, fingerprint)
     current = _current(out, inputs)

@@ -34,7 +34,7 @@ from capgen.pipeline.verdicts import JoinedShard
 _CAPTIONS_LIMITS = Limits(group_rows=1000)
 _MEDIA_LIMITS = Limits(group_rows=500)
 _EMBEDDED_LIMITS = Limits(group_rows=100)  # readers, and the Hub's viewer, hold a row group of pictures in memory
-_EMBED_AT_ONCE = 8
+_EMBED_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def _written(folder: Path, shards: Iterable[list[PlannedMedia]]) -> Iterator[Sha
     pending: deque[Future[ShardEntry]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="plan") as writer:
         for index, shard in enumerate(shards):
-            data = b"".join(map(_line, shard))
+            data = _lines(shard)
             objects = sum(len(medium.objects) for medium in shard)
             pending.append(writer.submit(_write, folder, index, shard[0].split, len(shard), objects, data))
             if len(pending) > 2:
@@ -132,7 +132,7 @@ def _written(folder: Path, shards: Iterable[list[PlannedMedia]]) -> Iterator[Sha
             yield pending.popleft().result()
 
 
-def _write(folder: Path, index: int, split: str, media: int, objects: int, data: bytes) -> ShardEntry:
+def _write(folder: Path, index: int, split: str, media: int, objects: int, data: bytearray) -> ShardEntry:
     path = folder / f"{index:05d}.jsonl"
     part = path.with_suffix(".jsonl.part")
     part.write_bytes(data)
@@ -141,8 +141,13 @@ def _write(folder: Path, index: int, split: str, media: int, objects: int, data:
     return ShardEntry(index=index, split=split, media=media, objects=objects, file=path.name, sha256=digest)
 
 
-def _line(medium: PlannedMedia) -> bytes:
-    text = msgspec.json.encode(medium)
-    if b"\n" in text:  # a segmentation of a file that was written with line breaks
-        text = msgspec.json.format(text, indent=-1)
-    return text + b"\n"
+def _lines(shard: Iterable[PlannedMedia]) -> bytearray:
+    encoder = msgspec.json.Encoder()
+    lines = bytearray()
+    for medium in shard:
+        start = len(lines)
+        encoder.encode_into(medium, lines, -1)
+        if lines.find(b"\n", start) >= 0:  # a segmentation of a file that was written with line breaks
+            lines[start:] = msgspec.json.format(bytes(lines[start:]), indent=-1)
+        lines += b"\n"
+    return lines

@@ -64,6 +64,17 @@ class Ledger:
         """The ledger as JSON holds it."""
         return {name: getattr(self, name) for name in self.__slots__} | {"problems": list(self.problems)}
 
+    def text(self) -> str:
+        """The ledger as a person reads it."""
+        counts = f"{self.kept:,} kept + {sum(self.dropped.values()):,} dropped + {sum(self.failed.values()):,} failed"
+        lines = [f"{self.planned:,} planned = {counts}" + (f" + {self.missing_keys:,} missing" if self.missing_keys else "")]
+        for name, reasons in (("dropped", self.dropped), ("failed", self.failed)):
+            lines += [f"  {name}: {code} {count:,}" for code, count in reasons.items()]
+        if self.duplicate_keys:
+            lines.append(f"  {self.duplicate_keys:,} candidates beyond the first of their key")
+        lines += [f"  problem: {problem}" for problem in self.problems]
+        return "\n".join([*lines, "ok: the ledger closes" if self.ok else "NOT ok"])
+
 
 class _Plan(msgspec.Struct):
     """What is read of ``OUT/plan.json``."""

@@ -19,7 +19,7 @@ def backdrop(rng: np.random.Generator, height: int, width: int) -> NDArray[np.ui
     """A background, uint8 [H, W, 3], drawn from ``rng``."""
     kind = _KINDS[int(rng.integers(len(_KINDS)))]
     canvas = kind(rng, height, width)
-    canvas += _clouds(rng, height, width, 6, 9)[..., None]
+    canvas += _grey(_clouds(rng, height, width, 6, 9))
     return np.clip(canvas, 40, 226).astype(np.uint8)
 
 
@@ -42,14 +42,21 @@ def _clouds(rng: np.random.Generator, height: int, width: int, cells: int, reach
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR_EXACT).astype(np.int16) - reach
 
 
+def _grey(values: NDArray[np.int16]) -> Canvas:
+    """[H, W] on three channels; numpy broadcasts over so short an axis several times slower than it adds."""
+    return np.asarray(cv2.merge((values, values, values)), np.int16)
+
+
 def _gradient(rng: np.random.Generator, height: int, width: int) -> Canvas:
     first = _tone(rng)
     second = _near(rng, _tone(rng), 10)
     across, down = int(rng.integers(0, 3)), int(rng.integers(1, 4))
-    ramp = np.arange(width)[None, :] * across * height + np.arange(height)[:, None] * down * width
-    ramp = ramp * 256 // (height * width * (across + down))
-    canvas: Canvas = (first + (ramp[..., None] * (second - first) >> 8)).astype(np.int16)
-    return canvas
+    ramp = (
+        np.arange(width, dtype=np.int32) * across * height + np.arange(height, dtype=np.int32)[:, None] * down * width
+    )
+    ramp = (ramp * 256 // (height * width * (across + down))).astype(np.int16)
+    channels = [low + (ramp * (high - low) >> 8) for low, high in zip(first, second, strict=True)]
+    return np.asarray(cv2.merge(channels), np.int16)
 
 
 def _hills(rng: np.random.Generator, height: int, width: int) -> Canvas:
@@ -79,7 +86,7 @@ def _planks(rng: np.random.Generator, height: int, width: int) -> Canvas:
         canvas[top : top + plank] = _near(rng, wood, 9)
         joint = int(rng.integers(width))
         canvas[top : top + plank, joint : joint + 2] -= 34
-    canvas += veins[..., None]
+    canvas += _grey(veins)
     canvas[::plank] -= 40
     canvas[1::plank] -= 20
     return canvas
@@ -101,7 +108,7 @@ def _tiles(rng: np.random.Generator, height: int, width: int) -> Canvas:
 def _cloudy(rng: np.random.Generator, height: int, width: int) -> Canvas:
     canvas = _flat(_tone(rng), height, width)
     for cells, reach in ((4, 20), (14, 12), (60, 9)):
-        canvas += _clouds(rng, height, width, cells, reach)[..., None]
+        canvas += _grey(_clouds(rng, height, width, cells, reach))
     return canvas
 
 
@@ -115,7 +122,7 @@ def _bokeh(rng: np.random.Generator, height: int, width: int) -> Canvas:
         mark = np.zeros((height // 4, width // 4), np.uint8)
         cv2.ellipse(mark, (centre[0] // 4, centre[1] // 4), (axes[0] // 4, axes[1] // 4), 0, 0, 360, 255, -1)
         soft = cv2.resize(mark, (width, height), interpolation=cv2.INTER_LINEAR_EXACT).astype(np.int16)
-        canvas += (soft * np.int16(rng.integers(-16, 17)) // 255)[..., None]
+        canvas += _grey(soft * np.int16(rng.integers(-16, 17)) // 255)
     return canvas
 
 

@@ -6,7 +6,9 @@ An index picture is drawn ``scale`` times too large (0 first tone, 1 second tone
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import cos, pi, sin
 
 import cv2
@@ -45,11 +47,19 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Sprite:
-    """An object ready to be laid on a picture: uint8 [h, w, 3] and [h, w]; ``left``, ``top`` relative to its centre."""
+    """An object ready to be laid on a picture.
 
-    rgb: NDArray[np.uint8]
-    alpha: NDArray[np.uint8]
-    shadow: NDArray[np.uint8]
+    Args:
+        ink: colour times opacity, uint16 [h, w, 3], both over 256.
+        clear: 256 less opacity, what is left of the ground, uint16 [h, w, 3].
+        shade: the ground's share of light round the object, over 256, uint16 [h + 2 SOFT, w + 2 SOFT, 3].
+        mask: the pixels that count as the object, bool [h, w].
+        left, top: the corner of ``ink``, relative to the object's centre.
+    """
+
+    ink: NDArray[np.uint16]
+    clear: NDArray[np.uint16]
+    shade: NDArray[np.uint16]
     mask: NDArray[np.bool_]
     left: int
     top: int
@@ -63,7 +73,7 @@ def rotation(angle: int) -> tuple[int, int]:
 
 def outline(look: Look, angle: int) -> list[NDArray[np.int64]]:
     """The turned polygons of the silhouette, int64 [N, 2] in shape units around the centre."""
-    return [_turned(points, look.mirrored, angle) for points in SHAPES[look.category].body]
+    return _turned(SHAPES[look.category].body, look.mirrored, angle)
 
 
 def spans(look: Look, angle: int) -> tuple[int, int]:
@@ -73,10 +83,14 @@ def spans(look: Look, angle: int) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _turned(points: NDArray[np.int64], mirrored: bool, angle: int) -> NDArray[np.int64]:
+def _turned(polygons: Sequence[NDArray[np.int64]], mirrored: bool, angle: int) -> list[NDArray[np.int64]]:
+    """All polygons turned at once: most of the work of a small array is its call."""
     c, s = rotation(angle)
+    points = np.concatenate(polygons)
     x, y = (-points[:, 0] if mirrored else points[:, 0]), points[:, 1]
-    return np.stack([(c * x - s * y) >> _FIX, (s * x + c * y) >> _FIX], axis=1)
+    points = np.stack([(c * x - s * y) >> _FIX, (s * x + c * y) >> _FIX], axis=1)
+    ends = list(accumulate(len(polygon) for polygon in polygons))
+    return [points[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def sprite(look: Look, half: int, angle: int) -> Sprite:
@@ -103,12 +117,24 @@ def sprite(look: Look, half: int, angle: int) -> Sprite:
     index = _pattern(look, half, angle, shape, (left * scale, top * scale), scale)
     index[inside == 0] = _OUTLINE
     index[whole == 0] = _OUTSIDE
-    for tone, points in SHAPES[look.category].details:
-        polygon = _turned(points, look.mirrored, angle) * half * scale // UNIT - offset
-        cv2.fillPoly(index, [polygon.astype(np.int32)], _DARK if tone == "dark" else _LIGHT, shift=_SUB)
+    details = SHAPES[look.category].details
+    if details:
+        turned = _turned([points for _, points in details], look.mirrored, angle)
+        for (tone, _), points in zip(details, turned, strict=True):
+            polygon = (points * half * scale // UNIT - offset).astype(np.int32)
+            cv2.fillPoly(index, [polygon], _DARK if tone == "dark" else _LIGHT, shift=_SUB)
     pixels = _mean(_palette(look)[index], scale)
     alpha = pixels[..., 3].copy()
-    return Sprite(_lit(pixels[..., :3]), alpha, _soft(alpha), alpha >= 128, left, top)
+    share = alpha.astype(np.uint16)
+    share += share >> 7  # 0..256, so that opaque is opaque
+    wide = _thrice(share)
+    shade = _thrice((256 - (_soft(alpha).astype(np.uint16) * 88 >> 8)).astype(np.uint16))
+    return Sprite(_lit(pixels) * wide, 256 - wide, shade, alpha >= 128, left, top)
+
+
+def _thrice(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """[H, W] to [H, W, 3]; arithmetic on whole arrays is several times faster than broadcasting over 3 channels."""
+    return np.asarray(cv2.merge((values, values, values)), np.uint16)
 
 
 def _pattern(
@@ -120,16 +146,18 @@ def _pattern(
     turn, period, phase = look.grain
     c, s = rotation(angle + turn)
     step = UNIT * 16 * (1 << 4) // (half * scale)  # shape units a pixel of the index picture, over 2**4
-    x = (np.arange(shape[1], dtype=np.int64) + origin[0]) * step
-    y = (np.arange(shape[0], dtype=np.int64) + origin[1])[:, None] * step
-    u = ((c * x + s * y) >> (_FIX + 4)).astype(np.int32) + (phase + 64 * period)
+    x = ((np.arange(shape[1]) + origin[0]) * step).astype(np.int32)
+    y = ((np.arange(shape[0]) + origin[1]) * step).astype(np.int32)[:, None]
+    u = ((c * x + s * y) >> (_FIX + 4)) + (phase + 64 * period)
+    column = u // period  # numpy divides by a constant much faster than it takes a remainder
     if look.texture == "striped":
-        return (u % period < period * 45 // 100).astype(np.uint8)
-    v = ((c * y - s * x) >> (_FIX + 4)).astype(np.int32) + (phase + 64 * period)
-    if look.texture == "checkered":
-        return ((u // period + v // period) & 1).astype(np.uint8)
+        return (u - column * period < period * 45 // 100).astype(np.uint8)
+    v = ((c * y - s * x) >> (_FIX + 4)) + (phase + 64 * period)
     row = v // period
-    a, b = (u + (row & 1) * (period // 2)) % period - period // 2, v % period - period // 2
+    if look.texture == "checkered":
+        return ((column + row) & 1).astype(np.uint8)
+    u += (row & 1) * (period // 2)
+    a, b = u - u // period * period - period // 2, v - row * period - period // 2
     dots: NDArray[np.uint8] = (a * a + b * b < period * period * 10 // 100).astype(np.uint8)
     return dots
 
@@ -157,11 +185,12 @@ def _mean(packed: NDArray[np.uint64], scale: int) -> NDArray[np.uint8]:
     return (lanes // (scale * scale)).astype(np.uint8)
 
 
-def _lit(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A little light from above."""
-    height = rgb.shape[0]
+def _lit(pixels: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """The colours of uint8 [h, w, 4] with a little light from above, uint16 [h, w, 3]."""
+    height, width = pixels.shape[:2]
     light = 14 - 30 * np.arange(height, dtype=np.int16) // height
-    lit: NDArray[np.uint8] = np.clip(rgb + light[:, None, None], 0, 255).astype(np.uint8)
+    rows = np.ascontiguousarray(pixels[..., :3]).reshape(height, -1) + light[:, None]
+    lit: NDArray[np.uint16] = np.clip(rows, 0, 255).astype(np.uint16).reshape(height, width, 3)
     return lit
 
 
@@ -199,15 +228,12 @@ def window(left: int, top: int, size: tuple[int, int], frame: tuple[int, int]) -
 def lay(frame: NDArray[np.uint8], item: Sprite, x: int, y: int) -> None:
     """Lay a sprite with its centre on pixel (x, y) of uint8 [H, W, 3], shadow first."""
     size = frame.shape[0], frame.shape[1]
-    cut = window(x + item.left - SOFT + 2, y + item.top - SOFT + 3, item.shadow.shape, size)
+    cut = window(x + item.left - SOFT + 2, y + item.top - SOFT + 3, item.shade.shape[:2], size)
     if cut:
-        keep = 256 - (item.shadow[cut[1]].astype(np.uint16) * 88 >> 8)
-        frame[cut[0]] = (frame[cut[0]] * keep[..., None] >> 8).astype(np.uint8)
-    cut = window(x + item.left, y + item.top, item.alpha.shape, size)
+        frame[cut[0]] = frame[cut[0]] * item.shade[cut[1]] >> 8
+    cut = window(x + item.left, y + item.top, item.mask.shape, size)
     if cut:
-        share = item.alpha[cut[1]].astype(np.uint16)[..., None]
-        share += share >> 7  # 0..256, so that opaque is opaque
-        frame[cut[0]] = ((item.rgb[cut[1]] * share + frame[cut[0]] * (256 - share)) >> 8).astype(np.uint8)
+        frame[cut[0]] = (item.ink[cut[1]] + frame[cut[0]] * item.clear[cut[1]]) >> 8
 
 
 def draw_look(rng: np.random.Generator, category: str, colour: str, texture: str) -> Look:

@@ -164,6 +164,7 @@ def test_every_object_comes_back_once_as_a_view_or_with_its_fault(tmp_path):
 def test_a_bad_picture_is_the_fault_of_all_its_objects_and_read_once(tmp_path, reads):
     media = medium(tmp_path, thing(0), thing(1))
     (tmp_path / "0.png").write_bytes(b"no picture")
+    reads.clear()
     results = [result for result in render_media(media, renderer()) if not isinstance(result, View)]
     assert [(obj.key, fault.reason) for obj, fault in results] == [(o.key, "picture_unreadable") for o in media.objects]
     assert reads == {0: 1}

@@ -66,13 +66,15 @@ class TrainConfig:
     seed: int
     stage_a_minutes: float
     stage_b_minutes: float
+    decay_from: float
+    final_lr: float
     batch_a: int
+    video_share: float
     batch_images: int
     batch_videos: int
     objects: int
     lr: float
-    lr_b: float
-    final_lr: float
+    muon_lr: float
     weight_decay: float
     clip: float
     mask_weight: float
@@ -125,7 +127,9 @@ def load_config(path: Path = HERE / "config.toml") -> Config:
         known = {field.name for field in dataclasses.fields(kind)}
         wrong = sorted(set(table) ^ known)
         if wrong:
-            raise UserError(f"{path}: [{name}] {wrong[0]} is missing or unknown", f"its keys: {', '.join(sorted(known))}")
+            raise UserError(
+                f"{path}: [{name}] {wrong[0]} is missing or unknown", f"its keys: {', '.join(sorted(known))}"
+            )
         parts[name] = kind(**table)
     if tables:
         raise UserError(f"{path}: unknown table {sorted(tables)[0]!r}", f"known: {', '.join(_TABLES)}")

@@ -152,7 +152,9 @@ def make_chunk(config: Config, kind: Kind, seed: int, scenes: int) -> Chunk:
     tokenizer = build_tokenizer(requests.told.prompt)
     rng = np.random.default_rng((seed, 17))
     pictures: list[NDArray[np.uint8]] = []
-    columns: dict[str, list[Any]] = {name: [] for name in ("clean", "scene", "close", "cover", "text", "caption", "labels")}
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("clean", "scene", "close", "cover", "text", "caption", "labels")
+    }
     for index in range(scenes):
         scene = (image_scene if kind == "image" else video_scene)(seed, index)
         media = media_of(scene, kind, f"{seed}-{index}")

@@ -118,7 +118,9 @@ class Heads(nn.Module):
         """
         logits, mask = self(z_BPW)
         weights = (1.0, 0.5, 0.5, 0.3)
-        said = [w * F.cross_entropy(out, labels_BL[:, i]) for i, (out, w) in enumerate(zip(logits, weights, strict=True))]
+        said = [
+            w * F.cross_entropy(out, labels_BL[:, i]) for i, (out, w) in enumerate(zip(logits, weights, strict=True))
+        ]
         g, c = self.grid, self.cells
         target = cover_BCC.view(-1, g, c, g, c).permute(0, 1, 3, 2, 4).reshape(len(cover_BCC), g * g, c * c)
         return sum(said, torch.zeros(())) + mask_weight * F.binary_cross_entropy_with_logits(mask, target)

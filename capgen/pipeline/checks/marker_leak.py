@@ -33,7 +33,7 @@ _VOCABULARY = {
     # Light, dye and trimmings highlight things honestly, and hair has highlights.
     "LIGHT": """sun sunlight sunshine light lights lighting lamp lamps glow moonlight spotlight spotlights accents trim
         details detailing stripe stripes streaks piping edges lettering stitching shadow shadows embroidery
-        icing frosting glaze gold silver snow hair strands text words letters numbers passages route""",
+        icing frosting glaze gold silver snow hair strands text words letters numbers passages sentences route""",
     "TRIM": "light lights leds bulbs stitching thread piping tape paint icing chalk sequins trim fur lace ribbon",
     # What is printed, painted or drawn has outlines of its own.
     "DRAWN": """sign signs logo logos letter letters lettering text word words number numbers numeral design designs
@@ -78,13 +78,15 @@ _PHRASES = (
     _phrase(
         "marked|indicated|specified|masked|circled|boxed|outlined|annotated|delineated|designated|segmented TARGET"
     ),
-    _phrase("selected|spotlighted|target object|objects|subject"),
+    _phrase("selected|spotlighted|target object|objects|subject|person|item"),
+    _phrase("tinted|shaded|colored|coloured region|area"),
+    _phrase("tinted in LINE? COLOUR", not_after="DRAWN glass glasses sunglasses lens lenses"),
     _phrase("the|this marked|boxed|circled|indicated|outlined item|individual|one|LIVING"),
     _phrase("a|an marked|boxed|circled|indicated|outlined individual|person|man|woman"),
     _phrase("object|region|subject|area of interest"),
     _phrase("visual prompt|marker|marking"),
     # bounding box, thin box, green rectangular box
-    _phrase("bounding SHAPE|frame|region|area"),
+    _phrase("bounding SHAPE|boxes|frame|region|area"),
     _phrase("bbox|bboxes"),
     _phrase("thin|dashed|dotted COLOUR? rectangular? @BOX|outline !of"),
     _phrase("COLOUR rectangular @BOX|outline|border !of"),
@@ -94,7 +96,9 @@ _PHRASES = (
     _phrase("in the LINE* COLOUR LINE? @box !of|truck|car|kite"),
     _phrase("in|inside|within a|the LINE* COLOUR rectangular? @rectangle"),
     _phrase("in|inside|within the LINE* COLOUR @square|circle|border|outline"),
-    _phrase("ADULT in|inside|within a|the LINE* COLOUR rectangular? @BOX|frame|border"),
+    _phrase(
+        "ADULT in|inside|within a|the LINE* COLOUR rectangular? @BOX|frame|border !tent|of|chair|glasses|bike|bicycle"
+    ),
     _phrase(". the _ _* in the @BOX|outline is|has|wears|appears|looks|stands|was"),
     # marked by a box, a box around it, a red border around her
     _phrase("MARKED by|with|in|within|using A? _* @SHAPE|mask|overlay|tint"),
@@ -107,32 +111,38 @@ _PHRASES = (
         "@SHAPE|line|lines|border|circle|frame|square that? is? tightly|closely? drawn tightly|closely? around|over"
     ),
     _phrase("A|thin|rectangular|COLOUR @BOX|outline tightly|closely? AROUND IT", not_before="corner"),
+    _phrase("A|thin|rectangular|COLOUR @BOX AROUND its|his|their"),
     _phrase(
         "COLOUR @line|lines|border|frame|circle|square|ring|marker AROUND the? him|her|them|TARGET|LIVING",
         not_after="DRAWN",
     ),
-    _phrase("COLOUR|thin|rectangular @BOX TELLS|AROUND the|a|an|this", not_before="corner"),
+    _phrase("COLOUR|thin|rectangular @BOX TELLS|AROUND|surrounds|encloses the|a|an|this", not_before="corner"),
+    _phrase("COLOUR @line|border|circle|square|frame TELLS|surrounds|encloses the|a|an TARGET|LIVING"),
+    _phrase("in|inside|within a|the magenta|cyan|lime|neon|fuchsia @box"),
     _phrase("COLOUR|thin|rectangular @border|square|circle that? TELLS the|a|an|this"),
     _phrase(
         "boxed|circled|traced|encircled|indicated|delineated|contoured|marked|annotated|shaded|enclosed "
         "in LINE? COLOUR",
         not_after="DRAWN",
     ),
+    _phrase("at|the|box|with coordinates"),
     # masks, tints, dimming
     _phrase("segmentation mask|map|overlay"),
     _phrase("mask overlay|region|area"),
     _phrase("masked out|area|part|portion|section|pixels"),
     _phrase("translucent|transparent|colored|coloured|COLOUR COLOUR? overlay|shading"),
     _phrase("translucent|transparent COLOUR? @mask|tint"),
-    _phrase("@mask|overlay|tint that? TELLS|AROUND"),
+    _phrase("@mask|overlay|tint that? TELLS|AROUND|shows"),
     _phrase("COLOUR @mask|tint|overlay over|covering|overlaid the TARGET|LIVING|image|picture"),
-    _phrase("dimmed|darkened|grayed|greyed|desaturated out? background|surroundings"),
-    _phrase("background is|has been? dimmed|darkened|grayed|greyed|masked|desaturated"),
+    _phrase("dimmed|darkened|grayed|greyed|desaturated _? background|surroundings"),
+    _phrase("background is|has? been? dimmed|darkened|grayed|greyed|masked|desaturated"),
     # cropped, close-up, zoomed in, inset
     _phrase("cropped image|view|photo|picture|section|version|region|close"),
     _phrase("cropped", not_before="WORN", not_after="WORN"),
     _phrase("image|picture|photo|object|tight|this crop"),
     _phrase("shown|seen|visible in|within the crop"),
+    _phrase(". the crop shows|contains|depicts|is"),
+    _phrase("cut off by|at the frame|image|picture|photo"),
     _phrase("close up !to|against|next|on"),
     _phrase("closeup|closeups"),
     _phrase("zoomed !past|by|down|away|off"),

@@ -17,7 +17,7 @@ _VOCABULARY = {
     "STILL": "image images PHOTO",
     "MOVING": "video videos clip footage",
     "GRAB": "screenshot snapshot",
-    "SHOWS": """shows show showing depicts depict depicting features featuring displays captures captured contains
+    "SHOWS": """shows show contain include showing depicts depict depicting features featuring displays captures captured contains
         presents portrays illustrates focuses focus includes provides highlights begins starts opens ends
         appears""",
     "KIND": """close up and white black color colour blurry blurred grainy low high resolution quality cropped zoomed
@@ -27,8 +27,10 @@ _VOCABULARY = {
         frontal""",
     # A picture of which this is said is an object of the scene.
     "HANGS": """wall walls hanging hangs hung framed frame mounted shelf displayed desk mantel fridge refrigerator
-        magnet shirt billboard screen cover pinned taped glued printed propped leaning attached""",
-    "PRINTED": "bearing reads featuring poster cartoon meme magazine newspaper comic sign book card page",
+        magnet shirt billboard screen cover pinned taped glued printed propped leaning attached carved painted
+        engraved embroidered""",
+    "PRINTED": """bearing reads featuring poster cartoon meme magazine newspaper comic sign book card page banner mug
+        billboard sticker""",
 }
 _phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
 
@@ -50,9 +52,9 @@ _FAMILIES = phrases.families(
 
 _PHRASES = (
     # The image shows … / In this picture … / … on the left of the frame
-    _phrase(". the|this|these|each|every GIVEN? @PHOTO|MOVING|frame|frames _? SHOWS"),
-    _phrase(". the|this|these|each|every GIVEN? image|images|footage|GRAB|scene _? SHOWS", not_unnamed="HANGS"),
-    _phrase(". the|this|these GIVEN? @STILL|MOVING|GRAB|frame|frames is|are|has|was", not_unnamed="HANGS"),
+    _phrase(". the|this|these|each|every GIVEN? @PHOTO|MOVING|frame|frames|scene _? _? SHOWS"),
+    _phrase("the|this|these|each|every GIVEN? image|images|footage|GRAB _? _? SHOWS", not_unnamed="HANGS"),
+    _phrase(". the|this|these GIVEN? @STILL|MOVING|GRAB is|are|has|was", not_unnamed="HANGS"),
     _phrase(". this|these @STILL|MOVING|GRAB|frame|frames of"),
     _phrase(". in|on|from this|these GIVEN? @STILL|MOVING|GRAB|frame|frames|scene"),
     _phrase(
@@ -82,6 +84,8 @@ _PHRASES = (
         "itself|inside|within|of|in"
     ),
     _phrase(". object|subject|category ."),
+    _phrase("the category is"),
+    _phrase(". in|from|across the @frames"),
     # Caption: … / Sure, here is … / I can see …
     _phrase(
         ". the|a|final|short|image|video|object|sentence|suggested|possible* "
@@ -94,7 +98,7 @@ _PHRASES = (
     _phrase(". of|got|no course|it|problem .|here|here's|i|i'll|i'd|the|this|a|an|let|below"),
     _phrase(". here|here's is|are|a|an|the|my|your"),
     _phrase(". i see|can|think|believe|would|will|am|have|could|notice|observe"),
-    _phrase(". i'm|i'll|i've|i'd|let's|please"),
+    _phrase(". i'm|i'll|i've|i'd|let's|please !sorry|unable|not|afraid"),
     _phrase(". let me"),
     _phrase(". we|you can|see|may|have|are|observe"),
     _phrase("we|you|one can see"),
@@ -107,6 +111,9 @@ _PHRASES = (
     _phrase("if|would you like|need|want|have|would"),
     _phrase("hope this helps"),
     _phrase("in one sentence"),
+    _phrase(". one sentence ."),
+    _phrase(". caption|description a|an|the"),
+    _phrase("the user asked|asks|wants|wanted|requested|request"),
     _phrase("plain english"),
     _phrase("you are|were shown"),
     _phrase("describe only? the"),

@@ -51,6 +51,10 @@ _PHRASES = (
     _phrase("is|are|it's|SEE|appears too small|blurry|blurred|dark|far|unclear|distant _* to _? TELL|see|make"),
     _phrase("violates|violate|against _* policy|policies|guidelines"),
     _phrase(". n/a|none|null|nil|unknown|undefined|error|unidentifiable|unclear ."),
+    _phrase("SEE|subject|item cannot|can't be _? seen|shown|found"),
+    _phrase(". unfortunately"),
+    _phrase(". no object|objects found|visible|detected|present|shown|seen"),
+    _phrase(". no caption|description available|possible|provided|needed"),
     _phrase(". n|not|no a|applicable|caption|description|object ."),
 )
 # The default model also knows Chinese, and falls back on it; in the form that `plain` leaves.

@@ -41,7 +41,7 @@ def parse(color: str) -> Rgb:
 def _lab(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """CIE L*a*b* of uint8 RGB [N, 3], a* and b* damped, float32 [N, 3]."""
     lab = np.asarray(cv2.cvtColor((pixels.astype(np.float32) / 255.0)[None], cv2.COLOR_RGB2Lab), dtype=np.float32)
-    return lab[0] * np.array((1.0, _CHROMA, _CHROMA), dtype=np.float32)
+    return np.asarray(lab[0] * np.array((1.0, _CHROMA, _CHROMA), dtype=np.float32))
 
 
 _NAMES = tuple(PALETTE)

@@ -106,7 +106,10 @@ class Planner:
         return Fault("unknown_media", f"the annotation is of {self.kind} {media_id}, which the file does not list")
 
     def _media(self, medium: Medium, annotations: Sequence[Annotation | None], fault: Fault | None) -> PlannedMedia:
-        names = Names()
+        objects = None if fault else self._usual(annotations)
+        if objects is None:
+            names = Names()
+            objects = [self._object(row, names, fault) for row in annotations]
         return PlannedMedia(
             dataset=self.dataset,
             split=self.split,
@@ -116,10 +119,31 @@ class Planner:
             file_names=medium.file_names,
             width=medium.width,
             height=medium.height,
-            objects=tuple([self._object(row, names, fault) for row in annotations]),
+            objects=tuple(objects),
             coco_url=medium.coco_url,
             license=medium.license,
         )
+
+    def _usual(self, rows: Sequence[Annotation | None]) -> list[PlannedObject] | None:
+        """The objects of nearly every medium, in a third of the time: whole numbers as ids, all known, none twice."""
+        ids, objects = set(), []
+        for row in rows:
+            if row is None or type(row.id) is not int or type(row.category_id) is not int:
+                return None
+            category = self.categories.get(row.category_id)
+            if category is None or row.id in ids or not -(2**63) <= row.id < 2**63:
+                return None
+            ids.add(row.id)
+            objects.append(
+                PlannedObject(
+                    object_id=str(row.id),
+                    category_id=category.id,
+                    category=category.name,
+                    synonyms=category.synonyms,
+                    segmentation=row.segmentation,
+                )
+            )
+        return objects
 
     def _object(self, row: Annotation | None, names: Names, fault: Fault | None) -> PlannedObject:
         if row is None:
@@ -180,6 +204,7 @@ def _by_media(annotations: list[Any]) -> dict[IdKey | None, list[Annotation | No
     """Annotations by the id of their medium; under None those without one."""
     groups: defaultdict[IdKey | None, list[Annotation | None]] = defaultdict(list)
     for row in annotations:
-        groups[id_key(row.media) if row else None].append(row)
+        media_id = row.media if row else None
+        groups[media_id if type(media_id) is int else id_key(media_id)].append(row)
     annotations.clear()
     return groups

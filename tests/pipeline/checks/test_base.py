@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import pickle
 import re
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from capgen.errors import UnknownName, UserError
 from capgen.pipeline.checks import CHECKS, marker_leak, meta_talk, refusal
 from capgen.pipeline.checks.base import Said, build_checks, judge
 from capgen.pipeline.settings import CheckSettings
+from capgen.sample.words import CATEGORIES, COLOURS, MOTIONS, SIZES, TEXTURES, caption
 
 ALL = build_checks(CheckSettings().names, {})
 LVIS = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "lvis_val_100" / "lvis_val_100.json"
@@ -132,7 +135,7 @@ def test_no_pattern_repeats_without_bound(module):
 
 
 @pytest.mark.parametrize(
-    "caption",
+    "long",
     [
         "x" * 100_000,
         " " * 100_000,
@@ -150,18 +153,28 @@ def test_no_pattern_repeats_without_bound(module):
         "\u4e00\u4e8c" * 50_000,
         "ab" * 50_000,
     ],
-    ids=lambda caption: caption[:12].encode("ascii", "replace").decode().replace("\n", "|"),
+    ids=lambda long: long[:12].encode("ascii", "replace").decode().replace("\n", "|"),
 )
-def test_a_caption_of_100_kb_is_judged_at_once(caption):
+def test_a_caption_of_100_kb_is_judged_at_once(long):
     started = time.process_time()
-    assert codes(caption)
-    assert codes("A dog sits. " + caption)
+    assert codes(long)
+    assert codes("A dog sits. " + long)
     assert time.process_time() - started < 3, "a quadratic search would take minutes"
 
 
 @given(st.text(max_size=200), st.text(max_size=20), st.one_of(st.none(), st.text(max_size=20)))
 def test_any_text_is_judged_without_an_error(caption, finish_reason, category):
     judge(ALL, Said(caption, finish_reason, category, (category,) if category else ()))
+
+
+def test_every_sentence_of_the_sample_world_is_kept():
+    values = (SIZES, TEXTURES, COLOURS, CATEGORIES, (None, *MOTIONS))
+    sentences = list(itertools.product(*([value and value.name for value in kind] for kind in values)))
+    assert len(sentences) > 10_000
+    for size, texture, colour, category, motion in sentences[::11]:
+        facts = types.SimpleNamespace(size=size, texture=texture, colour=colour, category=category, motion=motion)
+        assert codes(caption(facts), category=category) == []
+        assert codes(caption(facts)) == []
 
 
 @pytest.mark.skipif(not LVIS.is_file(), reason="needs ../shared")

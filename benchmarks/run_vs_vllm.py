@@ -1,0 +1,109 @@
+"""The whole run against vLLM alone on the same prepared requests: how much of vLLM's requests a second is left.
+
+    python benchmarks/run_vs_vllm.py [--images 250] [--rounds 3]
+
+Both sides use the embedded captioner on the CPU over the same sample world. "vLLM alone" renders every request
+beforehand, builds the chat messages with their PIL pictures and then sends them as fast as the engine takes them.
+"capgen run" is the command itself: plan, Ray, rendering, journal, checks, Parquet; its rate counts from the engine's
+readiness to the last commit. Sides alternate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from common import machine, save
+
+
+def settings_over(root: Path) -> Any:
+    from capgen.sample.embedded_model import model_dir
+
+    from capgen.pipeline.config import load_settings
+
+    return load_settings("sample-images", {"source.root": root, "model.id": str(model_dir())})
+
+
+def prepared_views(root: Path) -> list[Any]:
+    """Every request of the world, rendered."""
+    from capgen.pipeline.prepare import build_source
+    from capgen.pipeline.prompt import load_prompt
+    from capgen.pipeline.render import Renderer, render_media
+    from capgen.pipeline.sources.decode import decode_media
+    from capgen.pipeline.view import View
+
+    settings = settings_over(root)
+    renderer = Renderer(settings.render, load_prompt(settings.prompt.name, category=settings.prompt.category))
+    media = map(decode_media, build_source(settings).scan())
+    return [view for medium in media for view in render_media(medium, renderer) if isinstance(view, View)]
+
+
+async def alone(root: Path) -> dict[str, float]:
+    """vLLM alone: requests a second once it is up and warm."""
+    from capgen.pipeline.engines.base import EngineContext, build_engine
+    from capgen.pipeline.engines.vllm import messages
+
+    settings, views = settings_over(root), prepared_views(root)
+    engine = build_engine(settings.engine)
+    session: Any = await engine.start(EngineContext(settings.model, settings.sampling, 0))
+    chats = [messages(view) for view in views]
+    slots = asyncio.Semaphore(engine.in_flight)
+
+    async def one(number: int) -> None:
+        async with slots:
+            _, prompts = await session.engine.renderer.render_chat_async([chats[number]], session.chat)
+            async for _ in session.engine.generate(prompts[0], session.sampling, str(number)):
+                pass
+
+    begun = time.monotonic()
+    await asyncio.gather(*(one(number) for number in range(len(chats))))
+    seconds = time.monotonic() - begun
+    await session.stop()
+    return {"requests": len(chats), "requests_per_s": len(chats) / seconds}
+
+
+def whole(root: Path, out: Path) -> dict[str, float]:
+    """capgen run on the same world: its own report."""
+    command = [sys.executable, "-m", "capgen.cli", "run", "--dataset", "sample-images", "--gpus", "0"]
+    subprocess.run([*command, "--root", str(root), "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
+    report = json.loads((out / "report.json").read_text())
+    return {"requests": report["asked"], "requests_per_s": report["requests_per_s"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=250)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--alone", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.alone:
+        print(json.dumps(asyncio.run(alone(arguments.alone))))
+        return
+    from capgen.sample.write import write_world
+
+    before, rows = machine(), []
+    with tempfile.TemporaryDirectory() as folder:
+        world = Path(folder) / "world"
+        write_world(world, images=arguments.images, videos=0, seed=31)
+        for number in range(arguments.rounds):
+            command = [sys.executable, __file__, "--alone", str(world / "lvis")]
+            answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+            rows.append({"round": number + 1, "side": "vLLM alone"} | json.loads(answer))
+            rows.append({"round": number + 1, "side": "capgen run"} | whole(world, Path(folder) / f"out{number}"))
+    rates = {
+        side: [row["requests_per_s"] for row in rows if row["side"] == side] for side in ("vLLM alone", "capgen run")
+    }
+    share = statistics.median(rates["capgen run"]) / statistics.median(rates["vLLM alone"])
+    save("run_vs_vllm", rows, f"median of capgen run / median of vLLM alone = {share:.3f} (goal: at least 0.9)", before)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,334 @@
+"""Train the captioner: stage A names what close-ups show, stage B writes captions as well. Resumes where it was stopped.
+
+::
+
+    python -m training.embedded.data --out /tmp/pool --workers 2 &
+    python -m training.embedded.train --pool /tmp/pool --out /tmp/train --processes 2
+
+Several processes with one thread each, gradients averaged once a step: on a machine that does other work too, threads that
+wait for each other inside every operation lose far more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from capgen.pipeline.prompt import load_prompt
+from training.embedded.config import Config, load_config
+from training.embedded.data import Chunk, chunk_name, load, make_chunk, save
+from training.embedded.model import Heads, build_model, number_codes
+from training.embedded.packing import Pack, caption_loss, encode, pixels
+from training.embedded.pool import Batch, Pool, batch_of
+from training.embedded.score import caption_accuracy, looks_accuracy
+from training.embedded.tokenizer import EOS, SPECIAL, build_tokenizer
+
+
+@dataclass(slots=True)
+class Learner:
+    """The model with its heads, optimizers and texts, and how far it is."""
+
+    config: Config
+    model: Any
+    heads: Heads
+    fixed: Tensor
+    assistant: list[int]
+    optimizers: list[torch.optim.Optimizer]
+    minutes: float = 0.0
+    steps: int = 0
+    close_ups: int = 0
+    captions: int = 0
+    starts: int = 0
+    rates: list[float] = field(default_factory=list)
+
+    @classmethod
+    def fresh(cls, config: Config, device: str) -> Learner:
+        """An untrained one; equal on every process."""
+        torch.manual_seed(config.train.seed)
+        prompt = load_prompt(config.data.prompt, category=True)
+        tokenizer = build_tokenizer(prompt)
+        model = build_model(config, len(tokenizer))
+        with torch.no_grad():
+            table = model.model.text_model.embed_tokens.weight
+            table[len(SPECIAL) : len(SPECIAL) + 101] = 0.7 * number_codes(config.text.width)
+        heads = Heads(config)
+        fixed = tokenizer(
+            tokenizer.apply_chat_template(
+                [
+                    {"role": "system", "content": prompt.system},
+                    {"role": "user", "content": prompt.before},
+                ],
+                tokenize=False,
+            ),
+            add_special_tokens=False,
+        ).input_ids
+        assert fixed.pop() == EOS
+        assistant = tokenizer("Assistant:", add_special_tokens=False).input_ids
+        model.to(device), heads.to(device)
+        optimizers = _optimizers(config, model, heads)
+        rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
+        return cls(config, model, heads, torch.tensor(fixed, device=device), assistant, optimizers, rates=rates)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Of model and heads."""
+        return [*self.model.parameters(), *self.heads.parameters()]
+
+    def save(self, path: Path) -> None:
+        """Write everything that resuming needs, or nothing."""
+        part = path.with_suffix(".part")
+        state = {name: getattr(self, name) for name in _PROGRESS}
+        state |= {"model": self.model.state_dict(), "heads": self.heads.state_dict()}
+        torch.save(state | {"optimizers": [o.state_dict() for o in self.optimizers]}, part)
+        part.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Take up where ``save`` left off, with other batches than before."""
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.heads.load_state_dict(state["heads"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        for name in _PROGRESS:
+            setattr(self, name, state[name])
+        self.starts += 1
+
+    @property
+    def stage(self) -> str:
+        """A or B."""
+        return "A" if self.minutes < self.config.train.stage_a_minutes else "B"
+
+    def set_rate(self) -> None:
+        """Warm up, hold, and in the second half of stage B go down in a straight line."""
+        train = self.config.train
+        done = (self.minutes - train.stage_a_minutes) / train.stage_b_minutes
+        left = 1.0 if done < train.decay_from else max(0.0, 1 - done) / (1 - train.decay_from)
+        factor = min(1.0, (self.steps + 1) / 60) * max(left, train.final_lr)
+        groups = (group for optimizer in self.optimizers for group in optimizer.param_groups)
+        for group, rate in zip(groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+
+    def step_a(self, pool: Pool) -> Tensor:
+        """The loss of close-ups."""
+        train = self.config.train
+        pictures, looks, cover = pool.close_ups(train.batch_a // pool.world, train.video_share)
+        self.close_ups += train.batch_a
+        device = self.fixed.device
+        z = encode(self.model, pixels(pictures.to(device)))
+        return self.heads.loss(z, looks.to(device), cover.to(device).float() / 255, train.mask_weight)
+
+    def step_b(self, pool: Pool) -> Tensor:
+        """The loss of captions, and a share of stage A's loss, for images and videos at once."""
+        train, total = self.config.train, torch.zeros((), device=self.fixed.device)
+        image = pool.scenes("image", train.batch_images // pool.world, train.objects)
+        video = pool.scenes("video", train.batch_videos // pool.world, train.objects)
+        rows = len(image.scene) + len(video.scene)
+        looks, covers, features = [], [], []
+        for batch in (image, video):
+            z_close, pack = self.pack(batch)
+            said = caption_loss(self.model, self.config, self.fixed, pack, self.assistant)
+            total = total + said * (len(batch.scene) / rows)
+            features.append(z_close)
+            looks.append(batch.looks)
+            covers.append(batch.cover)
+        cover = torch.cat(covers).to(self.fixed.device).float() / 255
+        named = self.heads.loss(torch.cat(features), torch.cat(looks).to(cover.device), cover, train.mask_weight)
+        self.captions += rows * pool.world
+        self.close_ups += len(cover) * pool.world
+        return total + train.heads_weight * named
+
+    def pack(self, batch: Batch) -> tuple[Tensor, Pack]:
+        """The tower's output for the close-ups, and the batch for the language model.
+
+        The tower learns from close-ups alone: clean pictures cost a third more and teach it next to nothing.
+        """
+        device, connector = self.fixed.device, self.model.model.connector
+        with torch.no_grad():
+            z_clean = encode(self.model, pixels(batch.clean.to(device)))
+        z_close = encode(self.model, pixels(batch.close.to(device)))
+        width = self.config.text.width
+        clean = connector(z_clean).reshape(batch.scenes, -1, width)
+        close = connector(z_close).reshape(len(batch.scene), -1, width)
+        return z_close, Pack(clean, close, batch.scene.to(device), batch.text, batch.caption)
+
+    def update(self, loss: Tensor, world: int) -> float:
+        """One step of the optimizers; the gradient's norm before clipping."""
+        loss.backward()
+        _average(self.parameters(), world)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.train.clip)
+        self.set_rate()
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.steps += 1
+        return float(norm)
+
+
+_PROGRESS = ("minutes", "steps", "close_ups", "captions", "starts")
+
+
+def _optimizers(config: Config, model: Any, heads: Heads) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of both transformers, AdamW for everything else."""
+    train = config.train
+    layers = [*model.model.vision_model.encoder.layers, *model.model.text_model.layers]
+    matrices = [p for layer in layers for p in layer.parameters() if p.ndim == 2]
+    known = {id(p) for p in matrices}
+    rest = [p for p in [*model.parameters(), *heads.parameters()] if id(p) not in known]
+    adam: dict[str, Any] = {"lr": train.lr, "betas": (0.9, 0.98), "weight_decay": train.weight_decay}
+    if not train.muon_lr:
+        return [torch.optim.AdamW(matrices + rest, **adam)]
+    muon = torch.optim.Muon(
+        matrices, lr=train.muon_lr, weight_decay=train.weight_decay, momentum=0.95, adjust_lr_fn="original"
+    )
+    return [muon, torch.optim.AdamW(rest, **adam)]
+
+
+def _average(parameters: list[nn.Parameter], world: int) -> None:
+    """Make every process's gradients their mean; a parameter without gradient counts as zero."""
+    if world == 1:
+        return
+    grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+    flat = torch.cat([g.reshape(-1) for g in grads])
+    dist.all_reduce(flat)
+    flat /= world
+    for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        if p.grad is not None:
+            p.grad.copy_(part.view_as(p))
+
+
+def validation(config: Config, folder: Path) -> dict[str, Chunk]:
+    """Held-out chunks of both kinds, made once."""
+    found = {}
+    for kind, count in (("image", 100), ("video", 60)):
+        path = folder / f"validation-{chunk_name(kind, config.data.validation_seed)}"  # type: ignore[arg-type]
+        if not path.is_file():
+            save(make_chunk(config, kind, config.data.validation_seed, count), path)  # type: ignore[arg-type]
+        found[kind] = load(path)
+    return found
+
+
+def evaluate(learner: Learner, held_out: dict[str, Chunk]) -> dict[str, float]:
+    """Accuracies on the held-out chunks: of the heads, and in stage B of greedy captions."""
+    row: dict[str, float] = {}
+    rng = np.random.default_rng(0)
+    for kind, chunk in held_out.items():
+        batch = batch_of(chunk, list(range(len(chunk.clean))), 100, rng)
+        with torch.no_grad():
+            z_close, pack = learner.pack(batch)
+            row |= {f"{kind}_{name}": value for name, value in looks_accuracy(learner.heads, z_close, batch).items()}
+            if learner.stage == "B":
+                said = caption_accuracy(learner.model, learner.config, learner.fixed, pack, learner.assistant)
+                row |= {f"{kind}_said_{name}": value for name, value in said.items()}
+    return row
+
+
+def write_row(path: Path, row: dict[str, float | str]) -> None:
+    """Add a line to the log; columns that the file has not are added by writing it anew."""
+    rows: list[dict[str, Any]] = []
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    rows.append({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()})
+    names = list(dict.fromkeys(name for r in rows for name in r))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def work(rank: int, options: argparse.Namespace) -> None:
+    """One process of the training."""
+    config, world = load_config(options.config), options.processes
+    torch.set_num_threads(options.threads)
+    if world > 1:
+        store = options.out / f"rendezvous-{options.stamp}"
+        dist.init_process_group(
+            "gloo", init_method=f"file://{store}", rank=rank, world_size=world, timeout=timedelta(minutes=20)
+        )
+    learner = Learner.fresh(config, options.device)
+    state = options.out / "state.pt"
+    if state.is_file():
+        learner.resume(state)
+    rng = np.random.default_rng((config.train.seed, learner.starts, rank))
+    pool = Pool(options.pool, rank, world, rng)
+    while not all(pool.chunks.values()):
+        pool.refresh()
+        time.sleep(1)
+    held_out = validation(config, options.out) if rank == 0 else {}
+    if world > 1:
+        dist.barrier()
+    _loop(learner, pool, held_out, options)
+    if world > 1:
+        dist.destroy_process_group()
+
+
+def _loop(learner: Learner, pool: Pool, held_out: dict[str, Chunk], options: argparse.Namespace) -> None:
+    train = learner.config.train
+    end = min(train.stage_a_minutes + train.stage_b_minutes, learner.minutes + options.minutes)
+    evaluated = saved = refreshed = learner.minutes
+    start, begun = time.monotonic(), learner.minutes
+    losses: list[float] = []
+    while True:
+        minutes = _agreed(begun + (time.monotonic() - start) / 60, pool.world)
+        learner.minutes = minutes
+        last = minutes >= end
+        if pool.rank == 0 and (last or minutes - evaluated >= train.evaluate_minutes):
+            evaluated = minutes
+            scores = evaluate(learner, held_out)
+            loss = float(np.mean(losses[-50:] or [math.nan]))
+            head = {"minutes": minutes, "stage": learner.stage, "steps": learner.steps, "loss": loss}
+            counts = {"close_ups": learner.close_ups, "captions": learner.captions, "chunks": len(pool.names)}
+            write_row(options.out / "log.csv", {**head, **counts, **scores})
+        if pool.rank == 0 and (last or minutes - saved >= train.save_minutes):
+            saved = minutes
+            learner.save(options.out / "state.pt")
+        if last:
+            return
+        if minutes - refreshed >= 0.5:
+            refreshed = minutes
+            pool.refresh(most=2)
+        loss_t = learner.step_a(pool) if learner.stage == "A" else learner.step_b(pool)
+        learner.update(loss_t, pool.world)
+        losses.append(float(loss_t.detach()))
+
+
+def _agreed(minutes: float, world: int) -> float:
+    """The first process's clock, so that all change stage and stop at the same step."""
+    if world == 1:
+        return minutes
+    clock = torch.tensor([minutes], dtype=torch.float64)
+    dist.broadcast(clock, 0)
+    return float(clock)
+
+
+def main() -> None:
+    """Train, or go on training."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pool", type=Path, required=True, help="folder that training.embedded.data fills")
+    parser.add_argument("--out", type=Path, required=True, help="folder for state.pt and log.csv")
+    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.toml"))
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop (to be resumed) after so many")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda with one process")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    options.stamp = time.time_ns()
+    if options.processes == 1:
+        work(0, options)
+    else:
+        torch.multiprocessing.spawn(work, (options,), nprocs=options.processes)
+
+
+if __name__ == "__main__":
+    main()
