@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from common import machine, save
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -38,7 +37,7 @@ PER_IMAGE = 13
 SHARD_OBJECTS = 2000
 LIMIT_MIB = 1536
 FINGERPRINT = "synthetic"
-RESULTS = Path(__file__).resolve().parent / "results"
+NOTE = f"Peak of resident memory of each step's own process. Goal: flat, under {LIMIT_MIB:,} MiB."
 CARD = CardInfo("lvis", "Synthetic", "synthetic", "image", "made by a benchmark", "cc0-1.0")
 CATEGORIES = [f"thing_{number}" for number in range(1203)]
 WORDS = ("red", "blue", "small", "large", "round", "old", "wooden", "metal", "cup", "plate", "on", "near", "a", "the")
@@ -200,8 +199,9 @@ def peak_mib() -> float:
 def child(step: str, out: Path, objects: int) -> None:
     begun = time.perf_counter()
     told = STEPS[step](out, objects) if step == "write candidates" else STEPS[step](out)  # type: ignore[operator]
-    result = {"seconds": time.perf_counter() - begun, **told, "peak_mib": peak_mib()}
-    print(json.dumps(result))
+    seconds = told.pop("seconds", time.perf_counter() - begun)
+    speed = {"seconds": round(seconds, 1), "objects_per_s": round(objects / seconds)}
+    print(json.dumps({**speed, "peak_mib": round(peak_mib()), **told}))
 
 
 def measure(step: str, out: Path, objects: int) -> dict[str, float]:
@@ -213,38 +213,6 @@ def measure(step: str, out: Path, objects: int) -> dict[str, float]:
     return result
 
 
-def machine() -> str:
-    """What this ran on, without its name."""
-    import pyarrow as pa
-
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.machine(),
-    )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} x {model}, {memory:.0f} GiB, Python {platform.python_version()}, pyarrow {pa.__version__}"
-
-
-def report(results: list[dict[str, float | str]]) -> str:
-    lines = [
-        "# Memory of packing and verifying",
-        "",
-        f"{machine()}. Peak of resident memory of each step's own process; the limit is {LIMIT_MIB} MiB.",
-        "",
-        "| step | objects | peak MiB | seconds | objects/s |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for row in results:
-        if "exit" in row:
-            lines.append(f"| {row['step']} | {row['objects']:,} | ended with {row['exit']} | | |")
-            continue
-        rate = float(row["objects"]) / float(row["seconds"])
-        lines.append(
-            f"| {row['step']} | {row['objects']:,} | {row['peak_mib']:,.0f} | {row['seconds']:,.1f} | {rate:,.0f} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
@@ -254,6 +222,7 @@ def main() -> None:
     if args.child:
         child(args.child, args.out, args.objects[0])
         return
+    before = machine()
     results: list[dict[str, float | str]] = []
     for objects in args.objects:
         with tempfile.TemporaryDirectory() as folder:
@@ -261,10 +230,7 @@ def main() -> None:
                 results.append({"step": step, "objects": objects, **measure(step, Path(folder), objects)})
                 print(json.dumps(results[-1]), flush=True)
     results.sort(key=lambda row: list(STEPS).index(str(row["step"])))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "pack_memory.json").write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
-    (RESULTS / "pack_memory.md").write_text(report(results))
-    print(report(results))
+    save("pack_memory", results, NOTE, before)
     ours = [row for row in results if not str(row["step"]).startswith("pandas")]
     if any("exit" in row or float(row["peak_mib"]) > LIMIT_MIB for row in ours):
         raise SystemExit(f"a step went over {LIMIT_MIB} MiB or failed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,34 +75,42 @@ class _Lane:
 
 
 def evaluate(
-    truth: Path, predictions: Path, options: Options, *, progress: Callable[[int, int], None] | None = None
+    truth: Path,
+    predictions: Path,
+    options: Options,
+    *,
+    programs: Mapping[str, Scorer] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Compare predictions with ground truth.
 
     Args:
+        programs: running scorers to use and to leave running; else those that the metrics need are started and ended.
         progress: called with the videos done and their number.
 
     Raises:
         UserError: a file is missing or bad; the line names the file, the annotation and the remedy.
     """
+    if programs is None:
+        started, missing = scorers(options.metrics)
+        try:
+            result = evaluate(truth, predictions, options, programs=started, progress=progress)
+        finally:
+            for program in started.values():
+                program.close()
+        result.notes += missing
+        return result
     own = TruthFile(truth)
     found = PredictionFile(predictions, own)
     iou = options.iou or choose_iou(own, found)
     notes = Notes()
-    programs, missing = scorers(options.metrics)
-    for line in missing:
-        notes.say(line)
-    try:
-        lanes = [_lane(protocol, iou, options, programs) for protocol in options.protocols]
-        for done, video in enumerate(videos(own, found, iou, notes), 1):
-            for lane in lanes:
-                _add(lane, video, alone=len(lanes) == 1)
-            if progress:
-                progress(done, len(own.videos))
-        scores = [_finish(lane, own, programs) for lane in lanes if not lane.refused]
-    finally:
-        for program in programs.values():
-            program.close()
+    lanes = [_lane(protocol, iou, options, programs) for protocol in options.protocols]
+    for done, video in enumerate(videos(own, found, iou, notes), 1):
+        for lane in lanes:
+            _add(lane, video, alone=len(lanes) == 1)
+        if progress:
+            progress(done, len(own.videos))
+    scores = [_finish(lane, own, programs) for lane in lanes if not lane.refused]
     refused = {lane.protocol: lane.refused for lane in lanes if lane.refused}
     return Evaluation(truth, predictions, iou, options, len(own.videos), own.categories, scores, refused, notes.all())
 
@@ -123,14 +131,14 @@ def _add(lane: _Lane, video: VideoTracks, *, alone: bool) -> None:
             extra.add(video)
 
 
-def _lane(protocol: Protocol, iou: Iou, options: Options, programs: dict[str, Scorer]) -> _Lane:
+def _lane(protocol: Protocol, iou: Iou, options: Options, programs: Mapping[str, Scorer]) -> _Lane:
     kind = Official if protocol == "official" else Clean
     scoring: Scoring = kind(iou=iou, threshold=options.threshold, metrics=options.metrics, scorers=programs)
     dense = options.dense and iou == "box" and "meteor" in programs
     return _Lane(protocol, scoring, MaskAp(protocol) if iou == "mask" else None, DenseCap(protocol) if dense else None)
 
 
-def _finish(lane: _Lane, truth: TruthFile, programs: dict[str, Scorer]) -> Scores:
+def _finish(lane: _Lane, truth: TruthFile, programs: Mapping[str, Scorer]) -> Scores:
     scores = lane.scoring.finish()
     if lane.mask_ap:
         scores.values |= lane.mask_ap.finish(truth.categories)

@@ -31,6 +31,10 @@ class Scorer(Protocol):
         """
         ...
 
+    def warm(self) -> None:
+        """Start the program, so that it loads while other work goes on."""
+        ...
+
     def close(self) -> None:
         """End the program."""
         ...
@@ -120,6 +124,10 @@ class Meteor:
         self._process = subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=null)
         return self._process
 
+    def warm(self) -> None:
+        """Start the program, which reads its tables (some ten seconds) while other work goes on."""
+        self._process = self._process or self._start()
+
     def close(self) -> None:
         """End the Java process."""
         if self._process is None:
@@ -160,6 +168,9 @@ class Spice:
         known = {pair: float(answer["All"]["f"]) for pair, answer in zip(unique, found, strict=True)}
         return [known[pair] for pair in pairs]
 
+    def warm(self) -> None:
+        """Nothing is kept running."""
+
     def close(self) -> None:
         """Nothing is kept running."""
 
@@ -180,4 +191,5 @@ def scorers(metrics: Iterable[str]) -> tuple[dict[str, Scorer], list[str]]:
                 notes.append(f"{metric.upper()} is left out: {reason}")
             else:
                 found[metric] = kinds[metric]()
+                found[metric].warm()
     return found, notes

@@ -10,11 +10,13 @@ from typing import Any
 import msgspec
 
 from capgen import registry
+from capgen.dataset.card import check_card
 from capgen.dataset.files import write_whole
 from capgen.errors import LedgerError, UserError
 from capgen.pipeline.engines.base import build, build_engine
 from capgen.pipeline.fingerprint import differences, digest, fingerprint_parts
 from capgen.pipeline.job import Job
+from capgen.pipeline.pack import card_info
 from capgen.pipeline.plan import ShardTable, file_sha256, write_plan
 from capgen.pipeline.preflight import check_model
 from capgen.pipeline.prompt import load_prompt
@@ -67,6 +69,7 @@ def prepare(
     files = source.files
     prompt = load_prompt(settings.prompt.name, category=settings.prompt.category)
     build_engine(settings.engine)
+    check_card(card_info(settings))
     check_model(settings)
     parts = fingerprint_parts(settings, prompt, {file.name: file_sha256(file) for file in files})
     fingerprint = digest(parts)

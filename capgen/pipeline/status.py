@@ -11,6 +11,7 @@ from capgen.dataset.shards import is_committed, read_manifest
 from capgen.errors import UserError
 from capgen.pipeline.journal import count_settled
 from capgen.pipeline.prepare import read_plan_json, shard_table
+from capgen.pipeline.release import read_release
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,10 @@ def standing(out: Path) -> Standing:
         kept += manifest.kept
         dropped.update(manifest.dropped)
         failed.update(manifest.failed)
+    release = read_release(out)
+    released = release is not None and release.fingerprint == fingerprint and release.shards == len(table.shards)
+    if release is not None and released:  # only packing knows what dedup leaves out
+        kept, dropped, failed = release.counts.kept, Counter(release.counts.dropped), Counter(release.counts.failed)
     return Standing(
         out=str(out),
         fingerprint=fingerprint,
@@ -88,5 +93,5 @@ def standing(out: Path) -> Standing:
         settled=settled,
         shards=len(table.shards),
         shards_done=done,
-        released=(out / "release.json").is_file(),
+        released=released,
     )

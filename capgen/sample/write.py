@@ -40,10 +40,14 @@ class WorldSummary:
     def __str__(self) -> str:
         parts = []
         if self.images:
-            parts.append(f"{self.images} images with {self.image_objects} objects")
+            parts.append(f"{_count(self.images, 'image')} with {_count(self.image_objects, 'object')}")
         if self.videos:
-            parts.append(f"{self.videos} videos with {self.video_objects} objects")
+            parts.append(f"{_count(self.videos, 'video')} with {_count(self.video_objects, 'object')}")
         return f"{' and '.join(parts)} in {self.directory}, what is true of them in {self.directory / FACTS}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class TrainConfig:
     """The two stages: heads on close-ups (A), then captions (B)."""
 
     seed: int
+    teacher_minutes: float
     stage_a_minutes: float
     stage_b_minutes: float
     decay_from: float
@@ -74,10 +75,10 @@ class TrainConfig:
     batch_videos: int
     objects: int
     lr: float
-    muon_lr: float
     weight_decay: float
     clip: float
     mask_weight: float
+    guide_weight: float
     heads_weight: float
     save_minutes: float
     evaluate_minutes: float

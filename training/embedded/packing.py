@@ -24,8 +24,8 @@ def pixels(pictures_PHWC: Tensor) -> Tensor:
     return pictures_PHWC.permute(0, 3, 1, 2).float().mul_(2 / 255).sub_(1)
 
 
-def encode(model: Any, x_PCHW: Tensor) -> Tensor:
-    """The vision tower's output for pictures of its one size, [P, patches, width]."""
+def encode(model: Any, x_PCHW: Tensor, layers: list[Tensor] | None = None) -> Tensor:
+    """The vision tower's output for pictures of its one size, [P, patches, width]; its ``layers`` are added to the list."""
     tower = model.model.vision_model
     patch = tower.patch_size
     count, channels, height, width = x_PCHW.shape
@@ -46,6 +46,8 @@ def encode(model: Any, x_PCHW: Tensor) -> Tensor:
         y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(count, grid * grid, -1)
         x = x + attention.out_proj(y)
         x = x + layer.mlp(layer.layer_norm2(x))
+        if layers is not None:
+            layers.append(x)
     return tower.post_layernorm(x)  # type: ignore[no-any-return]
 
 

@@ -1,4 +1,6 @@
-"""Train the captioner: stage A names what close-ups show, stage B writes captions as well. Resumes where it was stopped.
+"""Train the captioner. Resumes where it was stopped.
+
+Stage T trains the teacher, stage A the vision tower on what close-ups show, stage B writes captions as well.
 
 ::
 
@@ -32,6 +34,7 @@ from training.embedded.model import Heads, build_model, number_codes
 from training.embedded.packing import Pack, caption_loss, encode, pixels
 from training.embedded.pool import Batch, Pool, batch_of
 from training.embedded.score import caption_accuracy, looks_accuracy
+from training.embedded.teacher import Guide, Teacher
 from training.embedded.tokenizer import EOS, SPECIAL, build_tokenizer
 
 
@@ -42,11 +45,14 @@ class Learner:
     config: Config
     model: Any
     heads: Heads
+    teacher: Teacher
+    guide: Guide
     fixed: Tensor
     assistant: list[int]
     optimizers: list[torch.optim.Optimizer]
     minutes: float = 0.0
     steps: int = 0
+    stage_steps: int = 0
     close_ups: int = 0
     captions: int = 0
     starts: int = 0
@@ -62,7 +68,7 @@ class Learner:
         with torch.no_grad():
             table = model.model.text_model.embed_tokens.weight
             table[len(SPECIAL) : len(SPECIAL) + 101] = 0.7 * number_codes(config.text.width)
-        heads = Heads(config)
+        heads, teacher, guide = Heads(config), Teacher(config), Guide(config)
         fixed = tokenizer(
             tokenizer.apply_chat_template(
                 [
@@ -75,28 +81,30 @@ class Learner:
         ).input_ids
         assert fixed.pop() == EOS
         assistant = tokenizer("Assistant:", add_special_tokens=False).input_ids
-        model.to(device), heads.to(device)
-        optimizers = _optimizers(config, model, heads)
+        for module in (model, heads, teacher, guide):
+            module.to(device)
+        optimizers = _optimizers(config, model, heads, teacher, guide)
         rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
-        return cls(config, model, heads, torch.tensor(fixed, device=device), assistant, optimizers, rates=rates)
+        return cls(config, model, heads, teacher, guide, torch.tensor(fixed, device=device), assistant, optimizers, rates=rates)
 
     def parameters(self) -> list[nn.Parameter]:
-        """Of model and heads."""
-        return [*self.model.parameters(), *self.heads.parameters()]
+        """Those that the present stage trains."""
+        modules = (self.teacher,) if self.stage == "T" else (self.model, self.heads, self.guide)
+        return [p for module in modules for p in module.parameters()]
 
     def save(self, path: Path) -> None:
         """Write everything that resuming needs, or nothing."""
         part = path.with_suffix(".part")
         state = {name: getattr(self, name) for name in _PROGRESS}
-        state |= {"model": self.model.state_dict(), "heads": self.heads.state_dict()}
+        state |= {name: getattr(self, name).state_dict() for name in _MODULES}
         torch.save(state | {"optimizers": [o.state_dict() for o in self.optimizers]}, part)
         part.replace(path)
 
     def resume(self, path: Path) -> None:
         """Take up where ``save`` left off, with other batches than before."""
         state = torch.load(path, map_location="cpu", weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.heads.load_state_dict(state["heads"])
+        for name in _MODULES:
+            getattr(self, name).load_state_dict(state[name])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         for name in _PROGRESS:
@@ -105,27 +113,54 @@ class Learner:
 
     @property
     def stage(self) -> str:
-        """A or B."""
-        return "A" if self.minutes < self.config.train.stage_a_minutes else "B"
+        """T, A or B."""
+        train = self.config.train
+        if self.minutes < train.teacher_minutes:
+            return "T"
+        return "A" if self.minutes < train.teacher_minutes + train.stage_a_minutes else "B"
 
     def set_rate(self) -> None:
-        """Warm up, hold, and in the second half of stage B go down in a straight line."""
+        """Warm up, hold, and late in stages T and B go down in a straight line."""
         train = self.config.train
-        done = (self.minutes - train.stage_a_minutes) / train.stage_b_minutes
-        left = 1.0 if done < train.decay_from else max(0.0, 1 - done) / (1 - train.decay_from)
-        factor = min(1.0, (self.steps + 1) / 60) * max(left, train.final_lr)
+        if self.stage == "T":
+            done, start = self.minutes / train.teacher_minutes, 0.4
+        else:
+            begin = train.teacher_minutes + train.stage_a_minutes
+            done, start = (self.minutes - begin) / train.stage_b_minutes, train.decay_from
+        left = 1.0 if done < start else max(0.0, 1 - done) / (1 - start)
+        factor = min(1.0, (self.stage_steps + 1) / 100) * max(left, train.final_lr)
         groups = (group for optimizer in self.optimizers for group in optimizer.param_groups)
         for group, rate in zip(groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
+    def step_t(self, pool: Pool) -> Tensor:
+        """The teacher's loss of close-ups."""
+        x, looks, cover = self._close_ups(pool)
+        return self.teacher.heads.loss(self.teacher(x)[1], looks, cover, self.config.train.mask_weight)
+
     def step_a(self, pool: Pool) -> Tensor:
-        """The loss of close-ups."""
-        train = self.config.train
+        """The tower's loss of close-ups."""
+        x, looks, cover = self._close_ups(pool)
+        layers: list[Tensor] = []
+        z = encode(self.model, x, layers)
+        return self.heads.loss(z, looks, cover, self.config.train.mask_weight) + self.guidance(x, layers)
+
+    def _close_ups(self, pool: Pool) -> tuple[Tensor, Tensor, Tensor]:
+        train, device = self.config.train, self.fixed.device
         pictures, looks, cover = pool.close_ups(train.batch_a // pool.world, train.video_share)
         self.close_ups += train.batch_a
-        device = self.fixed.device
-        z = encode(self.model, pixels(pictures.to(device)))
-        return self.heads.loss(z, looks.to(device), cover.to(device).float() / 255, train.mask_weight)
+        return pixels(pictures.to(device)), looks.to(device), cover.to(device).float() / 255
+
+    def guidance(self, x: Tensor, layers: list[Tensor]) -> Tensor:
+        """The weighted loss against the teacher; nothing once the learning rate goes down."""
+        train = self.config.train
+        end = train.teacher_minutes + train.stage_a_minutes + train.decay_from * train.stage_b_minutes
+        if self.minutes >= end:
+            return torch.zeros((), device=x.device)
+        with torch.no_grad():
+            self.teacher.eval()
+            near, far = self.teacher(x)
+        return train.guide_weight * self.guide.loss(layers, near, far)
 
     def step_b(self, pool: Pool) -> Tensor:
         """The loss of captions, and a share of stage A's loss, for images and videos at once."""
@@ -133,9 +168,12 @@ class Learner:
         image = pool.scenes("image", train.batch_images // pool.world, train.objects)
         video = pool.scenes("video", train.batch_videos // pool.world, train.objects)
         rows = len(image.scene) + len(video.scene)
-        looks, covers, features = [], [], []
+        looks, covers, features, guided = [], [], [], torch.zeros((), device=total.device)
         for batch in (image, video):
-            z_close, pack = self.pack(batch)
+            layers: list[Tensor] = []
+            z_close, pack = self.pack(batch, layers)
+            shown = pixels(batch.close.to(total.device))
+            guided = guided + self.guidance(shown, layers) * (len(batch.close) / (len(image.close) + len(video.close)))
             said = caption_loss(self.model, self.config, self.fixed, pack, self.assistant)
             total = total + said * (len(batch.scene) / rows)
             features.append(z_close)
@@ -145,9 +183,9 @@ class Learner:
         named = self.heads.loss(torch.cat(features), torch.cat(looks).to(cover.device), cover, train.mask_weight)
         self.captions += rows * pool.world
         self.close_ups += len(cover) * pool.world
-        return total + train.heads_weight * named
+        return total + train.heads_weight * (named + guided)
 
-    def pack(self, batch: Batch) -> tuple[Tensor, Pack]:
+    def pack(self, batch: Batch, layers: list[Tensor] | None = None) -> tuple[Tensor, Pack]:
         """The tower's output for the close-ups, and the batch for the language model.
 
         The tower learns from close-ups alone: clean pictures cost a third more and teach it next to nothing.
@@ -155,7 +193,7 @@ class Learner:
         device, connector = self.fixed.device, self.model.model.connector
         with torch.no_grad():
             z_clean = encode(self.model, pixels(batch.clean.to(device)))
-        z_close = encode(self.model, pixels(batch.close.to(device)))
+        z_close = encode(self.model, pixels(batch.close.to(device)), layers)
         width = self.config.text.width
         clean = connector(z_clean).reshape(batch.scenes, -1, width)
         close = connector(z_close).reshape(len(batch.scene), -1, width)
@@ -171,26 +209,19 @@ class Learner:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.steps += 1
+        self.stage_steps += 1
         return float(norm)
 
 
+_MODULES = ("model", "heads", "teacher", "guide")
 _PROGRESS = ("minutes", "steps", "close_ups", "captions", "starts")
 
 
-def _optimizers(config: Config, model: Any, heads: Heads) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of both transformers, AdamW for everything else."""
+def _optimizers(config: Config, *modules: nn.Module) -> list[torch.optim.Optimizer]:
+    """AdamW for everything; parameters without gradient in the present stage are left as they are."""
     train = config.train
-    layers = [*model.model.vision_model.encoder.layers, *model.model.text_model.layers]
-    matrices = [p for layer in layers for p in layer.parameters() if p.ndim == 2]
-    known = {id(p) for p in matrices}
-    rest = [p for p in [*model.parameters(), *heads.parameters()] if id(p) not in known]
-    adam: dict[str, Any] = {"lr": train.lr, "betas": (0.9, 0.98), "weight_decay": train.weight_decay}
-    if not train.muon_lr:
-        return [torch.optim.AdamW(matrices + rest, **adam)]
-    muon = torch.optim.Muon(
-        matrices, lr=train.muon_lr, weight_decay=train.weight_decay, momentum=0.95, adjust_lr_fn="original"
-    )
-    return [muon, torch.optim.AdamW(rest, **adam)]
+    every = [p for module in modules for p in module.parameters()]
+    return [torch.optim.AdamW(every, lr=train.lr, betas=(0.9, 0.98), weight_decay=train.weight_decay)]
 
 
 def _average(parameters: list[nn.Parameter], world: int) -> None:
@@ -222,8 +253,13 @@ def evaluate(learner: Learner, held_out: dict[str, Chunk]) -> dict[str, float]:
     row: dict[str, float] = {}
     rng = np.random.default_rng(0)
     for kind, chunk in held_out.items():
-        batch = batch_of(chunk, list(range(len(chunk.clean))), 100, rng)
+        batch = batch_of(chunk, list(range(len(chunk.clean))), 4, rng)
         with torch.no_grad():
+            if learner.stage == "T":
+                learner.teacher.eval()
+                z = learner.teacher(pixels(batch.close.to(learner.fixed.device)))[1]
+                row |= {f"{kind}_{k}": v for k, v in looks_accuracy(learner.teacher.heads, z, batch).items()}
+                continue
             z_close, pack = learner.pack(batch)
             row |= {f"{kind}_{name}": value for name, value in looks_accuracy(learner.heads, z_close, batch).items()}
             if learner.stage == "B":
@@ -274,10 +310,12 @@ def work(rank: int, options: argparse.Namespace) -> None:
 
 def _loop(learner: Learner, pool: Pool, held_out: dict[str, Chunk], options: argparse.Namespace) -> None:
     train = learner.config.train
-    end = min(train.stage_a_minutes + train.stage_b_minutes, learner.minutes + options.minutes)
+    whole = train.teacher_minutes + train.stage_a_minutes + train.stage_b_minutes
+    end = min(whole, learner.minutes + options.minutes)
     evaluated = saved = refreshed = learner.minutes
     start, begun = time.monotonic(), learner.minutes
     losses: list[float] = []
+    stage, steps = learner.stage, {"T": learner.step_t, "A": learner.step_a, "B": learner.step_b}
     while True:
         minutes = _agreed(begun + (time.monotonic() - start) / 60, pool.world)
         learner.minutes = minutes
@@ -297,7 +335,10 @@ def _loop(learner: Learner, pool: Pool, held_out: dict[str, Chunk], options: arg
         if minutes - refreshed >= 0.5:
             refreshed = minutes
             pool.refresh(most=2)
-        loss_t = learner.step_a(pool) if learner.stage == "A" else learner.step_b(pool)
+        if learner.stage != stage:
+            stage, learner.stage_steps = learner.stage, 0
+        learner.teacher.train(stage == "T")
+        loss_t = steps[stage](pool)
         learner.update(loss_t, pool.world)
         losses.append(float(loss_t.detach()))
 

@@ -88,6 +88,7 @@ _PHRASES = (
     # bounding box, thin box, green rectangular box
     _phrase("bounding SHAPE|boxes|frame|region|area"),
     _phrase("bbox|bboxes"),
+    _phrase("given|provided|specified BOX|region|area"),
     _phrase("thin|dashed|dotted COLOUR? rectangular? @BOX|outline !of"),
     _phrase("COLOUR rectangular @BOX|outline|border !of"),
     _phrase("rectangular COLOUR @BOX|outline|border !of"),
@@ -147,7 +148,7 @@ _PHRASES = (
     _phrase("closeup|closeups"),
     _phrase("zoomed !past|by|down|away|off"),
     _phrase("zoom|zooms in"),
-    _phrase("magnified view|image|crop|picture|section"),
+    _phrase("magnified|enlarged view|image|crop|picture|section"),
     _phrase("inset image|picture|photo|view|box|crop|shows"),
     _phrase("in|of the inset"),
     # in the second image, across the frames, region 1
@@ -155,7 +156,8 @@ _PHRASES = (
     _phrase("in|from|across|throughout both|all|each|every|these|either of? the|these? NTH? @VIEW !PLACED"),
     _phrase("in|from one of the|these NTH? @VIEW !PLACED"),
     _phrase(". the NTH NTH? @VIEW !PLACED", not_before="hanging hung wall"),
-    _phrase("in image|picture|photo|frame one|two|three|four"),
+    _phrase("in image|images|picture|pictures|photo|photos|frame|frames one|two|three|four"),
+    _phrase(". both|all _? images|pictures|photos|frames|views show|depict|feature"),
     _phrase("across|between|throughout the? video|sampled|given|different|several|multiple|consecutive? frames"),
     _phrase("clean|marked|unmarked|annotated scene|picture|image|frame|view|photo"),
 )

@@ -17,9 +17,9 @@ _VOCABULARY = {
     "STILL": "image images PHOTO",
     "MOVING": "video videos clip footage",
     "GRAB": "screenshot snapshot",
-    "SHOWS": """shows show contain include showing depicts depict depicting features featuring displays captures captured contains
-        presents portrays illustrates focuses focus includes provides highlights begins starts opens ends
-        appears""",
+    "SHOWS": """shows show contain include showing depicts depict depicting features featuring displays captures
+        captured contains presents portrays illustrates focuses focus includes provides highlights begins starts
+        opens ends appears""",
     "KIND": """close up and white black color colour blurry blurred grainy low high resolution quality cropped zoomed
         in clear detailed professional stock aerial overhead digital nighttime daytime single short still side
         medium wide partial candid beautiful real life angle""",
@@ -42,7 +42,7 @@ _FAMILIES = phrases.families(
         newspaper calendar album billboard card stamp canvas mural tapestry sticker banner artwork collage label sign
         brochure pamphlet notebook""": _PICTURED,
         """television tv monitor screen laptop computer phone cellphone tablet ipad camera projector videotape dvd
-        console camcorder""": f"{_PICTURED} video footage screenshot",
+        console camcorder""": f"{_PICTURED} video footage screenshot screen",
         """mirror window door bicycle bike motorcycle tricycle handlebar wheel saddle pedal kickstand eyeglass spectacle
         sunglass goggle glasses bed headboard sofa chair stroller tent easel racket trampoline""": "frame",
         "barrette hairpin hairclip": "clip",
@@ -63,6 +63,8 @@ _PHRASES = (
         not_unnamed="HANGS",
     ),
     _phrase("IN the|this @frame !of|on|hanging|above|around|holding"),
+    _phrase("out of frame"),
+    _phrase("top|bottom|left|right|side|corner|edge|center|centre|middle of the @screen"),
     _phrase("video frame|frames|clip|clips|sequence|footage|still"),
     # This is a photo of … / A close shot of … / A side view of …
     _phrase(
@@ -84,6 +86,8 @@ _PHRASES = (
         "itself|inside|within|of|in"
     ),
     _phrase(". object|subject|category ."),
+    _phrase(". pictured|depicted|shown|featured|seen here? is|are"),
+    _phrase(". what is shown|depicted|seen|visible"),
     _phrase("the category is"),
     _phrase(". in|from|across the @frames"),
     # Caption: … / Sure, here is … / I can see …
@@ -112,7 +116,7 @@ _PHRASES = (
     _phrase("hope this helps"),
     _phrase("in one sentence"),
     _phrase(". one sentence ."),
-    _phrase(". caption|description a|an|the"),
+    _phrase(". caption|description a|an|the|of|for"),
     _phrase("the user asked|asks|wants|wanted|requested|request"),
     _phrase("plain english"),
     _phrase("you are|were shown"),

@@ -54,7 +54,7 @@ _PHRASES = (
     _phrase("SEE|subject|item cannot|can't be _? seen|shown|found"),
     _phrase(". unfortunately"),
     _phrase(". no object|objects found|visible|detected|present|shown|seen"),
-    _phrase(". no caption|description available|possible|provided|needed"),
+    _phrase(". no caption|description can|available|possible|provided|needed"),
     _phrase(". n|not|no a|applicable|caption|description|object ."),
 )
 # The default model also knows Chinese, and falls back on it; in the form that `plain` leaves.

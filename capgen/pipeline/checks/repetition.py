@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import eq
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import Said
@@ -74,12 +75,15 @@ class Repetition:
 
 
 def _run(said: Sequence[str], period: int, length: int) -> int:
-    """Where the first stretch starts whose ``length`` units, each not a number, are also found ``period`` further on.
+    """Where the first stretch starts whose ``length`` units are also found ``period`` further on; -1 for nowhere.
 
-    Numbers repeat in honest captions: a plate that reads 7 7 7. Returns -1 where there is no such stretch.
+    Numbers do not count, they repeat in honest captions: a plate that reads 7 7 7.
     """
-    same = bytes(a == b and not a.isdigit() for a, b in zip(said, said[period:], strict=False))
-    return same.find(b"\1" * length)
+    same, run = bytes(map(eq, said, said[period:])), b"\1" * length
+    start = same.find(run)
+    while start >= 0 and all(unit.isdigit() for unit in said[start : start + period]):
+        start = same.find(run, start + 1)
+    return start
 
 
 def _twice_said(caption: str) -> str | None:

@@ -20,7 +20,7 @@ def word_count(caption: str) -> int:
     """Words of the caption; a script without blanks counts one word for every 1.5 characters, rounded up."""
     total = 0
     for word in words(caption):
-        unspaced = len(_UNSPACED.findall(word))
+        unspaced = 0 if word.isascii() else len(_UNSPACED.findall(word))
         total += -int(-unspaced // CHARACTERS_A_WORD) + (unspaced < len(word))
     return total
 
@@ -32,6 +32,7 @@ def units(caption: str) -> tuple[list[str], str]:
     """
     spaced = words(caption)
     joined = "".join(spaced)
-    if 2 * len(_UNSPACED.findall(joined)) > len(joined) or any(len(word) > _LONGEST_WORD for word in spaced):
+    unspaced = not joined.isascii() and 2 * len(_UNSPACED.findall(joined)) > len(joined)
+    if unspaced or any(len(word) > _LONGEST_WORD for word in spaced):
         return list(joined), ""
     return spaced, " "

@@ -82,9 +82,8 @@ class NoCats:
         return f"speaks of a {self.word}" if self.word in said.caption else None
 
 
-def test_a_check_of_ones_own_is_named_by_its_module(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    name = f"{Path(__file__).stem}:NoCats"
+def test_a_check_of_ones_own_is_named_by_its_module():
+    name = f"{__name__}:NoCats"
     checks = build_checks([name], {name: {"word": "dog"}})
     assert judge(checks, Said("A dog.")) == ((name, "speaks of a dog"),)
 
@@ -183,10 +182,10 @@ def test_every_category_of_lvis_can_be_captioned():
     assert len(names) > 1200
     for name, synonyms in names.items():
         spoken = re.sub(r"_?\(.*?\)", "", name).replace("_", " ")
-        for caption in (
+        for sentence in (
             f"A small red {spoken} on a wooden table, next to a window.",
             f"The {spoken} has blue stripes and stands beside a wall.",
             f"Two children look at a {spoken} in the garden.",
         ):
-            assert codes(caption, category=name, synonyms=synonyms) == [], caption
-            assert codes(caption) == [], caption
+            assert codes(sentence, category=name, synonyms=synonyms) == [], sentence
+            assert codes(sentence) == [], sentence
