@@ -160,7 +160,9 @@ class MaskAp:
                 continue
             reached = tp / positives
             recall[t] = reached[-1]
-            highest = np.maximum.accumulate((tp / (tp + fp + np.spacing(1)))[::-1])[::-1]
+            # The public code guards the quotient in a way that leaves a perfect precision just below 1.
+            total = tp + fp + np.spacing(1) if self.protocol == "official" else np.maximum(tp + fp, 1)
+            highest = np.maximum.accumulate((tp / total)[::-1])[::-1]
             places = np.searchsorted(reached, RECALLS, side="left")
             inside = places < len(highest)
             precision[t, inside] = highest[places[inside]]

@@ -55,7 +55,7 @@ class Job:
 
     def judge(self, item: MediaObject, settled: Settled) -> Verdict:
         """What the checks say of an answer; nothing where it is a caption."""
-        return judge(self.checks, Said(tidy(settled.text), settled.finish_reason, item.category, item.synonyms))
+        return judge(self.checks, Said(settled.text, settled.finish_reason, item.category, item.synonyms))
 
     @property
     def context(self) -> EngineContext:

@@ -37,7 +37,7 @@ def test_rouge_is_pycocoevalcaps(many):
 
 
 def test_cider_by_hand():
-    """Two documents of two words each, none shared: idf log 2 cancels; unigrams and bigrams are right, longer ones are not there."""
+    """Two documents of two words, none shared: log 2 cancels; one- and two-word runs are right, longer ones absent."""
     assert official_cider([("red dog", "red dog"), ("old wall", "old wall")]) == pytest.approx([5.0, 5.0])
     assert official_cider([("red dog", "red dog"), ("old wall", "red wall")])[1] == pytest.approx(10 / 4 * 0.5)
 

@@ -75,6 +75,7 @@ class TrainConfig:
     batch_videos: int
     objects: int
     lr: float
+    teacher_lr: float
     weight_decay: float
     clip: float
     mask_weight: float

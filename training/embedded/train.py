@@ -129,6 +129,7 @@ class Learner:
             done, start = (self.minutes - begin) / train.stage_b_minutes, train.decay_from
         left = 1.0 if done < start else max(0.0, 1 - done) / (1 - start)
         factor = min(1.0, (self.stage_steps + 1) / 100) * max(left, train.final_lr)
+        factor *= train.teacher_lr if self.stage == "T" else 1.0
         groups = (group for optimizer in self.optimizers for group in optimizer.param_groups)
         for group, rate in zip(groups, self.rates, strict=True):
             group["lr"] = rate * factor

@@ -90,12 +90,15 @@ class Planner:
         groups = _by_media(annotations)
         names = Names()
         for media_id, row in media.items():
-            medium = read(names.claim(str(media_id)), row)
-            fault = self._duplicate(media_id) if media_id in ambiguous else medium.fault
-            yield self._media(medium, groups.pop(media_id, []), fault)
+            name = names.claim(str(media_id))
+            medium = self._nowhere(name, self._duplicate(media_id)) if media_id in ambiguous else read(name, row)
+            yield self._media(medium, groups.pop(media_id, []))
         for stray_id in list(groups):
-            medium = Medium(names.claim("no-id" if stray_id is None else str(stray_id)), self.root)
-            yield self._media(medium, groups.pop(stray_id), self._unknown(stray_id))
+            name = names.claim("no-id" if stray_id is None else str(stray_id))
+            yield self._media(self._nowhere(name, self._unknown(stray_id)), groups.pop(stray_id))
+
+    def _nowhere(self, name: str, fault: Fault) -> Medium:
+        return Medium(name, self.root, fault=fault)
 
     def _duplicate(self, media_id: IdKey) -> Fault:
         return Fault("duplicate_media", f"the file describes {self.kind} {media_id} twice and differently")
@@ -105,7 +108,8 @@ class Planner:
             return Fault("unknown_media", f"the annotation does not say of which {self.kind} it is")
         return Fault("unknown_media", f"the annotation is of {self.kind} {media_id}, which the file does not list")
 
-    def _media(self, medium: Medium, annotations: Sequence[Annotation | None], fault: Fault | None) -> PlannedMedia:
+    def _media(self, medium: Medium, annotations: Sequence[Annotation | None]) -> PlannedMedia:
+        fault = medium.fault
         objects = None if fault else self._usual(annotations)
         if objects is None:
             names = Names()
@@ -205,6 +209,8 @@ def _by_media(annotations: list[Any]) -> dict[IdKey | None, list[Annotation | No
     groups: defaultdict[IdKey | None, list[Annotation | None]] = defaultdict(list)
     for row in annotations:
         media_id = row.media if row else None
-        groups[media_id if type(media_id) is int else id_key(media_id)].append(row)
+        if type(media_id) is not int or not -(2**63) <= media_id < 2**63:
+            media_id = id_key(media_id)
+        groups[media_id].append(row)
     annotations.clear()
     return groups
