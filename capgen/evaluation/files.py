@@ -19,7 +19,7 @@ import numpy as np
 
 from capgen.errors import UserError
 from capgen.evaluation.detections import Reader, rle_pixels
-from capgen.evaluation.jsonstream import Element, elements, text_of
+from capgen.evaluation.jsonstream import Element, elements
 from capgen.evaluation.tracks import Blank, Category, Detection, Id, Ints, Iou, Notes, VideoTracks, sort_key
 
 _ARRAYS = frozenset({"images", "videos", "annotations", "predictions", "categories"})
@@ -119,7 +119,7 @@ class TruthFile:
                 self._annotations.add(element)
                 keys.append(self._key(element, len(keys)))
             elif element.array == "categories":
-                self._add_category(text_of(element.value))
+                self._add_category(element.exact())
             elif element.array in ("images", "videos"):
                 media.append(element)
             elif element.array == "":
@@ -141,12 +141,10 @@ class TruthFile:
         self._media.seal(len(self.videos))
 
     def _key(self, element: Element, number: int) -> Id:
-        raw = element.value
-        key = raw.get("image_id", raw.get("video_id")) if isinstance(raw, dict) else None
+        key: Id | None = element.key("image_id", "video_id")
         if key is None:
             raise UserError(f"{self.path}: annotations[{number}] has neither image_id nor video_id", "name its image")
-        found: Id = text_of(key)
-        return found
+        return key
 
     def _video_of(self, key: Id, number: int) -> int:
         place = self.video_of.get(key) if self.by_track else self.place_of.get(key, (None,))[0]
@@ -162,7 +160,7 @@ class TruthFile:
         self.categories[raw["id"]] = Category(raw["id"], str(raw.get("name", raw["id"])), raw.get("partition"))
 
     def _add_media(self, element: Element) -> None:
-        raw = text_of(element.value)
+        raw = element.exact()
         size = (int(raw.get("height") or 0), int(raw.get("width") or 0))
         if self.by_track:
             index = self._video_index(raw["id"], size)
@@ -253,11 +251,11 @@ class PredictionFile:
         if not number:
             self.first, self.by_track = raw, "image_id" not in raw
         if self.by_track:
-            key = text_of(raw.get("video_id"))
+            key = element.key("video_id")
             if key in self._truth.video_of:
                 return self._truth.video_of[key]
         else:
-            key = text_of(raw.get("image_id"))
+            key = element.key("image_id")
             if key in self._truth.place_of:
                 return self._truth.place_of[key][0]
         what = "video" if self.by_track else "image"

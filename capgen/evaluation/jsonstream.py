@@ -20,12 +20,29 @@ _decode = json.JSONDecoder().raw_decode
 
 
 class Element(NamedTuple):
-    """One element of an array: the array's key ("" for a top-level list), its bytes in the file, its value."""
+    """One element of an array: the array's key ("" for a top-level list), its bytes in the file, its value.
+
+    ``value`` reads bytes as letters, which is wrong for what is beyond ASCII; ``exact`` is right and slower.
+    """
 
     array: str
     offset: int
     length: int
     value: Any
+    raw: str
+
+    def exact(self) -> Any:
+        """The value, read again as UTF-8."""
+        return json.loads(self.raw.encode("latin-1"))
+
+    def key(self, *names: str) -> Any:
+        """The first of some members that the value, an object, has; None where it has none."""
+        whole = self.value if isinstance(self.value, dict) else {}
+        found = next((whole[name] for name in names if name in whole), None)
+        if isinstance(found, str) and not found.isascii():
+            exact = self.exact()
+            return next(exact[name] for name in names if name in exact)
+        return found
 
 
 class _Window:
@@ -77,9 +94,9 @@ class _Window:
                 if self._more():
                     continue
                 raise self.error() from error
-            if end == len(self.text) and self._more():
+            if (end == len(self.text) or self.text[end] in ".eE+-") and self._more():
                 continue  # a number may go on in the next piece
-            element = Element(array, self.base + self.pos, end - self.pos, value)
+            element = Element(array, self.base + self.pos, end - self.pos, value, self.text[self.pos : end])
             self.pos, self._chunk = end, _CHUNK
             return element
 
@@ -92,8 +109,6 @@ class _Window:
 
 def elements(path: Path, arrays: frozenset[str]) -> Iterator[Element]:
     """Every element of the named top-level arrays, in the order of the file; a top-level list has the name "".
-
-    Strings inside ``value`` are Latin-1 readings of UTF-8 bytes: use ``text_of`` where they matter.
 
     Raises:
         MissingFile: there is no such file.
@@ -143,14 +158,3 @@ def _members(window: _Window, arrays: frozenset[str]) -> Iterator[Element]:
             window.value()
         if window.take(",}") == "}":
             return
-
-
-def text_of(value: Any) -> Any:
-    """A value of ``elements`` with its strings read as UTF-8."""
-    if isinstance(value, str):
-        return value.encode("latin-1", "surrogatepass").decode("utf-8", "replace") if not value.isascii() else value
-    if isinstance(value, dict):
-        return {text_of(key): text_of(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [text_of(item) for item in value]
-    return value

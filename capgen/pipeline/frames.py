@@ -19,6 +19,7 @@ Choice = Literal["uniform", "visible", "largest"]
 MAX_PIXELS = 80_000_000  # of one picture; below Pillow's own alarm
 MAX_BYTES = 1 << 29  # of one file
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # none of those for which Pillow starts programs
+_FAST = ("JPEG", "MPO", "PNG")
 _FULL_RANGE = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow cuts these off at 255, OpenCV scales them
 _SIDEWAYS = (5, 6, 7, 8)
 _TRANSPOSE = {
@@ -54,8 +55,8 @@ def load_frame(media: Media, index: int) -> NDArray[np.uint8]:
     Raises:
         PictureFault: the file is missing, is no whole picture, or has another size.
     """
-    name = media.file_names[index]
-    data = _read(media.root, name)
+    name = _label(media.file_names[index])
+    data = _read(media.root, media.file_names[index])
     try:
         with Image.open(BytesIO(data), formats=_FORMATS) as image:
             turn = _turn(image, media, name)
@@ -99,25 +100,30 @@ def _spread(frames: tuple[int, ...], count: int) -> tuple[int, ...]:
     return tuple(frames[i * (len(frames) - 1) // (count - 1)] for i in range(count))
 
 
+def _label(name: str) -> str:
+    """A name as a message can hold it: one line, not too long."""
+    return "".join(c if c.isprintable() else "?" for c in name[:200])
+
+
 def _read(root: str, name: str) -> bytes:
     """The bytes of a file under ``root``."""
-    windows = PureWindowsPath(name)
+    windows, label = PureWindowsPath(name), _label(name)
     if not name or windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in windows.parts:
-        raise PictureFault("bad_path", f"{name[:200]!r} is not a name under the root folder")
+        raise PictureFault("bad_path", f"{label!r} is not a name under the root folder")
     path = Path(root) / name
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
-            raise PictureFault("picture_unreadable", f"{name} is not a regular file")
+            raise PictureFault("picture_unreadable", f"{label} is not a regular file")
         if about.st_size > MAX_BYTES:
-            raise PictureFault("picture_too_large", f"{name} has {about.st_size} bytes")
+            raise PictureFault("picture_too_large", f"{label} has {about.st_size} bytes")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise PictureFault("picture_missing", f"no file {name}") from None
+        raise PictureFault("picture_missing", f"no file {label}") from None
     except OSError as error:
-        raise PictureFault("picture_unreadable", f"{name[:200]}: {error.strerror}") from None
+        raise PictureFault("picture_unreadable", f"{label}: {error.strerror}") from None
     except ValueError:  # a null byte, or text that no file name can hold
-        raise PictureFault("bad_path", f"{name[:200]!r} cannot be a file name") from None
+        raise PictureFault("bad_path", f"{label!r} cannot be a file name") from None
 
 
 def _turn(image: Image.Image, media: Media, name: str) -> Image.Transpose | None:
@@ -140,21 +146,12 @@ def _turn(image: Image.Image, media: Media, name: str) -> Image.Transpose | None
 def _pixels(image: Image.Image, data: bytes, name: str) -> NDArray[np.uint8]:
     """The decoded picture as stored, uint8 RGB [H, W, 3].
 
-    OpenCV is twice as fast, but takes truncated files for whole ones and some CMYK for its negative: there Pillow
-    decodes.
+    OpenCV is twice as fast for the formats that datasets come in, and from memory it refuses what is truncated.
     """
-    if image.mode not in _FULL_RANGE and (image.mode == "CMYK" or not _whole(image.format, data)):
+    if image.format not in _FAST and image.mode not in _FULL_RANGE:
         return np.array(image.convert("RGB"))
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     if pixels is None or pixels.shape[:2] != (image.height, image.width):
         raise PictureFault("picture_unreadable", f"{name} is damaged or not a picture")
     return np.asarray(pixels, dtype=np.uint8)
-
-
-def _whole(kind: str | None, data: bytes) -> bool:
-    """Whether a file is a JPEG or PNG that has its end; a JPEG's end mark stands after its last start of scan."""
-    if kind == "PNG":
-        return data.rfind(b"IEND") >= 0
-    end = data.rfind(b"\xff\xd9")
-    return kind in {"JPEG", "MPO"} and end >= 0 and data.find(b"\xff\xda", end) < 0

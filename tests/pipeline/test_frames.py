@@ -50,7 +50,8 @@ def save(path: Path, image: Image.Image, **options) -> Path:
 def reason(media: Media) -> str:
     with pytest.raises(PictureFault) as caught:
         load_frame(media, 0)
-    assert "\n" not in caught.value.message
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 300
     return caught.value.reason
 
 
@@ -245,6 +246,7 @@ def test_a_name_that_climbs_out_of_the_root_is_not_read(tmp_path, name):
 def test_a_name_that_no_file_can_have_is_a_fault(tmp_path):
     assert reason(medium(tmp_path, "\ud800.jpg")) == "bad_path"
     assert reason(medium(tmp_path, "a" * 5000)) == "picture_unreadable"
+    assert reason(medium(tmp_path, "a\n\x1b[31mb" * 9)) == "picture_missing"
 
 
 def test_a_link_that_the_user_laid_is_followed(tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 from capgen.evaluation.benchmarks.base import Clip, Fact, Reading, find
 from capgen.evaluation.benchmarks.frames import Folder
 from capgen.evaluation.files import TruthFile
-from capgen.evaluation.jsonstream import elements, text_of
+from capgen.evaluation.jsonstream import elements
 from capgen.evaluation.tracks import Id, Iou
 
 _CAPTIONS = "the captions come with github.com/gabfstr/CaptionFormer, the videos with github.com/haochenheheda/LVVIS"
@@ -70,7 +70,7 @@ class LvVisCap:
                 tracks += 1
                 captioned += bool(element.value.get("caption"))
             elif element.array == "categories":
-                partitions[text_of(element.value["id"])] = element.value.get("partition")
+                partitions[element.key("id")] = element.value.get("partition")
         known = _FACTS.get(self.split, (None, None))
         base = sum(p in (0, 1) for p in partitions.values())
         novel = sum(p in (2, 3) for p in partitions.values())

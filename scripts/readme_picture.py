@@ -1,0 +1,88 @@
+"""README's picture: objects of a finished run, marked, each with the caption it was given.
+
+python scripts/readme_picture.py OUT docs/sample.png [--columns 3] [--rows 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
+
+from capgen import masks
+from capgen.pipeline.plan import read_plan
+
+CELL = 400
+LINE = 22
+COLOURS = ((230, 57, 70), (29, 120, 180), (42, 157, 80), (150, 70, 190), (200, 120, 0))
+OBJECTS = (3, 5)
+
+
+def chosen(out: Path, count: int) -> list[list[dict[str, Any]]]:
+    """The rows of so many images: those with three to five objects, all of them kept, in the order of the release."""
+    media: dict[str, list[dict[str, Any]]] = {}
+    for file in sorted((out / "candidates").glob("*.parquet")):
+        for row in pq.read_table(file).to_pylist():
+            media.setdefault(f"{row['split']}/{row['media_id']}", []).append(row)
+    low, high = OBJECTS
+    whole = [rows for rows in media.values() if low <= len(rows) <= high and all(r["status"] == "kept" for r in rows)]
+    if len(whole) < count:
+        raise SystemExit(f"{out} has {len(whole)} images with {low} to {high} objects, all kept; {count} are wanted")
+    return whole[:: max(1, len(whole) // count)][:count]
+
+
+def roots(out: Path) -> dict[str, str]:
+    """The folder of each medium's pictures, by split and id."""
+    plans = sorted((out / "plan").glob("*.jsonl"))
+    return {f"{medium.split}/{medium.media_id}": medium.root for plan in plans for medium in read_plan(plan)}
+
+
+def cell(rows: list[dict[str, Any]], root: str, font: Any) -> Image.Image:
+    """One image with its objects outlined and numbered, and their captions in the same colours below."""
+    first = rows[0]
+    pixels = cv2.imread(str(Path(root) / first["file_names"][0]))[:, :, ::-1].copy()
+    scale = min(CELL / first["width"], 300 / first["height"])
+    size = round(first["width"] * scale), round(first["height"] * scale)
+    pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    for row, colour in zip(rows, COLOURS, strict=False):
+        bitmap = masks.decode(row["segmentation"][0]["counts"], (first["height"], first["width"])).astype(np.uint8)
+        bitmap = cv2.resize(bitmap, size, interpolation=cv2.INTER_NEAREST)
+        outline, _ = cv2.findContours(bitmap, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(pixels, outline, -1, (255, 255, 255), 5)
+        cv2.drawContours(pixels, outline, -1, colour, 3)
+    canvas = Image.new("RGB", (CELL, 300 + LINE * OBJECTS[1] + 12), "white")
+    canvas.paste(Image.fromarray(pixels), ((CELL - size[0]) // 2, 300 - size[1]))
+    draw = ImageDraw.Draw(canvas)
+    for number, (row, colour) in enumerate(zip(rows, COLOURS, strict=False)):
+        draw.text((8, 304 + LINE * number), row["caption"], fill=colour, font=font)
+    return canvas
+
+
+def main() -> None:
+    """Draw the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--columns", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=2)
+    arguments = parser.parse_args()
+    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 15)
+    folders = roots(arguments.out)
+    media = chosen(arguments.out, arguments.columns * arguments.rows)
+    cells = [cell(rows, folders[f"{rows[0]['split']}/{rows[0]['media_id']}"], font) for rows in media]
+    wide, high = cells[0].size
+    sheet = Image.new("RGB", (wide * arguments.columns, high * arguments.rows), "white")
+    for number, picture in enumerate(cells):
+        sheet.paste(picture, (number % arguments.columns * wide, number // arguments.columns * high))
+    arguments.file.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(arguments.file, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
