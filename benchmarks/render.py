@@ -4,7 +4,8 @@
 
 Naive: for each object, Pillow decodes the photograph, the mask is decoded, its contour is drawn, and the whole
 picture is written as JPEG. All ways do the same objects; masks are in memory as compressed run lengths for all.
-Processor time is measured, of one thread, and the best of several rounds counts: the machine may have other work.
+Processor time is measured, of one thread, and the best of several rounds counts. Other work on the machine makes all
+ways slower all the same (caches, shared cores): the load average before the measurement is in the result.
 """
 
 from __future__ import annotations
@@ -73,16 +74,16 @@ def with_highlights(prompt: Prompt, *names: str) -> Prompt:
     return replace(prompt, layout=Layouts(layout, layout))
 
 
-def best(work: Callable[[], None], seconds: float) -> float:
-    """The least processor time of a round, in seconds, over rounds for so many seconds, three at least."""
-    work()
-    rounds: list[float] = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end or len(rounds) < 3:
-        start = time.thread_time()
-        work()
-        rounds.append(time.thread_time() - start)
-    return min(rounds)
+def best(works: list[Callable[[], None]], seconds: float) -> list[float]:
+    """The least processor time of a round of each, in seconds; they take turns, for so many seconds each on average."""
+    rounds: list[list[float]] = [[] for _ in works]
+    end = time.monotonic() + seconds * len(works)
+    while time.monotonic() < end or len(rounds[0]) < 4:
+        for work, spent in zip(works, rounds, strict=True):
+            start = time.thread_time()
+            work()
+            spent.append(time.thread_time() - start)
+    return [min(spent) for spent in rounds]
 
 
 def resizes(media: list[Media], seconds: float) -> list[dict[str, object]]:
@@ -104,8 +105,8 @@ def resizes(media: list[Media], seconds: float) -> list[dict[str, object]]:
                 Image.fromarray(frames[i]).resize(sizes[i], Image.Resampling.BICUBIC)
             ),
         }
-        for name, way in ways.items():
-            spent = best(lambda way=way: [way(i) for i in range(len(frames))] and None, seconds / 4)
+        works = [lambda way=way: [way(i) for i in range(len(frames))] and None for way in ways.values()]
+        for (name, way), spent in zip(ways.items(), best(works, seconds / 4), strict=True):
             errors = [np.mean((way(i).astype(float) - wanted[i]) ** 2) for i in range(len(frames))]
             psnr = float(np.mean([10 * np.log10(255**2 / e) if e else np.inf for e in errors]))
             rows.append({"pixels": budget, "way": name, "ms": 1e3 * spent / len(frames), "psnr": psnr})
@@ -116,7 +117,7 @@ def machine() -> str:
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     cpu = names[0].split(":")[1].strip() if names else platform.machine()
     versions = f"Python {platform.python_version()}, OpenCV {cv2.__version__}, numpy {np.__version__}"
-    return f"{cpu}, one of {os.cpu_count()} cores, {versions}"
+    return f"{cpu}, one of {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, {versions}"
 
 
 def main() -> None:
@@ -146,13 +147,14 @@ def main() -> None:
             for name in ("none", "box", "contour", "tint", "spotlight")
         ),
     ]
-    rows = [{"way": name, "objects_per_s": count / best(work, options.seconds)} for name, work in ways]
-    decoding = 1e3 * best(lambda: decode(media), options.seconds) / len(media)
+    where = machine()
+    *spent, decoding = best([*(work for _, work in ways), lambda: decode(media)], options.seconds)
+    rows = [{"way": name, "objects_per_s": count / time_} for (name, _), time_ in zip(ways, spent, strict=True)]
     result = {
-        "machine": machine(),
+        "machine": where,
         "photographs": len(media),
         "objects": count,
-        "decode_ms_per_photograph": decoding,
+        "decode_ms_per_photograph": 1e3 * decoding / len(media),
         "ways": rows,
         "resizes": resizes(media, options.seconds),
     }

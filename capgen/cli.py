@@ -15,8 +15,11 @@ from typer.exceptions import Abort, TyperException
 
 from capgen import __version__
 from capgen.errors import CapgenError, LedgerError, UnknownName, UserError
+from capgen.evaluation.command import app as evaluation
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+app.add_typer(evaluation, name="eval")
 
 DATASETS = ("lvis", "lv-vis", "sample-images", "sample-videos")
 _DEFAULT_OUT = {"image": "out/lviscap", "video": "out/lv-viscap"}

@@ -7,16 +7,53 @@ list of boxes or masks, an entry a frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from pycocotools import mask as coco
 
 from capgen.dataset.types import Box
 from capgen.errors import UserError
 from capgen.evaluation.tracks import Detection, Id, Ints, Iou, Rle, mask_box
+
+
+class _Rle(msgspec.Struct, gc=False):
+    size: tuple[int, int]
+    counts: str
+
+
+class _Row(msgspec.Struct, gc=False):
+    """A COCO annotation of the usual form: whatever is not of it is read, and judged, one by one."""
+
+    image_id: Id
+    track_id: Id
+    category_id: Id | None = None
+    score: float | None = None
+    caption: str | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    segmentation: _Rle | None = None
+    area: float | None = None
+    iscrowd: int = 0
+
+
+class _BoxRow(msgspec.Struct, gc=False):
+    """As ``_Row``, its mask not looked at."""
+
+    image_id: Id
+    track_id: Id
+    bbox: tuple[float, float, float, float]
+    category_id: Id | None = None
+    score: float | None = None
+    caption: str | None = None
+    area: float | None = None
+    iscrowd: int = 0
+
+
+_box_rows = msgspec.json.Decoder(list[_BoxRow]).decode
+_mask_rows = msgspec.json.Decoder(list[_Row]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +81,33 @@ class Reader:
         keys = [key for key in ("id", "video_id", "image_id", "track_id") if key in raw]
         names = ", ".join(f"{key.removesuffix('_id')} {raw[key]}" for key in keys)
         return UserError(f"{self.file}: {self.array}[{number}] ({names}) {what}", remedy)
+
+    def on_frames(self, block: bytes, first: int, frame_of: Mapping[Id, tuple[int, int]]) -> list[Detection] | None:
+        """The detections of a run of COCO annotations, number ``first`` and on; None where one needs a closer look."""
+        try:
+            rows: list[Any] = [*(_box_rows(block) if self.iou == "box" else _mask_rows(block))]
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        if self.scored and any(row.score is None for row in rows):
+            return None
+        if self.iou == "mask" and any(row.segmentation is None or row.segmentation.size != self.size for row in rows):
+            return None
+        masked = self.iou == "mask"
+        return [
+            Detection(
+                frame_of[row.image_id][1],
+                row.track_id,
+                row.category_id,
+                row.score if self.scored else 1.0,
+                row.caption or "",
+                row.bbox,
+                {"size": list(self.size), "counts": row.segmentation.counts.encode()} if masked else None,
+                row.area,
+                bool(row.iscrowd),
+                number,
+            )
+            for number, row in enumerate(rows, first)
+        ]
 
     def on_frame(self, number: int, raw: dict[str, Any], frame: int) -> Iterator[Detection]:
         """The detection of a COCO annotation; none where its mask is null."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 
 from capgen.errors import UserError
 from capgen.evaluation.detections import Reader, rle_pixels
-from capgen.evaluation.jsonstream import Element, elements
+from capgen.evaluation.jsonstream import Batch, Element, scan
 from capgen.evaluation.tracks import Blank, Category, Detection, Id, Ints, Iou, Notes, VideoTracks, sort_key
 
 _ARRAYS = frozenset({"images", "videos", "annotations", "predictions", "categories"})
@@ -38,34 +38,55 @@ class _Index:
     def __len__(self) -> int:
         return len(self._offset)
 
+    def extend(self, batch: Batch, videos: Sequence[int]) -> None:
+        """Note many elements and their videos."""
+        self._video.extend(videos)
+        self._offset.extend(batch.offsets)
+        self._length.extend(batch.lengths)
+
     def add(self, element: Element, video: int = 0) -> None:
         """Note one element; its video may be given later, to ``seal``."""
         self._video.append(video)
         self._offset.append(element.offset)
         self._length.append(element.length)
 
-    def seal(self, videos: int, assign: Callable[[int], int] | None = None) -> None:
-        """Sort by video; ``assign`` gives an element's video by its number."""
-        of = np.array([assign(i) for i in range(len(self))] if assign else self._video, np.int64)
+    def seal(self, videos: int, assigned: Sequence[int] | None = None) -> None:
+        """Sort by video; ``assigned`` are the videos where they were not known before."""
+        of = np.array(self._video if assigned is None else assigned, np.int64)
         self._order = np.argsort(of, kind="stable")
         self._starts = np.searchsorted(of[self._order], np.arange(videos + 1))
+
+    def block(self, video: int) -> tuple[int, bytes] | None:
+        """The elements of a video as one JSON list, with the number of the first, where they lie together."""
+        numbers = self._order[self._starts[video] : self._starts[video + 1]]
+        if not len(numbers) or numbers[-1] - numbers[0] != len(numbers) - 1:
+            return None
+        first, last = int(numbers[0]), int(numbers[-1])
+        start = self._offset[first]
+        return first, b"[" + self._bytes(self._offset[last] + self._length[last] - start, start) + b"]"
+
+    def _bytes(self, length: int, offset: int) -> bytes:
+        if self._file is None:
+            self._file = os.open(self.path, os.O_RDONLY)
+        return os.pread(self._file, length, offset)
 
     def read(self, video: int) -> list[tuple[int, Any]]:
         """The number and the value of each element of a video, in the order of the file."""
         numbers = self._order[self._starts[video] : self._starts[video + 1]].tolist()
         if not numbers:
             return []
-        if self._file is None:
-            self._file = os.open(self.path, os.O_RDONLY)
         first = self._offset[numbers[0]]
         span = self._offset[numbers[-1]] + self._length[numbers[-1]] - first
         together = span <= 2 * sum(self._length[n] for n in numbers) + 4096
-        block = os.pread(self._file, span, first) if together else b""
+        block = self._bytes(span, first) if together else b""
         values = []
         for n in numbers:
             offset, length = self._offset[n], self._length[n]
-            raw = block[offset - first : offset - first + length] if together else os.pread(self._file, length, offset)
-            values.append((n, json.loads(raw)))
+            raw = block[offset - first : offset - first + length] if together else self._bytes(length, offset)
+            try:
+                values.append((n, json.loads(raw)))
+            except UnicodeDecodeError as error:
+                raise UserError(f"{self.path} is not UTF-8 near byte {offset}", "write it again as UTF-8") from error
         return values
 
     def close(self) -> None:
@@ -114,10 +135,13 @@ class TruthFile:
     def _scan(self) -> None:
         keys: list[Id] = []
         media: list[Element] = []
-        for element in elements(self.path, _ARRAYS):
-            if element.array == "annotations":
+        for element in scan(self.path, _ARRAYS, light=frozenset({"annotations"})):
+            if isinstance(element, Batch):
+                self._annotations.extend(element, [0] * len(element.keys))
+                keys += [self._key(key, len(keys) + n) for n, key in enumerate(element.keys)]
+            elif element.array == "annotations":
                 self._annotations.add(element)
-                keys.append(self._key(element, len(keys)))
+                keys.append(self._key(element.key("image_id", "video_id"), len(keys)))
             elif element.array == "categories":
                 self._add_category(element.exact())
             elif element.array in ("images", "videos"):
@@ -137,11 +161,10 @@ class TruthFile:
             video.order = [ranks[image] for image in video.images]
             for image in video.images:
                 self.place_of[image] = (self.video_of[video.id], ranks[image])
-        self._annotations.seal(len(self.videos), lambda n: self._video_of(keys[n], n))
+        self._annotations.seal(len(self.videos), [self._video_of(key, n) for n, key in enumerate(keys)])
         self._media.seal(len(self.videos))
 
-    def _key(self, element: Element, number: int) -> Id:
-        key: Id | None = element.key("image_id", "video_id")
+    def _key(self, key: Id | None, number: int) -> Id:
         if key is None:
             raise UserError(f"{self.path}: annotations[{number}] has neither image_id nor video_id", "name its image")
         return key
@@ -209,6 +232,10 @@ class TruthFile:
         """The ground truth of one video, and its tracks that are on no frame."""
         info = self.videos[video]
         reader = Reader(str(self.path), "annotations", info.size, info.order, iou, scored=False)
+        block = None if self.by_track else self._annotations.block(video)
+        quick = reader.on_frames(block[1], block[0], self.place_of) if block else None
+        if quick is not None:
+            return _checked(quick, reader), ()
         found: list[Detection] = []
         blanks = []
         for position, (number, raw) in enumerate(self._annotations.read(video)):
@@ -234,30 +261,37 @@ class PredictionFile:
         self._index = _Index(path)
         self.first: dict[str, Any] = {}
         self.by_track = False
-        for element in elements(path, _ARRAYS):
-            if element.array in ("", "annotations", "predictions"):
-                self._index.add(element, self._video_of(element))
+        kinds = frozenset({"", "annotations", "predictions"})
+        for element in scan(path, _ARRAYS, light=kinds):
+            if element.array not in kinds:
+                continue
+            if isinstance(element, Batch):
+                self._begin(json.loads(element.first))
+                before = len(self._index)
+                self._index.extend(element, [self._place(key, before + n) for n, key in enumerate(element.keys)])
+                continue
+            raw = element.exact()
+            if not isinstance(raw, dict):
+                what = f"{self.path}: predictions[{len(self._index)}] is not an object"
+                raise UserError(what, "write an object a detection")
+            self._begin(raw)
+            key = raw.get("video_id") if self.by_track else raw.get("image_id")
+            self._index.add(element, self._place(key, len(self._index)))
         self._index.seal(len(truth.videos))
 
     def __len__(self) -> int:
         return len(self._index)
 
-    def _video_of(self, element: Element) -> int:
-        raw, number = element.value, len(self._index)
-        if not isinstance(raw, dict):
-            raise UserError(
-                f"{self.path}: predictions[{number}] is not an object", "write one object a detection or track"
-            )
-        if not number:
+    def _begin(self, raw: dict[str, Any]) -> None:
+        if not len(self._index):
             self.first, self.by_track = raw, "image_id" not in raw
-        if self.by_track:
-            key = element.key("video_id")
-            if key in self._truth.video_of:
-                return self._truth.video_of[key]
-        else:
-            key = element.key("image_id")
-            if key in self._truth.place_of:
-                return self._truth.place_of[key][0]
+
+    def _place(self, key: Id | None, number: int) -> int:
+        """The video of a prediction on image ``key``, or of a track of video ``key``."""
+        if self.by_track and key in self._truth.video_of:
+            return self._truth.video_of[key]
+        if not self.by_track and key in self._truth.place_of:
+            return self._truth.place_of[key][0]
         what = "video" if self.by_track else "image"
         raise UserError(
             f"{self.path}: predictions[{number}] is on {what} {key}, which {self._truth.path} does not have",
@@ -268,6 +302,10 @@ class PredictionFile:
         """The predictions of one video, and the tracks that are on no frame."""
         info = self._truth.videos[video]
         reader = Reader(str(self.path), "predictions", info.size, info.order, iou, scored=True)
+        block = None if self.by_track else self._index.block(video)
+        quick = reader.on_frames(block[1], block[0], self._truth.place_of) if block else None
+        if quick is not None:
+            return _checked(quick, reader), ()
         found: list[Detection] = []
         blanks = []
         for position, (number, raw) in enumerate(self._index.read(video)):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -27,12 +28,14 @@ class Sequenced:
     Args:
         truth_ids, prediction_ids: int64, a track number (0, 1, …) for each detection, in the layout's order.
         similarity: [N] for the layout's pairs, in [0, 1].
+        repeats: a track is on some frame more than once, which only the ``official`` protocol allows.
     """
 
     layout: Layout
     truth_ids: Ints
     prediction_ids: Ints
     similarity: Floats
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +103,12 @@ def _alignment(video: Sequenced) -> NDArray[np.float64]:
     truths, predictions = _tracks(video.truth_ids), _tracks(video.prediction_ids)
     cell = video.truth_ids[layout.row] * predictions + video.prediction_ids[layout.column]
     shared = _jaccard(layout, video.similarity)
-    once = _last_of_each(layout.frame * (truths * predictions) + cell)
-    potential = np.bincount(cell[once], weights=shared[once], minlength=truths * predictions)
     lengths = track_lengths(video)
+    if video.repeats:
+        once = _last_of_each(layout.frame * (truths * predictions) + cell)
+        potential = np.bincount(cell[once], weights=shared[once], minlength=truths * predictions)
+    else:
+        potential = np.bincount(cell, weights=shared, minlength=truths * predictions)
     total = lengths[0][:, None] + lengths[1][None, :] - potential.reshape(truths, predictions)
     return np.asarray((potential / total.ravel())[cell], dtype=np.float64)
 
@@ -128,8 +134,6 @@ def _jaccard(layout: Layout, similarity: Floats) -> Floats:
 
 def _last_of_each(keys: Ints) -> Ints:
     """The places of the last occurrence of each key, in order: a track twice on a frame counts once."""
-    if len(np.unique(keys)) == len(keys):
-        return np.arange(len(keys))
     _, places = np.unique(keys[::-1], return_index=True)
     return np.sort(len(keys) - 1 - places)
 
@@ -141,6 +145,8 @@ def _tracks(ids: Ints) -> int:
 def track_lengths(video: Sequenced) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The number of frames that each truth track and each predicted track is on."""
     layout = video.layout
+    if not video.repeats:
+        return np.bincount(video.truth_ids).astype(np.float64), np.bincount(video.prediction_ids).astype(np.float64)
     return (
         _lengths(video.truth_ids, layout.truth_starts),
         _lengths(video.prediction_ids, layout.prediction_starts),
@@ -148,6 +154,7 @@ def track_lengths(video: Sequenced) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 
 def _lengths(ids: Ints, starts: Ints) -> NDArray[np.float64]:
+    """Frames of each track, a frame on which it is twice counted once."""
     frame = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     number = _tracks(ids)
     once = np.unique(frame * max(number, 1) + ids)
@@ -162,8 +169,11 @@ def accepted(matches: Matches, alpha: float) -> NDArray[np.bool_]:
 def count(video: Sequenced, matches: Matches, alphas: NDArray[np.float64], dtype: DTypeLike) -> Counts:
     """What a video adds at each of ``alphas`` (ascending), accumulated in ``dtype``."""
     reached = np.searchsorted(alphas - _EPS, matches.iou.astype(np.float64), side="right")
-    tp = np.array([(reached > a).sum() for a in range(len(alphas))], dtype)
-    loc = np.array([_sum_by_frame(matches, reached > a, dtype) for a in range(len(alphas))], dtype)
+    tp = _at_least(np.bincount(reached, minlength=len(alphas) + 1)).astype(dtype)
+    if dtype == np.float32:
+        loc = np.array([_sum_by_frame(matches, reached > a, dtype) for a in range(len(alphas))], dtype)
+    else:
+        loc = _at_least(np.bincount(reached, weights=matches.iou, minlength=len(alphas) + 1)).astype(dtype)
     sums = _association(video, matches, reached, len(alphas))
     ass_a, ass_re, ass_pr = ((total / np.maximum(1, tp)).astype(dtype) for total in sums)
     return Counts(
@@ -184,16 +194,25 @@ def _association(
     predictions = max(_tracks(video.prediction_ids), 1)
     cell = video.truth_ids[matches.row] * predictions + video.prediction_ids[matches.column]
     cells, of = np.unique(cell, return_inverse=True)
-    counts = np.zeros((alphas, len(cells)))
-    for a in range(alphas):
-        here = reached > a
-        once = _last_of_each(matches.frame[here] * max(len(cells), 1) + of[here])
-        counts[a] = np.bincount(of[here][once], minlength=len(cells))
+    if video.repeats:
+        counts = np.zeros((alphas, len(cells)))
+        for a in range(alphas):
+            here = reached > a
+            once = _last_of_each(matches.frame[here] * max(len(cells), 1) + of[here])
+            counts[a] = np.bincount(of[here][once], minlength=len(cells))
+    else:
+        table = np.bincount(reached * len(cells) + of, minlength=(alphas + 1) * len(cells))
+        counts = _at_least(table.reshape(alphas + 1, len(cells))).astype(np.float64)
     truth, predicted = track_lengths(video)
     own, other = truth[cells // predictions], predicted[cells % predictions]
     jaccard = counts / np.maximum(1, own + other - counts)
     recall, precision = counts / np.maximum(1, own), counts / np.maximum(1, other)
     return (counts * jaccard).sum(1), (counts * recall).sum(1), (counts * precision).sum(1)
+
+
+def _at_least(table: NDArray[Any]) -> NDArray[Any]:
+    """From counts by how many thresholds are reached, [A + 1, …], those that reach each of them, [A, …]."""
+    return np.cumsum(table[::-1], axis=0)[::-1][1:]
 
 
 def _sum_by_frame(matches: Matches, here: NDArray[np.bool_], dtype: DTypeLike) -> float:

@@ -10,13 +10,25 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+import numpy as np
 
 from capgen.errors import MissingFile, UserError
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _CHUNK = 1 << 20
+
+
+class _Keys(msgspec.Struct, gc=False):
+    image_id: int | str | None = None
+    video_id: int | str | None = None
+
+
 _decode = json.JSONDecoder().raw_decode
+_keys = msgspec.json.Decoder(list[_Keys]).decode
+_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Element(NamedTuple):
@@ -43,6 +55,16 @@ class Element(NamedTuple):
             exact = self.exact()
             return next(exact[name] for name in names if name in exact)
         return found
+
+
+class Batch(NamedTuple):
+    """Many elements of an array, in order: their bytes in the file, the id of their image or video, the first itself."""
+
+    array: str
+    offsets: list[int]
+    lengths: list[int]
+    keys: list[int | str | None]
+    first: bytes
 
 
 class _Window:
@@ -100,6 +122,36 @@ class _Window:
             self.pos, self._chunk = end, _CHUNK
             return element
 
+    def batch(self, array: str) -> Batch | None:
+        """As many whole elements as lie in the window, of which only the ids are read; None where that is in doubt.
+
+        They must be objects, each as far from the one before as the others.
+        """
+        self.peek()
+        cut = self.text.rfind("}", self.pos, self.text.rfind("{", self.pos))
+        if cut < 0:
+            return None
+        data = b"[" + self.text[self.pos : cut + 1].encode("latin-1") + b"]"
+        try:
+            keys, raws = _keys(data), _raws(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        lengths = np.array([memoryview(raw).nbytes for raw in raws])
+        gap, rest = divmod(len(data) - 2 - int(lengths.sum()), max(1, len(raws) - 1))
+        starts = 1 + np.cumsum(lengths + gap) - lengths - gap
+        letters = np.frombuffer(data, np.uint8)
+        if rest or (letters[starts] != ord("{")).any() or (letters[starts + lengths - 1] != ord("}")).any():
+            return None
+        offset = self.base + self.pos - 1
+        self.pos = cut + 1
+        found = [key.image_id if key.image_id is not None else key.video_id for key in keys]
+        return Batch(array, (starts + offset).tolist(), lengths.tolist(), found, bytes(raws[0]))
+
+    def fill(self) -> None:
+        """Read on where the window runs low."""
+        if len(self.text) - self.pos < _CHUNK // 2:
+            self._more()
+
     def error(self) -> UserError:
         """What to say of a file that is not JSON."""
         return UserError(
@@ -108,7 +160,14 @@ class _Window:
 
 
 def elements(path: Path, arrays: frozenset[str]) -> Iterator[Element]:
+    """Every element of the named top-level arrays, one by one, as ``scan`` meets them."""
+    return (one for one in scan(path, arrays, light=frozenset()) if isinstance(one, Element))
+
+
+def scan(path: Path, arrays: frozenset[str], light: frozenset[str]) -> Iterator[Element | Batch]:
     """Every element of the named top-level arrays, in the order of the file; a top-level list has the name "".
+
+    Those of the arrays named in ``light`` come in batches, with nothing but their place and their id, where they can.
 
     Raises:
         MissingFile: there is no such file.
@@ -122,27 +181,28 @@ def elements(path: Path, arrays: frozenset[str]) -> Iterator[Element]:
         window = _Window(file, path)
         start = window.peek()
         if start == "[":
-            yield from _list(window, "")
+            yield from _list(window, "", "" in light)
         elif start == "{":
-            yield from _members(window, arrays)
+            yield from _members(window, arrays, light)
         else:
             raise window.error()
         if window.peek():
             raise window.error()
 
 
-def _list(window: _Window, name: str) -> Iterator[Element]:
+def _list(window: _Window, name: str, light: bool) -> Iterator[Element | Batch]:
     window.take("[")
     if window.peek() == "]":
         window.take("]")
         return
     while True:
-        yield window.value(name)
+        window.fill()
+        yield (window.batch(name) if light else None) or window.value(name)
         if window.take(",]") == "]":
             return
 
 
-def _members(window: _Window, arrays: frozenset[str]) -> Iterator[Element]:
+def _members(window: _Window, arrays: frozenset[str], light: frozenset[str]) -> Iterator[Element | Batch]:
     window.take("{")
     if window.peek() == "}":
         window.take("}")
@@ -153,7 +213,7 @@ def _members(window: _Window, arrays: frozenset[str]) -> Iterator[Element]:
         name = str(window.value().value)
         window.take(":")
         if name in arrays and window.peek() == "[":
-            yield from _list(window, name)
+            yield from _list(window, name, name in light)
         else:
             window.value()
         if window.take(",}") == "}":

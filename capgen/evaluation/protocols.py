@@ -113,12 +113,15 @@ def _outside(
 
 def sequence_of(kept: Kept, frames: int, iou: Iou, dtype: DTypeLike) -> Sequenced:
     """The detections laid out for matching, their similarity in ``dtype`` where they are boxes."""
-    layout = lay_out(_frames(kept.truth), _frames(kept.predictions), frames)
+    truth_frames, prediction_frames = _frames(kept.truth), _frames(kept.predictions)
+    layout = lay_out(truth_frames, prediction_frames, frames)
+    truth_ids, prediction_ids = _numbered(kept.truth), _numbered(kept.predictions)
     return Sequenced(
         layout=layout,
-        truth_ids=_numbered(kept.truth, layout.truth),
-        prediction_ids=_numbered(kept.predictions, layout.predictions),
+        truth_ids=truth_ids[layout.truth],
+        prediction_ids=prediction_ids[layout.predictions],
         similarity=pair_iou(layout, kept.truth, kept.predictions, iou, dtype),
+        repeats=_repeat(truth_frames, truth_ids) or _repeat(prediction_frames, prediction_ids),
     )
 
 
@@ -126,10 +129,14 @@ def _frames(side: Sequence[Detection]) -> Ints:
     return np.array([one.frame for one in side], np.int64)
 
 
-def _numbered(side: Sequence[Detection], order: Ints) -> Ints:
+def _numbered(side: Sequence[Detection]) -> Ints:
     numbers = {track: n for n, track in enumerate(sorted({one.track for one in side}, key=sort_key))}
-    ids = np.array([numbers[one.track] for one in side], np.int64)
-    return ids[order]
+    return np.array([numbers[one.track] for one in side], np.int64)
+
+
+def _repeat(frames: Ints, ids: Ints) -> bool:
+    """Whether a track is on a frame twice."""
+    return bool(len(ids)) and bool(np.bincount(frames * (ids.max() + 1) + ids).max() > 1)
 
 
 def pairs_of(

@@ -24,6 +24,13 @@ def model_dir() -> Path:
     return folder
 
 
+def weights_digest() -> str:
+    """The published SHA-256 of the weights: the revision that rows name."""
+    sums = Path(__file__).resolve().parent / "embedded" / SUMS
+    digest: str = json.loads(sums.read_text(encoding="utf-8"))["model.safetensors"][1]
+    return digest
+
+
 def verify(folder: Path) -> None:
     """Compare a model folder's files with the sizes and hashes that it states.
 

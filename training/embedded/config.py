@@ -74,6 +74,7 @@ class TrainConfig:
     batch_images: int
     batch_videos: int
     objects: int
+    captions_every: int
     lr: float
     teacher_lr: float
     weight_decay: float

@@ -1,6 +1,7 @@
 """Requests made from worlds, in chunks on disk: the pipeline's own pictures and prompt text, and what is true.
 
-A chunk is one world seed's first scenes of one kind. Generators write chunks while the training reads those that are there::
+A chunk is one world seed's first scenes of one kind. Generators write chunks while the training reads those that
+are there::
 
     python -m training.embedded.data --out /tmp/pool --workers 2
 """

@@ -4,9 +4,9 @@
 
     python -m training.embedded.evaluate --objects 1000 --out training/embedded/results/evaluate.json
 
-Four questions for images and for videos: as the pipeline asks; with the category told; with the mark and text moved to another
-object of the scene (the caption must follow); and without mark: the close-ups and the place replaced by the whole
-picture's (the caption can only be right by chance).
+Of images and of videos: as the pipeline asks; with the category told; the same captions held against another object of
+the scene (the mark decides which one is meant); and without mark, the close-ups and the place replaced by the whole
+picture's (a caption can only be right by chance).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,7 @@ class Captioner:
 
         texts = [self.processor.apply_chat_template(chat(v), add_generation_prompt=True) for v in views]
         images = [[Image.fromarray(p.pixels) for p in v.pictures] for v in views]
-        inputs = self.processor(
-            text=texts, images=images, padding=True, add_special_tokens=False, return_tensors="pt"
-        )
+        inputs = self.processor(text=texts, images=images, padding=True, add_special_tokens=False, return_tensors="pt")
         with torch.inference_mode():
             out = self.model.generate(**inputs, do_sample=False, max_new_tokens=24)
         new = out[:, inputs["input_ids"].shape[1] :]
@@ -174,7 +173,7 @@ def _groups(said: list[str], asked: list[Asked]) -> dict[str, dict[str, Any]]:
     extents, hidden = (0, 0.1, 0.21, 0.42, 1), (0, 0.01, 0.2, 0.4, 1)
     found: dict[str, dict[str, Any]] = {"extent": {}, "hidden": {}}
     for name, edges in (("extent", extents), ("hidden", hidden)):
-        for low, high in zip(edges, edges[1:], strict=False):
+        for low, high in pairwise(edges):
             rows = [
                 (text, item.truth)
                 for text, item in zip(said, asked, strict=True)

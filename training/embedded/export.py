@@ -52,6 +52,8 @@ def export(config: Config, weights: dict[str, Any], out: Path) -> None:
     side = config.render.side
     profile = PROFILE.format(patch=config.vision.patch, pixels=side * side, margin=config.render.margin)
     (out / "capgen.toml").write_text(profile, encoding="utf-8")
+    for file in out.iterdir():
+        file.chmod(0o644)
     sums = {name: [(out / name).stat().st_size, _sha256(out / name)] for name in HASHED}
     (out / "sha256.json").write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 

@@ -1,8 +1,8 @@
 """Captions of many objects in one forward pass, with everything that they share computed once.
 
-The fixed text is the same for all scenes and a scene's clean pictures are the same for its objects, so they are run once
-and the objects attend to their keys and values: what a prefix cache does in serving, with gradients. The numbers are those
-of the plain forward pass of each whole prompt (tests/training/test_packing.py).
+The fixed text is the same for all scenes and a scene's clean pictures are the same for its objects, so they are run
+once and the objects attend to their keys and values: what a prefix cache does in serving, with gradients. The numbers
+are those of the plain forward pass of each whole prompt (tests/training/test_packing.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - the name that torch's own documentation gives it
 
 from training.embedded.config import Config
 from training.embedded.data import IGNORE
@@ -25,10 +25,10 @@ def pixels(pictures_PHWC: Tensor) -> Tensor:
 
 
 def encode(model: Any, x_PCHW: Tensor, layers: list[Tensor] | None = None) -> Tensor:
-    """The vision tower's output for pictures of its one size, [P, patches, width]; its ``layers`` are added to the list."""
+    """The vision tower's output for pictures of its one size, [P, patches, width]; ``layers`` gets those between."""
     tower = model.model.vision_model
     patch = tower.patch_size
-    count, channels, height, width = x_PCHW.shape
+    count, channels, height, _ = x_PCHW.shape
     grid = height // patch
     x = x_PCHW.view(count, channels, grid, patch, grid, patch).permute(0, 2, 4, 1, 3, 5).reshape(count, grid * grid, -1)
     embed = tower.embeddings
@@ -127,7 +127,7 @@ def hidden(model: Any, config: Config, fixed: Tensor, pack: Pack, ids: Tensor) -
 def _layer(
     layer: Any, parts: list[Tensor], turns: list[tuple[Tensor, Tensor]], scene: Tensor, *, only_objects: bool
 ) -> list[Tensor]:
-    """One decoder layer over fixed text, clean pictures and objects; nobody reads the first two after the last layer."""
+    """One decoder layer over fixed text, clean pictures and objects; of the last one only the objects are read."""
     heads = [_heads(layer, part, turn) for part, turn in zip(parts, turns, strict=True)]
     (_, k_fixed, v_fixed), (_, k_clean, v_clean) = heads[0], heads[1]
     scenes, rows = len(parts[1]), len(parts[2])

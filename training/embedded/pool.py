@@ -86,7 +86,9 @@ class Pool:
 
     def refresh(self, most: int = 1000) -> None:
         """Take in at most ``most`` chunks that are new."""
-        for path in sorted(self.folder.glob("*-*.npz")):
+        paths = sorted(self.folder.glob("*-*.npz"))
+        self.rng.shuffle(paths)  # type: ignore[arg-type]
+        for path in paths:
             kind, _, seed = path.stem.partition("-")
             mine = seed.isdigit() and (int(seed) // 2) % self.world == self.rank
             if mine and path.name not in self.names and most > 0:

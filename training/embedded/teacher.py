@@ -1,18 +1,18 @@
-"""A small convolutional network that learns the same close-ups several times faster than a transformer does, and guides it.
+"""A small convolutional network that learns close-ups several times faster than a transformer does, and guides it.
 
-A vision tower without convolutions has to find out from examples alone that neighbouring pixels belong together. For the first
-part of the training its layers are therefore asked, at every patch, to hold what the network holds there. The network is
-thrown away afterwards.
+A vision tower without convolutions has to find out from examples alone that neighbouring pixels belong together. For
+the first part of the training its layers are therefore asked, at every patch, to hold what the network holds there.
+The network is thrown away afterwards.
 
-Source: the idea is that of Li et al., Locality Guidance for Improving Vision Transformers on Tiny Datasets, ECCV 2022; here both
-learn the same labels, and two depths are matched by linear maps and mean squared errors.
+Source: the idea is that of Li et al., Locality Guidance for Improving Vision Transformers on Tiny Datasets, ECCV 2022;
+here both learn the same labels, and two depths are matched by linear maps and mean squared errors.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - the name that torch's own documentation gives it
 
 from training.embedded.config import Config
 from training.embedded.model import Heads

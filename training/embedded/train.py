@@ -1,14 +1,15 @@
 """Train the captioner. Resumes where it was stopped.
 
-Stage T trains the teacher, stage A the vision tower on what close-ups show, stage B writes captions as well.
+Stage T trains the teacher, stage A the vision tower on what close-ups show; stage B writes captions as well, in turn
+with steps of stage A.
 
 ::
 
     python -m training.embedded.data --out /tmp/pool --workers 2 &
     python -m training.embedded.train --pool /tmp/pool --out /tmp/train --processes 2
 
-Several processes with one thread each, gradients averaged once a step: on a machine that does other work too, threads that
-wait for each other inside every operation lose far more.
+Several processes with one thread each, gradients averaged once a step: on a machine that does other work too, threads
+that wait for each other inside every operation lose far more.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ class Learner:
             module.to(device)
         optimizers = _optimizers(config, model, heads, teacher, guide)
         rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
-        return cls(config, model, heads, teacher, guide, torch.tensor(fixed, device=device), assistant, optimizers, rates=rates)
+        return cls(
+            config, model, heads, teacher, guide, torch.tensor(fixed, device=device), assistant, optimizers, rates=rates
+        )
 
     def parameters(self) -> list[nn.Parameter]:
         """Those that the present stage trains."""
@@ -241,7 +244,7 @@ def _average(parameters: list[nn.Parameter], world: int) -> None:
 def validation(config: Config, folder: Path) -> dict[str, Chunk]:
     """Held-out chunks of both kinds, made once."""
     found = {}
-    for kind, count in (("image", 100), ("video", 60)):
+    for kind, count in (("image", 50), ("video", 30)):
         path = folder / f"validation-{chunk_name(kind, config.data.validation_seed)}"  # type: ignore[arg-type]
         if not path.is_file():
             save(make_chunk(config, kind, config.data.validation_seed, count), path)  # type: ignore[arg-type]
@@ -299,7 +302,7 @@ def work(rank: int, options: argparse.Namespace) -> None:
     rng = np.random.default_rng((config.train.seed, learner.starts, rank))
     pool = Pool(options.pool, rank, world, rng)
     while not all(pool.chunks.values()):
-        pool.refresh()
+        pool.refresh(most=12)
         time.sleep(1)
     held_out = validation(config, options.out) if rank == 0 else {}
     if world > 1:
@@ -335,11 +338,12 @@ def _loop(learner: Learner, pool: Pool, held_out: dict[str, Chunk], options: arg
             return
         if minutes - refreshed >= 0.5:
             refreshed = minutes
-            pool.refresh(most=2)
+            pool.refresh(most=8)
         if learner.stage != stage:
             stage, learner.stage_steps = learner.stage, 0
         learner.teacher.train(stage == "T")
-        loss_t = steps[stage](pool)
+        named_only = stage == "B" and learner.steps % train.captions_every
+        loss_t = steps["A" if named_only else stage](pool)
         learner.update(loss_t, pool.world)
         losses.append(float(loss_t.detach()))
 

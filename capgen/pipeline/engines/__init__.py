@@ -2,5 +2,8 @@
 
 ENGINES = {
     "vllm": "capgen.pipeline.engines.vllm:Vllm",
+    "openai": "capgen.pipeline.engines.openai:Openai",
+    "transformers": "capgen.pipeline.engines.transformers:Transformers",
+    "batchfile": "capgen.pipeline.engines.batchfile:Batchfile",
     "echo": "capgen.pipeline.engines.echo:Echo",
 }

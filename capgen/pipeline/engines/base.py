@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Protocol
 
 from capgen import registry
@@ -32,16 +33,43 @@ class EngineDead(EngineFault):
     """The engine answers nobody any more; its worker must be started anew."""
 
 
+class Postponed(CapgenError):
+    """Requests whose answers will come later from elsewhere: nothing is settled, nothing has failed.
+
+    The run does everything else first and then ends with this; the same command goes on once the answers are there.
+
+    Args:
+        what: follows the number: ``wait for answers in FOLDER``.
+        remedy: what to do, so that the answers come.
+        count: requests.
+    """
+
+    def __init__(self, what: str, remedy: str, count: int = 1) -> None:
+        self.what, self.remedy, self.count = what, remedy, count
+        super().__init__(what, remedy, count)
+
+    def __str__(self) -> str:
+        return " ".join(f"{self.count:,} requests {self.what}; {self.remedy}".split())
+
+
+def together(postponed: Sequence[Postponed]) -> Postponed:
+    """One error for all of ``postponed``, which must not be empty."""
+    first = postponed[0]
+    return Postponed(first.what, first.remedy, sum(error.count for error in postponed))
+
+
 @dataclass(frozen=True, slots=True)
 class EngineContext:
     """What every engine is told: the model, how to sample, and on what it runs.
 
     ``gpus``: GPUs of one engine (tensor parallel size); 0 is the CPU.
+    ``out``: the run's folder, where an engine may keep files of its own; None where there is no run.
     """
 
     model: ModelSettings
     sampling: SamplingSettings
     gpus: int = 0
+    out: Path | None = None
 
 
 class Session(Protocol):
@@ -52,6 +80,8 @@ class Session(Protocol):
 
         Raises:
             EngineFault: this request failed; its subclasses say whether asking again makes sense.
+            Postponed: its answer comes later from elsewhere.
+            UserError: no request can be answered until the user has changed something.
         """
         ...
 

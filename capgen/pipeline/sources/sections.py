@@ -129,7 +129,7 @@ def _read(path: Path) -> bytes:
         raise UserError(
             f"cannot read {path}: {error.strerror or error}", "check the file and its permissions"
         ) from error
-    if not data.strip():
+    if not data or data.isspace():
         raise UserError(f"{path} is empty", "download it again")
     _check_utf8(path, data)
     return data.removeprefix(codecs.BOM_UTF8)

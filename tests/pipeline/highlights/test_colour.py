@@ -19,11 +19,19 @@ def test_light_marks_are_not_drawn_on_white(ground, unfit):
         assert contrasting(np.array([ground] * size, dtype=np.uint8)) not in unfit
 
 
-def test_a_line_is_judged_where_it_is_seen_worst():
-    """Mostly black, but a tenth of it green: green, best on black, is not chosen."""
-    ground = np.zeros((100, 3), dtype=np.uint8)
-    ground[:10] = PALETTE["green"]
-    assert contrasting(ground) != "green"
+@pytest.mark.parametrize("name", PALETTE)
+def test_a_line_is_judged_where_it_is_seen_worst(name):
+    """Mostly black or grey of some shade, but a tenth of it has a colour of the palette: not that one."""
+    for shade in range(0, 120, 3):
+        ground = np.full((100, 3), shade, dtype=np.uint8)
+        ground[:10] = PALETTE[name]
+        assert contrasting(ground) != name
+
+
+def test_where_no_colour_is_plain_to_see_the_most_different_one_is_taken():
+    """Every colour of the palette but one lies under the line, and something near that one."""
+    ground = [rgb for name, rgb in PALETTE.items() if name != "magenta"] + [(200, 20, 160)]
+    assert contrasting(np.array(ground * 10, dtype=np.uint8)) == "magenta"
 
 
 def test_no_colour_is_the_mark_of_everything():

@@ -1,0 +1,244 @@
+"""How fast the evaluator is, and how much memory it takes: beside TrackEval, and at the size of LV-VISCap.
+
+    python benchmarks/eval_speed.py [--videos 300]
+
+Three questions, on generated tracks with masks at 720p:
+- HOTA on the same boxes: capgen beside TrackEval (PyPI trackeval), from files to numbers, each in a process of its own;
+- the memory of a mask evaluation as the number of videos grows;
+- the time of a whole evaluation (CHOTA under both protocols, mask AP) at the size of LV-VISCap's validation split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from pycocotools import mask as coco
+
+HEIGHT, WIDTH, FRAMES, TRACKS = 720, 1280, 36, 8
+WORDS = ["a", "the", "small", "large", "red", "grey", "dog", "person", "car", "runs", "stands", "near", "behind", "grass", "road", "wall", "slowly"]
+
+
+def ellipse(x: float, y: float, w: float, h: float) -> dict:
+    """A mask of 24 corners, as a COCO RLE with counts as text."""
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    points = np.stack([x + w / 2 * (1 + np.cos(angle)), y + h / 2 * (1 + np.sin(angle))], 1)
+    points = points.clip(0, (WIDTH - 1, HEIGHT - 1)).ravel().tolist()
+    found = coco.frPyObjects([points], HEIGHT, WIDTH)[0]
+    return {"size": found["size"], "counts": found["counts"].decode()}
+
+
+def paths(rng: np.random.Generator, tracks: int, frames: int) -> np.ndarray:
+    """Boxes that wander, [tracks, frames, 4]."""
+    size = rng.uniform(60, 260, (tracks, 1, 2))
+    start = rng.uniform(0, (WIDTH - 300, HEIGHT - 300), (tracks, 2))[:, None]
+    moved = start + np.cumsum(rng.normal(0, 4, (tracks, frames, 2)), axis=1)
+    return np.concatenate([moved.clip(0, (WIDTH - 270, HEIGHT - 270)), np.broadcast_to(size, moved.shape)], 2).round(2)
+
+
+def coco_files(folder: Path, videos: int, *, masks: bool) -> tuple[Path, Path]:
+    """Truth and predictions of ``videos`` x 36 frames x 8 tracks as COCO files."""
+    rng = np.random.default_rng(0)
+    gt, pred = folder / f"gt_{videos}_{masks}.json", folder / f"pred_{videos}_{masks}.json"
+    images = [
+        {"id": v * 100 + f, "video_id": v, "height": HEIGHT, "width": WIDTH}
+        for v in range(videos)
+        for f in range(FRAMES)
+    ]
+    with gt.open("w") as truth, pred.open("w") as found:
+        truth.write(
+            json.dumps({"images": images, "categories": [{"id": 1, "name": "object"}]})[:-1] + ', "annotations": ['
+        )
+        found.write("[")
+        first = True
+        for v in range(videos):
+            own = paths(rng, TRACKS, FRAMES)
+            other = (own + rng.normal(0, 6, own.shape)).clip(1).round(2)
+            captions = [" ".join(rng.choice(WORDS, 12)) for _ in range(TRACKS)]
+            for t in range(TRACKS):
+                for f in range(FRAMES):
+                    for out, boxes in ((truth, own), (found, other)):
+                        row = {
+                            "image_id": v * 100 + f,
+                            "track_id": t,
+                            "category_id": 1,
+                            "score": 0.9,
+                            "caption": captions[t],
+                        }
+                        row |= {"segmentation": ellipse(*boxes[t, f])} if masks else {"bbox": boxes[t, f].tolist()}
+                        out.write(("" if first else ",") + json.dumps(row))
+                    first = False
+        truth.write("]}")
+        found.write("]")
+    return gt, pred
+
+
+def mot_files(folder: Path, gt: Path, pred: Path) -> Path:
+    """The same boxes in the form that TrackEval reads."""
+    root = folder / "mot"
+    rows: dict[tuple[str, int], list[str]] = {}
+    for kind, annotations in (
+        ("gt", json.loads(gt.read_text())["annotations"]),
+        ("pred", json.loads(pred.read_text())),
+    ):
+        for one in annotations:
+            video, frame = divmod(one["image_id"], 100)
+            box = ",".join(map(str, one["bbox"]))
+            rows.setdefault((kind, video), []).append(f"{frame + 1},{one['track_id'] + 1},{box},1,1,1,1")
+    for (kind, video), lines in rows.items():
+        path = (
+            root / "gt" / f"v{video:04d}" / "gt" / "gt.txt"
+            if kind == "gt"
+            else root / "trackers" / "t" / f"v{video:04d}.txt"
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines))
+    return root
+
+
+def track_files(folder: Path, videos: int, tracks: int) -> tuple[Path, Path]:
+    """LV-VIS's form: ``tracks`` masks tracks over ``videos`` videos of 36 frames, and predictions near them."""
+    rng = np.random.default_rng(0)
+    per_video = np.bincount(rng.integers(0, videos, tracks), minlength=videos)
+    annotations, found = [], []
+    for v in range(videos):
+        own = paths(rng, int(per_video[v]), FRAMES)
+        for track in own:
+            category = int(rng.integers(1, 1197))
+            masks = [ellipse(*box) for box in track]
+            near = [ellipse(*(box + rng.normal(0, 5, 4)).clip(2)) for box in track]
+            base = {"video_id": v, "category_id": category, "caption": " ".join(rng.choice(WORDS, 14))}
+            areas = [float(coco.area({**m, "counts": m["counts"].encode()})) for m in masks]
+            annotations.append(
+                {**base, "id": len(annotations) + 1, "iscrowd": 0, "segmentations": masks, "areas": areas}
+            )
+            found.append({**base, "score": float(rng.random()), "segmentations": near})
+    categories = [{"id": i, "name": str(i), "partition": i % 4} for i in range(1, 1197)]
+    sizes = [{"id": v, "height": HEIGHT, "width": WIDTH, "length": FRAMES} for v in range(videos)]
+    gt, pred = folder / "lvvis_gt.json", folder / "lvvis_pred.json"
+    gt.write_text(json.dumps({"videos": sizes, "annotations": annotations, "categories": categories}))
+    pred.write_text(json.dumps(found))
+    return gt, pred
+
+
+def job_capgen(gt: str, pred: str, protocols: str, metrics: str) -> dict:
+    """One evaluation by capgen."""
+    from capgen.evaluation.evaluate import Options, evaluate
+
+    names = tuple(metrics.split(",")) if metrics != "none" else ()
+    options = Options(protocols=tuple(protocols.split(",")), threshold=0.0, metrics=names)
+    start = time.perf_counter()
+    result = evaluate(Path(gt), Path(pred), options)
+    taken = time.perf_counter() - start
+    wanted = ("HOTA_mean", "HOTA", "CHOTA", "CapA", "AP")
+    return {"seconds": taken, "values": {name: result.scores[0].values.get(name) for name in wanted}}
+
+
+def job_trackeval(root: str, videos: str) -> dict:
+    """One evaluation by TrackEval: HOTA alone, one process, no preprocessing."""
+    import trackeval
+
+    dataset = {
+        "GT_FOLDER": f"{root}/gt",
+        "TRACKERS_FOLDER": f"{root}/trackers",
+        "OUTPUT_FOLDER": f"{root}/out",
+        "TRACKERS_TO_EVAL": ["t"],
+        "TRACKER_SUB_FOLDER": "",
+        "SKIP_SPLIT_FOL": True,
+        "DO_PREPROC": False,
+        "PRINT_CONFIG": False,
+        "SEQ_INFO": {f"v{v:04d}": FRAMES for v in range(int(videos))},
+    }
+    quiet = dict.fromkeys(("PRINT_RESULTS", "PRINT_CONFIG", "TIME_PROGRESS", "OUTPUT_SUMMARY", "PLOT_CURVES"), False)
+    quiet |= {"OUTPUT_DETAILED": False, "OUTPUT_EMPTY_CLASSES": False, "USE_PARALLEL": False}
+    start = time.perf_counter()
+    evaluator = trackeval.Evaluator(quiet)
+    data = trackeval.datasets.MotChallenge2DBox(dataset)
+    results, _ = evaluator.evaluate([data], [trackeval.metrics.HOTA({"PRINT_CONFIG": False})])
+    taken = time.perf_counter() - start
+    hota = results["MotChallenge2DBox"]["t"]["COMBINED_SEQ"]["pedestrian"]["HOTA"]["HOTA"]
+    return {"seconds": taken, "values": {"HOTA_mean": float(np.mean(hota)), "HOTA": float(hota[9])}}
+
+
+def alone(job: str, *arguments: object) -> dict:
+    """Run a job in a process of its own, and note the most memory it held."""
+    command = [sys.executable, __file__, "--job", job, *map(str, arguments)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def measure(videos: int) -> dict:
+    found: dict = {"videos": videos, "frames": FRAMES, "tracks": TRACKS, "size": [HEIGHT, WIDTH]}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        gt, pred = coco_files(folder, videos, masks=False)
+        found["boxes"] = {"capgen": alone("capgen", gt, pred, "official", "none")}
+        found["boxes"]["trackeval"] = alone("trackeval", mot_files(folder, gt, pred), videos)
+        found["memory"] = []
+        for n in (videos // 4, videos // 2, videos):
+            own, other = coco_files(folder, n, masks=True)
+            megabytes = (own.stat().st_size + other.stat().st_size) / 2**20
+            found["memory"].append(
+                {"videos": n, "megabytes": megabytes, **alone("capgen", own, other, "clean", "cider")}
+            )
+        own, other = track_files(folder, 837, 3700)
+        found["lvviscap"] = alone("capgen", own, other, "official,clean", "cider")
+    found["machine"] = f"{platform.machine()}, 2 cores, Python {platform.python_version()}, numpy {np.__version__}"
+    return found
+
+
+def table(found: dict) -> str:
+    ours, theirs = found["boxes"]["capgen"], found["boxes"]["trackeval"]
+    lines = [
+        f"# The evaluator's speed: {found['videos']} videos x {FRAMES} frames x {TRACKS} tracks, 720p, generated",
+        f"Machine: {found['machine']}; other work was running on the same cores.",
+        "",
+        "| HOTA on the same boxes, from files to numbers | seconds | peak memory, MB | HOTA, 19 thresholds |",
+        "|---|---|---|---|",
+        f"| TrackEval | {theirs['seconds']:.1f} | {theirs['peak']:.0f} | {theirs['values']['HOTA_mean']:.10f} |",
+        f"| capgen, official | {ours['seconds']:.1f} | {ours['peak']:.0f} | {ours['values']['HOTA_mean']:.10f} |",
+        f"| times faster | {theirs['seconds'] / ours['seconds']:.1f} | | |",
+        "",
+        "| CHOTA on masks, clean | files, MB | seconds | peak memory, MB |",
+        "|---|---|---|---|",
+        *(
+            f"| {m['videos']} videos | {m['megabytes']:.0f} | {m['seconds']:.1f} | {m['peak']:.0f} |"
+            for m in found["memory"]
+        ),
+        "",
+        f"LV-VISCap's size (837 videos, 3,700 tracks, both protocols, CIDEr, mask AP): {found['lvviscap']['seconds']:.1f} s, "
+        f"{found['lvviscap']['peak']:.0f} MB at the peak.",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--videos", type=int, default=300)
+    parser.add_argument("--job", nargs="+")
+    arguments = parser.parse_args()
+    if arguments.job:
+        kind, *rest = arguments.job
+        done = (job_capgen if kind == "capgen" else job_trackeval)(*rest)
+        done["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps(done))
+        return
+    found = measure(arguments.videos)
+    text = table(found)
+    print(text)
+    results = Path(__file__).parent / "results"
+    results.mkdir(exist_ok=True)
+    (results / "eval_speed.json").write_text(json.dumps(found, indent=2) + "\n")
+    (results / "eval_speed.md").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
