@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol as Interface
 
 import numpy as np
@@ -232,7 +233,8 @@ class Clean(_Base):
         self._counts.append(count(sequence, matches, HALF, np.float64))
         self._mean.append(count(sequence, matches, ALPHAS, np.float64))
         # Every caption of every track is a document, found or not: the corpus is the benchmark's, not the model's.
-        self._references.update(text for _, text in {(t.track, normal(t.caption)) for t in kept.truth} if text)
+        captions = {(t.track, t.caption) for t in kept.truth}
+        self._references.update(text for _, text in {(track, normal(c)) for track, c in captions} if text)
         self.keep(video, kept, sequence, matches, _clean_pair)
         self.sums.append(Sums(_half(self._counts[-1]), _means(self._mean[-1])))
         self._last.append(len(self.truths))
@@ -287,6 +289,7 @@ def _mean_of(pairs: Counter[Pair], reference: str, scores: Mapping[Pair, float])
     return sum(scores[pair] * n for pair, n in own.items()) / sum(own.values())
 
 
+@lru_cache(maxsize=1 << 16)
 def _clean_pair(reference: str, candidate: str) -> Pair | None:
     text = normal(reference)
     return (text, normal(candidate)) if text else None

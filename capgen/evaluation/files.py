@@ -156,6 +156,8 @@ class TruthFile:
         for element in media:
             if element.array == kind:
                 self._add_media(element)
+        if not self.videos:
+            raise UserError(f"{self.path} has no images and no videos", "give ground truth, not predictions")
         for video in self.videos:
             ranks = {image: rank for rank, image in enumerate(sorted(video.images, key=sort_key))}
             video.order = [ranks[image] for image in video.images]
@@ -277,6 +279,8 @@ class PredictionFile:
             self._begin(raw)
             key = raw.get("video_id") if self.by_track else raw.get("image_id")
             self._index.add(element, self._place(key, len(self._index)))
+        if not len(self._index) and _is_object(path):
+            raise UserError(f"{path} has no list of predictions", "write a list, [] for none")
         self._index.seal(len(truth.videos))
 
     def __len__(self) -> int:
@@ -317,6 +321,11 @@ class PredictionFile:
             else:
                 found.extend(reader.on_frame(number, raw, self._truth.place_of[raw["image_id"]][1]))
         return _checked(found, reader), tuple(blanks)
+
+
+def _is_object(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(256).lstrip()[:1] == b"{"
 
 
 def _blank(raw: dict[str, Any], track: Id) -> Blank:

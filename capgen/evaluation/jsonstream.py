@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 import numpy as np
@@ -58,7 +58,7 @@ class Element(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Many elements of an array, in order: their bytes in the file, the id of their image or video, the first itself."""
+    """Many elements of an array, in order: their bytes in the file, their image's or video's id, the first itself."""
 
     array: str
     offsets: list[int]

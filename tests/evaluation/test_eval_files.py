@@ -249,6 +249,16 @@ def test_a_track_of_another_length_is_named(tmp_path):
         evaluate(gt, pred, Options(metrics=()))
 
 
+def test_an_object_without_predictions_is_no_empty_result(tmp_path):
+    gt, pred = write(tmp_path, [box(0, 1, SQUARE)], [])
+    pred.write_text('{"results": []}')
+    with pytest.raises(UserError, match=r"pred\.json has no list of predictions; write a list"):
+        evaluate(gt, pred, Options())
+    gt.write_text('{"annotations": []}')
+    with pytest.raises(UserError, match=r"gt\.json has no images and no videos"):
+        TruthFile(gt)
+
+
 def test_a_list_is_no_ground_truth(tmp_path):
     (tmp_path / "gt.json").write_text("[{}]")
     with pytest.raises(UserError, match="is a list, not ground truth"):

@@ -75,6 +75,7 @@ class TrainConfig:
     batch_videos: int
     objects: int
     captions_every: int
+    replays: int
     lr: float
     teacher_lr: float
     weight_decay: float

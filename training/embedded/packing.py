@@ -75,6 +75,18 @@ class Pack:
     caption: Tensor
 
 
+def joined(packs: list[Pack]) -> Pack:
+    """Packs of the same kind as one, cut off from the vision tower that made them."""
+    starts = [0, *torch.tensor([len(pack.clean) for pack in packs]).cumsum(0).tolist()]
+    return Pack(
+        clean=torch.cat([pack.clean for pack in packs]).detach(),
+        close=torch.cat([pack.close for pack in packs]).detach(),
+        scene=torch.cat([pack.scene + start for pack, start in zip(packs, starts, strict=False)]),
+        text=torch.cat([pack.text for pack in packs]),
+        caption=torch.cat([pack.caption for pack in packs]),
+    )
+
+
 def object_ids(config: Config, pack: Pack, assistant: list[int]) -> tuple[Tensor, Tensor]:
     """Ids after the clean pictures, padded on the right, and the labels of the next token, both [R, L]."""
     pictures = picture_ids(config, pack.close.shape[1] // config.tokens)

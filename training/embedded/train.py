@@ -18,6 +18,7 @@ import argparse
 import csv
 import math
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +33,7 @@ from capgen.pipeline.prompt import load_prompt
 from training.embedded.config import Config, load_config
 from training.embedded.data import Chunk, chunk_name, load, make_chunk, save
 from training.embedded.model import Heads, build_model, number_codes
-from training.embedded.packing import Pack, caption_loss, encode, pixels
+from training.embedded.packing import Pack, caption_loss, encode, joined, pixels
 from training.embedded.pool import Batch, Pool, batch_of
 from training.embedded.score import caption_accuracy, looks_accuracy
 from training.embedded.teacher import Guide, Teacher
@@ -58,6 +59,7 @@ class Learner:
     captions: int = 0
     starts: int = 0
     rates: list[float] = field(default_factory=list)
+    seen: deque[Pack] = field(default_factory=lambda: deque(maxlen=300))
 
     @classmethod
     def fresh(cls, config: Config, device: str) -> Learner:
@@ -183,11 +185,22 @@ class Learner:
             features.append(z_close)
             looks.append(batch.looks)
             covers.append(batch.cover)
+        total = total + self.replay(pool, pack)
         cover = torch.cat(covers).to(self.fixed.device).float() / 255
         named = self.heads.loss(torch.cat(features), torch.cat(looks).to(cover.device), cover, train.mask_weight)
         self.captions += rows * pool.world
         self.close_ups += len(cover) * pool.world
         return total + train.heads_weight * (named + guided)
+
+    def replay(self, pool: Pool, video: Pack) -> Tensor:
+        """The loss of videos seen before, their visual tokens as they were then.
+
+        Movements stand in the numbers of the text, which takes the language model many examples and the tower none.
+        """
+        self.seen.append(joined([video]))
+        picks = pool.rng.integers(0, len(self.seen), self.config.train.replays)
+        pack = joined([self.seen[int(i)] for i in picks])
+        return caption_loss(self.model, self.config, self.fixed, pack, self.assistant)
 
     def pack(self, batch: Batch, layers: list[Tensor] | None = None) -> tuple[Tensor, Pack]:
         """The tower's output for the close-ups, and the batch for the language model.

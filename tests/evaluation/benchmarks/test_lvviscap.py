@@ -17,8 +17,9 @@ MINI = SHARED / "data" / "lv-vis_mini"
 
 def release(root, name="lvviscap_val_instances.json"):
     root.mkdir(exist_ok=True)
+    names = ["00003\\00000.jpg", "x/y/00003/00005.jpg"]
     document = {
-        "videos": [{"id": 0, "height": 48, "width": 64, "length": 2, "file_names": ["00003\\00000.jpg", "x/y/00003/00005.jpg"]}],
+        "videos": [{"id": 0, "height": 48, "width": 64, "length": 2, "file_names": names}],
         "annotations": [
             {"id": 1, "video_id": 0, "category_id": 1, "iscrowd": 0, "caption": "a red dog runs",
              "segmentations": [blob(5, 5, 10, 10), None], "areas": [100, None], "bbox": [[5, 5, 10, 10], None]}

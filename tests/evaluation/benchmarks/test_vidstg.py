@@ -33,8 +33,8 @@ def vidor(vid, frames=20, fps=10.0, tids=(0, 1), box=None):
         ]
         for _ in range(frames)
     ]
-    return {"video_id": vid, "video_path": f"0001/{vid}.mp4", "frame_count": frames, "fps": fps, "width": 64, "height": 48,
-            "trajectories": boxes}  # fmt: skip
+    about = {"video_id": vid, "video_path": f"0001/{vid}.mp4", "frame_count": frames, "fps": fps}
+    return {**about, "width": 64, "height": 48, "trajectories": boxes}
 
 
 def release(root, records, videos):
@@ -49,7 +49,7 @@ def release(root, records, videos):
 
 def captions(clip, tid=0):
     """The caption of an object by frame number; absent where it has no box."""
-    number = {image: frame for image, frame in zip(clip.image_ids, clip.numbers, strict=True)}
+    number = dict(zip(clip.image_ids, clip.numbers, strict=True))
     own = [one for one in clip.annotations if one["track_id"] % 100 == tid]
     return {number[one["image_id"]]: one["caption"] for one in own}
 
@@ -126,8 +126,8 @@ def test_parts_that_are_missing_are_named_with_their_source(tmp_path):
 
 
 def test_sizes_are_counted_and_compared(tmp_path):
-    root = release(tmp_path, [record("7", 0, 10, "one two."), record("7", 4, 20, "three four."), record("8", 0, 3, "five.")],
-                   [vidor("7"), vidor("8")])  # fmt: skip
+    records = [record("7", 0, 10, "one two."), record("7", 4, 20, "three four."), record("8", 0, 3, "five.")]
+    root = release(tmp_path, records, [vidor("7"), vidor("8")])
     facts = {fact.name: fact for fact in VidStg(root).describe()}
     found = {name: fact.found for name, fact in facts.items()}
     assert (found["videos"], found["records"], found["different sentences"]) == (2, 3, 3)

@@ -1,0 +1,313 @@
+"""``transformers``: the model in this process through Hugging Face transformers, for machines without a vLLM build.
+
+Slower than vLLM (no continuous batching, no reuse of a picture's work), but it runs wherever torch does. The prompt,
+the sampling and the end tokens are those of the vllm engine, so that greedy captions are the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from capgen.errors import UserError
+from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
+from capgen.pipeline.settings import SamplingSettings
+from capgen.pipeline.view import Answer, View
+
+_GATHER_S = 0.005
+_AUTO = "auto"
+
+_Request = tuple[View, asyncio.Future[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Transformers:
+    """Options of the engine.
+
+    Args:
+        batch_size: requests that are generated together; only requests with equally many pictures are.
+        dtype: ``auto`` (as the weights are stored) or a torch type.
+        max_model_len: tokens of prompt and answer together; None is the model's own limit.
+        args: further arguments of ``from_pretrained``, ``attn_implementation`` for example.
+    """
+
+    batch_size: int = 16
+    dtype: str = _AUTO
+    max_model_len: int | None = None
+    args: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError("batch_size must be at least 1")
+
+    @property
+    def in_flight(self) -> int:
+        """Two batches: one is generated while the next is gathered."""
+        return 2 * self.batch_size
+
+    async def start(self, context: EngineContext) -> TransformersSession:
+        """Load the model in the thread that will also use it.
+
+        Raises:
+            UserError: transformers or torch is not installed, or there is no such model.
+        """
+        thread = ThreadPoolExecutor(1, thread_name_prefix="transformers")
+        try:
+            model = await asyncio.get_running_loop().run_in_executor(thread, load_model, self, context)
+        except UserError:
+            thread.shutdown()
+            raise
+        session = TransformersSession(model, self.batch_size, thread)
+        session.begin()
+        return session
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Loaded weights with their processor; used by one thread."""
+
+    processor: Any
+    weights: Any
+    seed: int | None
+    max_tokens: int
+    max_len: int
+    ends: frozenset[int]
+
+    def say(self, views: Sequence[View]) -> list[Answer | EngineFault]:
+        """An answer or a fault for each view; a view that fails takes no other with it.
+
+        Raises:
+            EngineDead: the device does not work any more.
+        """
+        try:
+            return self._together(views)
+        except EngineDead:
+            raise
+        except EngineFault as fault:
+            if len(views) == 1:
+                return [fault]
+        return [said for view in views for said in self.say([view])]
+
+    def _together(self, views: Sequence[View]) -> list[Answer | EngineFault]:
+        """All views in one batch; one that is too long fails it.
+
+        Raises:
+            EngineFault: the batch failed.
+        """
+        import torch
+
+        inputs = self._inputs(views)
+        width = inputs["input_ids"].shape[1]
+        if width + self.max_tokens > self.max_len:
+            raise RequestRefused(
+                f"transformers: {width} tokens of prompt and {self.max_tokens} of answer are more than the model's "
+                f"maximum of {self.max_len}"
+            )
+        if self.seed is not None:
+            torch.manual_seed(_seed(self.seed, views))
+        try:
+            with torch.inference_mode():
+                out = self.weights.generate(**inputs.to(self.weights.device))
+        except torch.OutOfMemoryError as error:
+            raise EngineFault(f"transformers: {_first_line(error)}; lower engine.options.batch_size") from error
+        except Exception as error:  # one batch's failure, of whatever kind, must not end the shard
+            kind = EngineDead if "CUDA error" in str(error) else EngineFault
+            raise kind(f"transformers failed: {type(error).__name__}: {_first_line(error)}") from error
+        prompts = inputs["attention_mask"].sum(1).tolist()
+        return [self._answer(tokens, prompt) for tokens, prompt in zip(out[:, width:].tolist(), prompts, strict=True)]
+
+    def _inputs(self, views: Sequence[View]) -> Any:
+        from PIL import Image
+
+        try:
+            texts = [self._prompt(view) for view in views]
+            pictures = [[Image.fromarray(picture.pixels) for picture in view.pictures] for view in views]
+            return self.processor(
+                text=texts,
+                images=pictures if pictures[0] else None,
+                padding=True,
+                add_special_tokens=False,
+                return_tensors="pt",
+            )
+        except Exception as error:  # templates and processors are the model's own code, and raise what they like
+            raise RequestRefused(
+                f"the model's processor refused: {type(error).__name__}: {_first_line(error)}"
+            ) from error
+
+    def _prompt(self, view: View) -> str:
+        return str(self.processor.apply_chat_template(chat(view), add_generation_prompt=True, tokenize=False))
+
+    def _answer(self, tokens: list[int], prompt_tokens: int) -> Answer:
+        """The text up to the first end token, which counts as a token of the answer."""
+        end = next((i for i, token in enumerate(tokens) if token in self.ends), None)
+        count = len(tokens) if end is None else end + 1
+        text = self.processor.tokenizer.decode(tokens[:count], skip_special_tokens=True)
+        return Answer(str(text), "length" if end is None else "stop", prompt_tokens, 0, count)
+
+
+@dataclass(slots=True)
+class TransformersSession:
+    """Gathers requests into batches, one at a time."""
+
+    model: Model
+    batch_size: int
+    thread: ThreadPoolExecutor
+    _waiting: list[_Request] = field(default_factory=list)
+    _in_hand: list[_Request] = field(default_factory=list)
+    _more: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Start to answer."""
+        self._task = asyncio.create_task(self._work())
+
+    async def answer(self, view: View) -> Answer:
+        """Wait for the view's batch."""
+        if self._task is None or self._task.done():
+            raise EngineDead("transformers: the engine has ended")
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((view, future))
+        self._more.set()
+        return await future
+
+    async def stop(self) -> None:
+        """End; who still waits is told that the engine is gone."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self.thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _work(self) -> None:
+        """Answer batch after batch; however this ends, nobody is left waiting."""
+        end = EngineDead("transformers: the engine has ended")
+        try:
+            while True:
+                await self._batch()
+        except EngineDead as error:
+            end = error
+        finally:
+            for _, future in self._in_hand + self._waiting:
+                _resolve(future, end)
+
+    async def _batch(self) -> None:
+        while not self._waiting:
+            self._more.clear()
+            await self._more.wait()
+        if len(self._waiting) < self.batch_size:
+            await asyncio.sleep(_GATHER_S)
+        self._in_hand = self._next()
+        views = [view for view, _ in self._in_hand]
+        if views:
+            said = await asyncio.get_running_loop().run_in_executor(self.thread, self.model.say, views)
+            for (_, future), one in zip(self._in_hand, said, strict=True):
+                _resolve(future, one)
+
+    def _next(self) -> list[_Request]:
+        """The next batch: who waits longest, with the next ones that have as many pictures."""
+        self._waiting = [item for item in self._waiting if not item[1].done()]
+        if not self._waiting:
+            return []
+        count = len(self._waiting[0][0].pictures)
+        batch = [item for item in self._waiting if len(item[0].pictures) == count][: self.batch_size]
+        taken = {id(future) for _, future in batch}
+        self._waiting = [item for item in self._waiting if id(item[1]) not in taken]
+        return batch
+
+
+def chat(view: View) -> list[dict[str, Any]]:
+    """The messages of a view, with a placeholder for each picture."""
+    turns: list[dict[str, Any]] = []
+    if view.system:
+        turns.append({"role": "system", "content": [{"type": "text", "text": view.system}]})
+    for example in view.examples:
+        turns.append({"role": "user", "content": [{"type": "text", "text": example.user}]})
+        turns.append({"role": "assistant", "content": [{"type": "text", "text": example.assistant}]})
+    parts = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in view.parts]
+    return [*turns, {"role": "user", "content": parts}]
+
+
+def load_model(options: Transformers, context: EngineContext) -> Model:
+    """The weights on their device, with the sampling of the context as their only generation settings.
+
+    Raises:
+        UserError: something is not installed, or there is no such model.
+    """
+    try:
+        import torch
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+    except ImportError as error:
+        raise UserError(f"engine transformers cannot be imported: {error}", "pip install 'capgen[train]'") from error
+    dtype = options.dtype if options.dtype == _AUTO else getattr(torch, options.dtype, None)
+    if dtype is None:
+        raise UserError(f"engine.options.dtype: torch has no type {options.dtype!r}", "for example bfloat16")
+    arguments = {"revision": context.model.revision, "dtype": dtype} | options.args
+    if context.gpus > 1:
+        arguments.setdefault("device_map", _AUTO)
+    try:
+        processor = AutoProcessor.from_pretrained(context.model.id, revision=context.model.revision)
+        weights = AutoModelForImageTextToText.from_pretrained(context.model.id, **arguments).eval()
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(
+            f"transformers cannot load model {context.model.id!r}: {_first_line(error)}", "check the model"
+        ) from error
+    processor.chat_template = processor.chat_template or processor.tokenizer.chat_template
+    if not processor.chat_template:
+        raise UserError(f"model {context.model.id!r} has no chat template", "give an instruction-tuned model")
+    if context.gpus == 1:
+        weights.to("cuda")
+    processor.tokenizer.padding_side = "left"
+    ends = _set_generation(processor, weights, context.sampling)
+    longest: int = weights.config.get_text_config().max_position_embeddings
+    seed = context.sampling.seed if context.sampling.temperature > 0 else None
+    return Model(processor, weights, seed, context.sampling.max_tokens, options.max_model_len or longest, ends)
+
+
+def _set_generation(processor: Any, weights: Any, sampling: SamplingSettings) -> frozenset[int]:
+    """Replace the model's own generation settings, which vLLM does not use either; the tokens that end an answer."""
+    from transformers import GenerationConfig
+
+    own = weights.generation_config
+    ends = _ends(own.eos_token_id, processor.tokenizer.eos_token_id)
+    pad = processor.tokenizer.pad_token_id
+    settings: dict[str, Any] = {"do_sample": False}
+    if sampling.temperature > 0:
+        settings = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+    weights.generation_config = GenerationConfig(
+        max_new_tokens=sampling.max_tokens,
+        eos_token_id=sorted(ends),
+        pad_token_id=min(ends, default=0) if pad is None else pad,
+        bos_token_id=own.bos_token_id,
+        **settings,
+    )
+    return ends
+
+
+def _ends(*given: int | list[int] | None) -> frozenset[int]:
+    """The tokens that end an answer, as the model and its tokenizer name them."""
+    found: set[int] = set()
+    for value in given:
+        found.update([] if value is None else [value] if isinstance(value, int) else value)
+    return frozenset(found)
+
+
+def _seed(seed: int, views: Sequence[View]) -> int:
+    """A batch's seed: sampled answers depend on what is batched together, and so on when requests come."""
+    digest = hashlib.blake2b("\0".join([str(seed), *(view.key for view in views)]).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1
+
+
+def _resolve(future: asyncio.Future[Answer], said: Answer | EngineFault) -> None:
+    if future.done():
+        return
+    if isinstance(said, EngineFault):
+        future.set_exception(said)
+    else:
+        future.set_result(said)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

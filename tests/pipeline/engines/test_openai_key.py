@@ -1,0 +1,141 @@
+"""The API engine's key and its other options, and a whole run over it: the key is in no file and no message."""
+
+import asyncio
+import json
+import pickle
+
+import pyarrow.parquet as pq
+import pytest
+
+from capgen.errors import UserError
+from capgen.pipeline.config import load_settings
+from capgen.pipeline.engines.base import EngineFault, RequestRefused, build_engine
+from capgen.pipeline.engines.openai import Openai
+from capgen.pipeline.settings import EngineSettings
+from capgen.pipeline.verify import verify
+from tests.pipeline import runs
+from tests.pipeline.engines import chatserver
+from tests.pipeline.engines.asking import CONTEXT, ask, engine, view
+from tests.pipeline.engines.chatserver import ChatServer, completion, cut, error, http, says
+
+KEY = "sk-secret-0123456789abcdef"
+
+
+@pytest.fixture
+def server():
+    with ChatServer() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def no_key_about(monkeypatch):
+    """A key in the environment that nobody named."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-asked-for")
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, None), (404, None), (429, "insufficient_quota"), (302, None)])
+def test_what_only_the_user_can_mend_ends_the_run(server, status, code):
+    server.schedule.append(error(status, f"bad key {KEY}", code))
+    (said,) = ask(engine(server), view())
+    assert isinstance(said, UserError)
+    assert str(status) in str(said)
+    assert len(server.requests) == 1
+
+
+def test_a_single_request_without_an_endpoint_ends_nothing(server):
+    server.schedule.extend([chatserver.answer, error(404), error(403)])
+    _, *said = ask(engine(server), view(1), view(2), view(3), at_once=False)
+    assert [type(item) for item in said] == [RequestRefused, RequestRefused]
+
+
+def test_a_wrong_key_is_found_before_anything_is_asked():
+    with ChatServer(models=401) as server, pytest.raises(UserError, match=r"answered 401.*api_key_env"):
+        asyncio.run(engine(server).start(CONTEXT))
+
+
+def test_the_key_comes_from_the_variable_that_is_named_and_no_other(server, monkeypatch):
+    monkeypatch.setenv("MY_KEY", KEY)
+    ask(engine(server, api_key_env="MY_KEY"), view())
+    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    ask(engine(server), view())
+    assert "authorization" not in server.requests[1].headers
+    monkeypatch.delenv("MY_KEY")
+    with pytest.raises(UserError, match="the variable MY_KEY is not set"):
+        asyncio.run(engine(server, api_key_env="MY_KEY").start(CONTEXT))
+
+
+def test_the_key_is_in_no_message_and_no_option(server, monkeypatch):
+    monkeypatch.setenv("MY_KEY", KEY)
+    server.schedule.extend([error(400, f"wrong: {KEY}"), error(401, f"wrong key {KEY}"), *[error(500, KEY)] * 2])
+    options = engine(server, api_key_env="MY_KEY", max_retries=1)
+    refused, unusable, failed = ask(options, view(1), view(2), view(3), at_once=False)
+    for fault in (refused, unusable, failed):
+        assert "***" in str(fault)
+        assert KEY not in str(fault)
+        assert KEY.encode() not in pickle.dumps(fault)
+        assert fault.__cause__ is None
+    assert (type(refused), type(unusable), type(failed)) == (RequestRefused, UserError, EngineFault)
+    assert KEY.encode() not in pickle.dumps(options)
+
+    async def shown():
+        session = await options.start(CONTEXT)
+        await session.stop()
+        return repr(session)
+
+    assert KEY not in asyncio.run(shown())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"base_urls": "http://user:pw@host/v1"}, "must hold no user"),
+        ({"base_urls": ["http://host/v1?key=secret"]}, "must hold no user, password or query"),
+        ({"base_urls": "host:8000"}, "is not of the form"),
+        ({"base_urls": []}, "base_urls is empty"),
+        ({"api_key_env": KEY}, "is the name of an environment variable"),
+        ({"image_format": "bmp"}, "image_format must be one of"),
+        ({"concurrency": 0}, "concurrency must be at least 1"),
+    ],
+)
+def test_a_wrong_option_is_refused_and_secrets_are_not_repeated(options, sentence):
+    with pytest.raises(UserError, match=sentence) as caught:
+        build_engine(EngineSettings(name="openai", options=options))
+    assert not [secret for secret in ("pw@", "secret", KEY) if secret in str(caught.value)]
+
+
+def test_several_servers_may_be_given_as_one_text():
+    assert Openai(base_urls="http://a/v1/, https://b/v1,").urls == ("http://a/v1", "https://b/v1")
+
+
+def test_a_whole_run_closes_its_ledger_and_holds_the_key_nowhere(lvis_root, tmp_path, monkeypatch):
+    """Fifteen objects; faults that pass, a refusal, and a server that repeats the key in its messages."""
+    monkeypatch.setenv("MY_KEY", KEY)
+
+    async def caption(request, server, writer):
+        text = f"A tall cup with the number {len(server.requests)} on its side."
+        writer.write(http(200, json.dumps(completion(request, text)).encode()))
+
+    with ChatServer(default=caption, models=404) as server:
+        server.schedule.extend([caption, error(500, KEY), cut, says(b"{"), error(400, f"not with {KEY}")])
+        flags = {
+            "source.root": lvis_root,
+            "model.id": "tiny-vlm",
+            "run.shard_objects": 5,
+            "engine.name": "openai",
+            "engine.options.base_urls": [server.url],
+            "engine.options.api_key_env": "MY_KEY",
+            "engine.options.backoff_s": 0.01,
+        }
+        settings = load_settings("lvis", flags)
+        out, _ = runs.session(settings, tmp_path / "out")
+    ledger = verify(out)
+    assert ledger.ok
+    assert (ledger.planned, ledger.kept, ledger.failed) == (15, 14, {"request_refused": 1})
+    rows = [row for file in (out / "candidates").glob("*.parquet") for row in pq.read_table(file).to_pylist()]
+    assert {row["cached_tokens"] for row in rows if row["status"] == "kept"} == {8}
+    (refused,) = [row for row in rows if row["status"] == "failed"]
+    assert "***" in refused["message"]
+    assert len(server.requests) == 15 + 3
+    files = [file for file in out.rglob("*") if file.is_file()]
+    assert len(files) > 8
+    assert not [file for file in files if KEY.encode() in file.read_bytes()]
