@@ -187,7 +187,8 @@ def _settings(
     from capgen.sample.embedded_model import model_dir, weights_digest
 
     overrides["model.id"] = str(model_dir())
-    return load_settings(str(pipeline or dataset), overrides, assignments or ()), ModelName("embedded", weights_digest())
+    settings = load_settings(str(pipeline or dataset), overrides, assignments or ())
+    return settings, ModelName("embedded", weights_digest())
 
 
 def _with_world(settings: Any, out: Path) -> Any:

@@ -17,7 +17,7 @@ def resource_dir(kind: str) -> Path:
     for folder in (package / "_data" / kind, package.parent / kind):
         if folder.is_dir():
             return folder
-    raise UserError(f"this installation of capgen has no {kind}/ folder", "install it again: pip install --force-reinstall")
+    raise UserError(f"this installation of capgen has no {kind}/ folder", "pip install --force-reinstall capgen")
 
 
 def resource(kind: str, name: str, suffix: str) -> Path:

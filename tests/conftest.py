@@ -38,7 +38,7 @@ def shared():
 
 
 def write_lvis(root: Path, images: int = 6, objects: int = 3, split: str = "train", scale: int = 1) -> Path:
-    """A tiny LVIS v1 folder: `images` pictures of 64x48 (times `scale`) with `objects` rectangles each, the last without."""
+    """A tiny LVIS v1 folder: pictures of 64x48 (times `scale`) with `objects` rectangles each, the last without."""
     folder = root / "train2017"
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)

@@ -13,8 +13,8 @@ QWEN_SPECIALS = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end
 QWEN_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% elif 'text' in part %}{{ part['text'] }}"
-    "{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% elif 'text' in part %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
@@ -100,7 +100,27 @@ def _save_qwen_processor(folder: Path) -> None:
     (folder / "video_preprocessor_config.json").write_text(json.dumps(video))
 
 
+def build_idefics3(folder: Path) -> Path:
+    """A random Idefics3 with everything but the weights of the embedded captioner."""
+    import shutil
+
+    import torch
+    from transformers import AutoConfig, Idefics3ForConditionalGeneration
+
+    from capgen.sample.embedded_model import model_dir
+
+    torch.manual_seed(0)
+    folder.mkdir(parents=True)
+    for file in model_dir().iterdir():
+        if file.suffix in (".json", ".jinja", ".toml"):
+            shutil.copy(file, folder)
+    Idefics3ForConditionalGeneration(AutoConfig.from_pretrained(folder)).save_pretrained(folder)
+    return folder
+
+
+BUILDERS = {"qwen3-vl": build_qwen3_vl, "idefics3": build_idefics3}
+
 if __name__ == "__main__":
     import sys
 
-    build_qwen3_vl(Path(sys.argv[1]))
+    BUILDERS[sys.argv[1]](Path(sys.argv[2]))

@@ -8,9 +8,7 @@ image ids 1, 2, … in the order of its videos, as the public converter numbers 
 from __future__ import annotations
 
 import json
-import os
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,84 +17,11 @@ import numpy as np
 
 from capgen.errors import UserError
 from capgen.evaluation.detections import Reader, rle_pixels
+from capgen.evaluation.fileindex import Index
 from capgen.evaluation.jsonstream import Batch, Element, scan
-from capgen.evaluation.tracks import Blank, Category, Detection, Id, Ints, Iou, Notes, VideoTracks, sort_key
+from capgen.evaluation.tracks import Blank, Category, Detection, Id, Iou, Notes, VideoTracks, sort_key
 
 _ARRAYS = frozenset({"images", "videos", "annotations", "predictions", "categories"})
-
-
-class _Index:
-    """Where the elements that belong to each video lie in a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._video, self._offset, self._length = array("i"), array("q"), array("i")
-        self._order: Ints = np.zeros(0, np.int64)
-        self._starts: Ints = np.zeros(1, np.int64)
-        self._file: int | None = None
-
-    def __len__(self) -> int:
-        return len(self._offset)
-
-    def extend(self, batch: Batch, videos: Sequence[int]) -> None:
-        """Note many elements and their videos."""
-        self._video.extend(videos)
-        self._offset.extend(batch.offsets)
-        self._length.extend(batch.lengths)
-
-    def add(self, element: Element, video: int = 0) -> None:
-        """Note one element; its video may be given later, to ``seal``."""
-        self._video.append(video)
-        self._offset.append(element.offset)
-        self._length.append(element.length)
-
-    def seal(self, videos: int, assigned: Sequence[int] | None = None) -> None:
-        """Sort by video; ``assigned`` are the videos where they were not known before."""
-        of = np.array(self._video if assigned is None else assigned, np.int64)
-        self._order = np.argsort(of, kind="stable")
-        self._starts = np.searchsorted(of[self._order], np.arange(videos + 1))
-
-    def block(self, video: int) -> tuple[int, bytes] | None:
-        """The elements of a video as one JSON list, with the number of the first, where they lie together."""
-        numbers = self._order[self._starts[video] : self._starts[video + 1]]
-        if not len(numbers) or numbers[-1] - numbers[0] != len(numbers) - 1:
-            return None
-        first, last = int(numbers[0]), int(numbers[-1])
-        start = self._offset[first]
-        return first, b"[" + self._bytes(self._offset[last] + self._length[last] - start, start) + b"]"
-
-    def _bytes(self, length: int, offset: int) -> bytes:
-        if self._file is None:
-            self._file = os.open(self.path, os.O_RDONLY)
-        return os.pread(self._file, length, offset)
-
-    def read(self, video: int) -> list[tuple[int, Any]]:
-        """The number and the value of each element of a video, in the order of the file."""
-        numbers = self._order[self._starts[video] : self._starts[video + 1]].tolist()
-        if not numbers:
-            return []
-        first = self._offset[numbers[0]]
-        span = self._offset[numbers[-1]] + self._length[numbers[-1]] - first
-        together = span <= 2 * sum(self._length[n] for n in numbers) + 4096
-        block = self._bytes(span, first) if together else b""
-        values = []
-        for n in numbers:
-            offset, length = self._offset[n], self._length[n]
-            raw = block[offset - first : offset - first + length] if together else self._bytes(length, offset)
-            try:
-                values.append((n, json.loads(raw)))
-            except UnicodeDecodeError as error:
-                raise UserError(f"{self.path} is not UTF-8 near byte {offset}", "write it again as UTF-8") from error
-        return values
-
-    def close(self) -> None:
-        """Give the file back."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-    def __del__(self) -> None:
-        self.close()
 
 
 @dataclass(slots=True)
@@ -128,7 +53,7 @@ class TruthFile:
         self.by_track = False
         self.video_of: dict[Id, int] = {}
         self.place_of: dict[Id, tuple[int, int]] = {}
-        self._annotations, self._media = _Index(path), _Index(path)
+        self._annotations, self._media = Index(path), Index(path)
         self._images_of_file = True
         self._scan()
 
@@ -150,6 +75,10 @@ class TruthFile:
                 raise UserError(
                     f"{self.path} is a list, not ground truth", "give an object with images and annotations"
                 )
+        self._arrange(media, keys)
+
+    def _arrange(self, media: list[Element], keys: list[Id]) -> None:
+        """Give every image and every annotation its video."""
         # A converted file may keep its videos beside its images: the images are then what annotations point at.
         kind = "images" if any(element.array == "images" for element in media) else "videos"
         self.by_track = kind == "videos"
@@ -260,7 +189,7 @@ class PredictionFile:
 
     def __init__(self, path: Path, truth: TruthFile) -> None:
         self.path, self._truth = path, truth
-        self._index = _Index(path)
+        self._index = Index(path)
         self.first: dict[str, Any] = {}
         self.by_track = False
         kinds = frozenset({"", "annotations", "predictions"})

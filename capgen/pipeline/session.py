@@ -63,11 +63,8 @@ def run_session(settings: Settings, wanted: Wanted, console: Console) -> tuple[P
     with exclusive(wanted.out):
         job, table = prepare(settings, wanted.out, gpus=wanted.devices.gpus, model=wanted.model, fork=wanted.fork)
         planned = time.monotonic()
-        console.print(
-            f"{sum(shard.objects for shard in table.shards):,} objects of {sum(shard.media for shard in table.shards):,} "
-            f"media planned in {len(table.shards):,} shards, in {job.out}",
-            highlight=False,
-        )
+        planned_of = f"{table.objects:,} objects of {table.media:,} media planned in {len(table.shards):,} shards"
+        console.print(f"{planned_of}, in {job.out}", highlight=False)
         with Show(console) as show:
             progress = run_shards(job, table, wanted.devices.executor(), show)
         asked = time.monotonic()

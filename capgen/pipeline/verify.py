@@ -67,7 +67,8 @@ class Ledger:
     def text(self) -> str:
         """The ledger as a person reads it."""
         counts = f"{self.kept:,} kept + {sum(self.dropped.values()):,} dropped + {sum(self.failed.values()):,} failed"
-        lines = [f"{self.planned:,} planned = {counts}" + (f" + {self.missing_keys:,} missing" if self.missing_keys else "")]
+        missing = f" + {self.missing_keys:,} missing" if self.missing_keys else ""
+        lines = [f"{self.planned:,} planned = {counts}{missing}"]
         for name, reasons in (("dropped", self.dropped), ("failed", self.failed)):
             lines += [f"  {name}: {code} {count:,}" for code, count in reasons.items()]
         if self.duplicate_keys:

@@ -1,4 +1,4 @@
-"""Real vLLM inside a real Ray actor, on a small random Qwen3-VL: one run on the CPU, looked at from many sides."""
+"""Real vLLM inside a real Ray actor, on small random models of two architectures: a run each on the CPU."""
 
 import json
 import os
@@ -29,16 +29,10 @@ def environment():
     return os.environ | {"PYTHONPATH": os.pathsep.join(path), "HF_HUB_OFFLINE": "1"}
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """The folder of a finished run, and what the command printed; one object's prompt is too long for the model."""
-    folder = tmp_path_factory.mktemp("vllm")
-    subprocess.run(
-        [sys.executable, "-m", "tests.tiny_models", str(folder / "model")],
-        env=environment(),
-        check=True,
-        cwd=REPOSITORY,
-    )
+def run_on(model: str, folder: Path, *assignments: str):
+    """A finished run over nine objects, one of them with a prompt that is too long: its OUT, and what was printed."""
+    command = [sys.executable, "-m", "tests.tiny_models", model, str(folder / "model")]
+    subprocess.run(command, env=environment(), check=True, cwd=REPOSITORY)
     root = write_lvis(folder / "lvis", images=4, scale=8)
     file = root / "lvis_v1_train.json"
     body = json.loads(file.read_text())
@@ -46,16 +40,8 @@ def run(tmp_path_factory):
     body["annotations"][-1]["category_id"] = 3
     file.write_text(json.dumps(body))
     command = [sys.executable, "-m", "capgen.cli", "run", "--dataset", "lvis", "--root", str(root), "--gpus", "0"]
-    command += ["--model", str(folder / "model"), "--out", str(folder / "out")]
-    for assignment in (
-        f"render.patch={PATCH}",
-        f"render.clean_pixels={WIDTH * HEIGHT}",
-        "render.marked_pixels=4096",
-        "sampling.max_tokens=12",
-        "engine.options.max_model_len=1024",
-        "engine.options.max_num_seqs=2",
-        'engine.options.dtype="float32"',
-    ):
+    command += ["--model", str(folder / "model"), "--out", str(folder / "out"), "--set", "sampling.max_tokens=12"]
+    for assignment in assignments:
         command += ["--set", assignment]
     done = subprocess.run(
         command, env=environment(), capture_output=True, text=True, timeout=500, check=False, cwd=folder
@@ -63,6 +49,21 @@ def run(tmp_path_factory):
     log = folder / "out" / "logs" / "engine-00.log"
     assert done.returncode == 0, done.stderr + (log.read_text()[-3000:] if log.is_file() else "")
     return folder / "out", done.stdout
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on a random Qwen3-VL whose tokens are characters."""
+    return run_on(
+        "qwen3-vl",
+        tmp_path_factory.mktemp("qwen3-vl"),
+        f"render.patch={PATCH}",
+        f"render.clean_pixels={WIDTH * HEIGHT}",
+        "render.marked_pixels=4096",
+        "engine.options.max_model_len=1024",
+        "engine.options.max_num_seqs=2",
+        'engine.options.dtype="float32"',
+    )
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +110,16 @@ def test_one_request_that_is_too_long_fails_alone(rows):
 def test_the_report_says_how_fast_and_how_much_was_cached(run):
     for label in ("engine start", "requests", "rendering", "cached"):
         assert label in run[1]
+
+
+def test_the_architecture_of_the_embedded_captioner_runs_with_the_profile_of_its_folder(tmp_path):
+    """Nothing but the folder is named: picture sizes and engine options come from its capgen.toml."""
+    out, _ = run_on("idefics3", tmp_path, "engine.options.max_num_seqs=4")
+    assert verify(out).ok
+    (file,) = (out / "candidates").glob("*.parquet")
+    rows = pq.read_table(file).to_pylist()
+    assert len(rows) == 9
+    asked = [row for row in rows if row["finish_reason"]]
+    assert len(asked) >= 8
+    assert any(row["cached_tokens"] >= BLOCK for row in asked)
+    assert json.loads((out / "plan.json").read_text())["settings"]["render"]["square"]
