@@ -25,9 +25,8 @@ from common import machine, save
 
 
 def settings_over(root: Path) -> Any:
-    from capgen.sample.embedded_model import model_dir
-
     from capgen.pipeline.config import load_settings
+    from capgen.sample.embedded_model import model_dir
 
     return load_settings("sample-images", {"source.root": root, "model.id": str(model_dir())})
 

@@ -38,8 +38,9 @@ Draws = Annotated[int, typer.Option(help="Draws of videos for the 95 % intervals
 ByCategory = Annotated[bool, typer.Option("--breakdown", help="Add the numbers of each category.")]
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True})
 def tracks(
+    ctx: typer.Context,
     gt: Annotated[Path, typer.Option(help="Ground truth: COCO or YouTube-VIS JSON with track ids and captions.")],
     pred: Annotated[Path, typer.Option(help="Predictions: a JSON list, a detection or a track each.")],
     iou: Annotated[
@@ -60,9 +61,9 @@ def tracks(
     out: Out = None,
 ) -> None:
     """CHOTA and its parts, HOTA, mask AP and caption metrics of one results file."""
-    options = Options(
-        iou=iou_of(iou), protocols=protocols_of(protocol), threshold=threshold, metrics=metrics_of(metrics)
-    )
+    # What follows ``--metrics cider`` without a flag of its own is another metric: ``--metrics cider meteor``.
+    names = metrics_of([*metrics, *ctx.args])
+    options = Options(iou=iou_of(iou), protocols=protocols_of(protocol), threshold=threshold, metrics=names)
     result = evaluate_with_progress(gt, pred, options)
     show(result, json_=json_, breakdown=breakdown, bootstrap=bootstrap, html=html, frames=frames, out=out)
 

@@ -1,4 +1,4 @@
-"""Which elements of a JSON file belong to which video, in 16 bytes an element, and those of one video when asked for."""
+"""Which elements of a JSON file belong to which video, in 16 bytes an element; one video's are read when asked for."""
 
 from __future__ import annotations
 

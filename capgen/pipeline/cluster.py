@@ -18,7 +18,7 @@ from capgen.errors import CapgenError, UserError
 from capgen.pipeline.engines.base import EngineDead
 from capgen.pipeline.job import Job
 from capgen.pipeline.plan import ShardEntry
-from capgen.pipeline.run import Live, Losses
+from capgen.pipeline.run import Live, Losses, RunFailed
 from capgen.pipeline.shard import Standing, Worker
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,10 @@ class RayCluster:
 
         address = os.environ.get("RAY_ADDRESS")
         options: dict[str, Any] = {"address": address} if address else self._local()
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
+        except Exception as error:  # Ray raises bare Exceptions from its start-up
+            raise RunFailed(f"Ray could not be started or joined: {error}") from error
         there = ray.cluster_resources().get("GPU", 0)
         if there < self.workers * self.gpus:
             ray.shutdown()

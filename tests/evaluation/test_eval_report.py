@@ -208,6 +208,13 @@ def test_a_name_that_does_not_exist_is_named_with_those_that_do(tmp_path, flags)
     assert "known: " in str(done.exception)
 
 
+def test_metrics_may_follow_one_flag(tmp_path):
+    gt, pred = write(tmp_path, *random_scene(4))
+    done = run("tracks", "--gt", gt, "--pred", pred, "--metrics", "cider", "spice", "--json")
+    assert json.loads(done.stdout)["metrics"] == ["cider", "spice"]
+    assert isinstance(run("tracks", "--gt", gt, "--pred", pred, "stray").exception, UnknownName)
+
+
 def test_metrics_come_separately_or_with_commas():
     assert (
         metrics_of(["cider", "METEOR"])

@@ -1,4 +1,4 @@
-"""``batchfile``: requests as files for a batch runner (``vllm run-batch``, a cloud's batch API), answers from its output.
+"""``batchfile``: requests as files for a batch runner (``vllm run-batch``, a cloud's batches), answers from its output.
 
 One command writes the requests that have no answer yet and ends; once the runner's output lies in the folder, the same
 command takes the answers up by key and goes on. ::
