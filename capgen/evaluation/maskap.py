@@ -26,9 +26,10 @@ SIZES = {"": (0.0, 1e10), "_small": (0.0, 128.0**2), "_medium": (128.0**2, 256.0
 
 @dataclass(slots=True)
 class _Tube:
-    """A track: its masks by frame, its mean area, and for predictions its score."""
+    """A track: its masks and their pixels by frame, its mean area, and for predictions its score."""
 
     masks: dict[int, Any]
+    pixels: dict[int, float]
     area: float
     score: float
     crowd: bool
@@ -149,24 +150,22 @@ class MaskAp:
         if not positives:
             return None, None
         scores = np.concatenate([group.scores[:limit] for _, group in groups])
+        precision = np.zeros((len(IOUS), len(RECALLS)))
+        if not len(scores):
+            return precision, np.zeros(len(IOUS))
         order = np.argsort(-scores, kind="stable")
         hit = np.concatenate([group.hit[:, :limit] for _, group in groups], axis=1)[:, order]
-        ignored = np.concatenate([group.ignored[:, :limit] for _, group in groups], axis=1)[:, order]
-        precision = np.zeros((len(IOUS), len(RECALLS)))
-        recall = np.zeros(len(IOUS))
+        counts = ~np.concatenate([group.ignored[:, :limit] for _, group in groups], axis=1)[:, order]
+        tp, fp = np.cumsum(hit & counts, axis=1), np.cumsum(~hit & counts, axis=1)
+        reached = tp / positives
+        # The public code guards the quotient in a way that leaves a perfect precision just below 1.
+        total = tp + fp + np.spacing(1) if self.protocol == "official" else np.maximum(tp + fp, 1)
+        highest = np.maximum.accumulate((tp / total)[:, ::-1], axis=1)[:, ::-1]
         for t in range(len(IOUS)):
-            tp, fp = np.cumsum(hit[t] & ~ignored[t]), np.cumsum(~hit[t] & ~ignored[t])
-            if not len(tp):
-                continue
-            reached = tp / positives
-            recall[t] = reached[-1]
-            # The public code guards the quotient in a way that leaves a perfect precision just below 1.
-            total = tp + fp + np.spacing(1) if self.protocol == "official" else np.maximum(tp + fp, 1)
-            highest = np.maximum.accumulate((tp / total)[::-1])[::-1]
-            places = np.searchsorted(reached, RECALLS, side="left")
-            inside = places < len(highest)
-            precision[t, inside] = highest[places[inside]]
-        return precision, recall
+            places = np.searchsorted(reached[t], RECALLS, side="left")
+            inside = places < len(scores)
+            precision[t, inside] = highest[t, places[inside]]
+        return precision, reached[:, -1]
 
     def _split(
         self, ids: Sequence[Id], categories: Mapping[Id, Category], precisions: Sequence[NDArray[np.float64] | None]
@@ -200,7 +199,9 @@ def _tubes(side: Sequence[Detection], blanks: Sequence[Blank], *, stated: bool) 
         found.setdefault((one.track, one.category), []).append(one)
     by_category: dict[Id | None, list[_Tube]] = {}
     for (track, category), many in found.items():
-        pixels = areas(one.mask for one in many if one.mask is not None).astype(np.float64)
+        own = [one for one in many if one.mask is not None]
+        pixels = areas(one.mask for one in own if one.mask is not None).astype(np.float64)
+        by_frame = dict(zip((one.frame for one in own), pixels.tolist(), strict=True))
         written = [one.area for one in many if one.area]
         if stated and written:
             pixels = np.array([int(area) for area in written], np.float64)
@@ -208,7 +209,8 @@ def _tubes(side: Sequence[Detection], blanks: Sequence[Blank], *, stated: bool) 
         # Detections of a COCO file have a score each; a track file gives one to the track.
         scores = {one.score for one in many}
         tube = _Tube(
-            masks={one.frame: one.mask for one in many},
+            masks={one.frame: one.mask for one in own},
+            pixels=by_frame,
             area=float(visible.mean()) if len(visible) else 0.0,
             score=sum(one.score for one in many) / len(many) if len(scores) > 1 else many[0].score,
             crowd=any(one.crowd for one in many),
@@ -216,7 +218,7 @@ def _tubes(side: Sequence[Detection], blanks: Sequence[Blank], *, stated: bool) 
         )
         by_category.setdefault(category, []).append(tube)
     for blank in blanks:
-        by_category.setdefault(blank.category, []).append(_Tube({}, 0.0, blank.score, blank.crowd, blank.track))
+        by_category.setdefault(blank.category, []).append(_Tube({}, {}, 0.0, blank.score, blank.crowd, blank.track))
     return by_category
 
 
@@ -247,23 +249,23 @@ def _best(
 def _tube_ious(found: Sequence[_Tube], truths: Sequence[_Tube]) -> NDArray[np.float64]:
     """Intersection over union of whole tracks, [D, G]: pixels of all frames together."""
     common = np.zeros((len(found), len(truths)))
-    total = np.zeros_like(common)
     if not common.size:
         return common
-    for frame in sorted({f for tube in (*found, *truths) for f in tube.masks}):
+    frames = {f for tube in found for f in tube.masks} & {f for tube in truths for f in tube.masks}
+    for frame in frames:
         rows = [i for i, tube in enumerate(found) if frame in tube.masks]
         columns = [j for j, tube in enumerate(truths) if frame in tube.masks]
-        own, other = [found[i].masks[frame] for i in rows], [truths[j].masks[frame] for j in columns]
-        a, b = np.zeros(len(found)), np.zeros(len(truths))
-        a[rows], b[columns] = areas(own), areas(other)
-        here = np.zeros_like(common)
-        if rows and columns:
-            share = np.asarray(coco.iou(own, other, [0] * len(other)))
-            # From i / (a + b - i), whole pixels come back exactly.
-            here[np.ix_(rows, columns)] = np.round(share / (1 + share) * (a[rows][:, None] + b[columns][None, :]))
-        common += here
-        total += a[:, None] + b[None, :] - here
-    return np.divide(common, total, out=np.zeros_like(common), where=total > 0)
+        share = np.asarray(
+            coco.iou(
+                [found[i].masks[frame] for i in rows], [truths[j].masks[frame] for j in columns], [0] * len(columns)
+            )
+        )
+        own, other = [found[i].pixels[frame] for i in rows], [truths[j].pixels[frame] for j in columns]
+        # From i / (a + b - i), whole pixels come back exactly.
+        common[np.ix_(rows, columns)] += np.round(share / (1 + share) * np.add.outer(own, other))
+    total = np.add.outer([sum(t.pixels.values()) for t in found], [sum(t.pixels.values()) for t in truths]) - common
+    ious: NDArray[np.float64] = np.divide(common, total, out=np.zeros_like(common), where=total > 0)
+    return ious
 
 
 def _mean(values: Sequence[NDArray[np.float64] | None]) -> float | None:
