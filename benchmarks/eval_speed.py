@@ -204,7 +204,7 @@ def job_core(gt: str, pred: str) -> dict:
     def ours() -> float:
         counts = []
         for video in all_videos:
-            sequence = sequence_of(Kept(video.truth, video.predictions), len(video.frames), "box", np.float64)
+            sequence = sequence_of(Kept(video.truth, video.predictions), len(video.frames), np.float64)
             counts.append(count(sequence, match(sequence), ALPHAS, np.float64))
         return float(combine(counts)["HOTA"].mean())
 

@@ -134,10 +134,10 @@ class Official(_Base):
     def add(self, video: VideoTracks) -> None:
         """Take in one video."""
         kept = protocols.official(video, self.threshold, self.notes)
-        single = sequence_of(kept, len(video.frames), self.iou, np.float32)
+        single = sequence_of(kept, len(video.frames), np.float32, video.overlaps)
         matches = match(single)
         counts = count(single, matches, self.alphas, np.float32)
-        double = single if self.iou == "mask" else sequence_of(kept, len(video.frames), self.iou, np.float64)
+        double = single if self.iou == "mask" else sequence_of(kept, len(video.frames), np.float64)
         mean = count(double, matches if double is single else match(double), ALPHAS, np.float64)
         rows = self.keep(video, kept, single, matches, _official_pair)
         pairs = [self._pairs(single, matches, kept, alpha) for alpha in self.alphas]
@@ -228,7 +228,7 @@ class Clean(_Base):
             UserError: the video's tracks are not one detection a frame.
         """
         kept = protocols.clean(video, self.threshold, self.iou, self.notes)
-        sequence = sequence_of(kept, len(video.frames), self.iou, np.float64)
+        sequence = sequence_of(kept, len(video.frames), np.float64, video.overlaps)
         matches = match(sequence)
         self._counts.append(count(sequence, matches, HALF, np.float64))
         self._mean.append(count(sequence, matches, ALPHAS, np.float64))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from capgen.errors import UserError
@@ -75,7 +76,7 @@ class Index:
             offset, length = self._offset[n], self._length[n]
             raw = block[offset - first : offset - first + length] if together else self._bytes(length, offset)
             try:
-                values.append((n, json.loads(raw)))
+                values.append((n, _decoded(raw)))
             except UnicodeDecodeError as error:
                 raise UserError(f"{self.path} is not UTF-8 near byte {offset}", "write it again as UTF-8") from error
         return values
@@ -88,3 +89,10 @@ class Index:
 
     def __del__(self) -> None:
         self.close()
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        return json.loads(raw)  # takes NaN, which is named later, with its annotation

@@ -19,7 +19,8 @@ from capgen.errors import UserError
 from capgen.evaluation.detections import Reader, rle_pixels
 from capgen.evaluation.fileindex import Index
 from capgen.evaluation.jsonstream import Batch, Element, scan
-from capgen.evaluation.tracks import Blank, Category, Detection, Id, Iou, Notes, VideoTracks, sort_key
+from capgen.evaluation.similarity import Overlaps
+from capgen.evaluation.tracks import Blank, Category, Detection, Id, Iou, Notes, VideoTracks, areas, sort_key
 
 _ARRAYS = frozenset({"images", "videos", "annotations", "predictions", "categories"})
 
@@ -272,6 +273,9 @@ def _checked(found: list[Detection], reader: Reader) -> tuple[Detection, ...]:
         what = f"has an RLE whose counts cover {pixels[wrong[0]]} pixels of {reader.size[0] * reader.size[1]}"
         raw = {"track_id": bad.track}
         raise reader.fault(bad.place, raw, what, "encode the mask again")
+    for one, size in zip(masked, areas(one.mask for one in masked if one.mask is not None).tolist(), strict=True):
+        if one.mask is not None:
+            one.mask["area"] = size
     return tuple(found)
 
 
@@ -309,4 +313,5 @@ def video_at(truth: TruthFile, predictions: PredictionFile, iou: Iou, index: int
         blank_truth=blank_truth,
         blank_predictions=blank,
         by_track=truth.by_track,
+        overlaps=Overlaps(own, found) if iou == "mask" else None,
     )

@@ -197,7 +197,9 @@ def _list(window: _Window, name: str, light: bool) -> Iterator[Element | Batch]:
         return
     while True:
         window.fill()
-        yield (window.batch(name) if light else None) or window.value(name)
+        many = window.batch(name) if light else None
+        light = many is not None  # elements that are not of the simple form seldom come alone
+        yield many or window.value(name)
         if window.take(",]") == "]":
             return
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco
 
 from capgen.evaluation.protocols import Protocol
-from capgen.evaluation.tracks import Blank, Category, Detection, Id, Notes, VideoTracks, areas, sort_key
+from capgen.evaluation.similarity import Overlaps
+from capgen.evaluation.tracks import Blank, Category, Detection, Id, Notes, VideoTracks, detection_area, sort_key
 
 IOUS: NDArray[np.float64] = np.linspace(0.5, 0.95, 10)
 RECALLS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)
@@ -26,10 +26,10 @@ SIZES = {"": (0.0, 1e10), "_small": (0.0, 128.0**2), "_medium": (128.0**2, 256.0
 
 @dataclass(slots=True)
 class _Tube:
-    """A track: its masks and their pixels by frame, its mean area, and for predictions its score."""
+    """A track: its detections by frame, all their pixels, their mean area, and for predictions the score."""
 
-    masks: dict[int, Any]
-    pixels: dict[int, float]
+    shown: dict[int, Detection]
+    pixels: float
     area: float
     score: float
     crowd: bool
@@ -73,6 +73,7 @@ class MaskAp:
         found = _tubes(video.predictions, video.blank_predictions if official else (), stated=False)
         if not official:
             truths, found = _visible(truths), _visible(found)
+        overlaps = video.overlaps or Overlaps(video.truth, video.predictions)
         nobody = 0 if official and video.by_track else None
         for category in truths.keys() | found.keys():
             if category is None:
@@ -81,7 +82,7 @@ class MaskAp:
                 self._seen.add(category)
             side = truths.get(category, [])
             ranked = sorted(found.get(category, []), key=lambda tube: -tube.score)[: MAX_DETECTIONS[-1]]
-            ious = _tube_ious(ranked, side)
+            ious = _tube_ious(ranked, side, overlaps)
             for size, limits in SIZES.items():
                 group = self._match(side, ranked, ious, limits, nobody)
                 self._groups.setdefault((category, size), []).append((video.video, group))
@@ -199,9 +200,8 @@ def _tubes(side: Sequence[Detection], blanks: Sequence[Blank], *, stated: bool) 
         found.setdefault((one.track, one.category), []).append(one)
     by_category: dict[Id | None, list[_Tube]] = {}
     for (track, category), many in found.items():
-        own = [one for one in many if one.mask is not None]
-        pixels = areas(one.mask for one in own if one.mask is not None).astype(np.float64)
-        by_frame = dict(zip((one.frame for one in own), pixels.tolist(), strict=True))
+        pixels = np.array([detection_area(one) for one in many])
+        counted = float(pixels.sum())
         written = [one.area for one in many if one.area]
         if stated and written:
             pixels = np.array([int(area) for area in written], np.float64)
@@ -209,8 +209,8 @@ def _tubes(side: Sequence[Detection], blanks: Sequence[Blank], *, stated: bool) 
         # Detections of a COCO file have a score each; a track file gives one to the track.
         scores = {one.score for one in many}
         tube = _Tube(
-            masks={one.frame: one.mask for one in own},
-            pixels=by_frame,
+            shown={one.frame: one for one in many},
+            pixels=counted,
             area=float(visible.mean()) if len(visible) else 0.0,
             score=sum(one.score for one in many) / len(many) if len(scores) > 1 else many[0].score,
             crowd=any(one.crowd for one in many),
@@ -218,7 +218,7 @@ def _tubes(side: Sequence[Detection], blanks: Sequence[Blank], *, stated: bool) 
         )
         by_category.setdefault(category, []).append(tube)
     for blank in blanks:
-        by_category.setdefault(blank.category, []).append(_Tube({}, {}, 0.0, blank.score, blank.crowd, blank.track))
+        by_category.setdefault(blank.category, []).append(_Tube({}, 0.0, 0.0, blank.score, blank.crowd, blank.track))
     return by_category
 
 
@@ -246,24 +246,20 @@ def _best(
     return best
 
 
-def _tube_ious(found: Sequence[_Tube], truths: Sequence[_Tube]) -> NDArray[np.float64]:
+def _tube_ious(found: Sequence[_Tube], truths: Sequence[_Tube], overlaps: Overlaps) -> NDArray[np.float64]:
     """Intersection over union of whole tracks, [D, G]: pixels of all frames together."""
     common = np.zeros((len(found), len(truths)))
     if not common.size:
         return common
-    frames = {f for tube in found for f in tube.masks} & {f for tube in truths for f in tube.masks}
-    for frame in frames:
-        rows = [i for i, tube in enumerate(found) if frame in tube.masks]
-        columns = [j for j, tube in enumerate(truths) if frame in tube.masks]
-        share = np.asarray(
-            coco.iou(
-                [found[i].masks[frame] for i in rows], [truths[j].masks[frame] for j in columns], [0] * len(columns)
-            )
-        )
-        own, other = [found[i].pixels[frame] for i in rows], [truths[j].pixels[frame] for j in columns]
+    for frame in {f for tube in found for f in tube.shown} & {f for tube in truths for f in tube.shown}:
+        rows = [i for i, tube in enumerate(found) if frame in tube.shown]
+        columns = [j for j, tube in enumerate(truths) if frame in tube.shown]
+        own, other = [found[i].shown[frame] for i in rows], [truths[j].shown[frame] for j in columns]
+        share = overlaps.between(frame, other, own).T
+        both = np.add.outer([detection_area(one) for one in own], [detection_area(one) for one in other])
         # From i / (a + b - i), whole pixels come back exactly.
-        common[np.ix_(rows, columns)] += np.round(share / (1 + share) * np.add.outer(own, other))
-    total = np.add.outer([sum(t.pixels.values()) for t in found], [sum(t.pixels.values()) for t in truths]) - common
+        common[np.ix_(rows, columns)] += np.round(share / (1 + share) * both)
+    total = np.add.outer([tube.pixels for tube in found], [tube.pixels for tube in truths]) - common
     ious: NDArray[np.float64] = np.divide(common, total, out=np.zeros_like(common), where=total > 0)
     return ious
 

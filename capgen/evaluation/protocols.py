@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from capgen.errors import UserError
 from capgen.evaluation.hota import Matches, Sequenced, match
-from capgen.evaluation.similarity import Layout, covered, lay_out, pair_iou
+from capgen.evaluation.similarity import Layout, Overlaps, box_pairs, covered, lay_out, mask_pairs
 from capgen.evaluation.tracks import Detection, Id, Ints, Iou, Notes, VideoTracks, detection_area, sort_key
 
 Protocol = Literal["official", "clean"]
@@ -61,7 +61,7 @@ def clean(video: VideoTracks, threshold: float, iou: Iou, notes: Notes) -> Kept:
     truth = [one for one in truth if not one.crowd]
     if crowds:
         before = len(predictions)
-        predictions = _outside(crowds, truth, predictions, len(video.frames), iou)
+        predictions = _outside(crowds, truth, predictions, video, iou)
         notes.count("crowd regions are neither hits nor misses", len(crowds))
         notes.count("predictions that lie in a crowd region are forgiven", before - len(predictions))
     return Kept(tuple(truth), tuple(predictions))
@@ -97,10 +97,14 @@ def repeated(side: Sequence[Detection]) -> list[Detection]:
 
 
 def _outside(
-    crowds: Sequence[Detection], truth: Sequence[Detection], predictions: Sequence[Detection], frames: int, iou: Iou
+    crowds: Sequence[Detection],
+    truth: Sequence[Detection],
+    predictions: Sequence[Detection],
+    video: VideoTracks,
+    iou: Iou,
 ) -> list[Detection]:
     """The predictions that are matched to a truth at an IoU of 0.5, or do not lie in a crowd region."""
-    sequence = sequence_of(Kept(tuple(truth), tuple(predictions)), frames, iou, np.float64)
+    sequence = sequence_of(Kept(tuple(truth), tuple(predictions)), len(video.frames), np.float64, video.overlaps)
     matches = match(sequence)
     own = set(sequence.layout.predictions[matches.column[matches.iou >= 0.5]].tolist())
     forgiven: set[int] = set()
@@ -111,8 +115,8 @@ def _outside(
     return [one for i, one in enumerate(predictions) if i not in forgiven]
 
 
-def sequence_of(kept: Kept, frames: int, iou: Iou, dtype: DTypeLike) -> Sequenced:
-    """The detections laid out for matching, their similarity in ``dtype`` where they are boxes."""
+def sequence_of(kept: Kept, frames: int, dtype: DTypeLike, overlaps: Overlaps | None = None) -> Sequenced:
+    """The detections laid out for matching; by their masks with ``overlaps``, else by their boxes in ``dtype``."""
     truth_frames, prediction_frames = _frames(kept.truth), _frames(kept.predictions)
     layout = lay_out(truth_frames, prediction_frames, frames)
     truth_ids, prediction_ids = _numbered(kept.truth), _numbered(kept.predictions)
@@ -120,7 +124,9 @@ def sequence_of(kept: Kept, frames: int, iou: Iou, dtype: DTypeLike) -> Sequence
         layout=layout,
         truth_ids=truth_ids[layout.truth],
         prediction_ids=prediction_ids[layout.predictions],
-        similarity=pair_iou(layout, kept.truth, kept.predictions, iou, dtype),
+        similarity=mask_pairs(layout, kept.truth, kept.predictions, overlaps)
+        if overlaps
+        else box_pairs(layout, kept.truth, kept.predictions, dtype),
         repeats=_repeat(truth_frames, truth_ids) or _repeat(prediction_frames, prediction_ids),
     )
 

@@ -53,12 +53,8 @@ def lay_out(truth_frames: Ints, prediction_frames: Ints, frames: int) -> Layout:
     return Layout(truth, predictions, truth_starts, prediction_starts, pair_starts, frame, row, column)
 
 
-def pair_iou(
-    layout: Layout, truth: Sequence[Detection], predictions: Sequence[Detection], iou: Iou, dtype: DTypeLike
-) -> Floats:
-    """Intersection over union of every pair of a layout, [N]; boxes are compared in ``dtype``, masks in float64."""
-    if iou == "mask":
-        return _mask_iou(layout, truth, predictions)
+def box_pairs(layout: Layout, truth: Sequence[Detection], predictions: Sequence[Detection], dtype: DTypeLike) -> Floats:
+    """Intersection over union of the boxes of every pair of a layout, [N], in ``dtype``."""
     return box_iou(
         boxes(truth, dtype)[layout.truth[layout.row]], boxes(predictions, dtype)[layout.predictions[layout.column]]
     )
@@ -84,13 +80,43 @@ def box_iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     return share
 
 
-def _mask_iou(layout: Layout, truth: Sequence[Detection], predictions: Sequence[Detection]) -> NDArray[np.float64]:
+class Overlaps:
+    """Intersection over union of the masks of one video, each frame counted once, whoever asks for it."""
+
+    def __init__(self, truth: Sequence[Detection], predictions: Sequence[Detection]) -> None:
+        self._sides: tuple[dict[int, list[Detection]], dict[int, list[Detection]]] = ({}, {})
+        for by_frame, side in zip(self._sides, (truth, predictions), strict=True):
+            for one in side:
+                by_frame.setdefault(one.frame, []).append(one)
+        self._tables: dict[int, tuple[dict[int, int], dict[int, int], NDArray[np.float64]]] = {}
+
+    def between(self, frame: int, truth: Sequence[Detection], predictions: Sequence[Detection]) -> NDArray[np.float64]:
+        """The IoU of some of a frame's truths (rows) and predictions (columns), [G, P]."""
+        if frame not in self._tables:
+            own, other = (side.get(frame, []) for side in self._sides)
+            table = coco.iou([one.mask for one in own], [one.mask for one in other], [0] * len(other))
+            ious = np.asarray(table, np.float64).reshape(len(own), len(other))
+            self._tables[frame] = (_places(own), _places(other), ious)
+        rows, columns, ious = self._tables[frame]
+        chosen = np.ix_([rows[id(one)] for one in truth], [columns[id(one)] for one in predictions])
+        return np.asarray(ious[chosen], np.float64)
+
+
+def _places(side: Sequence[Detection]) -> dict[int, int]:
+    return {id(one): n for n, one in enumerate(side)}
+
+
+def mask_pairs(
+    layout: Layout, truth: Sequence[Detection], predictions: Sequence[Detection], overlaps: Overlaps
+) -> NDArray[np.float64]:
+    """Intersection over union of the masks of every pair of a layout, float64 [N]."""
     values = np.zeros(layout.pair_starts[-1])
-    for frame in np.flatnonzero(np.diff(layout.pair_starts)):
-        rows = layout.truth[layout.truth_starts[frame] : layout.truth_starts[frame + 1]]
-        columns = layout.predictions[layout.prediction_starts[frame] : layout.prediction_starts[frame + 1]]
-        pairs = coco.iou([truth[i].mask for i in rows], [predictions[i].mask for i in columns], [0] * len(columns))
-        values[layout.pair_starts[frame] : layout.pair_starts[frame + 1]] = np.asarray(pairs).reshape(-1)
+    for frame in np.flatnonzero(np.diff(layout.pair_starts)).tolist():
+        rows = [truth[i] for i in layout.truth[layout.truth_starts[frame] : layout.truth_starts[frame + 1]]]
+        places = layout.predictions[layout.prediction_starts[frame] : layout.prediction_starts[frame + 1]]
+        columns = [predictions[i] for i in places]
+        pairs = overlaps.between(frame, rows, columns)
+        values[layout.pair_starts[frame] : layout.pair_starts[frame + 1]] = pairs.reshape(-1)
     return values
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from capgen.dataset.types import Box
+
+if TYPE_CHECKING:
+    from capgen.evaluation.similarity import Overlaps
 
 Id = int | str
 Iou = Literal["box", "mask"]
@@ -26,7 +29,8 @@ class Detection(msgspec.Struct, frozen=True, gc=False):
     Args:
         frame: index into the video's frames, in the order of their image ids.
         box: x, y, width, height in pixels; None where the file has none.
-        mask: a COCO RLE with ``counts`` as bytes, of the frame's size; None where the file has none.
+        mask: a COCO RLE with ``counts`` as bytes, of the frame's size, and once it was checked its pixels under
+            ``area``; None where the file has none.
         area: pixels as the file states them; None where it does not.
         place: the element's number in its file, for messages.
     """
@@ -61,6 +65,7 @@ class VideoTracks:
         frames: the image ids, in order.
         blank_truth, blank_predictions: tracks that are on no frame.
         by_track: the ground truth is a track file.
+        overlaps: the IoU of the masks, where masks are compared.
     """
 
     video: Id
@@ -73,6 +78,7 @@ class VideoTracks:
     blank_truth: tuple[Blank, ...] = ()
     blank_predictions: tuple[Blank, ...] = ()
     by_track: bool = False
+    overlaps: Overlaps | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,9 @@ def sort_key(value: Id) -> tuple[int, int, str]:
 def areas(masks: Iterable[Rle]) -> Ints:
     """Pixels of each mask, int64 [N]."""
     rles = list(masks)
-    return np.asarray(coco.area(rles), dtype=np.int64).reshape(-1) if rles else np.zeros(0, np.int64)
+    # pycocotools 2.0.11 cannot count more than 255 masks at a time under numpy 2.
+    pieces = [np.asarray(coco.area(rles[i : i + 200]), np.int64) for i in range(0, len(rles), 200)]
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
 
 
 def mask_box(mask: Rle) -> Box:
@@ -126,5 +134,6 @@ def mask_box(mask: Rle) -> Box:
 def detection_area(detection: Detection) -> float:
     """Pixels of the mask, or of the box where there is no mask."""
     if detection.mask is not None:
-        return float(coco.area(detection.mask))
+        known = detection.mask.get("area")
+        return float(coco.area(detection.mask) if known is None else known)
     return detection.box[2] * detection.box[3] if detection.box else 0.0

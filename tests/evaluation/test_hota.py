@@ -172,7 +172,7 @@ def test_every_threshold_is_trackevals(seed, tracks, frames):
         gt, pred = write(Path(folder), truth, found)
         own = TruthFile(gt)
         video = next(videos(own, PredictionFile(pred, own), "box", Notes()))
-    sequence = sequence_of(Kept(video.truth, video.predictions), len(video.frames), "box", np.float64)
+    sequence = sequence_of(Kept(video.truth, video.predictions), len(video.frames), np.float64)
     mine = count(sequence, match(sequence), ALPHAS, np.float64)
     theirs = hota.eval_sequence(trackeval_data(sequence))
     for name, value in (("HOTA_TP", mine.tp), ("AssA", mine.ass_a), ("AssRe", mine.ass_re), ("AssPr", mine.ass_pr)):

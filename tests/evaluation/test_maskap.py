@@ -14,6 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from capgen.evaluation.evaluate import Options, evaluate
 from capgen.evaluation.maskap import MaskAp, _tube_ious, _tubes
+from capgen.evaluation.similarity import Overlaps
 from capgen.evaluation.tracks import Detection, VideoTracks
 from tests.evaluation.evalcases import rle
 
@@ -128,7 +129,7 @@ def test_the_overlap_of_tracks_is_over_all_pixels_of_all_frames():
     areas = shown.sum((2, 3, 4))
     expected = common / (areas[0][:, None] + areas[1][None, :] - common)
     tubes = [_tubes(side, (), stated=False)[1] for side in sides]
-    np.testing.assert_array_equal(_tube_ious(*tubes), expected)
+    np.testing.assert_array_equal(_tube_ious(*tubes, Overlaps(sides[1], sides[0])), expected)
 
 
 def test_base_and_novel_are_the_partitions(tmp_path):

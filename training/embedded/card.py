@@ -49,6 +49,10 @@ learning rate held and then lowered in a straight line. `training/embedded/READM
 """
 
 
+_PIPELINE = """`capgen sample`, `capgen run` with real vLLM on the CPU, `capgen score`, on a world of seed {seed:,}.
+Right / (right + wrong + unsaid); *chance* is what naming any object of the same scene would score. By `training/embedded/measure.py`.
+"""
+GOALS = {"category": 0.95, "colour": 0.95, "texture": 0.90, "size": 0.85, "motion": 0.90}
 _HOW = """Right / (right + wrong + unsaid), greedy captions, transformers. *Against another object*: the same captions
 held against the next object of the scene. *Without mark*: the clean picture in place of the close-ups, no place told.
 """
@@ -81,6 +85,36 @@ def accuracy(found: dict[str, Any]) -> str:
     return rows(["", "question", "objects", *ATTRIBUTES, "whole caption"], body)
 
 
+def piped(measured: dict[str, Any]) -> str:
+    """Accuracy through the whole pipeline, beside the goals and chance, and how fast it was."""
+    body = [["", "goal", "", *(f">= {GOALS[name]:.2f}" for name in ATTRIBUTES), "", ""]]
+    for kind in ("images", "videos"):
+        for way, made in measured[kind].items():
+            if way == "chance":
+                body.append(
+                    [kind, way, "", *(percent(made[name]) if name in made else "-" for name in ATTRIBUTES), "", ""]
+                )
+                continue
+            score, report = made["score"], made["report"]
+            shown = [percent(score[name]["rate"]) if score[name]["rate"] is not None else "-" for name in ATTRIBUTES]
+            cached = percent(report["cached_tokens"] / report["prompt_tokens"])
+            body.append([kind, way, str(score["objects"]), *shown, f"{report['requests_per_s']:.0f}", cached])
+    return rows(["", "prompt", "objects", *ATTRIBUTES, "requests/s", "cached tokens"], body)
+
+
+def binned(measured: dict[str, Any], name: str, title: str) -> str:
+    """Accuracy of the plain way against the object's area, or against the share of it that is hidden."""
+    body = []
+    for kind in ("images", "videos"):
+        for group in measured[kind]["as the pipeline asks"]["score"][name]:
+            span = f"{100 * group['low']:.2f} % to {100 * group['high']:.2f} %"
+            shown = [percent(group[part]["rate"]) for part in ("category", "colour", "texture")]
+            body.append(
+                [kind, span, str(sum(group["category"][verdict] for verdict in ("right", "wrong", "unsaid"))), *shown]
+            )
+    return rows(["", title, "objects", "category", "colour", "texture"], body)
+
+
 def against(found: dict[str, Any], name: str) -> str:
     """Accuracy by groups of extent or of the hidden share."""
     body = []
@@ -109,12 +143,11 @@ def curve(log: list[dict[str, str]]) -> str:
     return rows(list(columns.values()), [[row.get(key) or "-" for key in columns] for row in kept])
 
 
-def card(
-    config: Config, folder: Path, found: dict[str, Any], compared: dict[str, Any], log: list[dict[str, str]]
-) -> str:
+def card(config: Config, folder: Path, results: dict[str, dict[str, Any]], log: list[dict[str, str]]) -> str:
     """The card's text."""
     from safetensors import safe_open
 
+    found, compared, measured = results["evaluate"], results["compare"], results["measure"]
     weights = folder / "model.safetensors"
     with safe_open(weights, "np") as file:
         count = sum(file.get_tensor(name).size for name in file.keys())  # noqa: SIM118 - not a mapping
@@ -147,7 +180,14 @@ def card(
     return "\n".join(
         [
             head,
-            "## Accuracy on worlds that training never saw",
+            "## Accuracy through the whole pipeline, on a world that training never saw",
+            _PIPELINE.format(seed=measured["seed"]),
+            piped(measured),
+            "\n### Against the object's area (share of the picture)\n",
+            binned(measured, "by_area", "area"),
+            "\n### Against the share that other objects hide\n",
+            binned(measured, "by_hidden", "hidden"),
+            "\n## With transformers alone: does the mark decide?",
             _HOW,
             accuracy(found),
             "\nThe mark decides: category named where the two objects differ in it.\n",
@@ -182,10 +222,10 @@ def main() -> None:
         shutil.copyfile(options.log, kept)
     with kept.open(newline="", encoding="utf-8") as file:
         log = list(csv.DictReader(file))
-    found = json.loads((RESULTS / "evaluate.json").read_text(encoding="utf-8"))
-    compared = json.loads((RESULTS / "compare.json").read_text(encoding="utf-8"))
+    names = ("evaluate", "compare", "measure")
+    results = {name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in names}
     folder = model_dir()
-    text = card(load_config(), folder, found, compared, log)
+    text = card(load_config(), folder, results, log)
     (folder / "README.md").write_text(text.rstrip() + "\n", encoding="utf-8")
 
 

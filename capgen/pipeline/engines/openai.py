@@ -236,7 +236,8 @@ class OpenaiSession:
     def _wait(self, state: Any) -> float:
         """Exponential with full jitter, and at least what the server asks for."""
         fault: _Passing = state.outcome.exception()
-        longest = min(self.options.max_wait_s, self.options.backoff_s * 2.0 ** (state.attempt_number - 1))
+        tried: int = state.attempt_number
+        longest = min(self.options.max_wait_s, self.options.backoff_s * 2.0 ** (tried - 1))
         return min(self.options.max_wait_s, max(fault.wait_s, longest * random()))
 
     async def _ask(self, body: Mapping[str, Any], order: deque[Server]) -> Answer:
