@@ -50,7 +50,8 @@ learning rate held and then lowered in a straight line. `training/embedded/READM
 
 
 _PIPELINE = """`capgen sample`, `capgen run` with real vLLM on the CPU, `capgen score`, on a world of seed {seed:,}.
-Right / (right + wrong + unsaid); *chance* is what naming any object of the same scene would score. By `training/embedded/measure.py`.
+Right / (right + wrong + unsaid); *chance* is what naming any object of the same scene would score. Made by
+`training/embedded/measure.py`.
 """
 GOALS = {"category": 0.95, "colour": 0.95, "texture": 0.90, "size": 0.85, "motion": 0.90}
 _HOW = """Right / (right + wrong + unsaid), greedy captions, transformers. *Against another object*: the same captions
