@@ -30,5 +30,7 @@ else
             "${pip[@]}" install "${quiet[@]}" --no-deps --target .venv/share/torchvision "torchvision==$version"
     fi
 fi
+# The benchmarks' baselines. Without their dependencies: lvis asks for opencv-python, which clashes with the headless build.
+"${pip[@]}" install "${quiet[@]}" --no-deps 'lvis==0.5.3' 'trackeval==1.3.0'
 .venv/bin/capgen --version
 touch .venv/.ready
