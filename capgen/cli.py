@@ -50,7 +50,7 @@ def run(
     gpus: Annotated[int | None, typer.Option(help="GPUs in all; 0 is the CPU; default: all of this machine")] = None,
     tensor_parallel: Annotated[int, typer.Option(help="GPUs of one engine")] = 1,
     workers: Annotated[int, typer.Option(help="engines without a GPU")] = 1,
-    engine: Annotated[str | None, typer.Option(help="vllm | echo")] = None,
+    engine: Annotated[str | None, typer.Option(help="vllm | openai | transformers | batchfile | echo")] = None,
     model: Model = None,
     revision: Annotated[str | None, typer.Option(help="of a hub name")] = None,
     limit: Annotated[int | None, typer.Option(help="plan only the first so many objects")] = None,

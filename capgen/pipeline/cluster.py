@@ -15,7 +15,7 @@ from typing import Any
 
 from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError, UserError
-from capgen.pipeline.engines.base import EngineDead
+from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.job import Job
 from capgen.pipeline.plan import ShardEntry
 from capgen.pipeline.run import Live, Losses, RunFailed
@@ -121,6 +121,7 @@ class _Session:
         self.waiting = deque(shards)
         self.pending: dict[Any, tuple[int, ShardEntry]] = {}
         self.losses = Losses(job)
+        self.postponed: list[Postponed] = []
         kind = ray.remote(ShardActor).options(
             num_cpus=1, num_gpus=cluster.gpus, max_restarts=-1, max_task_retries=0, max_concurrency=16
         )
@@ -141,6 +142,8 @@ class _Session:
                     yield manifest
             self._look()
         self._stop()
+        if self.postponed:
+            raise together(self.postponed)
 
     def _start(self, actors: list[Any]) -> None:
         refs = [actor.start.remote() for actor in actors]
@@ -169,9 +172,11 @@ class _Session:
             load[number] += 1
 
     def _manifest(self, ref: Any, number: int, entry: ShardEntry) -> Manifest | None:
-        """The manifest, or None where the engine or its machine was lost and the shard waits again."""
+        """The manifest, or None where the shard has none yet: it waits for answers, or its engine was lost."""
         try:
             manifest: Manifest = self._get(ref)
+        except Postponed as error:
+            self.postponed.append(error)
         except EngineDead as error:
             self.losses.note(entry, str(error))
             self.waiting.appendleft(entry)

@@ -60,7 +60,7 @@ class Job:
     @property
     def context(self) -> EngineContext:
         """What the engine is told."""
-        return EngineContext(self.settings.model, self.settings.sampling, self.gpus)
+        return EngineContext(self.settings.model, self.settings.sampling, self.gpus, self.out)
 
     @property
     def salt(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from capgen.dataset.shards import Manifest, is_committed
 from capgen.errors import CapgenError
-from capgen.pipeline.engines.base import EngineDead
+from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.job import Job
 from capgen.pipeline.journal import count_settled
 from capgen.pipeline.plan import ShardEntry, ShardTable
@@ -86,6 +86,7 @@ class Executor(Protocol):
 
         Raises:
             RunFailed: a shard cannot be done.
+            Postponed: every shard was gone through, and answers are still to come from elsewhere.
         """
         ...
 
@@ -131,6 +132,7 @@ class InProcess:
     """One worker in this process, without Ray: for tests and for looking at a fault with a debugger."""
 
     engines: list[dict[str, Any]] = field(default_factory=list)
+    postponed: list[Postponed] = field(default_factory=list)
 
     def map(self, job: Job, shards: Sequence[ShardEntry], live: Live) -> list[Manifest]:
         """Do the shards two at a time, as a Ray worker does."""
@@ -153,6 +155,8 @@ class InProcess:
                 left = []
             finally:
                 await worker.close()
+        if self.postponed:
+            raise together(self.postponed)
         return manifests
 
     async def _with(self, worker: Worker, shards: Sequence[ShardEntry], live: Live, manifests: list[Manifest]) -> None:
@@ -160,15 +164,18 @@ class InProcess:
 
         async def one(entry: ShardEntry) -> None:
             async with window:
-                manifests.append(await worker(entry))
+                try:
+                    manifests.append(await worker(entry))
+                except Postponed as error:
+                    self.postponed.append(error)
             live(worker.standing)
 
         try:
             async with asyncio.TaskGroup() as group:
                 for entry in shards:
                     group.create_task(one(entry))
-        except* EngineDead as dead:
-            raise EngineDead(str(dead.exceptions[0])) from None
+        except* CapgenError as group:
+            raise group.exceptions[0] from None
 
 
 @dataclass(slots=True)

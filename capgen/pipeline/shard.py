@@ -15,8 +15,9 @@ from typing import Any
 from capgen.dataset.row import Row
 from capgen.dataset.shards import Manifest, write_candidates
 from capgen.dataset.types import Fault, Media, MediaObject
+from capgen.errors import CapgenError
 from capgen.pipeline.caption import Asker, Settled, request_digest
-from capgen.pipeline.engines.base import EngineDead, Session
+from capgen.pipeline.engines.base import EngineDead, Postponed, Session, together
 from capgen.pipeline.job import Job, Verdict, failed, judged
 from capgen.pipeline.journal import Journal, Strike
 from capgen.pipeline.plan import ShardEntry, read_plan
@@ -43,6 +44,7 @@ class Shard:
     reasons: Counter[str] = field(default_factory=Counter)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     flushing: bool = False
+    postponed: list[Postponed] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -74,6 +76,8 @@ class Worker:
 
         Raises:
             EngineDead: the engine is gone or does nothing any more; what was settled is in the journal.
+            Postponed: answers are still to come from elsewhere; what was settled is in the journal.
+            UserError: the engine can answer nothing until the user has changed something.
         """
         started = datetime.now(UTC)
         with Journal(self.job.journal_dir(entry.index)) as journal:
@@ -83,6 +87,8 @@ class Worker:
                 await self._ask_all(shard)
             finally:
                 del self.active[entry.index]
+            if shard.postponed:
+                raise together(shard.postponed)
             ended = datetime.now(UTC)
             extra = {
                 "fingerprint": self.job.fingerprint,
@@ -114,7 +120,7 @@ class Worker:
                         await self._slots.acquire()
                         self._fly(flights, shard, view)
                 watch.cancel()
-        except* EngineDead as group:
+        except* CapgenError as group:
             raise _first(group) from None
 
     def _fly(self, flights: asyncio.TaskGroup, shard: Shard, view: View) -> None:
@@ -144,8 +150,13 @@ class Worker:
                 raise EngineDead(f"the engine finished nothing for {limit:g} s")
 
     async def _ask(self, shard: Shard, view: View) -> None:
-        settled = await self._asker.ask(view, request_digest(view, self.job.salt))
-        self._moved = time.monotonic()
+        try:
+            settled = await self._asker.ask(view, request_digest(view, self.job.salt))
+        except Postponed as postponed:
+            shard.postponed.append(postponed)
+            return
+        finally:
+            self._moved = time.monotonic()
         self._settle(shard, settled)
 
     def _settle(self, shard: Shard, settled: Settled) -> None:
@@ -235,10 +246,10 @@ class Worker:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _first(group: BaseExceptionGroup[EngineDead]) -> EngineDead:
+def _first(group: BaseExceptionGroup[CapgenError]) -> CapgenError:
     """The first leaf of an exception group."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, EngineDead)
+    assert isinstance(error, CapgenError)
     return error

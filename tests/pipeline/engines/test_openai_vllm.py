@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -80,7 +81,11 @@ def views():
     """Objects of worlds that nobody was trained on: images and videos, so two numbers of pictures."""
     config = load_config()
     seed = config.data.test_seed + 2
-    return [asked.view for kind in ("image", "video") for asked in questions(config, kind, seed, 8, told=False)]
+    return [
+        replace(asked.view, key=f"{kind}/{asked.view.key}")
+        for kind in ("image", "video")
+        for asked in questions(config, kind, seed, 8, told=False)
+    ]
 
 
 def ask(engine, views, **more):
