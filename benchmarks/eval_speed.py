@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -314,7 +313,9 @@ def main() -> None:
     if arguments.job:
         kind, *rest = arguments.job
         done = {"capgen": job_capgen, "trackeval": job_trackeval, "core": job_core}[kind](*rest)
-        done["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        # Not getrusage: its peak begins with that of the process that forked this one.
+        status = Path("/proc/self/status").read_text()
+        done["peak"] = int(status.split("VmHWM:")[1].split()[0]) / 1024
         print(json.dumps(done))
         return
     found = measure(arguments.videos)
