@@ -269,13 +269,16 @@ def measure(videos: int) -> dict:
     return found
 
 
+_SHARED = "The cores were shared with other work: CPU seconds compare, seconds on the clock are an upper limit."
+
+
 def table(found: dict) -> str:
     core, ours, theirs = found["core"], found["boxes"]["capgen"], found["boxes"]["trackeval"]
     about = found["machine"]
     lines = [
         f"# The evaluator's speed: {found['videos']} videos x {FRAMES} frames x {TRACKS} tracks, 720p, generated",
         f"{about['processor']}, {about['cores']} cores, Python {about['python']}; load before: {about['load_before']}.",
-        "The cores were shared with other work: CPU seconds compare, seconds on the clock are an upper limit.",
+        *([_SHARED] if about["load_before"] > about["cores"] else []),
         "",
         "| HOTA of the same boxes | TrackEval | capgen | times faster |",
         "|---|---|---|---|",

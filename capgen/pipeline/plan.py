@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from capgen.errors import LedgerError
 from capgen.pipeline.sources.base import PlannedMedia, Source
 
 Progress = Callable[[int, int], None]
 """Told after every shard how many media and objects are planned so far."""
 
+_HASHED = 32 * 2**20  # so much is hashed at a time: between two pieces a thread waits for the interpreter
+_SWITCH_S = 0.0005  # the threads that hash and write need the interpreter often and briefly
+_REMEDY = "restore it, or start anew in another --out"
 _NAME = re.compile(r"\d{5,}\.jsonl(\.part)?")
 
 
@@ -70,26 +76,51 @@ def write_plan(
             old.unlink()
     entries: list[ShardEntry] = []
     media = objects = 0
-    for entry in _written(folder, _shards(_limited(source.scan(), limit), shard_objects)):
-        entries.append(entry)
-        media, objects = media + entry.media, objects + entry.objects
-        if progress is not None:
-            progress(media, objects)
+    with _quick_threads():
+        for entry in _written(folder, _shards(_limited(source.scan(), limit), shard_objects)):
+            entries.append(entry)
+            media, objects = media + entry.media, objects + entry.objects
+            if progress is not None:
+                progress(media, objects)
     return ShardTable(shards=tuple(entries))
 
 
 def read_plan(path: Path) -> Iterator[PlannedMedia]:
-    """The media of one shard's file, in order, without holding them all."""
+    """The media of one shard's file, in order, without holding them all.
+
+    Raises:
+        LedgerError: the file is missing or damaged.
+    """
     decoder = msgspec.json.Decoder(PlannedMedia)
-    with path.open("rb") as lines:
-        for line in lines:
-            yield decoder.decode(line)
+    try:
+        with path.open("rb") as lines:
+            for line in lines:
+                yield decoder.decode(line)
+    except FileNotFoundError:
+        raise LedgerError(f"{path} is missing; {_REMEDY}") from None
+    except msgspec.MsgspecError as error:
+        raise LedgerError(f"{path} is damaged ({error}); {_REMEDY}") from error
 
 
 def file_sha256(path: Path) -> str:
     """Hexadecimal sha256 of a file's contents."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    piece = bytearray(min(_HASHED, max(1, path.stat().st_size)))
+    view = memoryview(piece)
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(piece):
+            digest.update(view[:size])
+    return digest.hexdigest()
+
+
+@contextmanager
+def _quick_threads() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, _SWITCH_S))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _limited(media: Iterable[PlannedMedia], limit: int | None) -> Iterator[PlannedMedia]:

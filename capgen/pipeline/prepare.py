@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from capgen import registry
 from capgen.dataset.card import check_card
 from capgen.dataset.files import write_whole
 from capgen.errors import LedgerError, UserError
+from capgen.pipeline.checks.base import build_checks
 from capgen.pipeline.engines.base import build, build_engine
 from capgen.pipeline.fingerprint import differences, digest, fingerprint_parts
 from capgen.pipeline.job import Job
@@ -71,25 +73,40 @@ def prepare(
     build_engine(settings.engine)
     check_card(card_info(settings))
     check_model(settings)
-    parts = fingerprint_parts(settings, prompt, {file.name: file_sha256(file) for file in files})
+    _ = build_checks(settings.checks.names, settings.checks.options)
+    with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
+        # The largest files take seconds to hash and seconds to plan: side by side.
+        hashes = pool.submit(lambda: {file.name: file_sha256(file) for file in files})
+        fresh = _planned(source, out, settings) if read_plan_json(out) is None else None
+        parts = fingerprint_parts(settings, prompt, hashes.result())
     fingerprint = digest(parts)
     out = _settle_out(out, parts, fingerprint, fork=fork)
     job = Job(out.resolve(), fingerprint, settings, prompt, gpus, model.name, model.revision)
-    _ = job.checks
     plan = read_plan_json(out)
-    if plan is None:
-        table = write_plan(source, out, shard_objects=settings.run.shard_objects, limit=settings.source.limit)
-        body = {
-            "version": PLAN_VERSION,
-            "fingerprint": fingerprint,
-            "parts": parts,
-            "settings": settings.model_dump(mode="json"),
-            "model": {"name": model.name, "revision": model.revision},
-            "shards": msgspec.to_builtins(table)["shards"],
-        }
-        write_whole(out / "plan.json", json.dumps(body, indent=1).encode() + b"\n")
-        return job, table
-    return job, shard_table(plan)
+    if plan is not None:
+        return job, shard_table(plan)
+    table = fresh or _planned(source, out, settings)
+    body = {
+        "version": PLAN_VERSION,
+        "fingerprint": fingerprint,
+        "parts": parts,
+        "settings": _wherever(settings).model_dump(mode="json"),
+        "model": {"name": model.name, "revision": model.revision},
+        "shards": msgspec.to_builtins(table)["shards"],
+    }
+    write_whole(out / "plan.json", json.dumps(body, indent=1).encode() + b"\n")
+    return job, table
+
+
+def _wherever(settings: Settings) -> Settings:
+    """The settings with a root that means the same from any folder."""
+    root = settings.source.root
+    source = settings.source.model_copy(update={"root": root and root.resolve()})
+    return settings.model_copy(update={"source": source})
+
+
+def _planned(source: Source, out: Path, settings: Settings) -> ShardTable:
+    return write_plan(source, out, shard_objects=settings.run.shard_objects, limit=settings.source.limit)
 
 
 def read_plan_json(out: Path) -> dict[str, Any] | None:

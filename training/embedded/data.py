@@ -227,13 +227,14 @@ def main() -> None:
     """Write the chunks that are missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.toml"))
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--nice", type=int, default=15)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     os.nice(options.nice)
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
-        for name in pool.imap(_work, jobs(load_config(), options.out)):
+        for name in pool.imap(_work, jobs(load_config(options.config), options.out)):
             print(name, flush=True)
 
 
