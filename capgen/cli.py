@@ -13,13 +13,15 @@ import typer
 from rich.console import Console
 from typer.exceptions import Abort, TyperException
 
-from capgen import __version__
+from capgen import __version__, cli_model
 from capgen.errors import CapgenError, LedgerError, UnknownName, UserError
 from capgen.evaluation.command import app as evaluation
+from capgen.evaluation.command import use_model
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 app.add_typer(evaluation, name="eval")
+use_model(cli_model.open_predictor)
 
 DATASETS = ("lvis", "lv-vis", "sample-images", "sample-videos")
 _DEFAULT_OUT = {"image": "out/lviscap", "video": "out/lv-viscap"}
@@ -93,6 +95,34 @@ def status(out: Out, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def retry(
+    out: Out,
+    reason: Annotated[list[str] | None, typer.Option(help="a code that status tells; default: all that failed")] = None,
+    root: Root = None,
+    gpus: Annotated[int | None, typer.Option(help="as for run")] = None,
+    tensor_parallel: Annotated[int, typer.Option(help="as for run")] = 1,
+    workers: Annotated[int, typer.Option(help="as for run")] = 1,
+    set_: Assignments = None,
+) -> None:
+    """Ask again for the objects that failed or were dropped for a reason, and release anew; nothing else changes."""
+    from capgen.pipeline.prepare import ModelName
+    from capgen.pipeline.retry import recorded
+    from capgen.pipeline.session import Wanted, run_session
+
+    was = recorded(out, {"source.root": root}, set_ or ())
+    again, name = tuple(dict.fromkeys(reason or ())), ModelName(was.model, was.revision)
+    devices = _devices(gpus, tensor_parallel, workers)
+    console = Console()
+    wanted = Wanted(out, name, devices, embed_media=was.embed_media, again=again)
+    _, report = run_session(_in_world(was.settings), wanted, console)
+    console.print(report.table())
+    if report.retried and not any(did["changed"] for did in report.retried.values()):
+        console.print(
+            "nothing changed: the same engine answers the same question alike; change what made it fail first"
+        )
+
+
+@app.command()
 def lint(file: Annotated[Path, typer.Argument(help="JSON lines with `caption`")], as_json: AsJson = False) -> None:
     """Run the caption checks alone, on any captions; every line comes out with its `reasons`."""
     from capgen.pipeline.lint import lint_file
@@ -159,6 +189,59 @@ def score(
 
     result = score_release(out, facts)
     typer.echo(json.dumps(result.as_json(), indent=1) if as_json else render_table(result))
+
+
+@app.command()
+def predict(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="a video file, a folder of frames, or a picture")],
+    out: Annotated[Path, typer.Option(help="a folder for tracks.json, the annotated video and the sheet")],
+    model: Annotated[str, typer.Option(help="a trained MaskCaptioner's folder, or `sample`")] = "sample",
+    threshold: Annotated[float | None, typer.Option(help="least score of a track, 0 to 1; default 0.5")] = None,
+    max_tracks: Annotated[int | None, typer.Option(help="keep only so many, the best; default 50")] = None,
+    every: Annotated[int, typer.Option(help="look at one frame of so many")] = 1,
+    fps: Annotated[float | None, typer.Option(help="of the input; default: the file's, 6 for a folder")] = None,
+    device: Annotated[str | None, typer.Option(help="as torch names it; default: a GPU if there is one")] = None,
+    video_id: Annotated[str, typer.Option(help="written to tracks.json, for `capgen eval tracks`")] = "1",
+    as_json: AsJson = False,
+) -> None:
+    """Detect, segment, track and caption the objects of any video, and draw them."""
+    wanted = cli_model.Wanted(source, model, out, threshold, max_tracks, every, fps, device, video_id)
+    found, written = cli_model.predict(wanted, Console(stderr=as_json))
+    if as_json:
+        typer.echo(json.dumps(cli_model.summary(found, written), indent=1))
+        return
+    for track in found.tracks:
+        typer.echo(f"{track.track_id:>3}  {track.score:.2f}  {track.caption or track.category or ''}")
+    objects = f"{len(found.tracks)} object{'' if len(found.tracks) == 1 else 's'}"
+    hint = "" if found.tracks else " (a lower --threshold shows what the model is less sure of)"
+    typer.echo(f"{objects} on {found.frames} frame{'' if found.frames == 1 else 's'}{hint}: {written.annotated}")
+
+
+@app.command()
+def train(
+    file: Annotated[str, typer.Argument(help="a training file, or the name of one in pipelines/train/")],
+    out: Annotated[Path, typer.Option(help="where the training lives; run again to go on")],
+    data: Annotated[
+        list[Path] | None, typer.Option(help="OUT of `capgen run`, or a benchmark's root; repeatable")
+    ] = None,
+    set_: Assignments = None,
+) -> None:
+    """Train a MaskCaptioner on what `capgen run` wrote; the same command goes on after a kill."""
+    from capgen.evaluation.benchmarks.media import BenchmarkRows
+    from capgen.maskcaptioner.command import Seams
+    from capgen.maskcaptioner.command import train as learn
+
+    seams = Seams(score=_validation_scores, benchmark=BenchmarkRows)
+    made = learn(file, data=data or (), out=out, assignments=set_ or (), seams=seams)
+    typer.echo(f"model: {made}  (capgen predict INPUT --model {made})")
+
+
+def _validation_scores(truth: Path, predictions: Path) -> dict[str, float]:
+    """CHOTA and its parts on the way, by the clean protocol; METEOR would start Java each time."""
+    from capgen.evaluation.evaluate import Options, evaluate
+
+    values = evaluate(truth, predictions, Options(metrics=("cider",))).scores[0].values
+    return {key: value for key in ("CHOTA", "DetA", "AssA", "CapA") if (value := values.get(key)) is not None}
 
 
 def _settings(
@@ -235,6 +318,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="capgen: %(message)s", stream=sys.stderr)
     try:
         code = app(standalone_mode=False)
+        if code == 130:  # so typer tells of a Ctrl-C that no verb took
+            _say("stopped; run the same command again", 130)
     except Abort:
         code = _say("stopped; run the same command again to resume", 130)
     except TyperException as error:
@@ -246,9 +331,19 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("CAPGEN_DEBUG"):
             raise
-        first = (str(error).strip().splitlines() or [""])[0]
-        code = _say(f"{type(error).__name__}: {first} (a defect of capgen; CAPGEN_DEBUG=1 shows where)", 1)
+        code = _unforeseen(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unforeseen(error: Exception) -> int:
+    from capgen.dataset.files import disk_trouble
+
+    if isinstance(error, OSError):
+        trouble = disk_trouble(error, Path(error.filename or Path.cwd()))
+        if trouble is not None:
+            return _say(str(trouble), trouble.exit_code)
+    first = (str(error).strip().splitlines() or [""])[0]
+    return _say(f"{type(error).__name__}: {first} (a defect of capgen; CAPGEN_DEBUG=1 shows where)", 1)
 
 
 def _say(line: str, code: int) -> int:

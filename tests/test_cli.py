@@ -73,7 +73,7 @@ def test_a_broken_ledger_is_exit_3(root, tmp_path):
 def test_the_verbs_say_what_they_do():
     done = capgen("--help")
     assert done.returncode == 0
-    for verb in ("run", "verify", "status", "lint", "preview", "gallery", "sample", "score"):
+    for verb in ("run", "retry", "verify", "status", "lint", "preview", "gallery", "sample", "score"):
         assert verb in done.stdout
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capgen.errors import UserError
+
 PART = ".part"
 """Suffix of what is still being written; such files count as not there."""
 
@@ -19,6 +24,45 @@ _REPEATING = (
     *("dataset", "split", "kind", "category", "coco_url", "license", "status", "message", "finish_reason"),
     *("model", "model_revision", "engine", "prompt", "prompt_sha256", "highlight"),
 )
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+class DiskTrouble(UserError):
+    """A folder cannot be written any more: its disk is full, or it may not be written to."""
+
+
+def disk_trouble(error: OSError, folder: Path) -> DiskTrouble | None:
+    """The error in one sentence with its remedy; None where it is not the disk's."""
+    if error.errno in _FULL:
+        return DiskTrouble(
+            f"{folder} cannot be written: {_reason(error)}",
+            "make room there and run the same command again: what is done is kept",
+        )
+    if error.errno in _CLOSED:
+        return DiskTrouble(f"{folder} cannot be written: {_reason(error)}", "make it writable, or choose another --out")
+    return None
+
+
+@contextmanager
+def telling_disk_trouble(folder: Path) -> Iterator[None]:
+    """Let an ``OSError`` of the disk under ``folder`` leave the block as a ``DiskTrouble``.
+
+    Raises:
+        DiskTrouble: the disk is full, or the folder may not be written to.
+    """
+    try:
+        yield
+    except OSError as error:
+        trouble = disk_trouble(error, folder)
+        if trouble is None:
+            raise
+        raise trouble from error
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno or 0)
 
 
 def sha256_of(path: Path) -> str:
@@ -51,8 +95,12 @@ def publish(part: Path, path: Path) -> None:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a small file so that it is seen whole or not at all."""
     part = part_of(path)
-    part.write_bytes(data)
-    publish(part, path)
+    try:
+        part.write_bytes(data)
+        publish(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def remove_parts(folder: Path) -> list[Path]:

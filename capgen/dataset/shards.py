@@ -205,7 +205,15 @@ def iter_rows(out: Path, index: int) -> Iterator[Row]:
     Raises:
         LedgerError: the file is missing or is not whole.
     """
-    path = candidates_path(out, index)
+    yield from read_rows(candidates_path(out, index))
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a candidates file, wherever it lies, in order, a group at a time.
+
+    Raises:
+        LedgerError: the file is missing or is not whole.
+    """
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(_GROUP_ROWS):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from capgen import registry
 from capgen.errors import UserError
-from capgen.pipeline.settings import Settings
+from capgen.pipeline.engines import ENGINES
+from capgen.pipeline.settings import EngineSettings, Settings
 from capgen.resources import resource
+from capgen.tables import merge, nested, read_toml, sentence
 
+__all__ = ["PROFILE", "load_settings", "read_toml"]
+
+_USUAL = EngineSettings().name
 PROFILE = "capgen.toml"
 """A model directory may hold this file: the tables of a pipeline file that the model needs to be otherwise."""
 
@@ -30,74 +36,34 @@ def load_settings(pipeline: str, overrides: Mapping[str, Any], assignments: Iter
     """
     file = resource("pipelines", pipeline, ".toml")
     tables = read_toml(file)
-    wanted: dict[str, Any] = {}
-    for key, value in overrides.items():
-        if value is not None:
-            _assign(wanted, key, value)
-    for assignment in assignments:
-        _assign(wanted, *_parse(assignment))
+    wanted = nested(overrides, assignments)
     model = Path(str(_layer(tables, wanted).get("model", {}).get("id", "")))
     if (model / PROFILE).is_file():
-        tables = _layer(tables, read_toml(model / PROFILE))
+        profile = read_toml(model / PROFILE)
+        name = _layer(_layer(tables, profile), wanted).get("engine", {}).get("name", _USUAL)
+        tables = _layer(_layer(tables, {"engine": {"name": name}}), _for_engine(profile, name))
     try:
         return Settings.model_validate(_layer(tables, wanted))
     except ValidationError as error:
-        raise UserError(f"{file.name}: {_sentence(error)}", "correct it in the file or with --set") from error
+        raise UserError(f"{file.name}: {sentence(error)}", "correct it in the file or with --set") from error
 
 
-def read_toml(file: Path) -> dict[str, Any]:
-    """The tables of a TOML file.
-
-    Raises:
-        UserError: it cannot be read or is no TOML.
-    """
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{file}: {error}", "correct the file") from error
+def _for_engine(profile: Mapping[str, Any], name: Any) -> dict[str, Any]:
+    """A model's profile for a run with this engine: of its ``[engine.options]``, those that the engine knows."""
+    engine = profile.get("engine", {})
+    options = engine.get("options") if isinstance(engine, Mapping) else None
+    if not isinstance(options, Mapping) or not isinstance(name, str):
+        return dict(profile)
+    known = {field.name for field in fields(registry.load("engine", name, ENGINES))}
+    mine = {key: value for key, value in options.items() if key in known}
+    return {**profile, "engine": {**engine, "name": name, "options": mine}}
 
 
 def _layer(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """``above`` laid over ``below``; another engine starts without the options, another model without the revision."""
-    for table, name, follower in (("engine", "name", "options"), ("model", "id", "revision")):
+    for table, name, follower, usual in (("engine", "name", "options", _USUAL), ("model", "id", "revision", None)):
         old, new = below.get(table, {}), above.get(table, {})
-        if isinstance(new, Mapping) and new.get(name, old.get(name)) != old.get(name):
+        before = old.get(name, usual)
+        if isinstance(new, Mapping) and new.get(name, before) != before:
             below = {**below, table: {key: value for key, value in old.items() if key != follower}}
-    return _merge(below, above)
-
-
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` laid over ``below``, table by table."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
-def _assign(tables: dict[str, Any], dotted: str, value: Any) -> None:
-    *path, last = dotted.split(".")
-    for name in path:
-        tables = tables.setdefault(name, {})
-        if not isinstance(tables, dict):
-            raise UserError(f"--set {dotted}: {name!r} is a value, not a table", "name a key of a table")
-    tables[last] = value
-
-
-def _parse(assignment: str) -> tuple[str, Any]:
-    key, equals, text = assignment.partition("=")
-    if not equals or not key.strip() or not all(key.strip().split(".")):
-        raise UserError(f"--set {assignment!r} is not of the form table.key=value", "for example --set render.patch=28")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    return key.strip(), value
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"unknown key {where!r}"
-    return f"{where}: {first['msg']}"
+    return merge(below, above)

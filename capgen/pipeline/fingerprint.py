@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
+from capgen import registry
 from capgen.dataset.schema import SCHEMA_VERSION
+from capgen.pipeline.engines import ENGINES
+from capgen.pipeline.engines.base import build_engine
 from capgen.pipeline.prompt import Prompt
 from capgen.pipeline.render import RENDER_VERSION
-from capgen.pipeline.settings import Settings
+from capgen.pipeline.settings import EngineSettings, Settings
 
 _WHOLE_FILE = 64 * 2**20
 
 
 def fingerprint_parts(settings: Settings, prompt: Prompt, source_hashes: Mapping[str, str]) -> dict[str, Any]:
     """The parts, each JSON-able, by a name that a person understands."""
-    return {
+    parts = {
         "dataset": settings.dataset,
         "source": dict(source_hashes) | {"type": settings.source.type, "split": settings.source.split},
         "limit": settings.source.limit,
@@ -32,6 +36,31 @@ def fingerprint_parts(settings: Settings, prompt: Prompt, source_hashes: Mapping
         "dedup": settings.dedup.model_dump(),
         "schema": SCHEMA_VERSION,
     }
+    options = deciding_options(settings.engine)
+    return parts | {"engine_options": options} if options else parts
+
+
+def deciding_options(settings: EngineSettings) -> dict[str, Any]:
+    """The engine's options that decide what is asked or answered and differ from their defaults.
+
+    An engine names them in ``decides``: ``option``, or ``option.key`` for a key of an option that is a table.
+    """
+    kind = registry.load("engine", settings.name, ENGINES)
+    chosen = build_engine(settings)
+    usual = {field.name: _default(field) for field in fields(kind)}
+    found: dict[str, Any] = {}
+    for name in getattr(kind, "decides", ()):
+        option, _, key = name.partition(".")
+        value, default = getattr(chosen, option), usual[option]
+        if key:
+            value, default = value.get(key), (default or {}).get(key)
+        if value != default:
+            found[name] = value
+    return found
+
+
+def _default(option: Field[Any]) -> Any:
+    return option.default if option.default_factory is MISSING else option.default_factory()
 
 
 def digest(parts: Mapping[str, Any]) -> str:

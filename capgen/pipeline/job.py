@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.pipeline.caption import Settled
 from capgen.pipeline.checks.base import NamedChecks, Said, build_checks, judge
 from capgen.pipeline.engines.base import Engine, EngineContext, build_engine
+from capgen.pipeline.fingerprint import deciding_options
 from capgen.pipeline.prompt import Prompt
 from capgen.pipeline.render import Renderer
 from capgen.pipeline.settings import Settings
@@ -62,10 +64,12 @@ class Job:
         """What the engine is told."""
         return EngineContext(self.settings.model, self.settings.sampling, self.gpus, self.out)
 
-    @property
+    @cached_property
     def salt(self) -> str:
         """What, beside the prompt, decides an answer."""
-        return f"{self.settings.model.id}@{self.model_revision}:{self.settings.sampling.model_dump_json()}"
+        options = deciding_options(self.settings.engine)
+        chosen = f":{json.dumps(options, sort_keys=True, default=str)}" if options else ""
+        return f"{self.settings.model.id}@{self.model_revision}:{self.settings.sampling.model_dump_json()}{chosen}"
 
     def plan_file(self, file: str) -> Path:
         """The planned media of a shard."""

@@ -3,6 +3,10 @@
 A worker that was thought dead may still write; because every worker has a file of its own, lines are never mixed. A
 kill can tear only the last line of a file, which is then ignored. Where two files settle the same key, the earlier
 file's line counts.
+
+Strikes say which requests were in flight when an engine stalled or died. A worker that lives on writes them itself.
+Where its whole process died, the driver leaves a ``Lost`` line, and from then on workers write a ``Flight`` line before
+they ask, so that the next loss is known to the request.
 """
 
 from __future__ import annotations
@@ -10,22 +14,71 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 from uuid import uuid4
 
 import msgspec
 
+from capgen.dataset.files import telling_disk_trouble
+from capgen.pipeline import carried
 from capgen.pipeline.caption import Settled
 
-_NAME = re.compile(r"(\d{4})-[0-9a-f]{8}\.jsonl")
+_NAME = re.compile(r"(\d{4,})-[0-9a-f]{8}\.jsonl")
+
+Why = Literal["stalled", "killed"]
 
 
-class Strike(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that was in flight when the engine was found to do nothing any more."""
+class Strike(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request that was in flight when the engine died or was found to do nothing any more.
+
+    ``alone``: nothing else was, in an engine that had answered before: the request is to blame. ``request`` is its
+    digest.
+    """
 
     strike: str
+    why: Why = "stalled"
+    alone: bool = False
+    request: str = ""
+
+
+class Flight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request that is about to be asked; counts as a strike if the worker's process dies before it is settled."""
+
+    flight: str
+    alone: bool = False
+    request: str = ""
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """The process of the worker that had the shard is gone; written by the driver."""
+
+    lost: bool = True
+
+
+Line = Settled | Strike | Flight | Lost
+
+
+@dataclass(slots=True)
+class Record:
+    """What the lines of a shard's journal say together.
+
+    ``proven``: the latest strike of each key that had one alone. ``lost``: how often a worker's process died.
+    """
+
+    settled: dict[str, Settled] = field(default_factory=dict)
+    strikes: dict[str, int] = field(default_factory=dict)
+    proven: dict[str, Strike] = field(default_factory=dict)
+    lost: int = 0
+
+    def strike(self, line: Strike) -> None:
+        """Count a strike."""
+        self.strikes[line.strike] = self.strikes.get(line.strike, 0) + 1
+        if line.alone:
+            self.proven[line.strike] = line
 
 
 class Journal:
@@ -33,19 +86,41 @@ class Journal:
 
     Args:
         folder: ``OUT/journal/00012``; made if it is not there.
+
+    Raises:
+        DiskTrouble: it cannot be made, read or, later, written to.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        files = _files(folder)
-        self.settled, self.strikes = _read(files)
-        number = 1 + max((int(file.name[:4]) for file in files), default=0)
+        with telling_disk_trouble(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            files = _files(folder)
+            self._record = _read(files)
+        self.settled, self.strikes, self.proven = self._record.settled, self._record.strikes, self._record.proven
+        number = 1 + max((_number(file) for file in files), default=0)
         self._path = folder / f"{number:04d}-{uuid4().hex[:8]}.jsonl"
         self._fd: int | None = None
         self._waiting: list[bytes] = []
 
-    def add(self, line: Settled | Strike) -> None:
+    @property
+    def careful(self) -> bool:
+        """Whether flights are to be written down: a worker's process has died with this shard."""
+        return self._record.lost > 0
+
+    def proven_faults(self, attempts: int) -> list[Settled]:
+        """What needs no more asking because it ended an engine ``attempts`` times, once with nothing else in flight."""
+        faults = []
+        for key, proof in self.proven.items():
+            strikes = self.strikes[key]
+            if strikes >= attempts and key not in self.settled:
+                told = "did not answer" if proof.why == "stalled" else "died of"
+                message = f"the engine {told} this request {strikes} times, at last with no other in flight"
+                fault = f"engine_{proof.why}"
+                faults.append(Settled(key=key, request=proof.request, attempts=strikes, fault=fault, message=message))
+        return faults
+
+    def add(self, line: Line) -> None:
         """Take a line; ``flush`` writes it."""
         if isinstance(line, Settled):
             self.settled[line.key] = line
@@ -56,27 +131,36 @@ class Journal:
 
         Lines are written together because each write gives up the interpreter's lock, and with rendering threads
         about it takes milliseconds to get it back.
+
+        Raises:
+            DiskTrouble: not all could be written; the rest is kept and written by the next flush that can.
         """
         if not self._waiting:
             return
-        if self._fd is None:
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         data = b"".join(self._waiting)
-        self._waiting.clear()
-        while data:
-            data = data[os.write(self._fd, data) :]
+        try:
+            with telling_disk_trouble(self.folder):
+                if self._fd is None:
+                    self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                while data:
+                    data = data[os.write(self._fd, data) :]
+        finally:
+            self._waiting = [data] if data else []
 
     def remove(self) -> None:
         """Forget the journal: its shard is committed."""
+        self._waiting.clear()
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
         """Write what waits and close the file."""
-        self.flush()
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        try:
+            self.flush()
+        finally:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
 
     def __enter__(self) -> Journal:
         return self
@@ -88,36 +172,74 @@ class Journal:
 
 
 def count_settled(folder: Path) -> int:
-    """How many keys a shard's journal has settled; 0 where there is none."""
-    return len(_read(_files(folder))[0]) if folder.is_dir() else 0
+    """How many objects of an unfinished shard need no more asking; 0 where it has no journal."""
+    if not folder.is_dir():
+        return 0
+    return len(_read(_files(folder)).settled) + carried.count(folder)
+
+
+def note_lost(folder: Path) -> None:
+    """Write down that the process of the worker that had the shard is gone.
+
+    Raises:
+        DiskTrouble: it cannot be written.
+    """
+    with Journal(folder) as journal:
+        journal.add(Lost())
+
+
+def _number(file: Path) -> int:
+    return int(file.name.partition("-")[0])
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), key=lambda p: (_number(p), p.name))
 
 
-def _read(files: list[Path]) -> tuple[dict[str, Settled], dict[str, int]]:
-    settled: dict[str, Settled] = {}
-    strikes: dict[str, int] = {}
-    for line in _lines(files):
-        if isinstance(line, Settled):
-            settled.setdefault(line.key, line)
-        else:
-            strikes[line.strike] = strikes.get(line.strike, 0) + 1
-    return settled, strikes
-
-
-def _lines(files: list[Path]) -> Iterator[Settled | Strike]:
-    """Whole lines only: a line without its end, or that is no JSON, was torn by a kill and is as if never written."""
+def _read(files: Iterable[Path]) -> Record:
+    record = Record()
+    before: dict[str, Flight] = {}
     for file in files:
-        for raw in file.read_bytes().split(b"\n")[:-1]:
-            try:
-                yield _decode(raw)
-            except msgspec.MsgspecError:
-                continue
+        flying: dict[str, Flight] = {}
+        struck = False
+        for line in _lines(file):
+            if isinstance(line, Settled):
+                record.settled.setdefault(line.key, line)
+                flying.pop(line.key, None)
+            elif isinstance(line, Strike):
+                record.strike(line)
+                struck = True
+            elif isinstance(line, Flight):
+                flying[line.flight] = line
+            else:
+                record.lost += 1
+                for flight in before.values():
+                    record.strike(
+                        Strike(strike=flight.flight, why="killed", alone=flight.alone, request=flight.request)
+                    )
+        before = {} if struck else flying
+    return record
 
 
-def _decode(raw: bytes) -> Settled | Strike:
-    if raw.startswith(b'{"strike"'):
-        return msgspec.json.decode(raw, type=Strike)
-    return msgspec.json.decode(raw, type=Settled)
+def _lines(file: Path) -> Iterator[Line]:
+    """Whole lines only: a line without its end, or that is no JSON, was torn by a kill and is as if never written."""
+    for raw in file.read_bytes().split(b"\n")[:-1]:
+        try:
+            yield _decode(raw)
+        except msgspec.MsgspecError:
+            continue
+
+
+def _decode(raw: bytes) -> Line:
+    for mark, kind in _KINDS:
+        if raw.startswith(mark):
+            return kind(raw)
+    return _SETTLED(raw)
+
+
+_KINDS = (
+    (b'{"strike"', msgspec.json.Decoder(Strike).decode),
+    (b'{"flight"', msgspec.json.Decoder(Flight).decode),
+    (b'{"lost"', msgspec.json.Decoder(Lost).decode),
+)
+_SETTLED = msgspec.json.Decoder(Settled).decode

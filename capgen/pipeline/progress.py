@@ -7,12 +7,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from capgen.pipeline.carried import Tally, summed
 from capgen.pipeline.run import Progress
 
 _LOG_EVERY_S = 10.0
@@ -84,7 +86,8 @@ class EndReport:
     """What a session did, for people and for ``OUT/report.json``.
 
     ``requests_per_s`` counts requests that this session asked, from the first engine's readiness to the last commit;
-    ``render_s`` is the time the render threads worked, which overlaps with the engine's.
+    ``render_s`` is the time the render threads worked, which overlaps with the engine's. ``retried``: what became of
+    the objects that were asked again in this session, by the reason they had.
     """
 
     planned: int
@@ -100,6 +103,7 @@ class EndReport:
     cached_tokens: int
     output_tokens: int
     seconds: dict[str, float] = field(default_factory=dict)
+    retried: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def cached_share(self) -> float:
@@ -117,6 +121,7 @@ class EndReport:
         ]
         rows += [(f"dropped: {code}", f"{count:,}") for code, count in self.dropped.items()]
         rows += [(f"failed: {code}", f"{count:,}") for code, count in self.failed.items()]
+        rows += [(f"asked again: {code}", _became(did)) for code, did in self.retried.items()]
         if self.resumed:
             rows.append(("settled before", f"{self.resumed:,}"))
         if self.asked:
@@ -142,6 +147,11 @@ class EndReport:
         return table
 
 
+def _became(did: dict[str, int]) -> str:
+    said = f"{did['asked']:,}: {did['kept']:,} kept now, {did['asked'] - did['changed']:,} answered as before"
+    return said if did["changed"] else f"{said}: nothing changed"
+
+
 def end_report(progress: Progress, ledger: Any, seconds: dict[str, float]) -> EndReport:
     """The report of a finished session: counts from the verified ledger, rates from this session's manifests."""
 
@@ -149,6 +159,7 @@ def end_report(progress: Progress, ledger: Any, seconds: dict[str, float]) -> En
         return sum(manifest.extra.get(name, 0) for manifest in progress.manifests)
 
     asked = total("asked")
+    retried = summed(msgspec.convert(one.extra.get("retry", {}), dict[str, Tally]) for one in progress.manifests)
     return EndReport(
         planned=ledger.planned,
         kept=ledger.kept,
@@ -163,4 +174,5 @@ def end_report(progress: Progress, ledger: Any, seconds: dict[str, float]) -> En
         cached_tokens=total("cached_tokens"),
         output_tokens=total("output_tokens"),
         seconds=seconds,
+        retried={code: msgspec.to_builtins(tally) for code, tally in sorted(retried.items())},
     )

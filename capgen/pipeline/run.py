@@ -16,10 +16,12 @@ from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.job import Job
 from capgen.pipeline.journal import count_settled
 from capgen.pipeline.plan import ShardEntry, ShardTable
-from capgen.pipeline.shard import Standing, Worker
+from capgen.pipeline.shard import Standing, Worker, first_leaf
+from capgen.pipeline.stop import GRACE_S, Interrupted, Stop
 
 log = logging.getLogger(__name__)
 
+_POLL_S = 0.1
 _FRUITLESS = 4
 """So many engines in a row may die on a shard without settling one more object before the run gives up."""
 
@@ -86,6 +88,7 @@ class Executor(Protocol):
 
         Raises:
             RunFailed: a shard cannot be done.
+            Interrupted: the user asked it to end.
             Postponed: every shard was gone through, and answers are still to come from elsewhere.
         """
         ...
@@ -101,6 +104,7 @@ def run_shards(job: Job, table: ShardTable, executor: Executor, watch: Watch) ->
 
     Raises:
         RunFailed: a shard cannot be done; the run can be resumed.
+        Interrupted: the user asked it to end; the run can be resumed.
     """
     todo = unfinished(job, table)
     left = {entry.index for entry in todo}
@@ -123,7 +127,9 @@ def run_shards(job: Job, table: ShardTable, executor: Executor, watch: Watch) ->
         progress.done += manifest.rows
         progress.reasons.update(manifest.dropped)
         progress.reasons.update(manifest.failed)
-    live(Standing())
+        progress.seconds = time.monotonic() - begun  # not after the loop: engines take seconds to stop
+    progress.live = Standing()
+    watch(progress)
     return progress
 
 
@@ -131,6 +137,7 @@ def run_shards(job: Job, table: ShardTable, executor: Executor, watch: Watch) ->
 class InProcess:
     """One worker in this process, without Ray: for tests and for looking at a fault with a debugger."""
 
+    stop: Stop = field(default_factory=Stop)
     engines: list[dict[str, Any]] = field(default_factory=list)
     postponed: list[Postponed] = field(default_factory=list)
 
@@ -147,7 +154,8 @@ class InProcess:
             worker = Worker(job, await job.engine.start(job.context))
             self.engines.append({"start_s": round(time.monotonic() - begun, 2)})
             try:
-                await self._with(worker, left, live, manifests)
+                with self.stop.orderly():
+                    await self._with(worker, left, live, manifests)
             except EngineDead as error:
                 left = [entry for entry in left if not is_committed(job.out, entry.index, job.fingerprint)]
                 losses.note(left[0], str(error))
@@ -155,6 +163,8 @@ class InProcess:
                 left = []
             finally:
                 await worker.close()
+            if self.stop.asked:
+                raise Interrupted
         if self.postponed:
             raise together(self.postponed)
         return manifests
@@ -164,18 +174,32 @@ class InProcess:
 
         async def one(entry: ShardEntry) -> None:
             async with window:
+                if self.stop.asked:
+                    return
                 try:
                     manifests.append(await worker(entry))
                 except Postponed as error:
                     self.postponed.append(error)
+                except Interrupted:
+                    return
             live(worker.standing)
 
         try:
-            async with asyncio.TaskGroup() as group:
-                for entry in shards:
-                    group.create_task(one(entry))
-        except* CapgenError as group:
-            raise group.exceptions[0] from None
+            async with asyncio.TaskGroup() as watched:
+                watch = watched.create_task(self._watch(worker))
+                async with asyncio.TaskGroup() as group:
+                    for entry in shards:
+                        group.create_task(one(entry))
+                watch.cancel()
+        except* CapgenError as errors:
+            raise first_leaf(errors) from None
+
+    async def _watch(self, worker: Worker) -> None:
+        while True:
+            if self.stop.asked:
+                await worker.finish(GRACE_S)
+                return
+            await asyncio.sleep(_POLL_S)
 
 
 @dataclass(slots=True)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from capgen.dataset.files import write_whole
+from capgen.dataset.files import PART, DiskTrouble, telling_disk_trouble, write_whole
 from capgen.errors import LedgerError
 from capgen.pipeline.cluster import RayCluster
 from capgen.pipeline.lock import exclusive
 from capgen.pipeline.pack import card_info, pack
 from capgen.pipeline.prepare import ModelName, prepare
 from capgen.pipeline.progress import EndReport, Show, end_report
+from capgen.pipeline.retry import ask_again
 from capgen.pipeline.run import Executor, InProcess, run_shards
 from capgen.pipeline.settings import Settings
+from capgen.pipeline.stop import Interrupted, Stop
 from capgen.pipeline.verify import verify
 
 
@@ -35,20 +41,25 @@ class Devices:
     gpus: int = 0
     ray: bool = True
 
-    def executor(self) -> Executor:
-        """The executor that these devices ask for."""
-        return RayCluster(self.workers, self.gpus) if self.ray else InProcess()
+    def executor(self, stop: Stop) -> Executor:
+        """The executor that these devices ask for; it ends early where ``stop`` says so."""
+        return RayCluster(self.workers, self.gpus, stop) if self.ray else InProcess(stop)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a session is asked for beside its settings."""
+    """What a session is asked for beside its settings.
+
+    ``again``: reasons whose objects are asked again first, () being those of all failed objects; None asks for what is
+    left only.
+    """
 
     out: Path
     model: ModelName
     devices: Devices = Devices()
     fork: bool = False
     embed_media: bool = False
+    again: tuple[str, ...] | None = None
 
 
 def run_session(settings: Settings, wanted: Wanted, console: Console) -> tuple[Path, EndReport]:
@@ -57,16 +68,19 @@ def run_session(settings: Settings, wanted: Wanted, console: Console) -> tuple[P
     Raises:
         UserError: something the user can mend, before anything slow has started.
         RunFailed: an engine could not be kept alive.
+        Interrupted: the user stopped it; the same command resumes.
         LedgerError: the accounts do not close.
     """
     begun = time.monotonic()
-    with exclusive(wanted.out):
+    with _in(wanted.out) as stop:
         job, table = prepare(settings, wanted.out, gpus=wanted.devices.gpus, model=wanted.model, fork=wanted.fork)
         planned = time.monotonic()
         planned_of = f"{table.objects:,} objects of {table.media:,} media planned in {len(table.shards):,} shards"
         console.print(f"{planned_of}, in {job.out}", highlight=False)
+        if wanted.again is not None:
+            console.print(_told(ask_again(job, table, wanted.again)), highlight=False)
         with Show(console) as show:
-            progress = run_shards(job, table, wanted.devices.executor(), show)
+            progress = run_shards(job, table, wanted.devices.executor(stop), show)
         asked = time.monotonic()
         pack(
             job.out,
@@ -84,3 +98,28 @@ def run_session(settings: Settings, wanted: Wanted, console: Console) -> tuple[P
         if not ledger.ok:
             raise LedgerError(f"{job.out}: the ledger does not close; `capgen verify {job.out}` says where")
         return job.out, report
+
+
+@contextmanager
+def _in(out: Path) -> Iterator[Stop]:
+    """Hold OUT, listen for signals, and tell what is wrong with its disk.
+
+    Raises:
+        DiskTrouble: the disk is full or read-only; what takes room and is of no use is gone.
+        Interrupted: the user stopped it while nothing was being asked.
+    """
+    try:
+        with telling_disk_trouble(out), Stop() as stop, exclusive(out):
+            yield stop
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    except DiskTrouble:
+        shutil.rmtree(out / f"data{PART}", ignore_errors=True)
+        raise
+
+
+def _told(again: Counter[str]) -> str:
+    if not again:
+        return "nothing to ask again beside what is unfinished"
+    by_reason = ", ".join(f"{code} {count:,}" for code, count in again.most_common())
+    return f"{again.total():,} objects are asked again ({by_reason}); every other row stays as it is"

@@ -6,23 +6,28 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from capgen.dataset.files import DiskTrouble, telling_disk_trouble
 from capgen.dataset.row import Row
 from capgen.dataset.shards import Manifest, write_candidates
 from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.errors import CapgenError
 from capgen.pipeline.caption import Asker, Settled, request_digest
-from capgen.pipeline.engines.base import EngineDead, Postponed, Session, together
+from capgen.pipeline.carried import Carried, load
+from capgen.pipeline.engines.base import EngineDead, EngineFault, Postponed, Session, together
 from capgen.pipeline.job import Job, Verdict, failed, judged
-from capgen.pipeline.journal import Journal, Strike
+from capgen.pipeline.journal import Flight, Journal, Strike, Why
 from capgen.pipeline.plan import ShardEntry, read_plan
 from capgen.pipeline.render import render_media
+from capgen.pipeline.sources.base import PlannedMedia
 from capgen.pipeline.sources.decode import decode_media
+from capgen.pipeline.stop import Interrupted
 from capgen.pipeline.view import View
 
 _RENDER_THREADS = 2
@@ -31,20 +36,38 @@ _MEDIA_AHEAD = 6
 
 @dataclass(slots=True)
 class Shard:
-    """One shard while it is worked on."""
+    """One shard while it is worked on.
+
+    ``flying``: what is being asked, with the requests' digests. ``trouble``: what ends the shard as soon as ``alarm``
+    wakes its watch. ``cut``: not everything was asked, because the run is to end.
+    """
 
     entry: ShardEntry
     journal: Journal
+    carried: Carried | None = None
     media: list[Media] = field(default_factory=list)
     faults: dict[str, Fault] = field(default_factory=dict)
     asked: int = 0
     render_s: float = 0.0
-    flying: set[str] = field(default_factory=set)
+    flying: dict[str, str] = field(default_factory=dict)
     objects: dict[str, MediaObject] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     flushing: bool = False
     postponed: list[Postponed] = field(default_factory=list)
+    trouble: CapgenError | None = None
+    alarm: asyncio.Event = field(default_factory=asyncio.Event)
+    cut: bool = False
+
+    @property
+    def stay(self) -> dict[str, Row]:
+        """The rows of an earlier commit that are not asked for again, by key."""
+        return dict(self.carried.stay) if self.carried else {}
+
+    @property
+    def settled(self) -> int:
+        """Objects that need no more asking."""
+        return len(self.journal.settled) + len(self.faults) + (len(self.carried.stay) if self.carried else 0)
 
 
 @dataclass(slots=True)
@@ -70,6 +93,9 @@ class Worker:
         self._feeding = asyncio.Lock()
         self._threads = ThreadPoolExecutor(_RENDER_THREADS, thread_name_prefix="render")
         self._moved = time.monotonic()
+        self._answered = 0
+        self._struck = False
+        self._ends: float | None = None
 
     async def __call__(self, entry: ShardEntry) -> Manifest:
         """Do a shard and return its manifest.
@@ -77,24 +103,28 @@ class Worker:
         Raises:
             EngineDead: the engine is gone or does nothing any more; what was settled is in the journal.
             Postponed: answers are still to come from elsewhere; what was settled is in the journal.
-            UserError: the engine can answer nothing until the user has changed something.
+            Interrupted: ``finish`` was called before everything was asked.
+            UserError: the engine can answer nothing until the user has changed something, or the disk is full.
         """
-        started = datetime.now(UTC)
-        with Journal(self.job.journal_dir(entry.index)) as journal:
-            shard = self.active[entry.index] = Shard(entry, journal)
+        started, begun = datetime.now(UTC), time.monotonic()
+        folder = self.job.journal_dir(entry.index)
+        with telling_disk_trouble(self.job.out), Journal(folder) as journal:
+            carried = await asyncio.get_running_loop().run_in_executor(self._threads, load, folder)
+            shard = self.active[entry.index] = Shard(entry, journal, carried)
             resumed = len(journal.settled)
             try:
                 await self._ask_all(shard)
             finally:
                 del self.active[entry.index]
+            if shard.cut:
+                raise Interrupted
             if shard.postponed:
                 raise together(shard.postponed)
-            ended = datetime.now(UTC)
             extra = {
                 "fingerprint": self.job.fingerprint,
                 "started": started.isoformat(timespec="milliseconds"),
-                "finished": ended.isoformat(timespec="milliseconds"),
-                "seconds": round((ended - started).total_seconds(), 3),
+                "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "seconds": round(time.monotonic() - begun, 3),  # a wall clock may be set while the shard is done
                 "resumed": resumed,
                 "asked": shard.asked,
                 "render_seconds": round(shard.render_s, 3),
@@ -103,60 +133,154 @@ class Worker:
             journal.remove()
         return manifest
 
+    async def finish(self, seconds: float) -> None:
+        """Ask for nothing more; requests in flight have so many seconds to be answered."""
+        self._ends = time.monotonic() + seconds
+
     @property
     def standing(self) -> Standing:
         """Where the unfinished shards stand."""
         shards = list(self.active.values())
-        settled = sum(len(shard.journal.settled) + len(shard.faults) for shard in shards)
+        settled = sum(shard.settled for shard in shards)
         return Standing(settled, sum((shard.reasons for shard in shards), Counter()))
 
     async def _ask_all(self, shard: Shard) -> None:
-        """Ask for every object of the shard that is not settled, in the order of the plan."""
+        """Ask for every object of the shard that is not settled, in the order of the plan, suspects last."""
         try:
             async with asyncio.TaskGroup() as outer:
                 watch = outer.create_task(self._watch(shard))
                 async with asyncio.TaskGroup() as flights, self._feeding:
+                    suspects = []
                     async for view in self._views(shard):
+                        if self._suspect(shard, view.key):
+                            suspects.append(view)
+                            continue
                         await self._slots.acquire()
+                        if self._ends is not None:
+                            shard.cut = True
+                            break
                         self._fly(flights, shard, view)
+                    await self._one_by_one(shard, suspects)
                 watch.cancel()
-        except* CapgenError as group:
-            raise _first(group) from None
+        except* (CapgenError, OSError) as group:
+            raise first_leaf(group) from None
+
+    def _suspect(self, shard: Shard, key: str) -> bool:
+        """Whether the key was in flight at so many ends of engines that its next try is its last."""
+        return shard.journal.strikes.get(key, 0) >= max(1, self.job.settings.run.attempts - 1)
 
     def _fly(self, flights: asyncio.TaskGroup, shard: Shard, view: View) -> None:
         if not shard.flying:
             self._moved = time.monotonic()
-        shard.flying.add(view.key)
-        shard.asked += 1
+        request = self._take_off(shard, view)
         # Not `finally` inside the task: a task that is cancelled before its first step never runs it.
-        flights.create_task(self._ask(shard, view)).add_done_callback(lambda _: self._land(shard, view.key))
+        flights.create_task(self._ask(shard, view, request)).add_done_callback(lambda _: self._land(shard, view.key))
+
+    def _take_off(self, shard: Shard, view: View, *, alone: bool = False) -> str:
+        request = shard.flying[view.key] = request_digest(view, self.job.salt)
+        shard.asked += 1
+        if shard.journal.careful:
+            shard.journal.add(Flight(flight=view.key, alone=alone, request=request))
+            shard.journal.flush()
+        return request
 
     def _land(self, shard: Shard, key: str) -> None:
-        shard.flying.discard(key)
+        shard.flying.pop(key, None)
         self._slots.release()
 
-    async def _watch(self, shard: Shard) -> None:
-        """An engine that finishes nothing for ``stall_s`` is as good as dead.
+    async def _one_by_one(self, shard: Shard, views: Iterable[View]) -> None:
+        """Ask for suspects with nothing else in flight, so that an engine's end tells which of them is to blame.
 
-        What was in flight gets a strike in its journal; a key with as many strikes as attempts is not asked again.
+        That blames nobody unless the engine has answered something before: it may be dead for reasons of its own.
         """
+        # Who was in flight least often first: one of them is the likeliest to be answered, and so to prove the others.
+        views = sorted(views, key=lambda view: shard.journal.strikes[view.key])
+        if not views:
+            return
+        slots = self.job.engine.in_flight
+        for _ in range(slots):
+            await self._slots.acquire()
+        if not self._answered and self._ends is None:
+            await self._ask_known(shard)
+        for view in views:
+            if self._ends is not None:
+                shard.cut = True
+                break
+            self._moved = time.monotonic()
+            request = self._take_off(shard, view, alone=self._answered > 0)
+            await self._ask(shard, view, request)
+            del shard.flying[view.key]
+        for _ in range(slots):
+            self._slots.release()
+
+    async def _ask_known(self, shard: Shard) -> None:
+        """See whether the engine works at all: ask for something of this shard that was answered before."""
+        loop = asyncio.get_running_loop()
+        view = await loop.run_in_executor(self._threads, self._known, shard)
+        if view is None:
+            return
+        try:
+            await asyncio.wait_for(self._session.answer(view), self.job.settings.run.stall_s)
+        except TimeoutError:
+            raise EngineDead("the engine does not answer what it answered before") from None
+        except EngineDead:
+            raise
+        except EngineFault:
+            return
+        self._answered += 1
+
+    def _known(self, shard: Shard) -> View | None:
+        answered = {key for key, settled in shard.journal.settled.items() if settled.fault is None}
+        answered |= {key for key, row in shard.stay.items() if row.status != "failed"}
+        for media in map(decode_media, read_plan(self.job.plan_file(shard.entry.file))):
+            keys = {item.key for item in media.objects}
+            if not answered.isdisjoint(keys):
+                for result in render_media(media, self.job.renderer, skip=frozenset(keys - answered)):
+                    if isinstance(result, View):
+                        return result
+        return None
+
+    async def _watch(self, shard: Shard) -> None:
+        """Ends the shard where that is due; an engine that finishes nothing for ``stall_s`` is as good as dead."""
         limit = self.job.settings.run.stall_s
         while True:
-            await asyncio.sleep(min(1.0, limit / 4))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(shard.alarm.wait(), min(1.0, limit / 4))
+            if shard.trouble is not None:
+                raise shard.trouble
+            if self._ends is not None and time.monotonic() > self._ends:
+                raise Interrupted
             if shard.flying and time.monotonic() - self._moved > limit:
-                for key in sorted(shard.flying):
-                    shard.journal.add(Strike(strike=key))
-                shard.journal.flush()
+                self._strike("stalled")
                 raise EngineDead(f"the engine finished nothing for {limit:g} s")
 
-    async def _ask(self, shard: Shard, view: View) -> None:
+    def _strike(self, why: Why) -> None:
+        """What is in flight at an engine's end gets a strike, which proves something where it is one request alone.
+
+        A proven key with as many strikes as attempts is not asked again.
+        """
+        if self._struck:
+            return
+        self._struck = True
+        flying = [(shard, key, request) for shard in self.active.values() for key, request in shard.flying.items()]
+        for shard, key, request in flying:
+            proof = len(flying) == 1 and self._answered > 0
+            shard.journal.add(Strike(strike=key, why=why, alone=proof, request=request))
+        for shard in self.active.values():
+            shard.journal.flush()
+
+    async def _ask(self, shard: Shard, view: View, request: str) -> None:
         try:
-            settled = await self._asker.ask(view, request_digest(view, self.job.salt))
+            settled = await self._asker.ask(view, request)
         except Postponed as postponed:
             shard.postponed.append(postponed)
             return
+        except EngineDead:
+            self._strike("killed")
+            raise
         finally:
             self._moved = time.monotonic()
+        self._answered += settled.fault is None
         self._settle(shard, settled)
 
     def _settle(self, shard: Shard, settled: Settled) -> None:
@@ -171,18 +295,23 @@ class Worker:
         shard.reasons.update(code for code, _ in verdict[:1])
 
     def _flush(self, shard: Shard) -> None:
-        """Write every answer that came in this turn of the event loop."""
+        """Write every answer that came in this turn of the event loop; where that fails, the shard ends."""
         shard.flushing = False
-        shard.journal.flush()
+        try:
+            shard.journal.flush()
+        except DiskTrouble as trouble:
+            shard.trouble = trouble
+            shard.alarm.set()
 
     async def _views(self, shard: Shard) -> AsyncIterator[View]:
         """The views still to be asked for, rendered some media ahead in threads, in the order of the plan."""
-        self._settle_struck(shard)
-        skip = frozenset(shard.journal.settled)
+        for ended in shard.journal.proven_faults(self.job.settings.run.attempts):
+            self._settle(shard, ended)
+        skip = frozenset({*shard.journal.settled, *shard.stay})
         planned = read_plan(self.job.plan_file(shard.entry.file))
         loop = asyncio.get_running_loop()
 
-        def render(item: Any) -> tuple[Media, list[View], dict[str, Fault], float]:
+        def render(item: PlannedMedia) -> tuple[Media, list[View], dict[str, Fault], float]:
             begun = time.perf_counter()
             media = decode_media(item)
             views: list[View] = []
@@ -196,6 +325,9 @@ class Worker:
 
         ahead = [loop.run_in_executor(self._threads, render, item) for item in itertools.islice(planned, _MEDIA_AHEAD)]
         while ahead:
+            if self._ends is not None:
+                shard.cut = True
+                return
             media, views, faults, seconds = await ahead.pop(0)
             ahead += [loop.run_in_executor(self._threads, render, item) for item in itertools.islice(planned, 1)]
             shard.media.append(media)
@@ -206,26 +338,25 @@ class Worker:
             for view in views:
                 yield view
 
-    def _settle_struck(self, shard: Shard) -> None:
-        attempts = self.job.settings.run.attempts
-        for key, strikes in shard.journal.strikes.items():
-            if strikes >= attempts and key not in shard.journal.settled:
-                message = f"the engine did not answer this request {strikes} times"
-                self._settle(
-                    shard, Settled(key=key, request="", attempts=strikes, fault="engine_stalled", message=message)
-                )
-
     def _commit(self, shard: Shard, extra: dict[str, Any]) -> Manifest:
         answers = shard.journal.settled.values()
         tokens = {
             name: sum(getattr(answer, name) for answer in answers)
             for name in ("prompt_tokens", "cached_tokens", "output_tokens")
         }
-        return write_candidates(self._rows(shard), self.job.out, shard.entry.index, extra | tokens)
+        rows = self._rows(shard)
+        if shard.carried is not None:
+            rows = list(rows)
+            extra |= shard.carried.compared(rows)
+        return write_candidates(rows, self.job.out, shard.entry.index, extra | tokens)
 
-    def _rows(self, shard: Shard) -> Iterator[Row]:
+    def _rows(self, shard: Shard) -> Iterable[Row]:
+        stay = shard.stay
         for media in shard.media:
             for item in media.objects:
+                if item.key in stay:
+                    yield stay[item.key]
+                    continue
                 fault = item.fault or shard.faults.get(item.key)
                 if fault is not None:
                     yield failed(self.job, media, item, fault)
@@ -246,10 +377,8 @@ class Worker:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _first(group: BaseExceptionGroup[CapgenError]) -> CapgenError:
+def first_leaf(group: BaseException) -> BaseException:
     """The first leaf of an exception group."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, CapgenError)
-    return error
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from capgen.dataset.shards import is_committed, read_manifest
 from capgen.errors import UserError
+from capgen.pipeline.carried import Tally, earlier, summed
+from capgen.pipeline.dedup import REASON
 from capgen.pipeline.journal import count_settled
 from capgen.pipeline.prepare import read_plan_json, shard_table
-from capgen.pipeline.release import read_release
+from capgen.pipeline.release import Release, read_release
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Counts of a run: objects by state, shards done, dropped and failed by the first reason.
 
-    ``settled`` objects are answered but in a shard that is not committed yet.
+    ``settled`` objects are answered but in a shard that is not committed yet. ``retried``: what ``capgen retry`` did
+    for each reason, in all.
     """
 
     out: str
@@ -31,6 +36,7 @@ class Standing:
     shards: int
     shards_done: int
     released: bool
+    retried: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def left(self) -> int:
@@ -49,12 +55,21 @@ class Standing:
             f"{sum(self.failed.values()):,} + answered in open shards {self.settled:,} + left {self.left:,}",
         ]
         for name, counts in (("dropped", self.dropped), ("failed", self.failed)):
-            lines += [f"  {name}: {code} {count:,}" for code, count in counts.items()]
+            lines += [f"  {name}: {code} {count:,}{self._retried(code)}" for code, count in counts.items()]
+        gone = [code for code in self.retried if code not in self.dropped and code not in self.failed]
+        lines += [f"  no longer: {code}{self._retried(code)}" for code in gone]
         if self.left or self.settled or self.shards_done < self.shards:
             lines.append("  the same `capgen run` command again goes on from here")
         else:
             lines.append("  released" if self.released else "  answered, not packed yet: run the same command again")
         return "\n".join(lines)
+
+    def _retried(self, code: str) -> str:
+        did = self.retried.get(code)
+        if did is None:
+            return ""
+        times = "once" if did["rounds"] == 1 else f"{did['rounds']} times"
+        return f" (retried {times}: {did['asked']:,} asked again, {did['kept']:,} of them kept)"
 
 
 def standing(out: Path) -> Standing:
@@ -70,6 +85,7 @@ def standing(out: Path) -> Standing:
     kept, done, settled = 0, 0, 0
     dropped: Counter[str] = Counter()
     failed: Counter[str] = Counter()
+    retries: list[dict[str, Tally]] = []
     for entry in table.shards:
         manifest = read_manifest(out, entry.index) if is_committed(out, entry.index, fingerprint) else None
         if manifest is None:
@@ -79,8 +95,13 @@ def standing(out: Path) -> Standing:
         kept += manifest.kept
         dropped.update(manifest.dropped)
         failed.update(manifest.failed)
+        retries.append(earlier(manifest.extra))
     release = read_release(out)
-    released = release is not None and release.fingerprint == fingerprint and release.shards == len(table.shards)
+    released = (
+        release is not None and release.fingerprint == fingerprint and done == release.shards == len(table.shards)
+    )
+    if release is not None and released:
+        released = _counts(release) == (kept, dropped, failed)  # it may be older than a retry
     if release is not None and released:  # only packing knows what dedup leaves out
         kept, dropped, failed = release.counts.kept, Counter(release.counts.dropped), Counter(release.counts.failed)
     return Standing(
@@ -94,4 +115,12 @@ def standing(out: Path) -> Standing:
         shards=len(table.shards),
         shards_done=done,
         released=released,
+        retried={code: msgspec.to_builtins(tally) for code, tally in sorted(summed(retries).items())},
     )
+
+
+def _counts(release: Release) -> tuple[int, Counter[str], Counter[str]]:
+    """Kept, dropped and failed as the candidates have them, before dedup."""
+    dropped = Counter(release.counts.dropped)
+    repeated = dropped.pop(REASON, 0)
+    return release.counts.kept + repeated, dropped, Counter(release.counts.failed)

@@ -2,6 +2,7 @@ import pytest
 
 from capgen.errors import UnknownName, UserError
 from capgen.pipeline.config import load_settings
+from capgen.pipeline.engines.base import build_engine
 from capgen.resources import resource_dir
 
 
@@ -67,3 +68,47 @@ def test_another_model_is_not_asked_for_at_the_first_ones_revision():
     assert load_settings("lvis", {}).model.revision
     assert load_settings("lvis", {"model.id": "a/b"}).model.revision is None
     assert load_settings("lvis", {"model.id": "a/b", "model.revision": "r"}).model.revision == "r"
+
+
+@pytest.fixture
+def profiled(tmp_path):
+    """A model folder whose profile is written with vLLM in mind."""
+    (tmp_path / "capgen.toml").write_text(
+        "[render]\npatch = 12\n[engine.options]\ndtype = 'float32'\nmax_model_len = 9\n"
+    )
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("engine", "known"),
+    [
+        ("openai", {}),
+        ("batchfile", {}),
+        ("echo", {}),
+        ("transformers", {"dtype": "float32", "max_model_len": 9}),
+        ("vllm", {"dtype": "float32", "max_model_len": 9}),
+    ],
+)
+@pytest.mark.parametrize("by", ["file", "flag"])
+def test_a_models_profile_gives_an_engine_only_the_options_that_it_has(profiled, tmp_path, engine, known, by):
+    text = (resource_dir("pipelines") / "lvis.toml").read_text()
+    file = tmp_path / "mine.toml"
+    if by == "file":
+        text = text.replace(
+            'name = "vllm"\noptions = { max_num_seqs = 256, max_model_len = 4096 }', f'name = "{engine}"'
+        )
+        assert f'name = "{engine}"' in text
+    file.write_text(text)
+    flags = {"model.id": profiled} | ({"engine.name": engine} if by == "flag" else {})
+    settings = load_settings(str(file), flags)
+    assert settings.render.patch == 12
+    options = {key: value for key, value in settings.engine.options.items() if key != "max_num_seqs"}
+    assert (settings.engine.name, options) == (engine, known)
+    build_engine(settings.engine)
+
+
+def test_a_file_that_names_no_engine_keeps_its_options(tmp_path):
+    text = (resource_dir("pipelines") / "lvis.toml").read_text()
+    (tmp_path / "mine.toml").write_text(text.replace('name = "vllm"\n', ""))
+    settings = load_settings(str(tmp_path / "mine.toml"), {"engine.name": "vllm"})
+    assert settings.engine.options["max_num_seqs"] == 256

@@ -17,7 +17,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 from uuid import uuid4
 
 import msgspec
@@ -47,6 +47,8 @@ class Batchfile:
         tries: how often a request is written again whose answer is an error that may pass.
         image_format, jpeg_quality, token_limit, picture_ids, extra_body: as for the engine ``openai``.
     """
+
+    decides: ClassVar[tuple[str, ...]] = ("image_format", "jpeg_quality", "token_limit", "extra_body")
 
     folder: str | None = None
     requests_per_file: int = 10_000

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from random import random
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -57,6 +57,8 @@ class Openai:
         check_ids: take an answer that repeats another answer's id for a mistake of the server's.
         extra_body: further fields of every request.
     """
+
+    decides: ClassVar[tuple[str, ...]] = ("image_format", "jpeg_quality", "token_limit", "extra_body")
 
     base_urls: Sequence[str] | str = ("http://127.0.0.1:8000/v1",)
     concurrency: int = 64

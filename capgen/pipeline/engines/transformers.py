@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
@@ -34,6 +34,8 @@ class Transformers:
         max_model_len: tokens of prompt and answer together; None is the model's own limit.
         args: further arguments of ``from_pretrained``, ``attn_implementation`` for example.
     """
+
+    decides: ClassVar[tuple[str, ...]] = ("dtype", "args")
 
     batch_size: int = 16
     dtype: str = _AUTO
@@ -240,7 +242,10 @@ def load_model(options: Transformers, context: EngineContext) -> Model:
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
     except ImportError as error:
-        raise UserError(f"engine transformers cannot be imported: {error}", "pip install 'capgen[train]'") from error
+        raise UserError(
+            f"engine transformers cannot be imported: {error}",
+            "pip install 'capgen[train]', the extra that brings torch and transformers without vLLM",
+        ) from error
     dtype = options.dtype if options.dtype == _AUTO else getattr(torch, options.dtype, None)
     if dtype is None:
         raise UserError(f"engine.options.dtype: torch has no type {options.dtype!r}", "for example bfloat16")

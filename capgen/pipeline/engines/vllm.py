@@ -9,11 +9,18 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
 from capgen.pipeline.view import Answer, Picture, View
+
+_DECIDING = (
+    *("quantization", "hf_overrides", "mm_processor_kwargs", "chat_template", "chat_template_content_format"),
+    *("generation_config", "override_generation_config", "logits_processors", "speculative_config", "kv_cache_dtype"),
+    *("tokenizer", "tokenizer_mode", "tokenizer_revision", "load_format", "model_impl"),
+)
+"""Engine arguments that decide answers; the others are about speed and memory, and a resume may change them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class Vllm:
         cpu_kv_gib: GiB for the cache on the CPU.
         args: further engine arguments by vLLM's own names.
     """
+
+    decides: ClassVar[tuple[str, ...]] = ("dtype", *(f"args.{name}" for name in _DECIDING))
 
     max_num_seqs: int = 256
     max_model_len: int | None = None

@@ -1,0 +1,184 @@
+"""`kill -9` at random moments: of the driver, of a Ray worker, of an engine's process, of everything at once.
+
+    python benchmarks/kills.py [--kills 60] [--seed 0]
+
+Runs with 1, 2 and 4 workers over many shards, whose engine is a process of its own that writes down each request that
+it is asked (`tests/pipeline/engines/counted.py`). A run whose driver was killed is started again by the same command,
+until it ends by itself. Then `verify` must be ok, the Parquet files must be those of an undisturbed run byte for byte,
+and the engines may have been asked at most as many requests more as were in flight when something was killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+from common import machine, save  # noqa: E402
+from run_memory import write_source  # noqa: E402
+
+from capgen.pipeline.verify import verify  # noqa: E402
+from tests.pipeline import drivers  # noqa: E402
+from tests.pipeline.engines.counted import counts  # noqa: E402
+
+OBJECTS, SHARD, CONCURRENCY, LATENCY_S = 600, 20, 8, 0.2
+WORKERS = (1, 2, 4)
+KILLS_A_RUN = 10
+_PAUSE_S = (0.2, 5.0)
+_TARGETS = {"worker": 3, "engine": 3, "driver": 1, "process group": 1}
+_LIMIT_S = 600
+
+
+@dataclass(slots=True)
+class Run:
+    """One run, killed now and then until it is through."""
+
+    root: Path
+    out: Path
+    workers: int
+    draw: random.Random
+    kills: Counter[tuple[str, str]] = field(default_factory=Counter)
+    at_risk: int = 0
+    exits: list[int] = field(default_factory=list)
+    touched: list[psutil.Process] = field(default_factory=list)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """The command, the first time or again."""
+        options = {"latency_s": LATENCY_S * self.workers, "concurrency": CONCURRENCY}
+        extra = ["--workers", str(self.workers), "--set", f"run.shard_objects={SHARD}"]
+        for name, value in options.items():
+            extra += ["--set", f"engine.options.{name}={value}"]
+        return drivers.start(self.root, self.out, *extra, engine=drivers.COUNTED)
+
+    def to_the_end(self, kills: int) -> None:
+        """Start it, kill parts of it so many times, and let it come to its end."""
+        process, deadline = self.start(), time.monotonic() + _LIMIT_S
+        while True:
+            pause = self.draw.uniform(*_PAUSE_S) if self.kills.total() < kills else _LIMIT_S
+            try:
+                self.exits.append(process.wait(pause))
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > deadline:
+                    drivers.kill_all(process)
+                    raise SystemExit(f"the run did not end in {_LIMIT_S} s") from None
+                if self.kill(process):
+                    process = self.start()
+                continue
+            if self.exits[-1] == 0 or len(self.exits) > 2:
+                return
+            process = self.start()  # it gave up, which the table tells
+
+    def kill(self, process: subprocess.Popen[bytes]) -> bool:
+        """Kill one thing; whether the run must be started again."""
+        target = self.draw.choices(list(_TARGETS), list(_TARGETS.values()))[0]
+        found = {"worker": drivers.below(process, "ShardActor"), "engine": drivers.below(process, "counted.py")}
+        phase = self._phase(bool(found["engine"]))
+        if target in found and not found[target]:
+            return False
+        self.kills[target, phase] += 1
+        if target in found:
+            self.at_risk += CONCURRENCY * bool(found["engine"])
+            self.draw.choice(found[target]).kill()
+            return False
+        self.at_risk += CONCURRENCY * len(found["engine"])
+        if target == "process group":
+            drivers.kill_all(process)
+        else:
+            self.touched += psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            process.wait()
+        return True
+
+    def _phase(self, engines: bool) -> str:
+        if not (self.out / "plan.json").exists():
+            return "start and plan"
+        if engines:
+            return "asking"
+        committed = len(list((self.out / "candidates").glob("*.json")))
+        return "packing" if committed == OBJECTS // SHARD else "engines start"
+
+    def left_behind(self) -> int:
+        """Processes of killed drivers that are still there; they are ended."""
+        left = [process for process in self.touched if process.is_running() and process.status() != "zombie"]
+        for process in left:
+            process.kill()
+        return len(left)
+
+
+def parquet(out: Path) -> dict[str, bytes]:
+    """Every Parquet file of a run, by name."""
+    return {str(file.relative_to(out)): file.read_bytes() for file in sorted(out.rglob("*.parquet"))}
+
+
+def judged(run: Run, undisturbed: dict[str, bytes], seconds: float) -> dict[str, object]:
+    """A row of the table."""
+    asked = counts(run.out)
+    by: Callable[[int, str], int] = lambda i, name: sum(n for key, n in run.kills.items() if key[i] == name)  # noqa: E731
+    return {
+        "workers": run.workers,
+        "kills": run.kills.total(),
+        **{target: by(0, target) for target in _TARGETS},
+        "in phases": ", ".join(f"{phase} {by(1, phase)}" for phase in sorted({key[1] for key in run.kills})),
+        "gave_up": sum(code != 0 for code in run.exits),
+        "verify": "ok" if verify(run.out).ok else "NOT OK",
+        "bytes": "identical" if parquet(run.out) == undisturbed else "DIFFER",
+        "asked": asked["asked"],
+        "asked_again": asked["asked"] - OBJECTS,
+        "in_flight_at_kills": run.at_risk,
+        "left_behind": run.left_behind(),
+        "seconds": round(seconds, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    before, draw, rows = machine(), random.Random(arguments.seed), []
+    with tempfile.TemporaryDirectory() as folder:
+        root, calm = Path(folder) / "source", Path(folder) / "calm" / "out"
+        write_source(root, OBJECTS)
+        calm.parent.mkdir()
+        begun = time.monotonic()
+        quiet = Run(root, calm, 1, draw)
+        quiet.to_the_end(0)
+        undisturbed = parquet(calm)
+        rows.append(judged(quiet, undisturbed, time.monotonic() - begun))
+        print(rows[-1], flush=True)
+        while sum(int(str(row["kills"])) for row in rows) < arguments.kills:
+            out = Path(folder) / f"{len(rows)}" / "out"
+            out.parent.mkdir()
+            run, begun = Run(root, out, WORKERS[(len(rows) - 1) % len(WORKERS)], draw), time.monotonic()
+            run.to_the_end(KILLS_A_RUN)
+            rows.append(judged(run, undisturbed, time.monotonic() - begun))
+            print(rows[-1], flush=True)
+    total = sum(int(str(row["kills"])) for row in rows)
+    again = sum(int(str(row["asked_again"])) for row in rows)
+    at_risk = sum(int(str(row["in_flight_at_kills"])) for row in rows)
+    note = (
+        f"{total} kills, seed {arguments.seed}, over runs of {OBJECTS} objects in {OBJECTS // SHARD} shards, "
+        f"{CONCURRENCY} requests in flight an engine; {again} requests were asked again, at most {at_risk} were "
+        "in flight at the kills. Goal: every run ends, verify ok, bytes identical, nothing else asked again."
+    )
+    save("kills", rows, note, before)
+    bad = [row for row in rows if row["verify"] != "ok" or row["bytes"] != "identical" or row["gave_up"]]
+    late = [row for row in rows if int(str(row["asked_again"])) > int(str(row["in_flight_at_kills"]))]
+    if bad or late:
+        raise SystemExit(f"missed: {bad + late}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""A benchmark's training split as rows of a release's ``media``, for whoever learns from it.
+
+The wings do not know each other: the command line hands this reader to the trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from capgen.evaluation.benchmarks import BENCHMARKS
+from capgen.evaluation.benchmarks.base import Clip
+from capgen.evaluation.benchmarks.frames import Picture
+from capgen.registry import load
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRows:
+    """The clips of one split, read as the ``clean`` protocol reads them, again at every call."""
+
+    name: str
+    root: Path
+    split: str
+    limit: int | None = None
+
+    def __call__(self, *, light: bool = False) -> Iterator[MediaRow]:
+        """Rows in the benchmark's order; ``light`` ones do not open a video to learn its size.
+
+        Raises:
+            UnknownName: there is no such benchmark.
+            UserError: a part of it is missing or bad.
+        """
+        kind: Any = load("benchmark", self.name, BENCHMARKS)
+        for clip in islice(kind(root=self.root, split=self.split, reading="clean").clips(), self.limit):
+            yield MediaRow(self.name, self.split, clip, light)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRow:
+    """One clip that becomes a row when it is called."""
+
+    dataset: str
+    split: str
+    clip: Clip
+    light: bool
+
+    def __call__(self) -> dict[str, Any]:
+        """The row; ``frames`` reads its pictures.
+
+        Raises:
+            UserError: the clip has no pictures.
+        """
+        height, width = self.clip.size
+        if not height and not self.light:
+            height, width = next(iter(self.clip.at(self.clip.numbers[:1]))).shape[:2]
+        return {
+            "dataset": self.dataset,
+            "split": self.split,
+            "media_id": str(self.clip.video_id),
+            "kind": "video",
+            "file_names": list(self.clip.file_names),
+            "width": width,
+            "height": height,
+            "objects": _objects(self.clip),
+            "frames": ClipFrames(self.clip),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFrames:
+    """The pictures of a clip by their place in it."""
+
+    clip: Clip
+
+    def __call__(self, indices: Sequence[int], least: tuple[int, int]) -> list[Picture]:
+        """Frames at ascending places; videos are decoded at full size, whatever would do."""
+        del least
+        return list(self.clip.at(self.clip.numbers[i] for i in indices))
+
+
+def _objects(clip: Clip) -> list[dict[str, Any]]:
+    """COCO annotations of a clip, by track."""
+    places = {image_id: place for place, image_id in enumerate(clip.image_ids)}
+    tracks: dict[Any, dict[str, Any]] = {}
+    for one in sorted(clip.annotations, key=lambda row: places[row["image_id"]]):
+        track = tracks.setdefault(
+            one["track_id"],
+            {
+                "object_id": str(one["track_id"]),
+                "category_id": None,
+                "category": None,
+                "caption": one["caption"],
+                "dropped": None,
+                "frame_index": [],
+                "segmentation": [],
+                "bbox": [],
+            },
+        )
+        track["frame_index"].append(places[one["image_id"]])
+        track["segmentation"].append(_rle(one.get("segmentation")))
+        track["bbox"].append(_box(one))
+    return list(tracks.values())
+
+
+def _rle(mask: Any) -> dict[str, Any] | None:
+    if mask is None:
+        return None
+    counts = mask["counts"]
+    return {"size": mask["size"], "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts}
+
+
+def _box(one: dict[str, Any]) -> list[float]:
+    if "bbox" in one:
+        return [float(value) for value in one["bbox"]]
+    from capgen import masks
+
+    rle = _rle(one["segmentation"])
+    assert rle is not None
+    return list(masks.box(rle["counts"], (rle["size"][0], rle["size"][1])))

@@ -1,0 +1,1 @@
+"""MaskCaptioner: detects, segments, tracks and captions the objects of a video. Nothing heavy is imported here."""

@@ -1,0 +1,131 @@
+"""Geometry of a training clip: one scale, one crop and one flip for all of its frames, chosen before decoding.
+
+Scale and crop are large-scale jitter as in Ghiasi et al., CVPR 2021 (Simple Copy-Paste), with two bounds that captions
+set: see ``wording``. Frames: T; objects: N; picture: H, W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from capgen.dataset.types import Box
+from capgen.maskcaptioner.settings import AugmentSettings
+from capgen.maskcaptioner.wording import can_mirror, names_place, names_size
+
+Size = tuple[int, int]
+"""Height, width in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """Where pictures go: a size, and whether they are stretched to its aspect or keep their own."""
+
+    height: int
+    width: int
+    stretch: bool = False
+
+    def scaled(self, source: Size, scale: float) -> Size:
+        """The size of a picture at a scale; at 1 it just fits."""
+        down, across = self.height / source[0], self.width / source[1]
+        if not self.stretch:
+            down = across = min(down, across)
+        return max(1, round(source[0] * down * scale)), max(1, round(source[1] * across * scale))
+
+
+def canvas_of(settings: AugmentSettings, picture: Mapping[str, Any]) -> Canvas:
+    """The canvas of a training: as set, or as the model's own pictures are.
+
+    Args:
+        picture: of the model's config; ``height`` and ``width``, or ``short_side`` and ``long_side``.
+    """
+    fixed = bool(picture["height"] and picture["width"])
+    high, wide = (picture["height"], picture["width"]) if fixed else (picture["short_side"], picture["long_side"])
+    height, width = settings.height or high, settings.width or wide or settings.height or high
+    return Canvas(int(height), int(width), stretch=fixed and settings.height is None and settings.width is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What is done to a frame of ``source`` size: resize to ``scaled``, cut ``valid`` at ``top``, ``left``, flip."""
+
+    source: Size
+    scaled: Size
+    top: int
+    left: int
+    valid: Size
+    flip: bool
+
+    def picture(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A frame [H, W, 3] of ``source`` size or of one a decoder has shrunk, as [*valid, 3]; contiguous."""
+        height, width = self.scaled
+        if frame.shape[:2] != self.scaled:
+            smaller = height < frame.shape[0]
+            frame = np.asarray(
+                cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR),
+                dtype=np.uint8,
+            )
+        return np.ascontiguousarray(self._cut(frame))
+
+    def mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A mask [H, W] as [*valid]; it may have been made smaller, as the picture may."""
+        height, width = self.scaled
+        values = mask.view(np.uint8)
+        if mask.shape != self.scaled:
+            values = np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
+        return np.ascontiguousarray(self._cut(values)).astype(np.bool_)
+
+    def box(self, box: Box) -> Box:
+        """A box (x, y, w, h) in pixels of the source, in pixels of the result; without extent where it is cut off."""
+        factor_y, factor_x = self.scaled[0] / self.source[0], self.scaled[1] / self.source[1]
+        x0, y0 = box[0] * factor_x - self.left, box[1] * factor_y - self.top
+        x1, y1 = x0 + box[2] * factor_x, y0 + box[3] * factor_y
+        height, width = self.valid
+        x0, x1 = (min(max(x, 0.0), float(width)) for x in (x0, x1))
+        y0, y1 = (min(max(y, 0.0), float(height)) for y in (y0, y1))
+        if self.flip:
+            x0, x1 = width - x1, width - x0
+        return x0, y0, x1 - x0, y1 - y0
+
+    def _cut(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        cut = frame[self.top : self.top + self.valid[0], self.left : self.left + self.valid[1]]
+        return cut[:, ::-1] if self.flip else cut
+
+
+def choose_geometry(
+    settings: AugmentSettings, canvas: Canvas, source: Size, captions: Sequence[str], rng: np.random.Generator
+) -> Geometry:
+    """A random geometry for a clip with these captions; equal generators in equal states choose equally.
+
+    A flip is only made where every caption can be mirrored; where a caption names a place in the picture nothing is
+    cut off; where one names a size and sizes are the picture's, the scale stays near 1.
+    """
+    low, high = settings.scale
+    if settings.sizes == "picture" and names_size(captions):
+        least, most = 1 / (1 + settings.size_slack), 1 + settings.size_slack
+        low, high = min(max(low, least), most), max(min(high, most), least)
+    if names_place(captions):
+        low, high = min(low, 1.0), min(high, 1.0)
+    scale = float(rng.uniform(low, high))
+    flip = bool(rng.random() < settings.flip) and can_mirror(captions)
+    return fit(canvas, source, scale=scale, flip=flip, where=(rng.random(), rng.random()))
+
+
+def fit(
+    canvas: Canvas,
+    source: Size,
+    *,
+    scale: float = 1.0,
+    flip: bool = False,
+    where: tuple[float, float] = (0.5, 0.5),
+) -> Geometry:
+    """The geometry at a scale; ``where`` in 0..1 places the crop."""
+    scaled = canvas.scaled(source, scale)
+    valid = min(scaled[0], canvas.height), min(scaled[1], canvas.width)
+    top, left = (round(where[axis] * (scaled[axis] - valid[axis])) for axis in (0, 1))
+    return Geometry(source, scaled, top, left, valid, flip)

@@ -1,0 +1,181 @@
+"""``capgen train``: from a training file, a release and a folder to a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from capgen.errors import UserError
+from capgen.maskcaptioner.settings import TrainSettings, load_train_settings
+
+Score = Callable[[Path, Path], Mapping[str, float]]
+"""Scores by name of (ground truth, predictions), two JSON files as ``capgen eval tracks`` takes them."""
+MakeRows = Callable[[str, Path, str, int | None], Any]
+"""``Rows`` of (benchmark, root, split, limit): what a benchmark's owners released, as rows of a release's media."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """What the command line hands in, because this wing may not reach it: a scorer, and the benchmarks' readers."""
+
+    score: Score | None = None
+    benchmark: MakeRows | None = None
+
+
+def train(
+    file: str,
+    *,
+    data: Sequence[Path] = (),
+    out: Path,
+    assignments: Sequence[str] = (),
+    seams: Seams | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Train what a training file says, or go on with what OUT holds; the trained model's folder.
+
+    Raises:
+        UnknownName: no such training file, split, preset or module.
+        MissingFile: a release or a picture is not there.
+        UserError: a setting is wrong, the data will not do, or OUT was trained with another configuration.
+        Diverged: the loss is no longer a number.
+    """
+    flags = {"data.releases": [str(path) for path in data] or None}
+    settings = load_train_settings(file, flags, assignments)
+    _needs_torch()
+    from transformers.utils import logging as hub
+
+    hub.disable_progress_bar()
+    from capgen.maskcaptioner import checkpoint
+    from capgen.maskcaptioner.logs import Show
+    from capgen.maskcaptioner.release import check_captions, count
+    from capgen.maskcaptioner.train import Data, Trainer, accelerator_of
+    from capgen.maskcaptioner.validate import Validation
+
+    seams = seams or Seams()
+    accelerator = accelerator_of(settings)
+    console = console or Console(stderr=True, quiet=not accelerator.is_main_process)
+    parts = parts_of(settings, settings.data.split, settings.data.limit, seams)
+    census = count(parts)
+    if any(stage.captions for stage in settings.active.values()):
+        check_captions(census, settings.data.captions_min)
+    record = {"media": dict(census.media), "objects": census.objects, "captions": census.captions}
+    with accelerator.main_process_first():
+        checkpoint.begin(out, settings, record)
+    model = build(settings, census, parts)
+    validate = None
+    if settings.validation.every or settings.validation.final:
+        held_out = parts_of(settings, settings.validation.split, None, seams)
+        validate = Validation(settings.validation, held_out, out, seams.score)
+        validate.check()
+    with Show(console, settings.steps) as show:
+        if accelerator.is_main_process:
+            media = ", ".join(f"{n:,} {kind}s" for kind, n in census.media.items())
+            show.note(f"{media}, {census.objects:,} objects, {census.captions:,} captions; model {_millions(model)} M")
+        Trainer(settings, out, model, Data(parts, census), show, validate).run()
+    return out / "model"
+
+
+def _millions(model: Any) -> str:
+    return f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f}"
+
+
+def _needs_torch() -> None:
+    try:
+        import accelerate  # noqa: F401
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UserError(f"training needs {error.name}", "pip install 'capgen[train]'") from error
+
+
+def parts_of(settings: TrainSettings, split: str, limit: int | None, seams: Seams) -> Any:
+    """The data of a split: releases, or what a benchmark's reader gives.
+
+    Raises:
+        UserError: no data is given, or there is no reader for a benchmark.
+    """
+    from capgen.maskcaptioner.release import Part, open_releases
+
+    data = settings.data
+    if data.benchmark is None:
+        return open_releases(data.releases, split, pictures=data.pictures, limit=limit)
+    if seams.benchmark is None or not data.releases:
+        raise UserError(f"{data.benchmark} has no data here", "give --data ROOT, the folder its files were unpacked in")
+    return tuple(Part(seams.benchmark(data.benchmark, root, split, limit)) for root in data.releases)
+
+
+def build(settings: TrainSettings, census: Any, parts: Any) -> Any:
+    """The model to train: a trained one to go on from, or a new one whose classes and words are the data's.
+
+    Raises:
+        UnknownName: no such preset or option.
+        UserError: a model cannot be loaded.
+    """
+    import torch
+
+    from capgen.maskcaptioner.model import MaskCaptioner
+    from capgen.maskcaptioner.presets import preset
+    from capgen.maskcaptioner.tokenizer import word_tokenizer
+
+    torch.manual_seed(settings.run.seed)
+    if settings.model.init is not None:
+        return _trained(settings)
+    names = census.names
+    config = preset(settings.model.preset)
+    changes = _over(config.to_dict(), settings.model.options)
+    changes = {"classes": names, "class_counts": [census.categories[name] for name in names]} | changes
+    try:
+        config = preset(settings.model.preset, **changes)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"model.options: {error}", "see capgen/maskcaptioner/config.py for what there is") from error
+    words = config.caption is not None and not isinstance(config.caption["language_model"], str)
+    tokenizer = word_tokenizer(captions(parts)) if words else None
+    return MaskCaptioner.create(config, tokenizer, segmenter=settings.model.segmenter)
+
+
+def _trained(settings: TrainSettings) -> Any:
+    """A trained model with options laid over its configuration; heads that are new start at random."""
+    from capgen.maskcaptioner.checkpoints import resolve
+    from capgen.maskcaptioner.config import MaskCaptionerConfig
+    from capgen.maskcaptioner.model import MaskCaptioner
+
+    folder = resolve(str(settings.model.init))
+    config = MaskCaptionerConfig.from_pretrained(folder)
+    for key, value in _over(config.to_dict(), settings.model.options).items():
+        setattr(config, key, value)
+    try:
+        return MaskCaptioner.from_pretrained(folder, config=config, ignore_mismatched_sizes=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"model.init {folder} cannot be loaded ({error})", "give a folder that training wrote"
+        ) from error
+
+
+def _over(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that options change, tables merged with what they were."""
+    from capgen.tables import merge
+
+    changed = {}
+    for key, value in options.items():
+        if key not in config:
+            raise UserError(f"model.options.{key}: the model has no such field", "see capgen/maskcaptioner/config.py")
+        old = config[key]
+        changed[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return changed
+
+
+def captions(parts: Any) -> Iterator[str]:
+    """Every caption of the data, for a tokenizer's words; their mirror images too, whose words may be others."""
+    from capgen.maskcaptioner.wording import mirrored
+
+    for part in parts:
+        for row in part.rows(light=True):
+            for entry in row()["objects"]:
+                caption = (entry["caption"] or "").strip()
+                if caption:
+                    yield caption
+                    yield mirrored(caption) or caption

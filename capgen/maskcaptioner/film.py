@@ -1,0 +1,153 @@
+"""The annotated video: marked frames over a list of captions, encoded as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from capgen.errors import UserError
+from capgen.maskcaptioner.draw import Painter, Style, film_style, seen
+from capgen.maskcaptioner.frames import Frame, import_av
+from capgen.maskcaptioner.legend import Legend
+from capgen.maskcaptioner.track import Track
+
+_ENCODERS = ("libx264", "libopenh264", "mpeg4")
+"""H.264 where PyAV's build of FFmpeg has it."""
+_OPTIONS = {"libx264": {"crf": "20", "preset": "veryfast"}, "libopenh264": {"allow_skip_frames": "0"}}
+_BITS_PER_PIXEL = 0.15  # of encoders that know no constant quality
+_PANEL = 0.6  # the list of captions takes at most so much of the frame's height
+_BT709 = 1
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """Makes the pictures of the film, all of one size.
+
+    Args:
+        size: height, width of the input's frames.
+    """
+
+    tracks: Sequence[Track]
+    size: tuple[int, int]
+    everything: bool = False
+
+    @cached_property
+    def _style(self) -> Style:
+        return film_style(*self.size)
+
+    @cached_property
+    def _painter(self) -> Painter:
+        return Painter(self.tracks, self._style)
+
+    @cached_property
+    def _legend(self) -> Legend:
+        letters = max(14, round(self._style.width / 62)) if self._style.width < 900 else round(self._style.width / 80)
+        return Legend(self.tracks, self._style.width, letters, lines=4 if self.everything else 3)
+
+    @cached_property
+    def _entries(self) -> int:
+        """How many captions have a place under the frame."""
+        if self.everything or not self.tracks:
+            return len(self.tracks)
+        down = int((self._style.height * _PANEL - 2 * self._legend.pad) / self._legend.row_height)
+        return min(len(self.tracks), max(2, down) * self._legend.columns)
+
+    def __call__(self, frame: Frame, index: int) -> Frame:
+        """The marked frame over the captions; those not on it are faint, and leave first if room is short."""
+        marked = self._painter.paint(frame, index)
+        if not self.tracks:
+            return marked
+        visible = [rank for rank, track in enumerate(self.tracks) if seen(track, index) is not None]
+        ranks, note = list(range(len(self.tracks))), ""
+        if self._entries < len(self.tracks):
+            best = sorted(ranks, key=lambda rank: (rank not in visible, -self.tracks[rank].score))
+            ranks = sorted(best[: self._entries])
+            hidden = max(0, len(visible) - len(ranks))
+            note = f"and {hidden} more" if hidden else ""
+        dim = set(ranks) - set(visible)
+        height = self._legend.height(self._entries)
+        return np.concatenate([marked, self._legend.draw(ranks, height, dim, note)])
+
+
+class Film:
+    """An mp4 file under way; it appears under its name when the last frame is in, and not at all after an error.
+
+    Raises:
+        UserError: PyAV is missing, or its build has no encoder for mp4.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        import_av(path)
+        self.path = path
+        self._part = path.with_suffix(".part")
+        self._rate = _rate(fps)
+        self.encoder = _encoder()
+        self._container: Any = None
+        self._stream: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, frame: Frame) -> None:
+        """Encode one frame, [H, W, 3] with even H and W, the same for all."""
+        import av
+
+        if self._container is None:
+            self._start(frame.shape[0], frame.shape[1])
+        # Players take BT.709 for granted; FFmpeg converts to BT.601 unless told, and colours shift.
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709")
+        for packet in self._stream.encode(picture):
+            self._container.mux(packet)
+
+    def _start(self, height: int, width: int) -> None:
+        import av
+
+        self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "faststart"})
+        self._stream = self._container.add_stream(self.encoder, rate=self._rate, options=_OPTIONS.get(self.encoder, {}))
+        self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, "yuv420p"
+        context = self._stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        if self.encoder != "libx264":
+            self._stream.bit_rate = int(height * width * float(self._rate) * _BITS_PER_PIXEL)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._container is None:
+            return
+        if kind is None:
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+        self._container.close()
+        if kind is None:
+            self._part.replace(self.path)
+        else:
+            self._part.unlink(missing_ok=True)
+
+
+def _rate(fps: float) -> Fraction:
+    """Frames a second as a fraction that MPEG-4 can state: its parts are below 65,536."""
+    rate = Fraction(max(fps, 0.01)).limit_denominator(1001)
+    return rate if rate.numerator < 65536 else Fraction(max(fps, 0.01)).limit_denominator(100)
+
+
+def _encoder() -> str:
+    """The first encoder that PyAV has.
+
+    Raises:
+        UserError: it has none.
+    """
+    import av.codec
+
+    for name in _ENCODERS:
+        try:
+            return av.codec.Codec(name, "w").name
+        except av.FFmpegError:
+            continue
+    raise UserError("this build of PyAV can write no mp4", "pip install --force-reinstall av")

@@ -1,0 +1,240 @@
+"""A training file as types: ``pipelines/train/<name>.toml``, every key known, unknown ones refused.
+
+Later wins: the file, flags, ``--set table.key=value``. Steps are optimizer steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from capgen.errors import UnknownName, UserError
+from capgen.resources import resource_dir
+from capgen.tables import merge, nested, read_toml, sentence
+
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Above = Annotated[float, Field(gt=0)]
+Loss = Literal["dice", "bce", "l1", "giou", "cls", "obj", "lm"]
+
+
+class Table(BaseModel):
+    """A table of a training file: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSettings(Table):
+    """What is trained.
+
+    ``init``: a trained MaskCaptioner's folder or hub name to go on from; without it, a new model of ``preset``.
+    ``segmenter``: a Mask2Former checkpoint that a new model starts from.
+    ``options``: laid over the configuration, table by table (``--set model.options.losses.lm=2``).
+    """
+
+    preset: str = "sample"
+    init: str | None = None
+    segmenter: str | None = None
+    options: dict[str, Any] = {}
+
+
+class DataSettings(Table):
+    """Where clips come from.
+
+    ``releases``: folders that capgen wrote (flag ``--data``, repeatable), images and videos alike.
+    ``benchmark``: vidstg, vln or bensmot; then ``releases`` are the folders that its files were unpacked in.
+    ``pictures``: the folder that file names are relative to, where a release neither holds its pictures nor was
+    made on this machine.
+    ``workers``: processes that decode; 0 decodes in ``threads`` threads beside the model.
+    ``cache``: ``disk`` keeps decoded pictures and masks, not larger than training needs them, in
+    ``cache_dir`` (default OUT/cache), memory-mapped: for data that is seen often on few cores.
+    ``repeat_threshold``: LVIS' repeat factor t; 0 sees every medium equally often.
+    ``shuffle``: media held back at a time for shuffling.
+    ``federated``: not every object of every class is annotated (LVIS, LV-VIS): only some classes count as absent.
+    ``captions_min``: refuse a dataset in which fewer objects have a caption (0 allows none, for masks only).
+    """
+
+    releases: tuple[Path, ...] = ()
+    benchmark: Literal["vidstg", "vln", "bensmot"] | None = None
+    split: str = "train"
+    limit: Positive | None = None
+    pictures: Path | None = None
+    workers: NotNegative = 2
+    threads: Positive = 1
+    prefetch: Positive = 4
+    cache: Literal["none", "disk"] = "none"
+    cache_dir: Path | None = None
+    repeat_threshold: Share = 0.0
+    shuffle: Positive = 512
+    federated: bool = False
+    captions_min: NotNegative = 1
+
+
+class AugmentSettings(Table):
+    """What may happen to a clip, the same to all of its frames. Colours are never changed: captions name them.
+
+    ``height``, ``width``: of the canvas that every clip is cropped or padded to; None: the model's own, and where its
+    pictures have one fixed size, they are stretched to it as at inference.
+    ``scale``: range of the large-scale jitter; at 1 the picture just fits the canvas.
+    ``flip``: probability of a horizontal flip, where the captions allow one.
+    ``sizes``: what size words mean: ``world`` (a large house stays one), or ``picture``: then a clip with such a word
+    keeps its scale within ``size_slack``.
+    ``min_visible``: an object of which the crop leaves less keeps its mask, but loses its caption.
+    """
+
+    height: Positive | None = None
+    width: Positive | None = None
+    scale: tuple[Above, Above] = (0.1, 2.0)
+    flip: Share = 0.5
+    sizes: Literal["world", "picture"] = "world"
+    size_slack: Annotated[float, Field(ge=0, le=1)] = 0.1
+    min_visible: Share = 0.5
+    min_pixels: Positive = 16
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AugmentSettings:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError("scale has its larger bound first")
+        return self
+
+
+class ScheduleSettings(Table):
+    """The learning rate over a stage: ``warmup`` steps linearly up, then down by cosine to ``floor``, or by steps.
+
+    ``drops``: shares of the stage after which ``step`` multiplies by ``factor``.
+    """
+
+    name: Literal["cosine", "step", "constant"] = "cosine"
+    warmup: NotNegative = 100
+    floor: Share = 0.01
+    drops: tuple[Share, ...] = (0.9, 0.95)
+    factor: Share = 0.1
+
+
+class StageSettings(Table):
+    """One stage: its data, its length, what learns.
+
+    ``steps``: 0 leaves the stage out. ``kind``: which media it sees. ``frames``: of a clip, None for the model's own.
+    ``stride``: frames between two of a clip, drawn from this range. ``batch``: clips a process and pass;
+    ``accumulate``: passes a step.
+    ``freeze``: modules that do not learn, such as ``segmenter``, ``segmenter.backbone`` or ``caption_head.language``;
+    they are in evaluation mode. ``train``: only these learn instead: ``["caption_head"]`` tunes the captioning head on
+    a frozen segmenter. ``captions``: whether the caption loss is computed.
+    ``lr_factors``: multipliers by module name; the longest prefix counts.
+    ``losses``: weights that differ from the model's own during this stage.
+    """
+
+    kind: Literal["image", "video", "any"] = "any"
+    steps: NotNegative = 1000
+    batch: Positive = 8
+    accumulate: Positive = 1
+    frames: Positive | None = None
+    stride: tuple[Positive, Positive] = (1, 1)
+    lr: Above = 1e-4
+    schedule: ScheduleSettings = ScheduleSettings()
+    freeze: tuple[str, ...] = ()
+    train: tuple[str, ...] = ()
+    captions: bool = True
+    lr_factors: dict[str, Above] = {}
+    losses: dict[Loss, Annotated[float, Field(ge=0)]] = {}
+
+
+class OptimizerSettings(Table):
+    """AdamW. ``clip_norm``: of all gradients together; 0 does not clip. Norms, biases and embeddings do not decay."""
+
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    clip_norm: Annotated[float, Field(ge=0)] = 0.01
+
+
+class RunSettings(Table):
+    """How a training runs; nothing here but ``seed`` and ``precision`` changes what is learnt.
+
+    ``threads``: of PyTorch on a CPU; 0 leaves its default.
+    """
+
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    device: Literal["auto", "cpu"] = "auto"
+    threads: NotNegative = 0
+    checkpoint_every: Positive = 500
+    keep: Positive = 2
+    log_every: Positive = 10
+    tensorboard: bool = True
+
+
+class ValidationSettings(Table):
+    """Scores on the way: every so many steps (0: never), on the first ``media`` of ``split``."""
+
+    every: NotNegative = 0
+    split: str = "val"
+    media: Positive = 20
+    threshold: Share = 0.5
+    max_tracks: Positive = 20
+    pictures: NotNegative = 4
+    final: bool = True
+
+
+class TrainSettings(Table):
+    """Everything that decides what a training does."""
+
+    name: str
+    model: ModelSettings = ModelSettings()
+    data: DataSettings = DataSettings()
+    augment: AugmentSettings = AugmentSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    stages: dict[str, StageSettings]
+    run: RunSettings = RunSettings()
+    validation: ValidationSettings = ValidationSettings()
+
+    @property
+    def active(self) -> dict[str, StageSettings]:
+        """The stages that have steps, in order."""
+        return {name: stage for name, stage in self.stages.items() if stage.steps}
+
+    @property
+    def steps(self) -> int:
+        """Steps of all stages."""
+        return sum(stage.steps for stage in self.active.values())
+
+
+def load_train_settings(file: str, overrides: Mapping[str, Any], assignments: Iterable[str] = ()) -> TrainSettings:
+    """The settings of a training file, of flags, then of ``--set``.
+
+    Args:
+        file: a path, or the name of a file in ``pipelines/train/``; ``pipelines/train/sample.toml`` is found in an
+            installed package, too.
+        overrides: dotted keys with values, from flags; None values are left out.
+
+    Raises:
+        UnknownName: there is no such file.
+        UserError: a file is no TOML, a key is unknown or a value is of the wrong kind, or no stage has steps.
+    """
+    path = training_file(file)
+    try:
+        settings = TrainSettings.model_validate(merge(read_toml(path), nested(overrides, assignments)))
+    except ValidationError as error:
+        raise UserError(f"{path.name}: {sentence(error)}", "correct it in the file or with --set") from error
+    if not settings.active:
+        raise UserError(f"{path.name}: no stage has steps", "for example --set stages.NAME.steps=1000")
+    return settings
+
+
+def training_file(file: str) -> Path:
+    """A path that exists, or the shipped file of that name.
+
+    Raises:
+        UnknownName: neither.
+    """
+    folder = resource_dir("pipelines") / "train"
+    given = Path(file)
+    shipped = folder / f"{given.stem if given.suffix == '.toml' else given.name}.toml"
+    if given.is_file():
+        return given
+    if given.parent.as_posix() in (".", "pipelines/train") and shipped.is_file():
+        return shipped
+    raise UnknownName("training file", file, [path.stem for path in folder.glob("*.toml")])

@@ -1,0 +1,117 @@
+"""Ask again for objects that failed or were dropped, and for nothing else; the normal run does the asking.
+
+The shards concerned are reopened (``carried.py``): their other rows are carried over as they stand. From then on this
+is a run with unfinished shards: a kill is resumed, and the release made, as always.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from capgen.dataset.shards import Manifest, is_committed, read_columns, read_manifest
+from capgen.errors import UserError
+from capgen.pipeline import dedup
+from capgen.pipeline.carried import earlier, reopen
+from capgen.pipeline.job import Job
+from capgen.pipeline.plan import ShardTable
+from capgen.pipeline.prepare import read_plan_json
+from capgen.pipeline.release import read_release
+from capgen.pipeline.settings import Settings
+from capgen.tables import merge, nested, sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What OUT itself says of its run: the settings, and what the rows call the model."""
+
+    settings: Settings
+    model: str
+    revision: str | None
+    embed_media: bool
+
+
+def recorded(out: Path, overrides: Mapping[str, Any], assignments: Iterable[str] = ()) -> Recorded:
+    """The run in ``out``, with changes that a resume may make.
+
+    Args:
+        overrides, assignments: as for ``load_settings``.
+
+    Raises:
+        UserError: ``out`` holds no run, or an assignment is wrong.
+    """
+    plan = read_plan_json(out)
+    if plan is None:
+        raise UserError(f"{out} holds no run", "give the folder that `capgen run --out` wrote")
+    try:
+        settings = Settings.model_validate(merge(plan["settings"], nested(overrides, assignments)))
+    except ValidationError as error:
+        raise UserError(f"--set: {sentence(error)}", "correct it") from error
+    release = read_release(out)
+    embedded = _has_pictures(out) if release is None else release.embed_media
+    return Recorded(settings, plan["model"]["name"], plan["model"]["revision"], embedded)
+
+
+def ask_again(job: Job, table: ShardTable, codes: Sequence[str]) -> Counter[str]:
+    """Reopen the shards that hold objects to be asked again; how many these are, by reason.
+
+    Call it only while nobody writes to OUT. Objects of shards that are not finished are asked for anyway.
+
+    Args:
+        codes: reasons, as ``capgen status`` counts them (the first of each row); none is every reason of failed rows.
+
+    Raises:
+        UserError: no object has such a reason, and no shard is unfinished.
+    """
+    done: list[Manifest] = []
+    for entry in table.shards:
+        manifest = read_manifest(job.out, entry.index) if is_committed(job.out, entry.index, job.fingerprint) else None
+        if manifest is not None:
+            done.append(manifest)
+    there = sum((Counter(manifest.failed) + Counter(manifest.dropped) for manifest in done), Counter[str]())
+    if len(done) == len(table.shards):
+        _check(codes, there, job.out)
+    asked: Counter[str] = Counter()
+    for manifest in done:
+        wanted = set(codes or manifest.failed)
+        if not wanted.isdisjoint([*manifest.failed, *manifest.dropped]):
+            again = _again(job.out, manifest.index, wanted, dropped=bool(codes))
+            before = earlier(manifest.extra)
+            reopen(job.out, manifest.index, job.journal_dir(manifest.index), again, before)
+            asked.update(again.values())
+    return asked
+
+
+def _again(out: Path, index: int, wanted: set[str], *, dropped: bool) -> dict[str, str]:
+    columns = read_columns(out, index, ["key", "status", "reasons"]).to_pydict()
+    return {
+        key: reasons[0]
+        for key, status, reasons in zip(columns["key"], columns["status"], columns["reasons"], strict=True)
+        if reasons and reasons[0] in wanted and (dropped or status == "failed")
+    }
+
+
+def _check(codes: Sequence[str], there: Mapping[str, int], out: Path) -> None:
+    for code in codes:
+        if code == dedup.REASON:
+            raise UserError(
+                f"--reason {code}: which captions repeat each other is decided when all are there",
+                "run with --set dedup.enabled=false into another --out to release them",
+            )
+        if code not in there:
+            known = ", ".join(f"{name} {count:,}" for name, count in sorted(there.items()))
+            raise UserError(f"--reason {code}: no object of {out} has it", f"there are: {known or 'none'}")
+
+
+def _has_pictures(out: Path) -> bool:
+    """Whether the release that is there, although its record is not, was made with ``--embed-media``."""
+    import pyarrow.parquet as pq
+
+    folders = [out / folder / "media" for folder in ("data", "data.old.part")]
+    file = next((path for folder in folders for path in folder.glob("*.parquet")), None)
+    return file is not None and "images" in pq.read_schema(file).names

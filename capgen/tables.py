@@ -1,0 +1,79 @@
+"""TOML files laid in layers: a file, another file, flags, ``--set table.key=value``; every mistake is one line."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from capgen.errors import UserError
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        UserError: it cannot be read or is no TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{file}: {error}", "correct the file") from error
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``above`` laid over ``below``, table by table."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def nested(overrides: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Dotted keys with values (None is left out), then ``table.key=value`` as typed, as tables.
+
+    Values as typed are read as TOML, and as text where that fails.
+
+    Raises:
+        UserError: an assignment is malformed, or a value is taken for a table.
+    """
+    tables: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if value is not None:
+            _assign(tables, key, value)
+    for assignment in assignments:
+        _assign(tables, *_parse(assignment))
+    return tables
+
+
+def sentence(error: ValidationError) -> str:
+    """The first mistake that pydantic found, as people say it."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where!r}"
+    return f"{where}: {first['msg']}"
+
+
+def _assign(tables: dict[str, Any], dotted: str, value: Any) -> None:
+    *path, last = dotted.split(".")
+    for name in path:
+        tables = tables.setdefault(name, {})
+        if not isinstance(tables, dict):
+            raise UserError(f"--set {dotted}: {name!r} is a value, not a table", "name a key of a table")
+    tables[last] = value
+
+
+def _parse(assignment: str) -> tuple[str, Any]:
+    key, equals, text = assignment.partition("=")
+    if not equals or not key.strip() or not all(key.strip().split(".")):
+        raise UserError(f"--set {assignment!r} is not of the form table.key=value", "for example --set render.patch=28")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    return key.strip(), value

@@ -1,0 +1,73 @@
+"""What the fingerprint covers of an engine's options: what decides answers, and nothing else."""
+
+import pytest
+
+from capgen.pipeline.fingerprint import deciding_options, differences
+from capgen.pipeline.job import Job
+from capgen.pipeline.prepare import ModelName, prepare
+from capgen.pipeline.settings import EngineSettings
+from tests.pipeline.runs import echo_settings
+
+
+def parts_of(**options):
+    name = options.pop("engine")
+    return deciding_options(EngineSettings(name=name, options=options))
+
+
+@pytest.mark.parametrize(
+    ("engine", "option", "value"),
+    [
+        ("openai", "image_format", "png"),
+        ("openai", "jpeg_quality", 60),
+        ("openai", "extra_body", {"top_k": 1}),
+        ("batchfile", "image_format", "png"),
+        ("batchfile", "extra_body", {"top_k": 1}),
+        ("transformers", "dtype", "float16"),
+        ("vllm", "dtype", "float16"),
+    ],
+)
+def test_an_option_that_decides_answers_is_in(engine, option, value):
+    assert parts_of(engine=engine, **{option: value}) == {option: value}
+
+
+@pytest.mark.parametrize(
+    ("engine", "option", "value"),
+    [
+        ("openai", "concurrency", 3),
+        ("openai", "base_urls", ["http://elsewhere/v1"]),
+        ("openai", "timeout_s", 3.0),
+        ("batchfile", "requests_per_file", 3),
+        ("transformers", "batch_size", 3),
+        ("vllm", "max_num_seqs", 3),
+        ("vllm", "args", {"gpu_memory_utilization": 0.5}),
+        ("echo", "latency_s", 3.0),
+    ],
+)
+def test_an_option_of_speed_is_not(engine, option, value):
+    assert parts_of(engine=engine, **{option: value}) == {}
+
+
+def test_of_vllms_arguments_those_count_that_change_the_model():
+    args = {"quantization": "fp8", "gpu_memory_utilization": 0.5}
+    assert parts_of(engine="vllm", args=args) == {"args.quantization": "fp8"}
+
+
+def test_a_default_that_is_written_out_is_no_difference():
+    assert parts_of(engine="openai", image_format="jpeg", extra_body={}) == {}
+
+
+def test_a_run_with_other_options_is_another_run_and_another_request(lvis_root, tmp_path):
+    def job(name, *assignments):
+        settings = echo_settings(lvis_root, "engine.name=openai", *assignments)
+        return prepare(settings, tmp_path / name, gpus=0, model=ModelName("none", None))[0]
+
+    usual: Job = job("usual")
+    lossless: Job = job("lossless", "engine.options.image_format=png")
+    assert usual.fingerprint != lossless.fingerprint
+    assert usual.salt != lossless.salt
+
+
+def test_the_difference_is_told_by_its_name():
+    assert differences({}, {"engine_options": {"image_format": "png"}}) == [
+        'engine_options: null -> {"image_format": "png"}'
+    ]

@@ -1,0 +1,78 @@
+"""A cluster of three machines that loses two: the others go on without them, and engines come up elsewhere."""
+
+import time
+
+import psutil
+import pytest
+
+from capgen.pipeline.verify import verify
+from tests.conftest import write_lvis
+from tests.pipeline.drivers import kill_all, settled, start, wait_until_settled
+from tests.pipeline.runs import echo_settings, released, session
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(420)]
+
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Three raylets on this machine: the head, and two with room for one engine each."""
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")  # where other work keeps the machine busy
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args=NODE | {"num_cpus": 0})
+    for _ in range(2):
+        cluster.add_node(**NODE)
+    yield cluster
+    cluster.shutdown()
+
+
+def actors_by_node(cluster):
+    """The processes of engines on each node that is not the head: they are children of its raylet."""
+    found = {}
+    for node in cluster.worker_nodes:
+        pids = [info.process.pid for infos in node.all_processes.values() for info in infos]
+        children = [child for pid in pids for child in psutil.Process(pid).children(recursive=True)]
+        found[node] = [child for child in children if "ShardActor" in " ".join(child.cmdline())]
+    return found
+
+
+def lose(cluster, node, engines):
+    """The machine is gone, and with it whatever ran there."""
+    cluster.remove_node(node, allow_graceful=False)
+    for engine in engines:
+        if engine.is_running():
+            engine.kill()
+
+
+def wait_for_engines(cluster, number, process, seconds=150):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        found = {node: engines for node, engines in actors_by_node(cluster).items() if engines}
+        if len(found) >= number:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"no engines on {number} nodes; exit {process.poll()}")
+
+
+def test_a_run_outlives_the_loss_of_every_node_that_it_began_on(tmp_path, cluster):
+    root, out = write_lvis(tmp_path / "lvis", images=41), tmp_path / "out"
+    slow = ("--workers", "2", "--set", "engine.options.latency_s=0.5", "--set", "engine.options.concurrency=2")
+    process = start(root, out, *slow, env={"RAY_ADDRESS": cluster.address})
+    try:
+        engines = wait_for_engines(cluster, 2, process)
+        wait_until_settled(out, 15, process)
+        first, second = engines
+        lose(cluster, first, engines[first])  # nowhere is there room for its engine: the other goes on
+        wait_until_settled(out, settled(out) + 15, process)
+        cluster.add_node(**NODE)
+        lose(cluster, second, engines[second])
+        assert settled(out) < 120, "nothing is left for the new node"
+        assert process.wait(240) == 0  # there was nowhere else to do it
+    finally:
+        if process.poll() is None:
+            kill_all(process)
+    assert verify(out).ok
+    calm, _ = session(echo_settings(root), tmp_path / "calm")
+    assert released(out) == released(calm)

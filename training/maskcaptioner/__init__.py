@@ -1,0 +1,1 @@
+"""The experiments on MaskCaptioner, and its packaged checkpoint: how they are made."""
