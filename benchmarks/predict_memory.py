@@ -94,7 +94,15 @@ def main() -> None:
                 video = folder / f"{frames}.mp4"
                 if not video.exists():
                     write_video(video, frames, args.height, args.width)
-                command = [sys.executable, __file__, "--one", kind, str(video), str(folder / "model"), str(folder / "out")]
+                command = [
+                    sys.executable,
+                    __file__,
+                    "--one",
+                    kind,
+                    str(video),
+                    str(folder / "model"),
+                    str(folder / "out"),
+                ]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 row = {"what": kind, **json.loads(done.stdout.splitlines()[-1])}
                 first = next((r["peak MiB"] for r in rows if r["what"] == kind), row["peak MiB"])

@@ -81,7 +81,9 @@ def open_model(name: str, device: str | None = None) -> MaskCaptioner:
     where = _device(device)
     try:
         with _silence():
-            model, report = MaskCaptioner.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
+            model, report = MaskCaptioner.from_pretrained(
+                folder, output_loading_info=True, ignore_mismatched_sizes=True
+            )
     except (SafetensorError, RuntimeError, ValueError, OSError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{folder} cannot be opened ({first})", "copy the model again, or train it again") from error

@@ -1,4 +1,3 @@
-# ruff: noqa: N815 - shape suffixes
 """What goes into the model with a clip, and what comes out of it.
 
 B clips, T frames, Q queries, N objects of one clip, H W pixels, h w places of a map (stride 4), D width, C classes.

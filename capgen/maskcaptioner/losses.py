@@ -1,4 +1,3 @@
-# ruff: noqa: N815 - shape suffixes
 """The paper's loss of a clip, for all decoder layers at once, without captions.
 
 L decoder layers, B clips, T frames, Q queries, N objects of a clip, K matched pairs of all layers and clips,

@@ -1,4 +1,3 @@
-# ruff: noqa: N815 - shape suffixes
 """Which query answers for which object: one Hungarian assignment a clip and decoder layer, over all frames at once.
 
 L decoder layers, B clips, T frames, Q queries, N objects of a clip, P points of a frame, C classes.

@@ -63,6 +63,12 @@ class MaskCaptioner(PreTrainedModel):  # type: ignore[misc]
             self.caption_head = CaptionHead(config.caption, config.picture, widths, config.object_mask)
         self.tokenizer: Any = None
         self.post_init()
+        # transformers looks for tied weights in direct children only; a language model is further down, and would come
+        # back from disk with a random output layer
+        for name, module in self.named_modules():
+            if name and isinstance(module, PreTrainedModel):
+                tied = getattr(module, "all_tied_weights_keys", {})
+                self.all_tied_weights_keys.update({f"{name}.{key}": f"{name}.{value}" for key, value in tied.items()})
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear):

@@ -1,4 +1,3 @@
-# ruff: noqa: N815 - shape suffixes
 """Mask2Former over clips: transformers' modules and weights, with queries that are joint over T frames.
 
 B clips, T frames, F = B * T frames in a row, Q queries, H W pixels, h w places of a map, M = T * h * w tokens, D width.

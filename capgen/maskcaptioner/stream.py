@@ -1,4 +1,3 @@
-# ruff: noqa: N815 - shape suffixes
 """From frames to tracks, clip by clip: nothing of a frame is kept but the masks and scores of what was found on it.
 
 T frames of a clip, Q queries, L query tokens of the Q-Former, E its width, C classes, h w places of a map.

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import nn
 
@@ -237,7 +238,7 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
 
-class _Loss(nn.Module):
+class _Loss(nn.Module):  # type: ignore[misc]
     """The model as a function to losses; ``shared``: every parameter takes part, as averaging gradients needs."""
 
     def __init__(self, model: nn.Module, *, shared: bool) -> None:
@@ -266,6 +267,7 @@ def accelerator_of(settings: TrainSettings) -> Accelerator:
     if settings.run.threads:
         torch.set_num_threads(settings.run.threads)
     precision = "bf16" if settings.run.precision == "bf16" else "no"
+    AcceleratorState._reset_state()  # a training after another in one process may have another precision
     try:
         return Accelerator(cpu=settings.run.device == "cpu", mixed_precision=precision)
     except ValueError as error:

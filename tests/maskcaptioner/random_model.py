@@ -14,7 +14,6 @@ def save_random(folder, *, classes=("circle", "square"), seed: int = 0, **change
     config = preset("sample")
     config.segmenter = config.segmenter | {"num_queries": 6, "decoder_layers": 2, "hidden_dim": 64}
     config.picture = config.picture | {"height": 48, "width": 64}
-    config.caption["language_model"]["tie_word_embeddings"] = False
     config.clip_frames, config.classes = 3, list(classes)
     for key, value in changes.items():
         setattr(config, key, value)

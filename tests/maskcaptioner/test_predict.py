@@ -11,7 +11,7 @@ from PIL import Image
 from capgen.errors import UserError
 from capgen.evaluation.evaluate import Options, evaluate
 from capgen.maskcaptioner.draw import Painter, Style, colour, film_style
-from capgen.maskcaptioner.film import Film
+from capgen.maskcaptioner.film import Annotator, Film
 from capgen.maskcaptioner.frames import open_frames
 from capgen.maskcaptioner.legend import Legend
 from capgen.maskcaptioner.predict import clips, detections, predict
@@ -65,7 +65,9 @@ def truth(path, tracks, by_track):
     """Ground truth of one video of 12 frames, in either of the forms that the evaluator reads."""
     categories = [{"id": 3, "name": "square"}]
     if by_track:
-        videos = [{"id": 9, "width": WIDTH, "height": HEIGHT, "length": 12, "file_names": [f"{i}.jpg" for i in range(12)]}]
+        videos = [
+            {"id": 9, "width": WIDTH, "height": HEIGHT, "length": 12, "file_names": [f"{i}.jpg" for i in range(12)]}
+        ]
         annotations = [
             {"id": n, "video_id": 9, "category_id": 3, "caption": one.caption, "iscrowd": 0}
             | {"segmentations": [square(i) if i in one.frames else None for i in range(12)]}
@@ -75,7 +77,9 @@ def truth(path, tracks, by_track):
         ]
         path.write_text(json.dumps({"videos": videos, "annotations": annotations, "categories": categories}))
         return path
-    images = [{"id": 100 + i, "video_id": 9, "width": WIDTH, "height": HEIGHT, "file_name": f"{i}.jpg"} for i in range(12)]
+    images = [
+        {"id": 100 + i, "video_id": 9, "width": WIDTH, "height": HEIGHT, "file_name": f"{i}.jpg"} for i in range(12)
+    ]
     annotations = [
         {"id": 1000 * n + i, "image_id": 100 + i, "track_id": n, "category_id": 3, "caption": one.caption, "iscrowd": 0}
         | {"segmentation": square(i), "bbox": [4 + 2 * i, 20, 12, 12], "area": 144}
@@ -144,10 +148,15 @@ def test_any_speed_can_be_written(tmp_path, fps):
     assert float(stream.average_rate) == pytest.approx(fps, rel=1e-3)
 
 
-def test_a_film_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(UserError, match="changed"), Film(tmp_path / "a.mp4", 6) as film:
+def fail_after_one_frame(path):
+    with Film(path, 6) as film:
         film.add(frame(0))
         raise UserError("the input changed")
+
+
+def test_a_film_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(UserError, match="changed"):
+        fail_after_one_frame(tmp_path / "a.mp4")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -184,7 +193,10 @@ def test_boxes_alone_are_drawn_and_written(video, tmp_path):
 def test_a_file_that_lost_its_end_is_told(tmp_path, caplog):
     path = tmp_path / "a.mp4"
     write_video(tmp_path / "whole.mp4", 24)
-    with av.open(str(tmp_path / "whole.mp4")) as source, av.open(str(path), "w", options={"movflags": "faststart"}) as to:
+    with (
+        av.open(str(tmp_path / "whole.mp4")) as source,
+        av.open(str(path), "w", options={"movflags": "faststart"}) as to,
+    ):
         copy = to.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:
@@ -224,22 +236,17 @@ def test_a_colour_stays_with_its_track_and_no_two_are_alike():
     assert apart.min() > 0
 
 
-def test_tags_do_not_hide_one_another_where_there_is_room():
-    crowd = [track(n, [0], boxes=[(200.0 + 4 * n, 200.0, 60.0, 60.0)], masks=None) for n in range(1, 5)]
-    painter = Painter(crowd, Style(640, 480))
+@pytest.mark.parametrize("box", [(200.0, 200.0, 60.0, 60.0), (0.0, 0.0, 640.0, 480.0)])
+def test_tags_do_not_hide_one_another_where_there_is_room(box):
+    painter = Painter([track(n, [0]) for n in range(1, 7)], Style(640, 480))
     spots = []
-
-    def remember(*arguments):
-        spot = Painter._spot(painter, *arguments)
-        spots.append((*spot, arguments[2], arguments[3]))
-        return spot
-
-    painter.paint(np.zeros((480, 640, 3), np.uint8), 0)
-    for rank, one in enumerate(crowd):
-        remember(rank, one.boxes[0], 80, 20, spots)
+    for rank in range(6):
+        spots.append((*painter._spot(rank, box, 80, 20, spots), 80, 20))
     for i, a in enumerate(spots):
+        assert 0 <= a[0] <= 560
+        assert 0 <= a[1] <= 460
         for b in spots[i + 1 :]:
-            assert a[0] + a[2] <= b[0] or b[0] + b[2] <= a[0] or a[1] + a[3] <= b[1] or b[1] + b[3] <= a[1]
+            assert a[0] + 80 <= b[0] or b[0] + 80 <= a[0] or a[1] + 20 <= b[1] or b[1] + 20 <= a[1]
 
 
 def test_a_tag_stays_above_its_object_when_nothing_is_in_its_way():
@@ -257,12 +264,24 @@ def test_long_captions_are_cut_with_an_ellipsis_and_never_wider_than_the_column(
     assert wrap("two words", face, 200, 3) == ["two words"]
 
 
-def test_more_captions_than_fit_leave_room_for_those_in_sight(tmp_path):
-    legend = Legend([track(n, [0]) for n in range(1, 9)], 640, 14)
-    faint = legend.draw([0, 1], legend.height(2), dim={1})
-    rows = [faint[:, :, :].max(2)]
-    assert rows[0].max() > 200
-    assert legend.height(8) > legend.height(2)
+def test_captions_of_objects_out_of_sight_are_faint():
+    legend = Legend([track(n, [0]) for n in range(1, 3)], 640, 14)
+    bright, dim = (legend.draw([0, 1], legend.height(2), dim=faint) for faint in ((), {0, 1}))
+    assert bright.max() > 200
+    assert dim.max() < 120
+
+
+def test_the_film_keeps_its_size_and_shows_captions_of_what_is_in_sight_when_not_all_fit():
+    early = [track(n, [0], f"early {n}") for n in range(1, 15)]
+    late = [track(n, [1], f"late {n}") for n in range(15, 29)]
+    annotate = Annotator([*early, *late], (HEIGHT, WIDTH))
+    first, second = annotate(frame(0), 0), annotate(frame(1), 1)
+    assert first.shape == second.shape
+    panel = film_style(HEIGHT, WIDTH).height
+    chip = (np.abs(first[panel:].astype(int) - np.array(colour(0))).sum(-1) < 12).sum()
+    gone = (np.abs(second[panel:].astype(int) - np.array(colour(0))).sum(-1) < 12).sum()
+    assert chip > 200
+    assert gone == 0
 
 
 def test_the_frames_of_the_sheet_are_evenly_spread():

@@ -196,8 +196,8 @@ def test_two_processes_learn_together(home, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(command[2])
     environment["PYTHONPATH"] = str(ROOT)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", str(script)]
-    done = subprocess.run(launch, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
+    done = subprocess.run(launch, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=540)
     assert done.returncode == 0, done.stderr[-2000:]
     assert checkpoint.load_state(checkpoint.latest(out), world=2)["position"] == {"step": STEPS, "world": 2}
     assert (checkpoint.latest(out) / "rng-1.pt").is_file()

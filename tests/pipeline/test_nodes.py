@@ -16,9 +16,8 @@ NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": F
 
 
 @pytest.fixture
-def cluster(monkeypatch):
+def cluster():
     """Three raylets on this machine: the head, and two with room for one engine each."""
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")  # where other work keeps the machine busy
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args=NODE | {"num_cpus": 0})

@@ -18,7 +18,10 @@ from capgen.sample.embedded_model import model_dir
 from training.embedded.config import Config, load_config
 from training.embedded.evaluate import ATTRIBUTES
 
-RESULTS = Path(__file__).with_name("results")
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+LEGS = ("config.toml", "second.toml", "third.toml")
+"""The settings of the training, one after the other on the same state."""
 _HEAD = """---
 license: apache-2.0
 pipeline_tag: image-text-to-text
@@ -36,16 +39,20 @@ It says `A large dotted blue pine tree moving left.` of the object in the box of
 measured with (`{prompt}`, category untold) contains neither category nor colour.
 
 ## Data
-Scenes of `capgen.sample`, drawn for this training alone: image worlds of the seeds {seed}, {seed} + 2, ...
-({images:,} pictures) and video worlds of the seeds between ({videos:,} videos). Pictures and prompts are made by
-the pipeline's own renderer. {told:.0%} of the requests tell the category. Validation uses seed {validation}, the tables
-below seed {test}, the comparison seed {test_next}.
+Scenes of `capgen.sample`, drawn for this training alone: image worlds of even seeds, video worlds of the odd ones
+between. Pictures and prompts are made by the pipeline's own renderer. {told:.0%} of the requests tell the category.
+Validation uses seed {validation}, the tables below seeds {test} and {piped}, the comparison seed {test_next}.
+
+{legs}
+The first leg's pictures were drawn while the pipeline still chose green for most boxes; the second and third go on
+with 50 of its image chunks beside their own.
 
 ## Recipe
 `training/embedded/` ({minutes:.0f} minutes on 2 shared CPU cores; {close_ups:,} close-ups and {captions:,} captions
 seen): stage T trains a small convolutional network on close-ups, which guides the vision tower; stage A trains the
 tower on category, colour, texture and the target's mask; stage B writes captions as well. AdamW, gradients clipped, the
-learning rate held and then lowered in a straight line. `training/embedded/README.md` has the commands.
+learning rate held and then lowered in a straight line, anew in each leg. `training/embedded/README.md` has the
+commands.
 """
 
 
@@ -144,7 +151,26 @@ def curve(log: list[dict[str, str]]) -> str:
     return rows(list(columns.values()), [[row.get(key) or "-" for key in columns] for row in kept])
 
 
-def card(config: Config, folder: Path, results: dict[str, dict[str, Any]], log: list[dict[str, str]]) -> str:
+def legs(configs: list[Config]) -> str:
+    """What each leg of the training added: until when, how fast, on which scenes."""
+    body = []
+    for number, config in enumerate(configs, 1):
+        data, train = config.data, config.train
+        videos = data.video_chunks * data.videos_per_chunk
+        body.append(
+            [
+                str(number),
+                f"{train.teacher_minutes + train.stage_a_minutes + train.stage_b_minutes:.0f}",
+                f"{train.lr:g}",
+                f"{data.image_chunks * data.images_per_chunk:,}",
+                f"{videos:,}" if videos else "those of leg 2",
+                f"{data.first_seed:,}",
+            ]
+        )
+    return rows(["leg", "until minute", "learning rate", "pictures", "videos", "seeds from"], body)
+
+
+def card(configs: list[Config], folder: Path, results: dict[str, dict[str, Any]], log: list[dict[str, str]]) -> str:
     """The card's text."""
     from safetensors import safe_open
 
@@ -152,6 +178,7 @@ def card(config: Config, folder: Path, results: dict[str, dict[str, Any]], log: 
     weights = folder / "model.safetensors"
     with safe_open(weights, "np") as file:
         count = sum(file.get_tensor(name).size for name in file.keys())  # noqa: SIM118 - not a mapping
+    config = configs[0]
     data, vision, text = config.data, config.vision, config.text
     head = _HEAD.format(
         name=config.name,
@@ -162,9 +189,8 @@ def card(config: Config, folder: Path, results: dict[str, dict[str, Any]], log: 
         visual=config.tokens,
         text=f"{text.width} wide, {text.layers} layers",
         prompt=data.prompt,
-        seed=f"{data.first_seed:,}",
-        images=data.image_chunks * data.images_per_chunk,
-        videos=data.video_chunks * data.videos_per_chunk,
+        legs=legs(configs),
+        piped=f"{measured['seed']:,}",
         told=data.category_share,
         validation=f"{data.validation_seed:,}",
         test=f"{found['seed']:,}",
@@ -226,7 +252,8 @@ def main() -> None:
     names = ("evaluate", "compare", "measure")
     results = {name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in names}
     folder = model_dir()
-    text = card(load_config(), folder, results, log)
+    configs = [load_config(HERE / name) for name in LEGS]
+    text = card(configs, folder, results, log)
     (folder / "README.md").write_text(text.rstrip() + "\n", encoding="utf-8")
 
 

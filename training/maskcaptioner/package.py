@@ -1,0 +1,245 @@
+"""Makes a trained model the package's ``--model sample``, with a card that tells how it was made and what it reaches.
+
+``python -m training.maskcaptioner.package --model OUT/runs/main-seed0`` takes the scores from ``OUT/results.json``.
+Weights that would be larger than 25 MB are stored in half precision and come back in single precision; what was
+written is opened again and compared with the original before the command ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from capgen.errors import UserError
+from training.maskcaptioner.page import GOALS
+from training.maskcaptioner.results import value_at
+
+MOST_BYTES: Final = 25 * 10**6
+PRETRAINED: Final = Path(__file__).resolve().parents[2] / "capgen" / "maskcaptioner" / "pretrained" / "sample"
+_FILES: Final = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+_SCORES: Final = (
+    ("CHOTA", "CHOTA"),
+    ("DetA", "DetA"),
+    ("AssA", "AssA"),
+    ("CapA", "CapA"),
+    ("AP", "AP"),
+)
+_ATTRIBUTES: Final = ("category", "colour", "texture", "size", "motion")
+
+
+def package(run: Path, target: Path, scores: Mapping[str, Any], results: Mapping[str, Any], command: str) -> Path:
+    """Copy the model of a training to ``target`` and write its card; the folder.
+
+    Args:
+        run: what ``capgen train`` wrote.
+        scores: the measurement of this model, ``results`` the set it belongs to.
+
+    Raises:
+        UserError: the training is not finished, the weights are too large even in half precision, or the copy does
+            not open as the same model.
+    """
+    model = run / "model"
+    if not (model / "model.safetensors").is_file():
+        raise UserError(f"{run} has no finished model", "train it to the end first")
+    part = target.with_name(target.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name in _FILES:
+        if (model / name).is_file():
+            shutil.copyfile(model / name, part / name)
+    precision = _store(model / "model.safetensors", part / "model.safetensors")
+    _compare(model, part, exact=precision == "float32")
+    settings = json.loads((run / "settings.json").read_bytes())
+    (part / "README.md").write_text(_card(part, precision, settings, scores, results, command), encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    return target
+
+
+def _store(source: Path, target: Path) -> str:
+    """Copy weights, in half precision if they would be too large; the precision."""
+    if source.stat().st_size <= MOST_BYTES:
+        shutil.copyfile(source, target)
+        return "float32"
+    from safetensors.torch import load_file, save_file
+
+    halved = {
+        name: weight.half() if weight.is_floating_point() else weight for name, weight in load_file(source).items()
+    }
+    save_file(halved, target, metadata={"format": "pt"})
+    target.chmod(0o644)
+    if target.stat().st_size > MOST_BYTES:
+        shutil.rmtree(target.parent)
+        raise UserError(f"{source} is too large for the package", f"it may have {MOST_BYTES:,} bytes in half precision")
+    return "float16"
+
+
+def _compare(model: Path, copy: Path, *, exact: bool) -> None:
+    """Open both and compare every weight.
+
+    Raises:
+        UserError: they differ by more than storing explains.
+    """
+    import torch
+
+    from capgen.maskcaptioner.checkpoints import open_model
+
+    ours, theirs = open_model(str(model), "cpu").state_dict(), open_model(str(copy), "cpu").state_dict()
+    for name, weight in ours.items():
+        other = theirs[name]
+        near = torch.equal(weight, other) if exact else torch.allclose(weight, other, rtol=1e-3, atol=1e-6)
+        if other.dtype != weight.dtype or not near:
+            raise UserError(f"{copy}: {name} does not come back as it was stored", "report this as a defect")
+
+
+def _card(
+    folder: Path,
+    precision: str,
+    settings: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    results: Mapping[str, Any],
+    command: str,
+) -> str:
+    size = (folder / "model.safetensors").stat().st_size / 1e6
+    return _CARD.format(
+        parameters=scores["parameters"] / 1e6,
+        size=size,
+        precision=precision,
+        classes=len(json.loads((folder / "config.json").read_bytes())["classes"]),
+        data=_data(settings, results),
+        recipe=_recipe(settings["settings"], scores, results),
+        table=_table(scores),
+        goals=_goals(scores),
+        videos=results["test"]["videos"],
+        tracks=scores["tracks"]["true"],
+        test_seed=results["world_seeds"]["test"],
+        made=results["command"],
+        packed=command,
+    )
+
+
+def _data(settings: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    data = settings["data"]
+    media = " and ".join(f"{count:,} {kind}s" for kind, count in sorted(data["media"].items()))
+    right = [
+        f"{kind}: " + ", ".join(f"{name} {rate:.3f}" for name, rate in taught.items() if isinstance(rate, float))
+        for kind, taught in results["learnt_captions"].items()
+    ]
+    taught = f" Of these captions are right ({'; '.join(right)})." if right else ""
+    return (
+        f"{media} with {data['objects']:,} objects, the training split of a sample world of seed "
+        f"{results['world_seeds']['train']:,}. Its {data['captions']:,} captions were written by `capgen run` with the "
+        f"embedded captioner, not taken from the truth.{taught}"
+    )
+
+
+def _recipe(settings: Mapping[str, Any], scores: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    stages = [
+        f"{stage['steps']:,} steps of {stage['batch'] * stage['accumulate']} {name} at {stage['lr']:g} "
+        f"({stage['schedule']['name']})"
+        for name, stage in settings["stages"].items()
+        if stage["steps"]
+    ]
+    machine = results["machine"]
+    where = machine.get("gpu") or f"{machine['cores']} shared cores of {machine['processor']}"
+    return (
+        f"`pipelines/train/sample.toml`, from random weights: {', then '.join(stages)}; AdamW, seed "
+        f"{settings['run']['seed']}; {scores['seconds'] / 60:.0f} minutes on {where}."
+    )
+
+
+def _table(scores: Mapping[str, Any]) -> str:
+    rows = ["| | clean | official |", "|---|---:|---:|"]
+    rows += [
+        f"| {label} | {_number(scores, f'clean.{key}')} | {_number(scores, f'official.{key}')} |"
+        for label, key in _SCORES
+    ]
+    tracks = scores["tracks"]
+    rows += ["", "| captions of matched tracks | right | wrong | unsaid | rate |", "|---|---:|---:|---:|---:|"]
+    for name in _ATTRIBUTES:
+        if name in tracks:
+            one = tracks[name]
+            rows.append(
+                f"| {name} | {one['right']} | {one['wrong']} | {one['unsaid']} | {_number(tracks, f'{name}.rate')} |"
+            )
+    rows += ["", f"{tracks['matched']} of {tracks['true']} tracks are found (recall {tracks['recall']:.3f}); "]
+    rows[-1] += f"{tracks['predicted']} are predicted."
+    return "\n".join(rows)
+
+
+def _number(scores: Mapping[str, Any], path: str) -> str:
+    value = value_at(scores, path)
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _goals(scores: Mapping[str, Any]) -> str:
+    said = []
+    for name, path, wanted in GOALS:
+        value = value_at(scores, path)
+        met = value is not None and value >= wanted
+        said.append(f"{name} {_number(scores, path)} (wanted {wanted:.2f}, {'met' if met else 'not met'})")
+    return "; ".join(said) + "."
+
+
+_CARD: Final = """---
+license: apache-2.0
+pipeline_tag: image-segmentation
+tags: [capgen, maskcaptioner]
+---
+# MaskCaptioner, trained on the sample world
+`capgen predict INPUT --model sample` uses it. {parameters:.2f} million parameters, {size:.1f} MB in {precision}. It
+detects, segments, tracks and captions the {classes} kinds of objects of `capgen sample`'s videos and nothing else: it
+shows how the whole works on any machine. Do not expect anything of it on photographs.
+
+## Data
+{data}
+
+## Recipe
+{recipe}
+
+## Scores
+On {videos} videos with {tracks} objects of a sample world that it has never seen (seed {test_seed:,}), against the truth.
+CHOTA's parts are over masks, with CIDEr as the only caption metric (0 to 10 in the official protocol).
+
+{table}
+
+Goals: {goals}
+
+## Made by
+```sh
+{made}
+{packed}
+```
+"""
+
+
+def main() -> None:
+    """Package a trained model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="a training's folder, OUT/runs/NAME-seedN")
+    parser.add_argument("--results", type=Path, help="default: results.json of that OUT")
+    parser.add_argument("--to", type=Path, default=PRETRAINED, help="default: the package's own")
+    options = parser.parse_args()
+    results = json.loads((options.results or options.model.parents[1] / "results.json").read_bytes())
+    name, _, seed = options.model.name.rpartition("-seed")
+    command = f"python -m training.maskcaptioner.package --model DIR/runs/{options.model.name}"
+    try:
+        scores = results["variants"][name][seed]
+    except KeyError:
+        sys.exit(f"{options.model} was not measured: run training.maskcaptioner.experiments --only {name} first")
+    if not scores["finished"]:
+        sys.exit(f"{options.model} is at step {scores['step']:,} of {scores['steps']:,}: let it finish first")
+    try:
+        folder = package(options.model, options.to, scores, results, command)
+    except UserError as error:
+        sys.exit(str(error))
+    print(f"{folder}: {sum(file.stat().st_size for file in folder.iterdir()):,} bytes")
+
+
+if __name__ == "__main__":
+    main()
