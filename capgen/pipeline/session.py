@@ -7,7 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,8 +72,10 @@ def run_session(settings: Settings, wanted: Wanted, console: Console) -> tuple[P
         LedgerError: the accounts do not close.
     """
     begun = time.monotonic()
-    with _in(wanted.out) as stop:
+    with _in(wanted.out) as stop, ExitStack() as held:
         job, table = prepare(settings, wanted.out, gpus=wanted.devices.gpus, model=wanted.model, fork=wanted.fork)
+        if job.out != wanted.out.resolve():
+            held.enter_context(exclusive(job.out))
         planned = time.monotonic()
         planned_of = f"{table.objects:,} objects of {table.media:,} media planned in {len(table.shards):,} shards"
         console.print(f"{planned_of}, in {job.out}", highlight=False)

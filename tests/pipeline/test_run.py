@@ -3,6 +3,7 @@ import json
 import pytest
 
 from capgen.errors import UserError
+from capgen.pipeline.lock import exclusive
 from capgen.pipeline.run import RunFailed
 from capgen.pipeline.status import standing
 from capgen.pipeline.verify import verify
@@ -86,6 +87,14 @@ def test_a_fork_starts_beside_it(lvis_root, tmp_path):
     assert forked.parent == tmp_path
     assert forked != tmp_path / "out"
     assert report.kept == 15
+
+
+def test_a_fork_is_held_like_any_other_out(lvis_root, tmp_path):
+    session(echo_settings(lvis_root), tmp_path / "out")
+    changed = echo_settings(lvis_root, "sampling.max_tokens=7")
+    forked, _ = session(changed, tmp_path / "out", fork=True)
+    with exclusive(forked), pytest.raises(UserError, match=f"{forked.name} is in use"):
+        session(changed, tmp_path / "out", fork=True)
 
 
 def test_speed_settings_do_not_change_the_fingerprint(lvis_root, tmp_path):
