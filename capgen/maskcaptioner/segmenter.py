@@ -115,6 +115,9 @@ class Segmenter(nn.Module):  # type: ignore[misc]
     def __init__(self, config: Mask2FormerConfig) -> None:
         super().__init__()
         self.mask2former = Mask2FormerModel(config)
+        module = self.mask2former.transformer_module
+        # transformers 5.19 keeps them in a plain list, which is neither trained nor saved.
+        module.input_projections = nn.ModuleList(module.input_projections)
         self.width: int = config.hidden_dim
         self.gradient_checkpointing = False
 

@@ -10,8 +10,9 @@ from capgen.maskcaptioner.tokenizer import word_tokenizer
 from tests.maskcaptioner.tinymodel import CAPTIONS, SEGMENTER, clip, target, tiny_config, tiny_model
 
 
-def test_a_saved_model_says_exactly_the_same_when_loaded(tmp_path):
-    model = tiny_model(box_head=True)
+@pytest.mark.parametrize("feature_size", [32, 64])  # unlike the decoder's width: transformers projects them
+def test_a_saved_model_says_exactly_the_same_when_loaded(tmp_path, feature_size):
+    model = tiny_model(box_head=True, segmenter=SEGMENTER | {"feature_size": feature_size})
     model.save_pretrained(tmp_path)
     again = MaskCaptioner.from_pretrained(tmp_path).eval()
     assert (tmp_path / "model.safetensors").is_file()

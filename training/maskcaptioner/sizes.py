@@ -33,6 +33,8 @@ class Size:
 
 _TINY = (
     "model.options.segmenter.hidden_dim=32",
+    "model.options.segmenter.feature_size=32",
+    "model.options.segmenter.mask_feature_size=32",
     "model.options.segmenter.num_attention_heads=2",
     "model.options.segmenter.num_queries=6",
     "model.options.segmenter.decoder_layers=2",

@@ -1,0 +1,71 @@
+"""The page says what was measured and what was not run."""
+
+from __future__ import annotations
+
+import json
+
+from training.maskcaptioner.page import publish, verdict
+from training.maskcaptioner.plots import slope
+from training.maskcaptioner.results import header
+from training.maskcaptioner.sizes import SIZES
+from training.maskcaptioner.variants import VARIANTS
+
+
+def run(deta: float, capa: float, captions: int = 100, step: int = 10):
+    rate = {"right": 9, "wrong": 1, "unsaid": 0, "rate": 0.9}
+    return {
+        "step": step,
+        "steps": 10,
+        "finished": step == 10,
+        "seconds": 60.0,
+        "parameters": 5,
+        "data": {"captions": captions},
+        "clean": {"CHOTA": 0.5, "DetA": deta, "AssA": 0.7, "CapA": capa, "intervals": {"CapA": [capa - 0.1, capa]}},
+        "official": {"CHOTA": 1.5, "DetA": deta, "AssA": 0.7, "CapA": 5.0},
+        "tracks": {"true": 5, "predicted": 5, "matched": 4, "recall": 0.8, "category": rate, "colour": rate},
+        "curves": {"steps": {"step": [1, 2], "loss": [3.0, 2.0]}, "validation": {"step": [2], "CHOTA": [0.3]}},
+    }
+
+
+def results(**variants):
+    head = header("cpu", "cpu", SIZES["cpu"], {}, "command") | {"test": {"videos": 2, "tracks": 5}}
+    return head | {"variants": {name: {str(i): one for i, one in enumerate(runs)} for name, runs in variants.items()}}
+
+
+def page_of(tmp_path, found) -> str:
+    (tmp_path / "results.json").write_text(json.dumps(found))
+    return publish(tmp_path / "results.json", tmp_path / "docs").read_text()
+
+
+def test_goals_are_met_and_missed_as_measured(tmp_path):
+    text = page_of(tmp_path, results(main=[run(0.61, 0.5)]))
+    assert "| DetA | 0.60 | 0.610 | met |" in text
+    assert "| AssA | 0.80 | 0.700 | not met |" in text
+
+
+def test_variants_that_were_not_run_are_said_to_be_not_run(tmp_path):
+    text = page_of(tmp_path, results(main=[run(0.6, 0.5)]))
+    assert "`frozen` not run" in text
+    assert all(f"`{name}`" in text for name in VARIANTS)
+
+
+def test_an_unfinished_training_reaches_no_goal_and_no_claim(tmp_path):
+    text = page_of(tmp_path, results(main=[run(0.9, 0.5, step=4)], mask_absent=[run(0.5, 0.4)]))
+    assert "| DetA | 0.60 | – | stopped at step 4 of 10 |" in text
+    assert "**4 of 10**" in text
+    assert "`main` stopped at step 4 of 10" in text
+
+
+def test_one_seed_is_not_taken_for_proof():
+    assert "one seed" in verdict([0.9], [0.1])
+    assert verdict([0.5, 0.6, 0.7], [0.1, 0.2, 0.3]).endswith("better in every seed")
+    assert verdict([0.5, 0.6], [0.55, 0.4]).endswith("within the seeds' spread")
+    assert verdict([0.1, 0.2], [0.3, 0.4]).endswith("worse in every seed")
+
+
+def test_the_slope_is_the_gain_of_a_fourfold_number_of_captions(tmp_path):
+    gain, _ = slope({16: [0.2], 64: [0.3], 256: [0.4]})
+    assert abs(gain - 0.1) < 1e-9
+    text = page_of(tmp_path, results(main=[run(0.6, 0.5, 1600)], captions_1_16=[run(0.6, 0.3, 100)]))
+    assert "+0.100 a fourfold" in text
+    assert (tmp_path / "docs" / "experiments" / "cpu" / "captions.png").is_file()
