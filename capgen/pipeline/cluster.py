@@ -35,6 +35,7 @@ _STOP_S = 20.0
 _REFUSED_S = 3.0
 _AWAY_S = 120.0
 _STARTS = 3  # so often an engine is started before the run gives up; it may be killed while it loads
+_CONNECTS = 2  # Ray gives its node 30 s to start, which a busy machine may not manage at once
 _OBJECT_STORE = 80 * 2**20  # pictures never travel through it: Ray's least is enough
 
 
@@ -112,10 +113,15 @@ class RayCluster:
 
         address = os.environ.get("RAY_ADDRESS")
         options: dict[str, Any] = {"address": address} if address else self._local()
-        try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
-        except Exception as error:  # Ray raises bare Exceptions from its start-up
-            raise RunFailed(f"Ray could not be started or joined: {error}") from error
+        for attempt in range(1 if address else _CONNECTS):
+            try:
+                ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
+                break
+            except Exception as error:  # Ray raises bare Exceptions from its start-up
+                ray.shutdown()
+                if address or attempt + 1 == _CONNECTS:
+                    raise RunFailed(f"Ray could not be started or joined: {error}") from error
+                log.warning("Ray did not start (%s); trying again", _first_line(error))
         there = ray.cluster_resources().get("GPU", 0)
         if there < self.workers * self.gpus:
             ray.shutdown()

@@ -203,8 +203,8 @@ shows how the whole works on any machine. Do not expect anything of it on photog
 {recipe}
 
 ## Scores
-On {videos} videos with {tracks} objects of a sample world of seed {test_seed:,}, which it has never seen, against the truth.
-CHOTA's parts are over masks, with CIDEr as the only caption metric (0 to 10 in the official protocol).
+On {videos} videos with {tracks} objects of a sample world of seed {test_seed:,}, which it has never seen. CHOTA's
+parts are over masks, with CIDEr as the only caption metric (0 to 10 in the official protocol).
 
 {table}
 
