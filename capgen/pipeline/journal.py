@@ -35,8 +35,8 @@ Why = Literal["stalled", "killed"]
 class Strike(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A request that was in flight when the engine died or was found to do nothing any more.
 
-    ``alone``: nothing else was, in an engine that had answered before: the request is to blame. ``request`` is its
-    digest.
+    ``alone``: nothing else was, in an engine that had answered before: the request is to blame, or whoever killed the
+    engine just then. ``request`` is its digest.
     """
 
     strike: str
@@ -66,19 +66,19 @@ Line = Settled | Strike | Flight | Lost
 class Record:
     """What the lines of a shard's journal say together.
 
-    ``proven``: the latest strike of each key that had one alone. ``lost``: how often a worker's process died.
+    ``alone``: the strikes of each key that it had alone. ``lost``: how often a worker's process died.
     """
 
     settled: dict[str, Settled] = field(default_factory=dict)
     strikes: dict[str, int] = field(default_factory=dict)
-    proven: dict[str, Strike] = field(default_factory=dict)
+    alone: dict[str, list[Strike]] = field(default_factory=dict)
     lost: int = 0
 
     def strike(self, line: Strike) -> None:
         """Count a strike."""
         self.strikes[line.strike] = self.strikes.get(line.strike, 0) + 1
         if line.alone:
-            self.proven[line.strike] = line
+            self.alone.setdefault(line.strike, []).append(line)
 
 
 class Journal:
@@ -97,7 +97,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             files = _files(folder)
             self._record = _read(files)
-        self.settled, self.strikes, self.proven = self._record.settled, self._record.strikes, self._record.proven
+        self.settled, self.strikes, self.alone = self._record.settled, self._record.strikes, self._record.alone
         number = 1 + max((_number(file) for file in files), default=0)
         self._path = folder / f"{number:04d}-{uuid4().hex[:8]}.jsonl"
         self._fd: int | None = None
@@ -109,13 +109,18 @@ class Journal:
         return self._record.lost > 0
 
     def proven_faults(self, attempts: int) -> list[Settled]:
-        """What needs no more asking because it ended an engine ``attempts`` times, once with nothing else in flight."""
+        """What needs no more asking because it ended ``attempts`` engines with nothing else in flight.
+
+        One such end proves little: an engine that is killed from outside has some request in flight, too.
+        """
         faults = []
-        for key, proof in self.proven.items():
-            strikes = self.strikes[key]
-            if strikes >= attempts and key not in self.settled:
+        for key, alone in self.alone.items():
+            if len(alone) >= attempts and key not in self.settled:
+                proof, strikes = alone[-1], self.strikes[key]
                 told = "did not answer" if proof.why == "stalled" else "died of"
-                message = f"the engine {told} this request {strikes} times, at last with no other in flight"
+                message = (
+                    f"the engine {told} this request {strikes} times, {len(alone)} of them with no other in flight"
+                )
                 fault = f"engine_{proof.why}"
                 faults.append(Settled(key=key, request=proof.request, attempts=strikes, fault=fault, message=message))
         return faults

@@ -222,5 +222,5 @@ class Losses:
         self.settled[entry.index] = settled
         self.fruitless[entry.index] += 1
         log.warning("shard %05d: the engine was lost (%s); its shard is handed out again", entry.index, why)
-        if self.fruitless[entry.index] > self.job.settings.run.attempts + _FRUITLESS:
+        if self.fruitless[entry.index] > 2 * self.job.settings.run.attempts + _FRUITLESS:
             raise RunFailed(f"shard {entry.index:05d}: {self.fruitless[entry.index]} engines died in a row: {why}")

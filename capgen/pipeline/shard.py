@@ -166,7 +166,7 @@ class Worker:
             raise first_leaf(group) from None
 
     def _suspect(self, shard: Shard, key: str) -> bool:
-        """Whether the key was in flight at so many ends of engines that its next try is its last."""
+        """Whether the key was in flight at so many ends of engines that it is asked with nothing else in flight."""
         return shard.journal.strikes.get(key, 0) >= max(1, self.job.settings.run.attempts - 1)
 
     def _fly(self, flights: asyncio.TaskGroup, shard: Shard, view: View) -> None:
@@ -193,8 +193,7 @@ class Worker:
 
         That blames nobody unless the engine has answered something before: it may be dead for reasons of its own.
         """
-        # Who was in flight least often first: one of them is the likeliest to be answered, and so to prove the others.
-        views = sorted(views, key=lambda view: shard.journal.strikes[view.key])
+        views = list(views)
         if not views:
             return
         slots = self.job.engine.in_flight
@@ -202,7 +201,7 @@ class Worker:
             await self._slots.acquire()
         if not self._answered and self._ends is None:
             await self._ask_known(shard)
-        for view in views:
+        for view in sorted(views, key=lambda view: self._urgency(shard, view.key)):
             if self._ends is not None:
                 shard.cut = True
                 break
@@ -212,6 +211,14 @@ class Worker:
             del shard.flying[view.key]
         for _ in range(slots):
             self._slots.release()
+
+    def _urgency(self, shard: Shard, key: str) -> tuple[int, int]:
+        """The order of suspects: the one that is nearly proved, in an engine that has answered something.
+
+        Before it has, who was in flight least often: the likeliest to be answered, and so to prove the others.
+        """
+        strikes = shard.journal.strikes[key]
+        return (-len(shard.journal.alone.get(key, ())) if self._answered else 0, strikes)
 
     async def _ask_known(self, shard: Shard) -> None:
         """See whether the engine works at all: ask for something of this shard that was answered before."""
@@ -257,7 +264,7 @@ class Worker:
     def _strike(self, why: Why) -> None:
         """What is in flight at an engine's end gets a strike, which proves something where it is one request alone.
 
-        A proven key with as many strikes as attempts is not asked again.
+        A key with as many strikes of that kind as attempts is not asked again.
         """
         if self._struck:
             return
