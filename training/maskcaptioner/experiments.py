@@ -8,13 +8,15 @@ this start. A training that is not finished is measured only with ``--unfinished
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from training.maskcaptioner import results, worlds
 from training.maskcaptioner.fit import Clock, Progress, train
@@ -91,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     size = _size(options)
     out: Path = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
+    lock = _alone(out)
     clock = Clock(None if options.minutes is None else time.monotonic() + 60 * options.minutes)
     if options.threads:
         import torch
@@ -114,6 +117,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             experiment.run(name, seed)
             results.write(out / "results.json", results.collect(out, head))
     publish(out / "results.json", options.docs or out / "docs")
+    lock.close()
+
+
+def _alone(out: Path) -> IO[bytes]:
+    """Hold the folder while this process lives: two that train in it would spoil each other's checkpoints."""
+    lock = (out / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"another process runs the experiments in {out}: wait for it, or give another --out")
+    return lock
 
 
 def _header(options: argparse.Namespace, size: Size, experiment: Experiment) -> dict[str, Any]:
@@ -123,6 +137,8 @@ def _header(options: argparse.Namespace, size: Size, experiment: Experiment) -> 
     words += [f"--steps {options.steps}"] if options.steps else []
     words += [f"--seeds {' '.join(str(seed) for seed in size.seeds)}"] if options.seeds else []
     head = results.header(options.name or options.size, options.size, size, captions, " ".join(words))
+    world = json.loads((experiment.releases.world / "facts.json").read_bytes())
+    head["world"] = {"images": world["images"], "videos": world["videos"]}
     head["test"] = {"videos": len(experiment.test.folders), "tracks": len(experiment.test.keys)}
     return head
 

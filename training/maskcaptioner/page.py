@@ -93,8 +93,9 @@ def _circumstances(results: Results) -> str:
     machine, settings = results["machine"], results["settings"]
     where = f"{machine['gpu']}, " if "gpu" in machine else ""
     where += f"{machine['cores']} cores of {machine['processor']}, shared with other work at times"
+    world = results["world"]
     lines = [
-        f"{results['date']}; {where}. World: {settings['images']:,} images and {settings['videos']:,} videos, a fifth "
+        f"{results['date']}; {where}. World: {world['images']:,} images and {world['videos']:,} videos, a fifth "
         f"held out; test: {results['test']['videos']:,} videos with {results['test']['tracks']:,} tracks. "
         f"Steps: {settings['steps'][0]:,} on images, then {settings['steps'][1]:,} on clips."
     ]
@@ -123,10 +124,12 @@ def _goals(results: Results) -> str:
 
 def _state(results: Results, name: str) -> str:
     """Why a variant has no finished numbers."""
-    runs = results["variants"].get(name, {})
-    if not runs:
+    begun = results["unfinished"].get(name, {})
+    if not begun and values(results, name, "clean.DetA"):
+        return "no caption to count"
+    if not begun:
         return "not run"
-    return "stopped at " + ", ".join(f"step {run['step']:,} of {run['steps']:,}" for run in runs.values())
+    return "stopped at " + ", ".join(f"step {step:,} of {steps:,}" for step, steps in begun.values())
 
 
 def _spread(found: list[float]) -> str:
@@ -149,7 +152,7 @@ def _table(results: Results) -> str:
     missing = [name for name in VARIANTS if name not in results["variants"]]
     lines = ["\n".join(rows), *(f"- `{name}`: {VARIANTS[name].says}." for name in results["variants"])]
     if missing:
-        lines.append("- **Not run**: " + ", ".join(f"`{name}`" for name in missing) + ".")
+        lines.append("- **No numbers**: " + ", ".join(f"`{name}` ({_state(results, name)})" for name in missing) + ".")
     return "\n".join([lines[0], "", *lines[1:]])
 
 
@@ -187,7 +190,7 @@ def _claim(results: Results, name: str, variant: Variant) -> str:
         if ours and theirs:
             both = [f"{_spread(v)}{_interval(results, one, path)}" for one, v in ((MAIN, ours), (name, theirs))]
             said.append(f"{_LABELS[path]} {both[0]} against {both[1]}, {verdict(ours, theirs)}")
-    line = head + "; ".join(said) + "."
+    line = head + ("; ".join(said) or "no caption to count") + "."
     return line + _scaling(results) if name == "captions_1_16" else line
 
 

@@ -12,6 +12,7 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.common import machine
+from training.maskcaptioner.fit import progress
 from training.maskcaptioner.sizes import TEST_SEED, TRAIN_SEED, Size
 from training.maskcaptioner.variants import VARIANTS
 
@@ -55,7 +56,18 @@ def collect(out: Path, head: Mapping[str, Any]) -> dict[str, Any]:
     for name in VARIANTS:
         for file in sorted((out / "results").glob(f"{name}-seed*.json")):
             runs.setdefault(name, {})[file.stem.removeprefix(f"{name}-seed")] = json.loads(file.read_bytes())
-    return {**head, "variants": runs}
+    return {**head, "variants": runs, "unfinished": _unfinished(out, sum(head["settings"]["steps"]))}
+
+
+def _unfinished(out: Path, steps: int) -> dict[str, dict[str, list[int]]]:
+    """Trainings that were begun: steps done and steps in all, by variant and seed."""
+    begun: dict[str, dict[str, list[int]]] = {}
+    for folder in sorted((out / "runs").glob("*-seed*")):
+        name, _, seed = folder.name.rpartition("-seed")
+        done = progress(folder, steps)
+        if not done.finished:
+            begun.setdefault(name, {})[seed] = [done.step, done.steps]
+    return begun
 
 
 def curves(run: Path) -> dict[str, Any]:

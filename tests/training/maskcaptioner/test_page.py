@@ -29,7 +29,12 @@ def run(deta: float, capa: float, captions: int = 100, step: int = 10):
 
 def results(**variants):
     head = header("cpu", "cpu", SIZES["cpu"], {}, "command") | {"test": {"videos": 2, "tracks": 5}}
-    return head | {"variants": {name: {str(i): one for i, one in enumerate(runs)} for name, runs in variants.items()}}
+    by_seed = {name: {str(i): one for i, one in enumerate(runs)} for name, runs in variants.items()}
+    begun = {
+        name: {seed: [one["step"], one["steps"]] for seed, one in seeds.items() if not one["finished"]}
+        for name, seeds in by_seed.items()
+    }
+    return head | {"world": {"images": 5, "videos": 5}, "variants": by_seed, "unfinished": begun}
 
 
 def page_of(tmp_path, found) -> str:

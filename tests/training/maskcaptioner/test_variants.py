@@ -7,7 +7,7 @@ import time
 import pytest
 
 from capgen.maskcaptioner.settings import load_train_settings
-from training.maskcaptioner import fit
+from training.maskcaptioner import experiments, fit
 from training.maskcaptioner.sizes import SIZES
 from training.maskcaptioner.variants import MAIN, VARIANTS, assignments, in_order
 
@@ -46,3 +46,9 @@ def test_the_last_checkpoint_is_an_unfinished_trainings_model(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     assert fit.progress(tmp_path, 4).finished
+
+
+def test_a_folder_has_one_process_at_a_time(tmp_path):
+    with experiments._alone(tmp_path), pytest.raises(SystemExit, match="another process"):
+        experiments._alone(tmp_path)
+    experiments._alone(tmp_path).close()

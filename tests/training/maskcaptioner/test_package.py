@@ -1,0 +1,54 @@
+"""What is packaged opens as the model that was trained, and says what it is worth."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from capgen.errors import UserError
+from capgen.maskcaptioner.settings import load_train_settings
+from tests.maskcaptioner.random_model import save_random
+from tests.training.maskcaptioner.test_page import results, run
+from training.maskcaptioner import package as packaging
+
+
+@pytest.fixture
+def trained(tmp_path):
+    folder = tmp_path / "runs" / "main-seed0"
+    save_random(folder / "model")
+    settings = json.loads(load_train_settings("sample", {}).model_dump_json())
+    data = {"media": {"image": 3, "video": 2}, "objects": 9, "captions": 8}
+    (folder / "settings.json").write_text(json.dumps({"settings": settings, "data": data}))
+    return folder
+
+
+def test_the_copy_is_the_model_with_its_scores_on_the_card(trained, tmp_path):
+    scores = run(0.61, 0.5)
+    folder = packaging.package(trained, tmp_path / "sample", scores, results(main=[scores]), "the command")
+    assert (folder / "model.safetensors").read_bytes() == (trained / "model" / "model.safetensors").read_bytes()
+    assert (folder / "model.safetensors").stat().st_mode & 0o044
+    card = (folder / "README.md").read_text()
+    assert "DetA 0.610 (wanted 0.60, met)" in card
+    assert "AssA 0.700 (wanted 0.80, not met)" in card
+    assert "the command" in card
+    assert "8 captions were written by `capgen run`" in card
+    assert not (tmp_path / "sample.part").exists()
+
+
+def test_too_large_weights_are_halved_and_come_back_in_single_precision(trained, tmp_path, monkeypatch):
+    size = (trained / "model" / "model.safetensors").stat().st_size
+    monkeypatch.setattr(packaging, "MOST_BYTES", int(size * 0.6))
+    scores = run(0.61, 0.5)
+    folder = packaging.package(trained, tmp_path / "sample", scores, results(main=[scores]), "the command")
+    assert (folder / "model.safetensors").stat().st_size < 0.6 * size
+    assert "float16" in (folder / "README.md").read_text()
+    monkeypatch.setattr(packaging, "MOST_BYTES", int(size * 0.3))
+    with pytest.raises(UserError, match="too large"):
+        packaging.package(trained, tmp_path / "other", scores, results(main=[scores]), "the command")
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_unfinished_training_is_not_packaged(tmp_path):
+    with pytest.raises(UserError, match="no finished model"):
+        packaging.package(tmp_path, tmp_path / "sample", run(0.6, 0.5), results(), "the command")
