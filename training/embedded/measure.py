@@ -2,7 +2,7 @@
 
 ::
 
-    python -m training.embedded.measure [--images 220] [--videos 250] [--seed 920000]
+    python -m training.embedded.measure [--images 900] [--videos 250] [--seed 920000]
 
 Each kind is asked three ways: as the sample pipelines ask (category untold), with the category told, and with mark,
 close-up and place removed; the last is set against chance, which is what naming any object of the scene would score.
@@ -64,7 +64,7 @@ def chance(facts: dict[str, Any], kind: str) -> dict[str, float]:
 def main() -> None:
     """Measure, and write results/measure.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=220)
+    parser.add_argument("--images", type=int, default=900)
     parser.add_argument("--videos", type=int, default=250)
     parser.add_argument("--seed", type=int, default=920_000)
     options = parser.parse_args()
