@@ -332,7 +332,20 @@ def main() -> None:
         if os.environ.get("CAPGEN_DEBUG"):
             raise
         code = _unforeseen(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    _leave(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> None:
+    """End the process with ``code``.
+
+    CPython 3.11 remembers a KeyboardInterrupt that passed through ``exec`` of a string (dataclasses do that while they
+    are imported), and would kill itself with SIGINT at its end although the interrupt was handled.
+    """
+    if code == 130:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _unforeseen(error: Exception) -> int:

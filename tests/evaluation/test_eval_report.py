@@ -245,9 +245,7 @@ def test_a_benchmark_describes_and_scores_real_masks(tmp_path):
     assert page.read_text().count("<img") >= 6
 
 
-def test_a_model_is_asked_for_in_words_where_there_is_none(tmp_path):
-    done = run("benchmark", "bensmot", "--root", tmp_path, "--model", tmp_path)
-    assert "--model needs the MaskCaptioner" in str(done.exception)
+def test_a_reading_that_there_is_not_is_named(tmp_path):
     done = run("benchmark", "vidstg", "--root", tmp_path, "--overlap", "middle")
     assert "no --overlap is called 'middle'" in str(done.exception)
 
