@@ -1,4 +1,4 @@
-"""Captions as text: one normal form and one way to cut words, shared by checks, dedup and evaluation."""
+"""Captions as text: one normal form and one way to cut words, shared by checks, dedup and evaluation; times as text."""
 
 from __future__ import annotations
 
@@ -26,3 +26,13 @@ def words(caption: str) -> list[str]:
 def normal(caption: str) -> str:
     """The form in which two captions count as the same: words in lower case, joined by blanks."""
     return " ".join(words(caption))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

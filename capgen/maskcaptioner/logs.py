@@ -16,6 +16,7 @@ from rich.live import Live
 
 from capgen.dataset.files import write_whole
 from capgen.errors import UserError
+from capgen.text import duration
 
 _LOG_EVERY_S = 15.0
 _SMOOTH = 0.05  # share of the plotted points that one of the smooth line averages over
@@ -206,13 +207,3 @@ class Show:
             rate = (step - first) / (now - began)
             head += f", {rate:.2g} steps/s, {duration((self._steps - step) / rate)} left"
         return head
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from capgen.pipeline.carried import Tally, summed
 from capgen.pipeline.run import Progress
+from capgen.text import duration
 
 _LOG_EVERY_S = 10.0
 
@@ -69,16 +70,6 @@ def told_reasons(reasons: Counter[str]) -> str:
     return ", out: " + ", ".join(
         f"{code} {count:,}" for code, count in sorted(reasons.items(), key=lambda x: (-x[1], x[0]))
     )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from capgen.errors import UnknownName, UserError
+from capgen.evaluation.benchmarks.run import Choice, run_benchmark
 from capgen.evaluation.bootstrap import intervals
 from capgen.evaluation.breakdown import by_category, by_size, size_of
 from capgen.evaluation.command import app, use_model
@@ -243,6 +244,11 @@ def test_a_benchmark_describes_and_scores_real_masks(tmp_path):
     assert numbers["clean"]["HOTA_mean"] == pytest.approx(1.0)
     assert numbers["official"]["AP"] == pytest.approx(1.0)
     assert page.read_text().count("<img") >= 6
+
+
+def test_a_model_needs_somebody_who_opens_it(tmp_path):
+    with pytest.raises(UserError, match="--model: nobody has said how a model is opened"):
+        run_benchmark(Choice("bensmot", tmp_path), Options(), tmp_path, model=tmp_path)
 
 
 def test_a_reading_that_there_is_not_is_named(tmp_path):

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from capgen.errors import UserError
 from capgen.maskcaptioner import checkpoint
 from capgen.maskcaptioner.command import Seams, train
-from capgen.maskcaptioner.logs import Journal, Show, duration, plot_losses, read_csv
+from capgen.maskcaptioner.logs import Journal, Show, plot_losses, read_csv
 from capgen.maskcaptioner.train import Diverged
+from capgen.text import duration
 from tests.maskcaptioner.worlds import make_releases, training_file
 
 ROOT = Path(__file__).resolve().parents[2]

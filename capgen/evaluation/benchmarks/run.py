@@ -68,7 +68,7 @@ def run_benchmark(
 
     Args:
         folder: where converted ground truth and predictions are written.
-        opener: how to open ``model``; None where this installation has no model code.
+        opener: how to open ``model``; this wing knows no model itself.
 
     Raises:
         UserError: a part of the benchmark is missing, or there is neither predictions nor a model.
@@ -96,8 +96,8 @@ def _open(model: Path | None, opener: Opener | None) -> Predictor:
         raise UserError("there is nothing to score", "pass --pred PRED.json, or --model DIR")
     if opener is None:
         raise UserError(
-            "--model needs the MaskCaptioner, which this version of capgen does not have yet",
-            "make the predictions elsewhere and pass --pred PRED.json",
+            "--model: nobody has said how a model is opened",
+            "the capgen command does; elsewhere call capgen.evaluation.command.use_model, or pass --pred PRED.json",
         )
     return opener(model)
 
