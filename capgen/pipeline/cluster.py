@@ -18,6 +18,7 @@ from uuid import uuid4
 from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError, UserError
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
+from capgen.pipeline.fate import end_with_parent
 from capgen.pipeline.job import Job
 from capgen.pipeline.journal import note_lost
 from capgen.pipeline.plan import ShardEntry
@@ -48,6 +49,7 @@ class ShardActor:
         self._starting = asyncio.Lock()
         self._life = uuid4().hex
         sys.setswitchinterval(_SWITCH_S)
+        end_with_parent()
         _log_to(job.out / "logs" / f"engine-{number:02d}.log")
 
     async def start(self) -> dict[str, Any]:
