@@ -120,7 +120,10 @@ class Run:
         return "packing" if committed == OBJECTS // SHARD else "engines start"
 
     def left_behind(self) -> int:
-        """Processes of killed drivers that are still there; they are ended."""
+        """Processes of killed drivers that are still there; they are ended.
+
+        Ray's two agents (of the dashboard and of runtime environments) need up to 80 s to notice that they are alone.
+        """
         left = [process for process in self.touched if process.is_running() and process.status() != "zombie"]
         for process in left:
             process.kill()

@@ -118,6 +118,8 @@ class MaskCaptioner(PreTrainedModel):  # type: ignore[misc]
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Config, weights (safetensors) and tokenizer."""
         super().save_pretrained(save_directory, **kwargs)
+        for file in Path(save_directory).glob("*.safetensors"):
+            file.chmod(0o644)  # safetensors leaves them to the owner alone
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(save_directory)
 

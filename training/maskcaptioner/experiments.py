@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from training.maskcaptioner import results, worlds
+from training.maskcaptioner.backbone import train_backbone
 from training.maskcaptioner.fit import Clock, Progress, train
 from training.maskcaptioner.measure import measure, predict_all, sentence
 from training.maskcaptioner.page import publish
@@ -56,10 +57,23 @@ class Experiment:
             if not start.finished:
                 return Progress(0, steps, 0.0, None)
             settings.append(f"model.init={json.dumps(str(start.model))}")
-        if not any(setting.startswith("data.cache=") for setting in settings):
-            settings.append(f"data.cache_dir={json.dumps(str(self.out / 'cache'))}")
+        else:
+            settings.append(f"model.segmenter={json.dumps(str(self.backbone()))}")
+        settings += self._cache(settings)
         data = worlds.releases_of(variant.data, self.out, self.releases)
         return train(folder, (data.images, data.videos), settings, steps, self.clock)
+
+    def backbone(self) -> Path:
+        """The Mask2Former that every training starts from; trained at the first call, of any invocation."""
+        settings = [*self.size.set_, *self.set_]
+        settings += [*self._cache(settings), f"stages.images.steps={max(1, self.size.backbone[1])}"]
+        return train_backbone(self.out / "backbone", (self.releases.images,), settings, self.size.backbone, self.device)
+
+    def _cache(self, settings: Sequence[str]) -> list[str]:
+        """One cache of decoded frames for all trainings."""
+        if any(setting.startswith("data.cache=") for setting in settings):
+            return []
+        return [f"data.cache_dir={json.dumps(str(self.out / 'cache'))}"]
 
     def folder(self, name: str, seed: int) -> Path:
         """Where a training lives."""
@@ -111,11 +125,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         unfinished=options.unfinished,
         device=options.device,
     )
-    head = _header(options, size, experiment)
     for seed in size.seeds:
         for name in in_order(tuple(options.only)):
             experiment.run(name, seed)
-            results.write(out / "results.json", results.collect(out, head))
+            results.write(out / "results.json", results.collect(out, _header(options, size, experiment)))
     publish(out / "results.json", options.docs or out / "docs")
     lock.close()
 
@@ -135,10 +148,14 @@ def _header(options: argparse.Namespace, size: Size, experiment: Experiment) -> 
     extra = [f"--set {one}" for one in options.set]
     words = ["python -m training.maskcaptioner.experiments", f"--size {options.size}", "--out DIR", *extra]
     words += [f"--steps {options.steps}"] if options.steps else []
+    words += [f"--backbone {options.backbone}"] if options.backbone else []
     words += [f"--seeds {' '.join(str(seed) for seed in size.seeds)}"] if options.seeds else []
     head = results.header(options.name or options.size, options.size, size, captions, " ".join(words))
     world = json.loads((experiment.releases.world / "facts.json").read_bytes())
     head["world"] = {"images": world["images"], "videos": world["videos"]}
+    trained = experiment.out / "backbone" / "backbone.json"
+    if trained.is_file():
+        head["backbone"] = json.loads(trained.read_bytes())
     head["test"] = {"videos": len(experiment.test.folders), "tracks": len(experiment.test.keys)}
     return head
 
@@ -148,6 +165,9 @@ def _size(options: argparse.Namespace) -> Size:
     if options.steps:
         images, clips = (int(part) for part in options.steps.split(","))
         size = replace(size, steps=(images, clips))
+    if options.backbone:
+        first, then = (int(part) for part in options.backbone.split(","))
+        size = replace(size, backbone=(first, then))
     if options.engine:
         size = replace(size, engine=options.engine)
     return replace(size, seeds=tuple(options.seeds)) if options.seeds else size
@@ -161,6 +181,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="stop training after so many; the same command goes on")
     parser.add_argument("--seeds", type=int, nargs="+", help="default: the size's")
     parser.add_argument("--steps", help="IMAGES,CLIPS instead of the size's")
+    parser.add_argument("--backbone", help="CLOSEUPS,PICTURES: steps of the backbone that all start from")
     parser.add_argument("--set", action="append", default=[], help="table.key=value for every training; repeatable")
     parser.add_argument("--images", type=Path, help="a finished release of the world's images, with the next two")
     parser.add_argument("--videos", type=Path, help="a finished release of its videos")
@@ -177,8 +198,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--images, --videos and --world belong together")
     if options.minutes is not None and not (options.minutes >= 0 and math.isfinite(options.minutes)):
         parser.error("--minutes is a number of minutes")
-    if options.steps and not all(part.isdigit() for part in options.steps.split(",") if options.steps.count(",") == 1):
-        parser.error("--steps is IMAGES,CLIPS, such as 1500,2500")
+    for name, wanted in (("steps", "IMAGES,CLIPS"), ("backbone", "CLOSEUPS,PICTURES")):
+        given = (getattr(options, name) or "1,1").split(",")
+        if len(given) != 2 or not all(part.isdigit() for part in given):
+            parser.error(f"--{name} is {wanted}, such as 1500,2500")
     return options
 
 

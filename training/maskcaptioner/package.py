@@ -147,9 +147,17 @@ def _recipe(settings: Mapping[str, Any], scores: Mapping[str, Any], results: Map
     ]
     machine = results["machine"]
     where = machine.get("gpu") or f"{machine['cores']} shared cores of {machine['processor']}"
+    first, seconds = "from random weights", scores["seconds"]
+    if "backbone" in results:
+        closeups, pictures = results["backbone"]["steps"]
+        seconds += results["backbone"]["seconds"]
+        first = (
+            f"the backbone first (`training/maskcaptioner/backbone.py`), {closeups:,} steps of close-ups and "
+            f"{pictures:,} of pictures, then the whole"
+        )
     return (
-        f"`pipelines/train/sample.toml`, from random weights: {', then '.join(stages)}; AdamW, seed "
-        f"{settings['run']['seed']}; {scores['seconds'] / 60:.0f} minutes on {where}."
+        f"`pipelines/train/sample.toml`, {first}: {', then '.join(stages)}; AdamW, seed "
+        f"{settings['run']['seed']}; {seconds / 60:.0f} minutes on {where}."
     )
 
 

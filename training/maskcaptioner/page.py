@@ -43,10 +43,11 @@ _LABELS: Final = {path: name for name, path in _TABLE}
 _INTRO: Final = """# Experiments on the sample world
 Does MaskCaptioner learn from captions that the pipeline made, and do the paper's claims hold here? Training: a sample
 world of seed {train:,}, captioned by `capgen run` with the embedded captioner; no caption of the truth is seen, except
-in `true_captions`. Test: videos of another world, seed {test:,}, against the truth. All models start from random
-weights. Made by `python -m training.maskcaptioner.experiments`; this page is written by it and holds what it measured,
-no more. The sample world is simple: shapes of one colour on drawn backdrops. What holds here need not hold for
-photographs.
+in `true_captions`. Test: videos of another world, seed {test:,}, against the truth. All models start from the same
+backbone, which was trained from random weights to name the category and the caption's words of single objects, as
+others start from one that was trained on ImageNet. Made by `python -m training.maskcaptioner.experiments`; this page is
+written by it and holds what it measured, no more. The sample world is simple: shapes of one colour on drawn backdrops.
+What holds here need not hold for photographs.
 
 **Scores.** CHOTA and its parts over masks at alpha 0.5, clean protocol unless said otherwise, CIDEr as the only caption
 metric (CapA is in 0 to 1; by the official protocol CIDEr, and so CapA, is in 0 to 10 and CHOTA may pass 1). Every track
@@ -99,6 +100,8 @@ def _circumstances(results: Results) -> str:
         f"held out; test: {results['test']['videos']:,} videos with {results['test']['tracks']:,} tracks. "
         f"Steps: {settings['steps'][0]:,} on images, then {settings['steps'][1]:,} on clips."
     ]
+    if "backbone" in results:
+        lines.append(_backbone(results["backbone"]))
     if results["size"] == "tiny":
         lines.append("**A trial of the program only: after so few steps no number here means anything.**")
     for kind, taught in results["learnt_captions"].items():
@@ -108,6 +111,20 @@ def _circumstances(results: Results) -> str:
             f"without one); right: {rates}. A pupil is not expected to be better than that."
         )
     return "\n".join(lines)
+
+
+def _backbone(made: Mapping[str, Any]) -> str:
+    ends = [row for row, after in zip(made["log"], [*made["log"][1:], None], strict=True) if ends_phase(row, after)]
+    reached = "; ".join(
+        f"{row['step']:,} steps of {row['phase']}, at whose end it named {row['category']:.3f} of the categories"
+        for row in ends
+    )
+    return f"The backbone of all: {made['seconds'] / 60:.0f} minutes; {reached} (of what it learnt from)."
+
+
+def ends_phase(row: Mapping[str, Any], after: Mapping[str, Any] | None) -> bool:
+    """Whether a row of the backbone's log is its phase's last."""
+    return after is None or after["phase"] != row["phase"]
 
 
 def _goals(results: Results) -> str:

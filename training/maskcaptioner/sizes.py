@@ -16,6 +16,7 @@ class Size:
     Args:
         images, videos: of the world that is learnt from; a fifth of them is for validation.
         test_videos: of the world that is only tested on.
+        backbone: steps of the backbone that all start from, on close-ups and then on pictures.
         steps: of the optimizer, on images and then on clips.
         seeds: the trainings of each variant.
         set_: ``--set`` assignments of every training.
@@ -25,6 +26,7 @@ class Size:
     images: int
     videos: int
     test_videos: int
+    backbone: tuple[int, int]
     steps: tuple[int, int]
     seeds: tuple[int, ...]
     set_: tuple[str, ...] = ()
@@ -52,12 +54,13 @@ _TINY = (
 )
 
 SIZES: Final[dict[str, Size]] = {
-    "tiny": Size(4, 3, 2, (2, 2), (0,), _TINY, engine="echo"),
-    "cpu": Size(2400, 400, 100, (1500, 2500), (0,), ("run.checkpoint_every=100",)),
+    "tiny": Size(4, 3, 2, (1, 1), (2, 2), (0,), _TINY, engine="echo"),
+    "cpu": Size(2400, 400, 100, (1500, 300), (1500, 2500), (0,), ("run.checkpoint_every=100",)),
     "gpu": Size(
         24000,
         4000,
         400,
+        (6000, 2000),
         (20000, 30000),
         (0, 1, 2),
         ("stages.images.batch=32", "stages.clips.batch=16", "data.workers=12"),

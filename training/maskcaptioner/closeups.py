@@ -1,0 +1,103 @@
+"""Close-ups of the objects of a release: pictures around each object, larger than in the scene, with its mask.
+
+A network learns in minutes from close-ups what it learns in hours from scenes, where objects are small and many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from capgen.maskcaptioner.pictures import Reader
+from capgen.maskcaptioner.release import Medium
+from capgen.maskcaptioner.wording import mirrored
+
+SIDE = 96
+"""Pixels of a close-up as it is kept; shown to the network at most so large."""
+
+_MARGIN = 1.6
+_SIDES = (40, 48, 56, 64, 80)
+
+
+@dataclass(frozen=True, slots=True)
+class CloseUps:
+    """N objects.
+
+    Args:
+        pictures_NHWC: uint8, the last channel is the mask, 0 or 255.
+        categories, captions: of each, None where unknown.
+    """
+
+    pictures_NHWC: NDArray[np.uint8]
+    categories: tuple[str | None, ...]
+    captions: tuple[str | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.categories)
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One batch: pixels 0..255 [N, 3, S, S], masks [N, S, S], and what is true."""
+
+    pixels_NCHW: torch.Tensor
+    masks_NHW: torch.Tensor
+    categories: list[str | None]
+    captions: list[str | None]
+
+
+def cut(parts: Sequence[Any]) -> CloseUps:
+    """The close-ups of all objects, of videos from the frame that shows most of them."""
+    pictures, categories, captions = [], [], []
+    reader = Reader()
+    for part in parts:
+        for row in part.rows():
+            medium: Medium = part.medium(row())
+            best = [(n, max(one.boxes, key=lambda i, one=one: one.boxes[i][2] * one.boxes[i][3])) for n, one in
+                    enumerate(medium.masklets) if one.counts]  # fmt: skip
+            for index in sorted({index for _, index in best}):
+                frame = reader(medium, [index], (medium.height, medium.width), (medium.height, medium.width))[0]
+                for number in (n for n, i in best if i == index and n in frame.masks):
+                    pictures.append(_around(frame.picture, frame.masks[number], medium.masklets[number].boxes[index]))
+                    categories.append(medium.masklets[number].category)
+                    captions.append(medium.masklets[number].caption)
+    return CloseUps(np.stack(pictures), tuple(categories), tuple(captions))
+
+
+def _around(picture: NDArray[np.uint8], mask: NDArray[np.bool_], box: tuple[float, ...]) -> NDArray[np.uint8]:
+    x, y, w, h = box
+    side = max(w, h, 12.0) * _MARGIN
+    left, top = x + w / 2 - side / 2, y + h / 2 - side / 2
+    scale = SIDE / side
+    place = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], dtype=np.float32)
+    both = np.dstack([picture, mask.astype(np.uint8) * 255])
+    return np.asarray(cv2.warpAffine(both, place, (SIDE, SIDE), flags=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def draws(closeups: CloseUps, batch: int, rng: np.random.Generator) -> Iterator[Draw]:
+    """Batches without end, each of one size, all close-ups where there are fewer; mirrored where captions allow it."""
+    batch = min(batch, len(closeups))
+    while True:
+        order = rng.permutation(len(closeups))
+        for start in range(0, len(order) - batch + 1, batch):
+            chosen = order[start : start + batch]
+            side = int(rng.choice(_SIDES))
+            flip = rng.random(batch) < 0.5
+            pictures, captions = [], []
+            for i, turn in zip(chosen, flip, strict=True):
+                caption = closeups.captions[i]
+                other = mirrored(caption) if turn and caption else caption
+                turned = bool(turn) and (caption is None or other is not None)
+                pictures.append(closeups.pictures_NHWC[i][:, :: -1 if turned else 1])
+                captions.append(other if turned else caption)
+            shown = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
+            shown = interpolate(shown, size=(side, side), mode="bilinear", antialias=True)
+            categories = [closeups.categories[i] for i in chosen]
+            yield Draw(shown[:, :3], shown[:, 3] > 127, categories, captions)
