@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Mask2FormerConfig, Mask2FormerModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Mask2FormerConfig
 
 from capgen.errors import UserError
 from capgen.maskcaptioner.classes import text_width
 from capgen.maskcaptioner.config import MaskCaptionerConfig
+from capgen.maskcaptioner.segmenter import Mask2Former
 
 Names = dict[str, str]
 """Which part (vision, qformer, language_model) comes from which checkpoint."""
@@ -103,7 +104,7 @@ def load_segmenter(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     config = _config(name, "segmenter")
     if not isinstance(config, Mask2FormerConfig):
         raise UserError(f"segmenter {name!r} is a {config.model_type}", "give a Mask2Former name or folder")
-    model = Mask2FormerModel.from_pretrained(name, dtype=torch.float32)
+    model = Mask2Former.from_pretrained(name, dtype=torch.float32)
     return config.to_dict(), model.state_dict()
 
 

@@ -105,6 +105,15 @@ def resize(logits_BQThw: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     )
 
 
+class Mask2Former(Mask2FormerModel):  # type: ignore[misc]
+    """transformers' model with all of its layers: it keeps the input projections, which there are where the pixel
+    decoder and the queries differ in width, in a plain list, which is neither trained nor saved (5.19)."""
+
+    def __init__(self, config: Mask2FormerConfig) -> None:
+        super().__init__(config)
+        self.transformer_module.input_projections = nn.ModuleList(self.transformer_module.input_projections)
+
+
 class Segmenter(nn.Module):  # type: ignore[misc]
     """A ``Mask2FormerModel`` whose queries look at all frames of a clip at once.
 
@@ -114,10 +123,7 @@ class Segmenter(nn.Module):  # type: ignore[misc]
 
     def __init__(self, config: Mask2FormerConfig) -> None:
         super().__init__()
-        self.mask2former = Mask2FormerModel(config)
-        module = self.mask2former.transformer_module
-        # transformers 5.19 keeps them in a plain list, which is neither trained nor saved.
-        module.input_projections = nn.ModuleList(module.input_projections)
+        self.mask2former = Mask2Former(config)
         self.width: int = config.hidden_dim
         self.gradient_checkpointing = False
 

@@ -185,3 +185,12 @@ def test_a_target_knows_its_length():
 
 def test_classes_start_out_unlikely_so_that_masks_are_not_drowned():
     assert tiny_model().detect(clip()).class_logits_BQC.sigmoid().mean().item() == pytest.approx(0.05, abs=0.02)
+
+
+def test_projections_to_another_width_come_along_with_a_segmenter(tmp_path):
+    start = tiny_model(segmenter=SEGMENTER | {"feature_size": 64})
+    start.segmenter.mask2former.save_pretrained(tmp_path)
+    again = MaskCaptioner.from_segmenter(tmp_path, tiny_config(segmenter={}), word_tokenizer(CAPTIONS))
+    ours, theirs = (model.segmenter.mask2former.state_dict() for model in (start, again))
+    assert any("input_projections" in name for name in ours)
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())

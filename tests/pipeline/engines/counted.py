@@ -56,7 +56,10 @@ class CountedSession:
         line = {"id": number, "key": view.key, "s": self.options.latency_s * (0.5 + number * 0.618 % 1)}
         if self.reader.done():
             raise EngineDead("the engine's process is gone")
-        self.child.stdin.write(json.dumps(line).encode() + b"\n")
+        try:
+            self.child.stdin.write(json.dumps(line).encode() + b"\n")
+        except RuntimeError as error:  # uvloop: the pipe was closed a moment ago
+            raise EngineDead("the engine's process is gone") from error
         try:
             alive = await done
         finally:
