@@ -1,20 +1,27 @@
 from __future__ import annotations
 
+import io
 from itertools import islice
 
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
 from capgen.errors import UnknownName
 from capgen.evaluation.benchmarks.media import BenchmarkRows
 from capgen.maskcaptioner.augment import Canvas
+from capgen.maskcaptioner.command import Seams, train
 from capgen.maskcaptioner.feed import Feed, order_of
+from capgen.maskcaptioner.logs import read_csv
 from capgen.maskcaptioner.pictures import Reader
 from capgen.maskcaptioner.release import Part, count
 from capgen.maskcaptioner.settings import AugmentSettings
 from capgen.maskcaptioner.trainclip import ClipMaker
+from tests.evaluation.benchmarks import test_vidstg as vidstg
+from tests.evaluation.benchmarks import test_vln as vln
 from tests.evaluation.benchmarks.test_bensmot import CAPTIONS, sequence
+from tests.maskcaptioner.worlds import training_file
 
 
 @pytest.fixture
@@ -53,3 +60,52 @@ def test_boxes_lie_where_the_benchmark_has_them(part):
 def test_an_unknown_benchmark_is_named(tmp_path):
     with pytest.raises(UnknownName, match="bensmot"):
         list(BenchmarkRows("bensmott", tmp_path, "train")())
+
+
+def vidstg_root(root):
+    """One film; the dog is described from frame 10 on."""
+    made = vidstg.release(root, [vidstg.record("7", 10, 19, "a dog runs.")], [vidstg.vidor("7")])
+    vidstg.film(made / "vidor" / "videos" / "0001" / "7.mp4")
+    return made
+
+
+def vln_root(root):
+    """One video of three frames, two of its three objects described."""
+    expressions = {"0": vln.expression(0, 11), "1": vln.expression(1, 12)}
+    made = vln.release(root, expressions, [vln.obj(11, 5), vln.obj(12, 30), vln.obj(13, 45)])
+    for number in (30, 60, 90):
+        path = made / "UVO" / "uvo_videos_sparse_frames_annotated_val" / "abc" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((48, 64, 3), number, np.uint8))
+    return made
+
+
+def test_an_object_described_in_a_part_of_the_video_keeps_its_caption(tmp_path):
+    part = Part(BenchmarkRows("vidstg", vidstg_root(tmp_path), "val"))
+    (row,) = part.rows()
+    captions = {masklet.object_id: masklet.caption for masklet in part.medium(row()).masklets}
+    assert sorted(filter(None, captions.values())) == ["a dog runs."]
+    assert len(captions) == 2
+
+
+@pytest.mark.parametrize(("name", "make"), [("vidstg", vidstg_root), ("vln", vln_root)])
+def test_fine_tuning_reads_a_benchmark_through_the_command(tmp_path, name, make):
+    root = tmp_path / "root"
+    root.mkdir()
+    settings = (
+        f"data.benchmark={name}",
+        "data.split=val",
+        "stages.images.steps=0",
+        "stages.clips.steps=2",
+        "validation.every=0",
+        "validation.final=false",
+        *(("model.options.mask_head=false", "model.options.box_head=true") if name == "vidstg" else ()),
+    )
+    file, out = str(training_file(tmp_path)), tmp_path / "out"
+    seams = Seams(benchmark=BenchmarkRows)
+    train(file, data=[make(root)], out=out, assignments=settings, seams=seams, console=Console(file=io.StringIO()))
+    rows = read_csv(out / "logs" / "steps.csv")
+    part = "loss/giou" if name == "vidstg" else "loss/dice"
+    assert [row["stage"] for row in rows] == ["clips"] * 2
+    assert all(float(row[part]) > 0 for row in rows)
+    assert any(float(row["captions"]) > 0 for row in rows)

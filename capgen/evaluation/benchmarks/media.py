@@ -92,13 +92,15 @@ def _objects(clip: Clip) -> list[dict[str, Any]]:
                 "object_id": str(one["track_id"]),
                 "category_id": None,
                 "category": None,
-                "caption": one["caption"],
+                "caption": None,
                 "dropped": None,
                 "frame_index": [],
                 "segmentation": [],
                 "bbox": [],
             },
         )
+        # VidSTG describes an object in a part of the video only: frames before it have no caption
+        track["caption"] = track["caption"] or one["caption"] or None
         track["frame_index"].append(places[one["image_id"]])
         track["segmentation"].append(_rle(one.get("segmentation")))
         track["bbox"].append(_box(one))
