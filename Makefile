@@ -6,7 +6,7 @@ PY := .venv/bin/python
 # passed through to `capgen run`
 run_flags = $(if $(OUT),--out "$(OUT)") $(if $(MODEL),--model "$(MODEL)") $(if $(GPUS),--gpus $(GPUS)) $(if $(LIMIT),--limit $(LIMIT)) $(ARGS)
 
-.PHONY: help setup lviscap lv-viscap test check bench clean
+.PHONY: help setup lviscap lv-viscap predict test check bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,6 +22,10 @@ lviscap: .venv/.ready ## caption LVIS images (LVIS_ROOT=…), or the sample worl
 
 lv-viscap: .venv/.ready ## caption LV-VIS videos (LVVIS_ROOT=…), or the sample world's where no root is given
 	@.venv/bin/capgen run $(if $(LVVIS_ROOT),--dataset lv-vis --root "$(LVVIS_ROOT)",--dataset sample-videos) $(run_flags)
+
+predict: .venv/.ready ## MaskCaptioner on a video, a folder of frames or a picture (INPUT=…), or on a video of the sample world
+	@$(if $(INPUT),true,[ -d out/film ] || .venv/bin/capgen sample out/film --images 1 --videos 3 --seed 7)
+	@.venv/bin/capgen predict "$(or $(INPUT),out/film/lv-vis/train/JPEGImages/00001)" --model "$(or $(MODEL),sample)" --out "$(or $(OUT),out/predict)" $(ARGS)
 
 test: .venv/.ready ## the test suite, fast tests first
 	$(PY) -m pytest $(ARGS)

@@ -53,14 +53,12 @@ _TINY = (
     "validation.final=false",
 )
 
-_GENTLE: Final = tuple(
-    f'stages.{stage}.lr_factors={{"segmenter.mask2former.pixel_level_module"=0.25}}' for stage in ("images", "clips")
-)
-"""What the backbone knows must outlive the first steps of a decoder that knows nothing."""
+_RATES: Final = ('stages.images.lr_factors={"segmenter.mask2former.pixel_level_module"=0.25}', "stages.clips.lr=7e-4")
+"""What the backbone knows must outlive the first steps of a decoder that knows nothing; later everything learns."""
 
 SIZES: Final[dict[str, Size]] = {
     "tiny": Size(4, 3, 2, (1, 1), (2, 2), (0,), _TINY, engine="echo"),
-    "cpu": Size(2400, 400, 100, (1500, 300), (1500, 2500), (0,), ("run.checkpoint_every=100", *_GENTLE)),
+    "cpu": Size(2400, 400, 100, (1500, 300), (1500, 2500), (0,), ("run.checkpoint_every=100", *_RATES)),
     "gpu": Size(
         24000,
         4000,
@@ -68,7 +66,7 @@ SIZES: Final[dict[str, Size]] = {
         (6000, 2000),
         (20000, 30000),
         (0, 1, 2),
-        ("stages.images.batch=32", "stages.clips.batch=16", "data.workers=12", *_GENTLE),
+        ("stages.images.batch=32", "stages.clips.batch=16", "data.workers=12", *_RATES),
     ),
 }
 """``tiny`` only proves that everything runs; its numbers mean nothing."""

@@ -61,6 +61,18 @@ def test_an_unfinished_training_reaches_no_goal_and_no_claim(tmp_path):
     assert "`main` stopped at step 4 of 10" in text
 
 
+def test_the_backbone_is_told_with_what_it_reached_at_the_end_of_each_phase(tmp_path):
+    log = [
+        {"phase": "close-ups", "step": 20, "loss": 9.0, "category": 0.2, "words": 0.1},
+        {"phase": "close-ups", "step": 40, "loss": 5.0, "category": 0.7, "words": 0.5},
+        {"phase": "pictures", "step": 10, "loss": 6.0, "category": 0.6, "words": 0.4},
+    ]
+    made = {"steps": [40, 10], "seconds": 120.0, "words": ["red"], "log": log}
+    text = page_of(tmp_path, results(main=[run(0.6, 0.5)]) | {"backbone": made})
+    assert "2 minutes; 40 steps of close-ups, at whose end it named 0.700" in text
+    assert "10 steps of pictures, at whose end it named 0.600" in text
+
+
 def test_one_seed_is_not_taken_for_proof():
     assert "one seed" in verdict([0.9], [0.1])
     assert verdict([0.5, 0.6, 0.7], [0.1, 0.2, 0.3]).endswith("better in every seed")
