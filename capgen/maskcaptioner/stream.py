@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from capgen import masks as bitmaps
 from capgen.dataset.row import Rle
 from capgen.dataset.types import Box
+from capgen.maskcaptioner.overlap import without_duplicates
 from capgen.maskcaptioner.picture import Placement, prepare
 from capgen.maskcaptioner.track import Track
 from capgen.maskcaptioner.tracker import Tracker
@@ -61,6 +62,7 @@ class Stream:
         max_tracks: the best ones are given.
         captions: off saves their time; ``Track.caption`` is then None.
         min_similarity: see ``Tracker``.
+        max_overlap: of two tracks whose IoU over all frames is greater, only the better is given; 1 gives both.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class Stream:
         max_tracks: int = 50,
         captions: bool = True,
         min_similarity: float = 0.0,
+        max_overlap: float = 0.7,
     ) -> None:
         self.model, self.threshold, self.max_tracks = model, threshold, max_tracks
+        self.max_overlap = max_overlap
         self.captions = captions and model.config.caption is not None
         memory = model.config.memory
         self._tracker = Tracker(int(memory["length"]), int(memory["top_k"]), min_similarity)
@@ -127,7 +131,9 @@ class Stream:
     def finish(self) -> list[Track]:
         """The tracks, in order of appearance, numbered from 1."""
         kept = [t for t in self._running.values() if t.frames and max(t.scores) >= self.threshold]
-        kept = sorted(kept, key=lambda track: -float(np.mean(track.scores)))[: self.max_tracks]
+        kept.sort(key=lambda track: -float(np.mean(track.scores)))
+        shapes = [dict(zip(track.frames, track.masks or track.boxes, strict=True)) for track in kept]
+        kept = [kept[i] for i in without_duplicates(shapes, self.max_overlap)][: self.max_tracks]
         kept.sort(key=lambda track: (track.frames[0], track.boxes[0]))
         captions = self._describe(kept)
         return [self._track(i, track, text) for i, (track, text) in enumerate(zip(kept, captions, strict=True), 1)]

@@ -78,7 +78,7 @@ class EndReport:
 
     ``requests_per_s`` counts requests that this session asked, from the first engine's readiness to the last commit;
     ``render_s`` is the time the render threads worked, which overlaps with the engine's. ``retried``: what became of
-    the objects that were asked again in this session, by the reason they had.
+    the objects that were asked again in this run, by the reason they had.
     """
 
     planned: int

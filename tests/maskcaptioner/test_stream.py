@@ -49,8 +49,17 @@ def test_nothing_is_kept_below_the_threshold_or_beyond_max_tracks():
         assert len(stream.finish()) == expected
 
 
+def test_of_queries_that_cover_the_same_one_track_is_given():
+    frames, numbers = _frames(2), []
+    for most in (1.0, 0.0):
+        stream = Stream(tiny_model(), threshold=0.0, max_overlap=most)
+        stream.push(frames)
+        numbers.append(len(stream.finish()))
+    assert numbers[0] > numbers[1] >= 1
+
+
 def test_a_model_of_boxes_gives_boxes_only():
-    stream = Stream(tiny_model(box_head=True, mask_head=False, caption=None), threshold=0.0)
+    stream = Stream(tiny_model(box_head=True, mask_head=False, caption=None), threshold=0.0, max_overlap=1.0)
     stream.push(_frames(2))
     tracks = stream.finish()
     assert len(tracks) == 6

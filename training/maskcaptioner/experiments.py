@@ -24,7 +24,7 @@ from training.maskcaptioner.fit import Clock, Progress, train
 from training.maskcaptioner.measure import measure, predict_all, sentence
 from training.maskcaptioner.page import publish
 from training.maskcaptioner.sizes import SIZES, Size
-from training.maskcaptioner.variants import VARIANTS, Variant, assignments, in_order
+from training.maskcaptioner.variants import VARIANTS, Variant, assignments, in_order, steps_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class Experiment:
 
     def train(self, name: str, seed: int) -> Progress:
         """Train a variant; nothing happens where its start is not there yet."""
-        variant, folder, steps = VARIANTS[name], self.folder(name, seed), sum(self.size.steps)
+        variant, folder = VARIANTS[name], self.folder(name, seed)
+        steps = sum(steps_of(variant, self.size.steps))
         settings = [*self.size.set_, *self.set_, *assignments(variant, self.size.steps, seed)]
         if variant.start_from is not None:
             start = self.train(variant.start_from, seed)
@@ -153,6 +154,8 @@ def _header(options: argparse.Namespace, size: Size, experiment: Experiment) -> 
     head = results.header(options.name or options.size, options.size, size, captions, " ".join(words))
     world = json.loads((experiment.releases.world / "facts.json").read_bytes())
     head["world"] = {"images": world["images"], "videos": world["videos"]}
+    if options.note:
+        head["note"] = options.note
     trained = experiment.out / "backbone" / "backbone.json"
     if trained.is_file():
         head["backbone"] = json.loads(trained.read_bytes())
@@ -190,6 +193,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--engine", help="what captions the world, such as echo for a trial; default: the embedded one")
     parser.add_argument("--unfinished", action="store_true", help="measure trainings as far as they are")
     parser.add_argument("--name", help="of this set on the page; default: the size")
+    parser.add_argument("--note", default="", help="what else a reader must know of this set; on the page and the card")
     parser.add_argument("--docs", type=Path, help="where experiments.md is written; default: OUT/docs")
     parser.add_argument("--device", help="of the measurement, as torch names it")
     parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0 leaves its default")

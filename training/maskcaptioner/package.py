@@ -158,6 +158,7 @@ def _recipe(settings: Mapping[str, Any], scores: Mapping[str, Any], results: Map
     return (
         f"`pipelines/train/sample.toml`, {first}: {', then '.join(stages)}; AdamW, seed "
         f"{settings['run']['seed']}; {seconds / 60:.0f} minutes on {where}."
+        + (f" {results['note']}" if "note" in results else "")
     )
 
 

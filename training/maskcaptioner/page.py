@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from training.maskcaptioner.plots import draw, scaling, slope
 from training.maskcaptioner.results import value_at, values, write
-from training.maskcaptioner.variants import MAIN, VARIANTS, Variant
+from training.maskcaptioner.variants import LONGER, MAIN, VARIANTS, Variant
 
 Results = Mapping[str, Any]
 GOALS: Final = (
@@ -102,6 +102,8 @@ def _circumstances(results: Results) -> str:
     ]
     if "backbone" in results:
         lines.append(_backbone(results["backbone"]))
+    if "note" in results:
+        lines.append(results["note"])
     if results["size"] == "tiny":
         lines.append("**A trial of the program only: after so few steps no number here means anything.**")
     for kind, taught in results["learnt_captions"].items():
@@ -132,11 +134,19 @@ def _goals(results: Results) -> str:
     for name, path, wanted in GOALS:
         found = values(results, MAIN, path)
         if found:
-            verdict = "met" if min(found) >= wanted else "met by some seeds" if max(found) >= wanted else "not met"
-            rows.append(f"| {name} | {wanted:.2f} | {_spread(found)} | {verdict} |")
+            rows.append(f"| {name} | {wanted:.2f} | {_spread(found)} | {_met(found, wanted)} |")
         else:
             rows.append(f"| {name} | {wanted:.2f} | – | {_state(results, MAIN)} |")
-    return "\n".join(rows)
+    longer = [
+        f"{name} {_spread(found)}, {_met(found, wanted)}"
+        for name, path, wanted in GOALS
+        if (found := values(results, LONGER, path))
+    ]
+    return "\n".join(rows) + (f"\n\n`{LONGER}`: {'; '.join(longer)}." if longer else "")
+
+
+def _met(found: list[float], wanted: float) -> str:
+    return "met" if min(found) >= wanted else "met by some seeds" if max(found) >= wanted else "not met"
 
 
 def _state(results: Results, name: str) -> str:

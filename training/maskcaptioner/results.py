@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.common import machine
 from training.maskcaptioner.fit import progress
 from training.maskcaptioner.sizes import TEST_SEED, TRAIN_SEED, Size
-from training.maskcaptioner.variants import VARIANTS
+from training.maskcaptioner.variants import VARIANTS, steps_of
 
 _POINTS = 120
 _CURVES = ("loss", "loss/lm", "loss/dice", "loss/bce", "loss/obj", "loss/cls")
@@ -56,15 +56,15 @@ def collect(out: Path, head: Mapping[str, Any]) -> dict[str, Any]:
     for name in VARIANTS:
         for file in sorted((out / "results").glob(f"{name}-seed*.json")):
             runs.setdefault(name, {})[file.stem.removeprefix(f"{name}-seed")] = json.loads(file.read_bytes())
-    return {**head, "variants": runs, "unfinished": _unfinished(out, sum(head["settings"]["steps"]))}
+    return {**head, "variants": runs, "unfinished": _unfinished(out, head["settings"]["steps"])}
 
 
-def _unfinished(out: Path, steps: int) -> dict[str, dict[str, list[int]]]:
+def _unfinished(out: Path, steps: tuple[int, int]) -> dict[str, dict[str, list[int]]]:
     """Trainings that were begun: steps done and steps in all, by variant and seed."""
     begun: dict[str, dict[str, list[int]]] = {}
     for folder in sorted((out / "runs").glob("*-seed*")):
         name, _, seed = folder.name.rpartition("-seed")
-        done = progress(folder, steps)
+        done = progress(folder, sum(steps_of(VARIANTS[name], steps)))
         if not done.finished:
             begun.setdefault(name, {})[seed] = [done.step, done.steps]
     return begun

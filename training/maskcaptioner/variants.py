@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAIN: Final = "main"
+LONGER: Final = "longer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Variant:
         data: whose captions: ``pipeline``, ``true`` or ``part-N``.
         set_: ``--set`` assignments.
         only_clips: no images; all steps are on clips.
+        share: of the set's steps on images and on clips.
         start_from: the variant whose trained model this one goes on from.
         evaluates: the variant whose model this is, evaluated with ``options`` in its configuration.
         captions: whether the model writes captions.
@@ -30,6 +32,7 @@ class Variant:
     data: str = "pipeline"
     set_: tuple[str, ...] = ()
     only_clips: bool = False
+    share: tuple[float, float] = (1.0, 1.0)
     start_from: str | None = None
     evaluates: str | None = None
     options: tuple[tuple[str, int], ...] = ()
@@ -42,6 +45,12 @@ _RATES = ("tracks.category.rate", "tracks.colour.rate", "tracks.texture.rate")
 
 VARIANTS: Final[dict[str, Variant]] = {
     MAIN: Variant("images, then clips, on the pipeline's captions; all that the paper has"),
+    LONGER: Variant(
+        "main's model, trained on for three quarters as many steps of clips again; what is packaged",
+        set_=("stages.clips.lr=5e-4",),
+        share=(0.0, 0.75),
+        start_from=MAIN,
+    ),
     "no_images": Variant(
         "clips only, as many steps in all",
         "pretraining on images helps on videos",
@@ -119,7 +128,13 @@ def in_order(names: tuple[str, ...]) -> list[str]:
     return found
 
 
+def steps_of(variant: Variant, steps: tuple[int, int]) -> tuple[int, int]:
+    """A variant's own steps on images and on clips, in a set with so many."""
+    images, clips = (0, sum(steps)) if variant.only_clips else steps
+    return round(variant.share[0] * images), round(variant.share[1] * clips)
+
+
 def assignments(variant: Variant, steps: tuple[int, int], seed: int) -> list[str]:
     """The ``--set`` assignments that make a training this variant's."""
-    images, clips = (0, sum(steps)) if variant.only_clips else steps
+    images, clips = steps_of(variant, steps)
     return [f"stages.images.steps={images}", f"stages.clips.steps={clips}", f"run.seed={seed}", *variant.set_]

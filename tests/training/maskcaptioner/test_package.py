@@ -25,13 +25,15 @@ def trained(tmp_path):
 
 def test_the_copy_is_the_model_with_its_scores_on_the_card(trained, tmp_path):
     scores = run(0.61, 0.5)
-    folder = packaging.package(trained, tmp_path / "sample", scores, results(main=[scores]), "the command")
+    told = results(main=[scores]) | {"note": "It was cold."}
+    folder = packaging.package(trained, tmp_path / "sample", scores, told, "the command")
     assert (folder / "model.safetensors").read_bytes() == (trained / "model" / "model.safetensors").read_bytes()
     assert (folder / "model.safetensors").stat().st_mode & 0o044
     card = (folder / "README.md").read_text()
     assert "DetA 0.610 (wanted 0.60, met)" in card
     assert "AssA 0.700 (wanted 0.80, not met)" in card
     assert "the command" in card
+    assert "It was cold." in card
     assert "8 captions were written by `capgen run`" in card
     assert not (tmp_path / "sample.part").exists()
 
