@@ -17,28 +17,28 @@ Shapes = Mapping[int, Any]
 def without_duplicates(shapes: Sequence[Shapes], most: float) -> list[int]:
     """Which of N tracks, best first, overlap no better one that is kept by more than ``most``.
 
-    The overlap is the intersection over the union of all frames together.
+    The overlap is the intersection over the union of all frames of the worse of the two: a piece of a track goes, too.
     """
     if most >= 1 or len(shapes) < 2:
         return list(range(len(shapes)))
     inter, area = _volumes(shapes)
     kept: list[int] = []
     for i in range(len(shapes)):
-        union = area[i] + area[kept] - inter[i, kept]
-        if not (inter[i, kept] > most * union).any():
+        union = area[i, i] + area[kept, i] - inter[kept, i]
+        if not (inter[kept, i] > most * union).any():
             kept.append(i)
     return kept
 
 
 def _volumes(shapes: Sequence[Shapes]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Intersections [N, N] and areas [N], summed over frames."""
-    inter, area = np.zeros((len(shapes), len(shapes))), np.zeros(len(shapes))
+    """Intersections [N, N] over all frames, and areas [N, N]: of the first on the frames of the second."""
+    inter, area = np.zeros((2, len(shapes), len(shapes)))
     for frame in sorted({frame for one in shapes for frame in one}):
         here = [i for i, one in enumerate(shapes) if frame in one]
         found = [shapes[i][frame] for i in here]
         both, own = _boxes(found) if isinstance(found[0], tuple) else _masks(found)
         inter[np.ix_(here, here)] += both
-        area[here] += own
+        area[np.ix_(here, here)] += own[:, None]
     return inter, area
 
 

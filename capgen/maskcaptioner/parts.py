@@ -105,7 +105,9 @@ def load_segmenter(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if not isinstance(config, Mask2FormerConfig):
         raise UserError(f"segmenter {name!r} is a {config.model_type}", "give a Mask2Former name or folder")
     model = Mask2Former.from_pretrained(name, dtype=torch.float32)
-    return config.to_dict(), model.state_dict()
+    found = config.to_dict()
+    found.pop("_name_or_path", None)  # where it lay here is nobody's business where the model goes
+    return found, model.state_dict()
 
 
 def start_afresh(mask2former: nn.Module) -> None:

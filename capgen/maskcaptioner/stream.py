@@ -62,7 +62,7 @@ class Stream:
         max_tracks: the best ones are given.
         captions: off saves their time; ``Track.caption`` is then None.
         min_similarity: see ``Tracker``.
-        max_overlap: of two tracks whose IoU over all frames is greater, only the better is given; 1 gives both.
+        max_overlap: of two tracks whose IoU over the worse one's frames is greater, the better is given; 1: both.
     """
 
     def __init__(

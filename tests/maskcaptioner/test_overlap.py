@@ -26,11 +26,17 @@ def test_the_better_of_two_that_cover_the_same_stays(shape):
 
 
 @pytest.mark.parametrize("shape", [square, box])
-def test_overlap_counts_over_all_frames(shape):
+def test_overlap_counts_over_all_frames_of_the_worse(shape):
     stays, passes = {t: shape(20) for t in range(4)}, {t: shape(20 - 10 * t if t < 2 else 0) for t in range(4)}
     assert without_duplicates([stays, passes], 0.5) == [0, 1]
-    assert without_duplicates([stays, {0: shape(20)}], 0.2) == [0]
     assert without_duplicates([{0: shape(20)}, {1: shape(20)}], 0.2) == [0, 1]
+
+
+@pytest.mark.parametrize("shape", [square, box])
+def test_a_piece_of_a_better_track_goes_and_a_worse_track_that_is_longer_stays(shape):
+    whole, piece = {t: shape(20) for t in range(4)}, {0: shape(20)}
+    assert without_duplicates([whole, piece], 0.7) == [0]
+    assert without_duplicates([piece, whole], 0.7) == [0, 1]
 
 
 def test_what_overlaps_a_duplicate_alone_stays():

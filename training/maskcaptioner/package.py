@@ -11,13 +11,14 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from capgen.errors import UserError
 from training.maskcaptioner.page import GOALS
 from training.maskcaptioner.results import value_at
+from training.maskcaptioner.variants import VARIANTS
 
 MOST_BYTES: Final = 25 * 10**6
 PRETRAINED: Final = Path(__file__).resolve().parents[2] / "capgen" / "maskcaptioner" / "pretrained" / "sample"
@@ -32,11 +33,19 @@ _SCORES: Final = (
 _ATTRIBUTES: Final = ("category", "colour", "texture", "size", "motion")
 
 
-def package(run: Path, target: Path, scores: Mapping[str, Any], results: Mapping[str, Any], command: str) -> Path:
+def package(
+    run: Path,
+    target: Path,
+    scores: Mapping[str, Any],
+    results: Mapping[str, Any],
+    command: str,
+    before: tuple[Path, float] | None = None,
+) -> Path:
     """Copy the model of a training to ``target`` and write its card; the folder.
 
     Args:
         run: what ``capgen train`` wrote.
+        before: the training that it goes on from, and the seconds that took.
         scores: the measurement of this model, ``results`` the set it belongs to.
 
     Raises:
@@ -55,7 +64,14 @@ def package(run: Path, target: Path, scores: Mapping[str, Any], results: Mapping
     precision = _store(model / "model.safetensors", part / "model.safetensors")
     _compare(model, part, exact=precision == "float32")
     settings = json.loads((run / "settings.json").read_bytes())
-    (part / "README.md").write_text(_card(part, precision, settings, scores, results, command), encoding="utf-8")
+    chain, seconds = [settings["settings"]], scores["seconds"]
+    if before is not None:
+        chain.insert(0, json.loads((before[0] / "settings.json").read_bytes())["settings"])
+        seconds += before[1]
+    recipe = _recipe(chain, seconds, results)
+    (part / "README.md").write_text(
+        _card(part, precision, settings, scores, results, recipe, command), encoding="utf-8"
+    )
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return target
@@ -103,6 +119,7 @@ def _card(
     settings: Mapping[str, Any],
     scores: Mapping[str, Any],
     results: Mapping[str, Any],
+    recipe: str,
     command: str,
 ) -> str:
     size = (folder / "model.safetensors").stat().st_size / 1e6
@@ -112,7 +129,7 @@ def _card(
         precision=precision,
         classes=len(json.loads((folder / "config.json").read_bytes())["classes"]),
         data=_data(settings, results),
-        recipe=_recipe(settings["settings"], scores, results),
+        recipe=recipe,
         table=_table(scores),
         goals=_goals(scores),
         videos=results["test"]["videos"],
@@ -138,16 +155,22 @@ def _data(settings: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     )
 
 
-def _recipe(settings: Mapping[str, Any], scores: Mapping[str, Any], results: Mapping[str, Any]) -> str:
-    stages = [
+def _stages(settings: Mapping[str, Any]) -> list[str]:
+    return [
         f"{stage['steps']:,} steps of {stage['batch'] * stage['accumulate']} {name} at {stage['lr']:g} "
         f"({stage['schedule']['name']})"
         for name, stage in settings["stages"].items()
         if stage["steps"]
     ]
+
+
+def _recipe(chain: Sequence[Mapping[str, Any]], seconds: float, results: Mapping[str, Any]) -> str:
+    """How it was trained: ``chain`` are the settings of the trainings that led here, ``seconds`` are all of theirs."""
+    settings = chain[-1]
+    stages = [stage for one in chain for stage in _stages(one)]
     machine = results["machine"]
     where = machine.get("gpu") or f"{machine['cores']} shared cores of {machine['processor']}"
-    first, seconds = "from random weights", scores["seconds"]
+    first = "from random weights"
     if "backbone" in results:
         closeups, pictures = results["backbone"]["steps"]
         seconds += results["backbone"]["seconds"]
@@ -243,8 +266,11 @@ def main() -> None:
         sys.exit(f"{options.model} was not measured: run training.maskcaptioner.experiments --only {name} first")
     if not scores["finished"]:
         sys.exit(f"{options.model} is at step {scores['step']:,} of {scores['steps']:,}: let it finish first")
+    start, before = VARIANTS[name].start_from, None
+    if start is not None:
+        before = options.model.with_name(f"{start}-seed{seed}"), results["variants"][start][seed]["seconds"]
     try:
-        folder = package(options.model, options.to, scores, results, command)
+        folder = package(options.model, options.to, scores, results, command, before)
     except UserError as error:
         sys.exit(str(error))
     print(f"{folder}: {sum(file.stat().st_size for file in folder.iterdir()):,} bytes")

@@ -38,6 +38,15 @@ def test_the_copy_is_the_model_with_its_scores_on_the_card(trained, tmp_path):
     assert not (tmp_path / "sample.part").exists()
 
 
+def test_the_card_tells_the_training_that_it_goes_on_from(trained, tmp_path):
+    scores = run(0.61, 0.5)
+    before = trained, 600.0
+    folder = packaging.package(trained, tmp_path / "sample", scores, results(main=[scores]), "the command", before)
+    card = (folder / "README.md").read_text()
+    assert card.count("steps of 4 clips") == 2
+    assert "11 minutes" in card
+
+
 def test_too_large_weights_are_halved_and_come_back_in_single_precision(trained, tmp_path, monkeypatch):
     size = (trained / "model" / "model.safetensors").stat().st_size
     monkeypatch.setattr(packaging, "MOST_BYTES", int(size * 0.6))
