@@ -5,7 +5,7 @@ A network learns in minutes from close-ups what it learns in hours from scenes, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from capgen.dataset.types import Box
 from capgen.maskcaptioner.pictures import Reader
 from capgen.maskcaptioner.release import Medium
 from capgen.maskcaptioner.wording import mirrored
 
 SIDE = 96
-"""Pixels of a close-up as it is kept; shown to the network at most so large."""
+"""Pixels of a close-up as it is kept; the network sees it at one of the sizes below."""
 
 _MARGIN = 1.6
 _SIDES = (40, 48, 56, 64, 80)
@@ -60,18 +61,24 @@ def cut(parts: Sequence[Any]) -> CloseUps:
     for part in parts:
         for row in part.rows():
             medium: Medium = part.medium(row())
-            best = [(n, max(one.boxes, key=lambda i, one=one: one.boxes[i][2] * one.boxes[i][3])) for n, one in
-                    enumerate(medium.masklets) if one.counts]  # fmt: skip
-            for index in sorted({index for _, index in best}):
-                frame = reader(medium, [index], (medium.height, medium.width), (medium.height, medium.width))[0]
-                for number in (n for n, i in best if i == index and n in frame.masks):
-                    pictures.append(_around(frame.picture, frame.masks[number], medium.masklets[number].boxes[index]))
-                    categories.append(medium.masklets[number].category)
-                    captions.append(medium.masklets[number].caption)
+            size = medium.height, medium.width
+            best = {n: _largest(one.boxes) for n, one in enumerate(medium.masklets) if one.counts}
+            for index in sorted(set(best.values())):
+                frame = reader(medium, [index], size, size)[0]
+                for number, masklet in enumerate(medium.masklets):
+                    if best.get(number) == index and number in frame.masks:
+                        pictures.append(_around(frame.picture, frame.masks[number], masklet.boxes[index]))
+                        categories.append(masklet.category)
+                        captions.append(masklet.caption)
     return CloseUps(np.stack(pictures), tuple(categories), tuple(captions))
 
 
-def _around(picture: NDArray[np.uint8], mask: NDArray[np.bool_], box: tuple[float, ...]) -> NDArray[np.uint8]:
+def _largest(boxes: Mapping[int, Box]) -> int:
+    """The frame with the largest box."""
+    return max(boxes, key=lambda i: boxes[i][2] * boxes[i][3])
+
+
+def _around(picture: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box) -> NDArray[np.uint8]:
     x, y, w, h = box
     side = max(w, h, 12.0) * _MARGIN
     left, top = x + w / 2 - side / 2, y + h / 2 - side / 2

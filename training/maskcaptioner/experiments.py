@@ -126,10 +126,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         unfinished=options.unfinished,
         device=options.device,
     )
+    head = _header(options, size, experiment)
     for seed in size.seeds:
         for name in in_order(tuple(options.only)):
             experiment.run(name, seed)
-            results.write(out / "results.json", results.collect(out, _header(options, size, experiment)))
+            results.write(out / "results.json", results.collect(out, head))
     publish(out / "results.json", options.docs or out / "docs")
     lock.close()
 
@@ -156,9 +157,6 @@ def _header(options: argparse.Namespace, size: Size, experiment: Experiment) -> 
     head["world"] = {"images": world["images"], "videos": world["videos"]}
     if options.note:
         head["note"] = options.note
-    trained = experiment.out / "backbone" / "backbone.json"
-    if trained.is_file():
-        head["backbone"] = json.loads(trained.read_bytes())
     head["test"] = {"videos": len(experiment.test.folders), "tracks": len(experiment.test.keys)}
     return head
 

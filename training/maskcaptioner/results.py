@@ -51,12 +51,14 @@ def device() -> dict[str, str]:
 
 
 def collect(out: Path, head: Mapping[str, Any]) -> dict[str, Any]:
-    """The header with every measurement that is there: by variant, by seed."""
+    """The header with the backbone's record and every measurement that is there: by variant, by seed."""
     runs: dict[str, dict[str, Any]] = {}
     for name in VARIANTS:
         for file in sorted((out / "results").glob(f"{name}-seed*.json")):
             runs.setdefault(name, {})[file.stem.removeprefix(f"{name}-seed")] = json.loads(file.read_bytes())
-    return {**head, "variants": runs, "unfinished": _unfinished(out, head["settings"]["steps"])}
+    trained = out / "backbone" / "backbone.json"
+    backbone = {"backbone": json.loads(trained.read_bytes())} if trained.is_file() else {}
+    return {**head, **backbone, "variants": runs, "unfinished": _unfinished(out, head["settings"]["steps"])}
 
 
 def _unfinished(out: Path, steps: tuple[int, int]) -> dict[str, dict[str, list[int]]]:
