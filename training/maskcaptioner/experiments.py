@@ -11,6 +11,7 @@ import argparse
 import fcntl
 import json
 import math
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -147,7 +148,7 @@ def _alone(out: Path) -> IO[bytes]:
 
 def _header(options: argparse.Namespace, size: Size, experiment: Experiment) -> dict[str, Any]:
     captions = worlds.caption_scores(experiment.releases) if not size.engine else {}
-    extra = [f"--set {one}" for one in options.set]
+    extra = [f"--set {shlex.quote(one)}" for one in options.set]
     words = ["python -m training.maskcaptioner.experiments", f"--size {options.size}", "--out DIR", *extra]
     words += [f"--steps {options.steps}"] if options.steps else []
     words += [f"--backbone {options.backbone}"] if options.backbone else []

@@ -18,7 +18,7 @@ from typing import Any, Final
 from capgen.errors import UserError
 from training.maskcaptioner.page import GOALS
 from training.maskcaptioner.results import value_at
-from training.maskcaptioner.variants import VARIANTS
+from training.maskcaptioner.variants import chain
 
 MOST_BYTES: Final = 25 * 10**6
 PRETRAINED: Final = Path(__file__).resolve().parents[2] / "capgen" / "maskcaptioner" / "pretrained" / "sample"
@@ -39,13 +39,13 @@ def package(
     scores: Mapping[str, Any],
     results: Mapping[str, Any],
     command: str,
-    before: tuple[Path, float] | None = None,
+    before: Sequence[tuple[Path, float]] = (),
 ) -> Path:
     """Copy the model of a training to ``target`` and write its card; the folder.
 
     Args:
         run: what ``capgen train`` wrote.
-        before: the training that it goes on from, and the seconds that took.
+        before: the trainings that led to its start, the first one first, and the seconds that each took.
         scores: the measurement of this model, ``results`` the set it belongs to.
 
     Raises:
@@ -64,11 +64,9 @@ def package(
     precision = _store(model / "model.safetensors", part / "model.safetensors")
     _compare(model, part, exact=precision == "float32")
     settings = json.loads((run / "settings.json").read_bytes())
-    chain, seconds = [settings["settings"]], scores["seconds"]
-    if before is not None:
-        chain.insert(0, json.loads((before[0] / "settings.json").read_bytes())["settings"])
-        seconds += before[1]
-    recipe = _recipe(chain, seconds, results)
+    earlier = [json.loads((folder / "settings.json").read_bytes())["settings"] for folder, _ in before]
+    seconds = scores["seconds"] + sum(spent for _, spent in before)
+    recipe = _recipe([*earlier, settings["settings"]], seconds, results)
     (part / "README.md").write_text(
         _card(part, precision, settings, scores, results, recipe, command), encoding="utf-8"
     )
@@ -158,16 +156,16 @@ def _data(settings: Mapping[str, Any], results: Mapping[str, Any]) -> str:
 def _stages(settings: Mapping[str, Any]) -> list[str]:
     return [
         f"{stage['steps']:,} steps of {stage['batch'] * stage['accumulate']} {name} at {stage['lr']:g} "
-        f"({stage['schedule']['name']})"
+        f"({', '.join([stage['schedule']['name'], *(f'{part} alone' for part in stage['train'])])})"
         for name, stage in settings["stages"].items()
         if stage["steps"]
     ]
 
 
-def _recipe(chain: Sequence[Mapping[str, Any]], seconds: float, results: Mapping[str, Any]) -> str:
-    """How it was trained: ``chain`` are the settings of the trainings that led here, ``seconds`` are all of theirs."""
-    settings = chain[-1]
-    stages = [stage for one in chain for stage in _stages(one)]
+def _recipe(trainings: Sequence[Mapping[str, Any]], seconds: float, results: Mapping[str, Any]) -> str:
+    """How it was trained: the settings of the trainings that led here, and the seconds of all of them."""
+    settings = trainings[-1]
+    stages = [stage for one in trainings for stage in _stages(one)]
     machine = results["machine"]
     where = machine.get("gpu") or f"{machine['cores']} shared cores of {machine['processor']}"
     first = "from random weights"
@@ -266,9 +264,10 @@ def main() -> None:
         sys.exit(f"{options.model} was not measured: run training.maskcaptioner.experiments --only {name} first")
     if not scores["finished"]:
         sys.exit(f"{options.model} is at step {scores['step']:,} of {scores['steps']:,}: let it finish first")
-    start, before = VARIANTS[name].start_from, None
-    if start is not None:
-        before = options.model.with_name(f"{start}-seed{seed}"), results["variants"][start][seed]["seconds"]
+    before = [
+        (options.model.with_name(f"{one}-seed{seed}"), results["variants"][one][seed]["seconds"])
+        for one in chain(name)[:-1]
+    ]
     try:
         folder = package(options.model, options.to, scores, results, command, before)
     except UserError as error:

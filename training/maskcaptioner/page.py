@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from training.maskcaptioner.plots import draw, scaling, slope
 from training.maskcaptioner.results import value_at, values, write
-from training.maskcaptioner.variants import LONGER, MAIN, VARIANTS, Variant
+from training.maskcaptioner.variants import LONGER, MAIN, PACKAGED, VARIANTS, Variant
 
 Results = Mapping[str, Any]
 GOALS: Final = (
@@ -137,12 +137,17 @@ def _goals(results: Results) -> str:
             rows.append(f"| {name} | {wanted:.2f} | {_spread(found)} | {_met(found, wanted)} |")
         else:
             rows.append(f"| {name} | {wanted:.2f} | – | {_state(results, MAIN)} |")
-    longer = [
-        f"{name} {_spread(found)}, {_met(found, wanted)}"
-        for name, path, wanted in GOALS
-        if (found := values(results, LONGER, path))
+    return "\n".join([*rows, *(_goals_of(results, name) for name in (LONGER, PACKAGED))]).rstrip()
+
+
+def _goals_of(results: Results, name: str) -> str:
+    """A line for a model that goes on from ``main``; empty where it was not trained."""
+    reached = [
+        f"{label} {_spread(found)}, {_met(found, wanted)}"
+        for label, path, wanted in GOALS
+        if (found := values(results, name, path))
     ]
-    return "\n".join(rows) + (f"\n\n`{LONGER}`: {'; '.join(longer)}." if longer else "")
+    return f"\n`{name}`: {'; '.join(reached)}." if reached else ""
 
 
 def _met(found: list[float], wanted: float) -> str:
@@ -203,7 +208,13 @@ def _cell(runs: list[Mapping[str, Any]], path: str) -> str:
 
 
 def _claims(results: Results) -> str:
-    return "\n".join(_claim(results, name, variant) for name, variant in VARIANTS.items() if variant.claim)
+    """What each claim came to; those of which nothing was run share a line."""
+    claims = {name: variant for name, variant in VARIANTS.items() if variant.claim}
+    idle = [name for name in claims if _state(results, name) == "not run" and not values(results, name, "clean.DetA")]
+    lines = [_claim(results, name, variant) for name, variant in claims.items() if name not in idle]
+    if idle:
+        lines.append("- Not run in this set: " + ", ".join(f"`{name}`" for name in idle) + ".")
+    return "\n".join(lines)
 
 
 def _claim(results: Results, name: str, variant: Variant) -> str:

@@ -59,31 +59,39 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _learning_curves(results: Results) -> Any:
-    """Losses of ``main`` by part, and the validation's scores of every variant's first seed."""
+    """Losses of ``main`` by part; beside them the validations of each variant's first seed that had more than one."""
     runs = results["variants"].get(MAIN, {})
     run = next((run for run in runs.values() if run.get("curves", {}).get("steps")), None)
     if run is None:
         return None
-    figure = _figure(11, 4)
-    left, right = figure.subplots(1, 2)
-    steps = run["curves"]["steps"]
+    validated = _validated(results)
+    figure = _figure(11 if validated else 6, 4)
+    axes = figure.subplots(1, 2 if validated else 1, squeeze=False)[0]
+    left, steps = axes[0], run["curves"]["steps"]
     for name, label in _PARTS.items():
         if name in steps:
             left.plot(*_points(steps["step"], steps[name]), label=label, linewidth=1.2)
     left.set(title="main, losses (weighted)", xlabel="step", yscale="log")
     left.legend(fontsize=8, ncols=2)
-    drawn = False
-    for variant, by_seed in results["variants"].items():
-        scores = next(iter(by_seed.values())).get("curves", {}).get("validation", {})
-        if "CHOTA" in scores:
-            right.plot(*_points(scores["step"], scores["CHOTA"]), marker="o", markersize=3, label=variant)
-            drawn = True
-    right.set(title="CHOTA on held-out media of the training world", xlabel="step", ylim=(0, 1))
-    if drawn:
-        right.legend(fontsize=8)
-    for axis in (left, right):
+    for variant, points in validated.items():
+        axes[1].plot(*points, marker="o", markersize=3, label=variant)
+    if validated:
+        axes[1].set(title="CHOTA on held-out media of the training world", xlabel="step", ylim=(0, 1))
+        axes[1].legend(fontsize=8)
+    for axis in axes:
         axis.grid(alpha=0.3)
     return figure
+
+
+def _validated(results: Results) -> dict[str, tuple[list[float], list[float]]]:
+    """Steps and CHOTA of the validations of each variant's first seed, where there were several."""
+    found = {}
+    for variant, by_seed in results["variants"].items():
+        scores = next(iter(by_seed.values())).get("curves", {}).get("validation", {})
+        points = _points(scores.get("step", []), scores.get("CHOTA", []))
+        if len(points[0]) > 1:
+            found[variant] = points
+    return found
 
 
 def _points(steps: list[float], column: list[float | None]) -> tuple[list[float], list[float]]:
@@ -93,19 +101,24 @@ def _points(steps: list[float], column: list[float | None]) -> tuple[list[float]
 
 def _variant_bars(results: Results) -> Any:
     """A group of bars a score, a bar a variant: the mean over seeds, each seed a dot."""
+    from matplotlib import colormaps
+
     names = [name for name in VARIANTS if values(results, name, "clean.DetA")]
     if not names:
         return None
     figure = _figure(12, 4.2)
     axis = figure.subplots()
     width = 0.85 / len(names)
+    colours = colormaps["tab20"].colors
     for place, name in enumerate(names):
+        label: str | None = name
         for group, (path, _) in enumerate(_BARS):
             found = values(results, name, path)
             x = group + (place - (len(names) - 1) / 2) * width
             if found:
-                axis.bar(x, mean(found), width, color=f"C{place}", label=name if not group else None, alpha=0.8)
+                axis.bar(x, mean(found), width, color=colours[place], label=label, alpha=0.8)
                 axis.plot([x] * len(found), found, ".", color="black", markersize=4)
+                label = None
     axis.set_xticks(range(len(_BARS)), [label for _, label in _BARS])
     axis.set(ylim=(0, 1), title="unseen videos; bars are means over seeds, dots are seeds")
     axis.grid(axis="y", alpha=0.3)

@@ -7,6 +7,7 @@ from typing import Final
 
 MAIN: Final = "main"
 LONGER: Final = "longer"
+PACKAGED: Final = "captioner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,27 @@ class Variant:
 
 _NO_CAPTION_LOSS = ("stages.images.captions=false", "stages.clips.captions=false")
 _HEAD_ONLY = ('stages.images.train=["caption_head"]', 'stages.clips.train=["caption_head"]')
+_HEAD_LONGER = (
+    'stages.clips.train=["caption_head"]',
+    "stages.clips.lr=7e-4",
+    'stages.clips.lr_factors={"caption_head.geometry"=20.0}',
+)
+"""Motion is told by the mask's geometry alone. At the rate of the rest those weights hardly left their start."""
 _RATES = ("tracks.category.rate", "tracks.colour.rate", "tracks.texture.rate")
 
 VARIANTS: Final[dict[str, Variant]] = {
     MAIN: Variant("images, then clips, on the pipeline's captions; all that the paper has"),
     LONGER: Variant(
-        "main's model, trained on for three quarters as many steps of clips again; what is packaged",
+        "main's model, trained on for three quarters as many steps of clips again",
         set_=("stages.clips.lr=5e-4",),
         share=(0.0, 0.75),
         start_from=MAIN,
+    ),
+    PACKAGED: Variant(
+        "longer's model, its captioning head alone trained on, its segmenter as it was; what is packaged",
+        set_=_HEAD_LONGER,
+        share=(0.0, 2.0),
+        start_from=LONGER,
     ),
     "no_images": Variant(
         "clips only, as many steps in all",
@@ -119,13 +132,17 @@ def in_order(names: tuple[str, ...]) -> list[str]:
     Raises:
         KeyError: there is no such variant.
     """
-    found: list[str] = []
+    found: dict[str, None] = {}
     for name in names:
         need = VARIANTS[name].start_from or VARIANTS[name].evaluates
-        for one in (need, name):
-            if one is not None and one not in found:
-                found.append(one)
-    return found
+        found |= dict.fromkeys([*(in_order((need,)) if need else ()), name])
+    return list(found)
+
+
+def chain(name: str) -> list[str]:
+    """The trainings that lead to a variant's model, the first one first."""
+    start = VARIANTS[name].start_from
+    return [*(chain(start) if start else ()), name]
 
 
 def steps_of(variant: Variant, steps: tuple[int, int]) -> tuple[int, int]:

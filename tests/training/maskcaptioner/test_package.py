@@ -40,10 +40,10 @@ def test_the_copy_is_the_model_with_its_scores_on_the_card(trained, tmp_path):
 
 def test_the_card_tells_the_training_that_it_goes_on_from(trained, tmp_path):
     scores = run(0.61, 0.5)
-    before = trained, 600.0
+    before = [(trained, 300.0), (trained, 300.0)]
     folder = packaging.package(trained, tmp_path / "sample", scores, results(main=[scores]), "the command", before)
     card = (folder / "README.md").read_text()
-    assert card.count("steps of 4 clips") == 2
+    assert card.count("steps of 4 clips") == 3
     assert "11 minutes" in card
 
 

@@ -49,14 +49,17 @@ def test_goals_are_met_and_missed_as_measured(tmp_path):
 
 
 def test_a_model_that_was_trained_on_is_held_against_the_goals_too(tmp_path):
-    text = page_of(tmp_path, results(main=[run(0.5, 0.5)], longer=[run(0.62, 0.5)]))
+    text = page_of(tmp_path, results(main=[run(0.5, 0.5)], longer=[run(0.62, 0.5)], captioner=[run(0.63, 0.5)]))
     assert "| DetA | 0.60 | 0.500 | not met |" in text
     assert "`longer`: DetA 0.620, met; AssA 0.700, not met" in text
+    assert "`captioner`: DetA 0.630, met; AssA 0.700, not met" in text
 
 
 def test_variants_that_were_not_run_are_said_to_be_not_run(tmp_path):
-    text = page_of(tmp_path, results(main=[run(0.6, 0.5)]))
-    assert "`frozen` not run" in text
+    text = page_of(tmp_path, results(main=[run(0.6, 0.5)], mask_absent=[run(0.6, 0.3)]))
+    (line,) = [line for line in text.splitlines() if line.startswith("- Not run in this set: ")]
+    assert "`frozen`" in line
+    assert "`mask_absent`" not in line
     assert all(f"`{name}`" in text for name in VARIANTS)
 
 
