@@ -40,6 +40,7 @@ def test_it_finds_follows_and_describes_objects_that_it_has_never_seen(world, tm
     assert found["precision"] > 0.5
     assert found["colour"]["rate"] > 0.9
     assert found["category"]["rate"] > 0.6
+    assert found["motion"]["rate"] > 0.4
 
 
 def test_one_command_shows_it_on_a_sample_video(world, tmp_path):
