@@ -18,7 +18,7 @@ from typing import Any, Final
 from capgen.errors import UserError
 from training.maskcaptioner.page import GOALS
 from training.maskcaptioner.results import value_at
-from training.maskcaptioner.variants import chain
+from training.maskcaptioner.variants import in_order
 
 MOST_BYTES: Final = 25 * 10**6
 PRETRAINED: Final = Path(__file__).resolve().parents[2] / "capgen" / "maskcaptioner" / "pretrained" / "sample"
@@ -266,7 +266,7 @@ def main() -> None:
         sys.exit(f"{options.model} is at step {scores['step']:,} of {scores['steps']:,}: let it finish first")
     before = [
         (options.model.with_name(f"{one}-seed{seed}"), results["variants"][one][seed]["seconds"])
-        for one in chain(name)[:-1]
+        for one in in_order((name,))[:-1]
     ]
     try:
         folder = package(options.model, options.to, scores, results, command, before)

@@ -139,12 +139,6 @@ def in_order(names: tuple[str, ...]) -> list[str]:
     return list(found)
 
 
-def chain(name: str) -> list[str]:
-    """The trainings that lead to a variant's model, the first one first."""
-    start = VARIANTS[name].start_from
-    return [*(chain(start) if start else ()), name]
-
-
 def steps_of(variant: Variant, steps: tuple[int, int]) -> tuple[int, int]:
     """A variant's own steps on images and on clips, in a set with so many."""
     images, clips = (0, sum(steps)) if variant.only_clips else steps
