@@ -38,7 +38,7 @@ check: .venv/.ready ## lint, types, import layers, file sizes
 	$(PY) scripts/check_sizes.py
 
 bench: .venv/.ready ## the benchmarks; results in benchmarks/results/
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+	@for name in $(filter-out __init__ common,$(notdir $(basename $(wildcard benchmarks/*.py)))); do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
 
 clean: ## remove .venv and out/
 	rm -rf .venv out

@@ -1,6 +1,6 @@
 """One forward and one backward pass of the `base` preset on the CPU: does it fit, and what does it take?
 
-    python benchmarks/base_step.py [--image PICTURE] [--frames 1]
+    python -m benchmarks.base_step [--image PICTURE] [--frames 1]
 
 Swin-B, nine decoder layers, a BLIP-2 vision tower, Q-Former and OPT-2.7B with random weights; vision and language are
 frozen in bfloat16 as in `base` trainings, with gradient checkpointing. The peak is the process' resident memory.
@@ -16,11 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from common import machine, save
 
-from capgen.maskcaptioner.model import MaskCaptioner, Target
-from capgen.maskcaptioner.presets import preset
-from capgen.maskcaptioner.tokenizer import word_tokenizer
+from benchmarks.common import machine, save
+from capgen.maskcaptioner.model.captioning.tokenizer import word_tokenizer
+from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner, Target
+from capgen.maskcaptioner.model.presets import preset
 
 HEIGHT, WIDTH = 480, 640
 CAPTIONS = ["A large dotted blue pine tree moving left.", "An orange cup."]

@@ -27,8 +27,14 @@ def machine() -> dict[str, Any]:
     }
 
 
-def save(name: str, rows: list[dict[str, Any]], note: str = "", before: dict[str, Any] | None = None) -> Path:
-    """Print the rows as a table and write them to ``results/<name>.json`` with the machine's description."""
+def save(
+    name: str,
+    rows: list[dict[str, Any]],
+    note: str = "",
+    before: dict[str, Any] | None = None,
+    folder: Path = RESULTS,
+) -> Path:
+    """Print the rows as a table and write them to ``folder/<name>.json`` with the machine's description."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     table = [columns, *([_text(row.get(key, "")) for key in columns] for row in rows)]
     widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
@@ -36,8 +42,8 @@ def save(name: str, rows: list[dict[str, Any]], note: str = "", before: dict[str
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     if note:
         print(note)
-    RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"{name}.json"
+    folder.mkdir(exist_ok=True)
+    file = folder / f"{name}.json"
     date = datetime.now(UTC).date().isoformat()
     body = {"benchmark": name, "date": date, "machine": before or machine(), "note": note, "rows": rows}
     file.write_text(json.dumps(body, indent=1) + "\n")

@@ -1,6 +1,6 @@
 """How fast the evaluator is, and how much memory it takes: beside TrackEval, and at the size of LV-VISCap.
 
-    python benchmarks/eval_speed.py [--videos 300]
+    python -m benchmarks.eval_speed [--videos 300]
 
 Three questions, on generated tracks with masks at 720p:
 - HOTA on the same boxes: capgen beside TrackEval (PyPI trackeval), in one process from boxes in memory to numbers, and
@@ -20,8 +20,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import machine
 from pycocotools import mask as coco
+
+from benchmarks.common import machine
 
 HEIGHT, WIDTH, FRAMES, TRACKS = 720, 1280, 36, 8
 WORDS = [
@@ -191,10 +192,10 @@ def job_core(gt: str, pred: str) -> dict:
     import trackeval
     from trackeval.datasets._base_dataset import _BaseDataset
 
-    from capgen.evaluation.files import PredictionFile, TruthFile, videos
-    from capgen.evaluation.hota import ALPHAS, combine, count, match
-    from capgen.evaluation.protocols import Kept, sequence_of
-    from capgen.evaluation.tracks import Notes
+    from capgen.evaluation.metrics.hota import ALPHAS, combine, count, match
+    from capgen.evaluation.metrics.protocols import Kept, sequence_of
+    from capgen.evaluation.reading.files import PredictionFile, TruthFile, videos
+    from capgen.evaluation.reading.tracks import Notes
 
     truth = TruthFile(Path(gt))
     all_videos = list(videos(truth, PredictionFile(Path(pred), truth), "box", Notes()))
@@ -243,7 +244,7 @@ def job_core(gt: str, pred: str) -> dict:
 
 def alone(job: str, *arguments: object) -> dict:
     """Run a job in a process of its own, and note the most memory it held."""
-    command = [sys.executable, __file__, "--job", job, *map(str, arguments)]
+    command = [sys.executable, "-m", "benchmarks.eval_speed", "--job", job, *map(str, arguments)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 

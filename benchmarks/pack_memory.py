@@ -1,6 +1,6 @@
 """Packing and verifying stay flat in memory from 10 thousand to 1 million objects; a script with pandas does not.
 
-    python benchmarks/pack_memory.py [--objects 10000 100000 1000000]
+    python -m benchmarks.pack_memory [--objects 10000 100000 1000000]
 
 Plan and candidates are synthetic, shaped like LVIS: 13 objects a picture, shards of 2,000 objects, masks of a few
 hundred characters. Each step runs in a process of its own, whose peak is that of its resident memory. The baseline
@@ -21,15 +21,13 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from common import machine, save
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from capgen import masks
+from benchmarks.common import machine, save
+from capgen import rle
 from capgen.dataset.card import CardInfo
 from capgen.dataset.row import Row
 from capgen.dataset.shards import write_candidates
-from capgen.pipeline.plan import ShardTable, read_plan, write_plan
+from capgen.pipeline.planning.plan import ShardTable, read_plan, write_plan
 from capgen.pipeline.sources.base import PlannedMedia, PlannedObject
 
 HEIGHT, WIDTH = 480, 640
@@ -52,7 +50,7 @@ def blobs(number: int) -> list[str]:
         y, x, r = rng.uniform(100, 380), rng.uniform(100, 540), rng.uniform(20, 90)
         angle = np.arctan2(ys - y, xs - x)
         ragged = r * (1 + 0.2 * np.sin(5 * angle + r) + 0.05 * np.sin(31 * angle))
-        counts.append(masks.encode(np.hypot(ys - y, xs - x) < ragged))
+        counts.append(rle.encode(np.hypot(ys - y, xs - x) < ragged))
     return counts
 
 
@@ -159,7 +157,7 @@ def make(out: Path, objects: int) -> dict[str, float]:
 
 def pack_release(out: Path) -> dict[str, float]:
     """Our own way."""
-    from capgen.pipeline.pack import pack
+    from capgen.pipeline.releasing.pack import pack
 
     plan = json.loads((out / "plan.json").read_text())
     table = msgspec.convert({"shards": plan["shards"]}, ShardTable)
@@ -169,7 +167,7 @@ def pack_release(out: Path) -> dict[str, float]:
 
 def check(out: Path) -> dict[str, float]:
     """Our own proof of it."""
-    from capgen.pipeline.verify import verify
+    from capgen.pipeline.releasing.verify import verify
 
     ledger = verify(out)
     if not ledger.ok:
@@ -205,7 +203,17 @@ def child(step: str, out: Path, objects: int) -> None:
 
 
 def measure(step: str, out: Path, objects: int) -> dict[str, float]:
-    command = [sys.executable, __file__, "--child", step, "--out", str(out), "--objects", str(objects)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.pack_memory",
+        "--child",
+        step,
+        "--out",
+        str(out),
+        "--objects",
+        str(objects),
+    ]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:  # the baseline may be killed for its memory; ours may not
         return {"exit": done.returncode}

@@ -1,6 +1,6 @@
 """Peak memory of ``capgen predict`` on 1,000 frames beside 100: clips stream, so it must hardly grow.
 
-    python benchmarks/predict_memory.py [--frames 100 1000] [--height 240 --width 320]
+    python -m benchmarks.predict_memory [--frames 100 1000] [--height 240 --width 320]
 
 Each length runs in a process of its own on a generated mp4 of moving squares, with a random MaskCaptioner of the
 ``sample`` preset and a threshold low enough that tracks, masks and captions are made; the peak is that of resident
@@ -19,9 +19,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import machine, save
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.common import machine, save
 
 GOAL = 1.2
 
@@ -62,13 +61,13 @@ def one(kind: str, video: Path, model: Path, out: Path) -> None:
     if kind == "predict":
         from rich.console import Console
 
-        from capgen.cli_model import Wanted, predict
+        from capgen.cli.maskcaptioner import Wanted, predict
 
         found, _ = predict(Wanted(video, str(model), out, threshold=0.05, max_tracks=6), Console(stderr=True))
         count, tracks = found.frames, len(found.tracks)
     else:
-        from capgen.maskcaptioner.checkpoints import open_model
-        from capgen.maskcaptioner.frames import open_frames
+        from capgen.maskcaptioner.inference.frames import open_frames
+        from capgen.maskcaptioner.inference.load import open_model
 
         open_model(str(model))
         count, tracks = len(list(open_frames(video))), 0
@@ -96,7 +95,8 @@ def main() -> None:
                     write_video(video, frames, args.height, args.width)
                 command = [
                     sys.executable,
-                    __file__,
+                    "-m",
+                    "benchmarks.predict_memory",
                     "--one",
                     kind,
                     str(video),

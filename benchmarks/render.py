@@ -1,6 +1,6 @@
 """How many objects a second one core renders, beside the naive way; and what each highlight and each resize costs.
 
-    python benchmarks/render.py [--root ../shared/data/lvis_mini] [--seconds 4]
+    python -m benchmarks.render [--root ../shared/data/lvis_mini] [--seconds 4]
 
 Naive: for each object, Pillow decodes the photograph, the mask is decoded, its contour is drawn, and the whole
 picture is written as JPEG. All ways do the same objects; masks are in memory as compressed run lengths for all.
@@ -15,7 +15,6 @@ import io
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,15 +24,13 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from capgen import masks
+from capgen import rle
 from capgen.dataset.types import Media
-from capgen.pipeline.frames import load_frame
-from capgen.pipeline.highlights import HIGHLIGHTS
-from capgen.pipeline.highlights.base import Fit, show, whole
-from capgen.pipeline.prompt import Layouts, Prompt, load_prompt
-from capgen.pipeline.render import Renderer, render_media
+from capgen.pipeline.rendering.frames import load_frame
+from capgen.pipeline.rendering.highlights import HIGHLIGHTS
+from capgen.pipeline.rendering.highlights.base import Fit, show, whole
+from capgen.pipeline.rendering.prompt import Layouts, Prompt, load_prompt
+from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import RenderSettings
 from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.sources.lvis import Lvis
@@ -47,7 +44,7 @@ def naive(media: list[Media]) -> None:
     for medium in media:
         for obj in medium.objects:
             image = Image.open(Path(medium.root) / medium.file_names[0]).convert("RGB")
-            bitmap = masks.decode(obj.counts[0] or "", (medium.height, medium.width))
+            bitmap = rle.decode(obj.counts[0] or "", (medium.height, medium.width))
             outlines, _ = cv2.findContours(bitmap.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
             draw = ImageDraw.Draw(image)
             for outline in outlines:

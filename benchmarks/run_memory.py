@@ -1,6 +1,6 @@
 """Memory of a run's processes, and of packing, from ten thousand to a million objects, with the engine `echo`.
 
-    python benchmarks/run_memory.py [--objects 10000 100000 1000000]
+    python -m benchmarks.run_memory [--objects 10000 100000 1000000]
 
 The source is a generated LVIS file over a few small pictures that all of its images share, so that neither disk nor
 decoding hides what is asked here: whether the driver, the Ray worker and the packing grow with the number of objects.
@@ -20,7 +20,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import psutil
-from common import machine, save
+
+from benchmarks.common import machine, save
 
 OBJECTS_AN_IMAGE = 10
 

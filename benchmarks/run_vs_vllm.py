@@ -1,6 +1,6 @@
 """The whole run against vLLM alone on the same prepared requests: how much of vLLM's requests a second is left.
 
-    python benchmarks/run_vs_vllm.py [--images 250] [--rounds 3]
+    python -m benchmarks.run_vs_vllm [--images 250] [--rounds 3]
 
 Both sides use the embedded captioner on the CPU over the same sample world. "vLLM alone" renders every request
 beforehand, builds the chat messages with their PIL pictures and then sends them as fast as the engine takes them.
@@ -21,11 +21,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import machine, save
+from benchmarks.common import machine, save
 
 
 def settings_over(root: Path) -> Any:
-    from capgen.pipeline.config import load_settings
+    from capgen.pipeline.planning.config import load_settings
     from capgen.sample.embedded_model import model_dir
 
     return load_settings("sample-images", {"source.root": root, "model.id": str(model_dir())})
@@ -33,9 +33,9 @@ def settings_over(root: Path) -> Any:
 
 def prepared_views(root: Path) -> list[Any]:
     """Every request of the world, rendered."""
-    from capgen.pipeline.prepare import build_source
-    from capgen.pipeline.prompt import load_prompt
-    from capgen.pipeline.render import Renderer, render_media
+    from capgen.pipeline.planning.prepare import build_source
+    from capgen.pipeline.rendering.prompt import load_prompt
+    from capgen.pipeline.rendering.render import Renderer, render_media
     from capgen.pipeline.sources.decode import decode_media
     from capgen.pipeline.view import View
 
@@ -93,7 +93,7 @@ def main() -> None:
         world = Path(folder) / "world"
         write_world(world, images=arguments.images, videos=0, seed=31)
         for number in range(arguments.rounds):
-            command = [sys.executable, __file__, "--alone", str(world / "lvis")]
+            command = [sys.executable, "-m", "benchmarks.run_vs_vllm", "--alone", str(world / "lvis")]
             answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
             rows.append({"round": number + 1, "side": "vLLM alone"} | json.loads(answer))
             rows.append({"round": number + 1, "side": "capgen run"} | whole(world, Path(folder) / f"out{number}"))

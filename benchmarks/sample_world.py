@@ -1,6 +1,6 @@
 """How fast one core writes the sample world; the promise is 1,000 images in under 60 seconds.
 
-    python benchmarks/sample_world.py [--images 1000] [--videos 50]
+    python -m benchmarks.sample_world [--images 1000] [--videos 50]
 
 The baseline paints the same plans the usual way: every silhouette with Pillow on a layer of the whole picture at four
 times the size, scaled down, then composited; no patterns, no shadows, no check of what is seen, no masks kept.
@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable
 
 import torch
-from common import machine, save
 from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation
 
-from capgen.maskcaptioner.model import MaskCaptioner, Target
-from capgen.maskcaptioner.presets import preset
+from benchmarks.common import machine, save
+from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner, Target
+from capgen.maskcaptioner.model.presets import preset
 
 HEIGHT, WIDTH, CLASSES, OBJECTS = 192, 256, 20, 6
 

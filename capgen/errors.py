@@ -59,3 +59,12 @@ class LedgerError(CapgenError):
     """The accounts of a run do not close: a key is missing, doubled, or a file differs from its record."""
 
     exit_code = 3
+
+
+class Interrupted(CapgenError):
+    """The user stopped long work with Ctrl-C or SIGTERM; what is done is kept."""
+
+    exit_code = 130
+
+    def __str__(self) -> str:
+        return "stopped; what is done is kept: run the same command again to resume"

@@ -15,7 +15,7 @@ from pycocotools import mask as coco
 Size = tuple[int, int]
 
 
-def rle(counts: str, size: Size) -> dict[str, Any]:
+def as_dict(counts: str, size: Size) -> dict[str, Any]:
     """The dict that pycocotools takes."""
     return {"size": [size[0], size[1]], "counts": counts.encode("ascii")}
 
@@ -28,18 +28,18 @@ def encode(bitmap: NDArray[np.bool_]) -> str:
 
 def decode(counts: str, size: Size) -> NDArray[np.bool_]:
     """The bool [H, W] bitmap of compressed counts."""
-    bitmap: NDArray[np.bool_] = coco.decode(rle(counts, size)).astype(np.bool_)
+    bitmap: NDArray[np.bool_] = coco.decode(as_dict(counts, size)).astype(np.bool_)
     return bitmap
 
 
 def area(counts: str, size: Size) -> int:
     """Pixels of the mask."""
-    return int(coco.area(rle(counts, size)))
+    return int(coco.area(as_dict(counts, size)))
 
 
 def box(counts: str, size: Size) -> tuple[float, float, float, float]:
     """The tight box (x, y, width, height) in pixels; all zero for an empty mask."""
-    x, y, width, height = coco.toBbox(rle(counts, size)).tolist()
+    x, y, width, height = coco.toBbox(as_dict(counts, size)).tolist()
     return x, y, width, height
 
 
@@ -47,5 +47,5 @@ def iou(a: Sequence[str], b: Sequence[str], size: Size) -> NDArray[np.float64]:
     """Pairwise intersection over union, float64 [len(a), len(b)], without decoding; 0 where a mask is empty."""
     if not a or not b:
         return np.zeros((len(a), len(b)))
-    pairs = coco.iou([rle(x, size) for x in a], [rle(x, size) for x in b], [0] * len(b))
+    pairs = coco.iou([as_dict(x, size) for x in a], [as_dict(x, size) for x in b], [0] * len(b))
     return np.asarray(pairs, dtype=np.float64).reshape(len(a), len(b))

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 LIMIT = 400
-FOLDERS = ("capgen", "tests", "benchmarks", "training", "scripts")
+FOLDERS = ("capgen", "tests", "benchmarks", "experiments", "scripts")
 
 
 def main() -> int:

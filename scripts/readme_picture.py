@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from capgen import masks
-from capgen.pipeline.plan import read_plan
+from capgen import rle
+from capgen.pipeline.planning.plan import read_plan
 
 CELL = 400
 LINE = 22
@@ -51,7 +51,7 @@ def cell(rows: list[dict[str, Any]], root: str, font: Any) -> Image.Image:
     size = round(first["width"] * scale), round(first["height"] * scale)
     pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     for row, colour in zip(rows, COLOURS, strict=False):
-        bitmap = masks.decode(row["segmentation"][0]["counts"], (first["height"], first["width"])).astype(np.uint8)
+        bitmap = rle.decode(row["segmentation"][0]["counts"], (first["height"], first["width"])).astype(np.uint8)
         bitmap = cv2.resize(bitmap, size, interpolation=cv2.INTER_NEAREST)
         outline, _ = cv2.findContours(bitmap, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(pixels, outline, -1, (255, 255, 255), 5)

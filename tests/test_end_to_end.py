@@ -7,8 +7,8 @@ import sys
 import pytest
 from datasets import load_dataset
 
-from capgen.evaluation.score import score_release
-from capgen.pipeline.verify import verify
+from capgen.evaluation.sample_facts import score_release
+from capgen.pipeline.releasing.verify import verify
 
 pytestmark = pytest.mark.vllm
 

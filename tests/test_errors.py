@@ -5,7 +5,7 @@ import pytest
 
 from capgen.errors import LedgerError, MissingFile, UnknownName, UserError
 from capgen.pipeline.engines.base import EngineDead, RequestRefused
-from capgen.pipeline.run import RunFailed
+from capgen.pipeline.running.driver import RunFailed
 
 
 @pytest.mark.parametrize(

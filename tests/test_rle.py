@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from capgen import masks
+from capgen import rle
 
 SIZE = (6, 8)
 
@@ -17,21 +17,21 @@ def test_a_mask_comes_back_as_it_went_in():
     rng = np.random.default_rng(0)
     for _ in range(20):
         canvas = rng.random(SIZE) < 0.4
-        assert np.array_equal(masks.decode(masks.encode(canvas), SIZE), canvas)
+        assert np.array_equal(rle.decode(rle.encode(canvas), SIZE), canvas)
 
 
 def test_box_and_area_are_those_of_the_pixels():
-    counts = masks.encode(bitmap((1, 2), (4, 5)))
-    assert masks.box(counts, SIZE) == (2, 1, 4, 4)
-    assert masks.area(counts, SIZE) == 2
+    counts = rle.encode(bitmap((1, 2), (4, 5)))
+    assert rle.box(counts, SIZE) == (2, 1, 4, 4)
+    assert rle.area(counts, SIZE) == 2
 
 
 def test_an_empty_mask_overlaps_nothing_itself_included():
-    empty, dot = masks.encode(bitmap()), masks.encode(bitmap((0, 0)))
-    assert masks.iou([empty, dot], [empty, dot], SIZE).tolist() == [[0, 0], [0, 1]]
-    assert masks.iou([], [dot], SIZE).shape == (0, 1)
+    empty, dot = rle.encode(bitmap()), rle.encode(bitmap((0, 0)))
+    assert rle.iou([empty, dot], [empty, dot], SIZE).tolist() == [[0, 0], [0, 1]]
+    assert rle.iou([], [dot], SIZE).shape == (0, 1)
 
 
 def test_overlap_is_intersection_over_union():
-    a, b = masks.encode(bitmap((0, 0), (0, 1))), masks.encode(bitmap((0, 1), (0, 2)))
-    assert masks.iou([a], [b], SIZE)[0, 0] == pytest.approx(1 / 3)
+    a, b = rle.encode(bitmap((0, 0), (0, 1))), rle.encode(bitmap((0, 1), (0, 2)))
+    assert rle.iou([a], [b], SIZE)[0, 0] == pytest.approx(1 / 3)

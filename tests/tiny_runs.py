@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 
 from capgen.dataset.card import CardInfo
+from capgen.dataset.release_record import Release
 from capgen.dataset.row import Row
 from capgen.dataset.shards import write_candidates
 from capgen.dataset.types import Media, MediaObject
-from capgen.pipeline.pack import pack
-from capgen.pipeline.plan import ShardEntry, ShardTable
-from capgen.pipeline.release import Release
+from capgen.pipeline.planning.plan import ShardEntry, ShardTable
+from capgen.pipeline.releasing.pack import pack
 from capgen.pipeline.sources.base import PlannedMedia, PlannedObject
 from capgen.pipeline.sources.decode import decode_media
 

@@ -17,9 +17,9 @@ from rich.table import Table
 from capgen.errors import UnknownName, UserError
 from capgen.evaluation.benchmarks.run import Choice, Opener, run_benchmark, track_captions
 from capgen.evaluation.evaluate import THRESHOLD, Evaluation, Options, evaluate, metrics_of
-from capgen.evaluation.protocols import Protocol
-from capgen.evaluation.report import as_json, tables
-from capgen.evaluation.tracks import Iou
+from capgen.evaluation.metrics.protocols import Protocol
+from capgen.evaluation.reading.tracks import Iou
+from capgen.evaluation.reporting.report import as_json, tables
 
 app = typer.Typer(help="Scores for dense video object captioning.", no_args_is_help=True)
 
@@ -132,7 +132,7 @@ def show(
     if not json_:
         _print(result, bootstrap, _CATEGORIES if breakdown else 0, extra or {})
     if html and result.scores:
-        from capgen.evaluation.page import write_page
+        from capgen.evaluation.reporting.page import write_page
 
         write_page(result, html, frames=frames)
     for why in result.refused.values():

@@ -13,10 +13,11 @@ import typer
 from rich.console import Console
 from typer.exceptions import Abort, TyperException
 
-from capgen import __version__, cli_model
+from capgen import __version__
+from capgen.cli import maskcaptioner as cli_model
+from capgen.cli.evaluation import app as evaluation
+from capgen.cli.evaluation import use_model
 from capgen.errors import CapgenError, LedgerError, UnknownName, UserError
-from capgen.evaluation.command import app as evaluation
-from capgen.evaluation.command import use_model
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -61,7 +62,7 @@ def run(
     set_: Assignments = None,
 ) -> None:
     """Caption every object of a dataset and pack the release; the same command resumes."""
-    from capgen.pipeline.session import Wanted, run_session
+    from capgen.pipeline.running.session import Wanted, run_session
 
     flags = {"source.root": root, "source.split": split, "source.limit": limit, "engine.name": engine}
     settings, name = _settings(dataset, pipeline, model, revision, flags, set_)
@@ -77,7 +78,7 @@ def run(
 @app.command()
 def verify(out: Out, as_json: AsJson = False) -> None:
     """Prove the ledger of a run: planned = kept + dropped + failed, every key once, every file as recorded."""
-    from capgen.pipeline.verify import verify as prove
+    from capgen.pipeline.releasing.verify import verify as prove
 
     ledger = prove(out)
     typer.echo(json.dumps(ledger.as_json(), indent=1) if as_json else ledger.text())
@@ -88,7 +89,7 @@ def verify(out: Out, as_json: AsJson = False) -> None:
 @app.command()
 def status(out: Out, as_json: AsJson = False) -> None:
     """Say where a run stands."""
-    from capgen.pipeline.status import standing
+    from capgen.pipeline.running.status import standing
 
     state = standing(out)
     typer.echo(json.dumps(state.as_json(), indent=1) if as_json else state.text())
@@ -105,9 +106,9 @@ def retry(
     set_: Assignments = None,
 ) -> None:
     """Ask again for the objects that failed or were dropped for a reason, and release anew; nothing else changes."""
-    from capgen.pipeline.prepare import ModelName
-    from capgen.pipeline.retry import recorded
-    from capgen.pipeline.session import Wanted, run_session
+    from capgen.pipeline.planning.prepare import ModelName
+    from capgen.pipeline.running.retry import recorded
+    from capgen.pipeline.running.session import Wanted, run_session
 
     was = recorded(out, {"source.root": root}, set_ or ())
     again, name = tuple(dict.fromkeys(reason or ())), ModelName(was.model, was.revision)
@@ -125,7 +126,7 @@ def retry(
 @app.command()
 def lint(file: Annotated[Path, typer.Argument(help="JSON lines with `caption`")], as_json: AsJson = False) -> None:
     """Run the caption checks alone, on any captions; every line comes out with its `reasons`."""
-    from capgen.pipeline.lint import lint_file
+    from capgen.pipeline.checks.lint import lint_file
 
     for line in lint_file(file, as_json=as_json):
         typer.echo(line)
@@ -143,7 +144,7 @@ def preview(
     set_: Assignments = None,
 ) -> None:
     """Write a page with what the model would see of the first objects; no model runs."""
-    from capgen.pipeline.preview import preview_page
+    from capgen.pipeline.pages.preview import preview_page
 
     flags = {"source.root": root, "source.split": split, "source.limit": number}
     settings, _ = _settings(dataset, pipeline, model, None, flags, set_)
@@ -158,7 +159,7 @@ def gallery(
     limit: Annotated[int, typer.Option(help="images or videos at most")] = 100,
 ) -> None:
     """Write a page with what the model said, mask by mask, dropped and failed objects included."""
-    from capgen.pipeline.gallery import gallery_page
+    from capgen.pipeline.pages.gallery import gallery_page
 
     where = file or out / "gallery.html"
     typer.echo(f"{gallery_page(out, where, limit=limit)} images and videos in {where}")
@@ -185,7 +186,7 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Count how many captions of a release say what is true."""
-    from capgen.evaluation.score import render_table, score_release
+    from capgen.evaluation.sample_facts import render_table, score_release
 
     result = score_release(out, facts)
     typer.echo(json.dumps(result.as_json(), indent=1) if as_json else render_table(result))
@@ -227,9 +228,9 @@ def train(
     set_: Assignments = None,
 ) -> None:
     """Train a MaskCaptioner on what `capgen run` wrote; the same command goes on after a kill."""
+    from capgen.cli.training import Seams
+    from capgen.cli.training import train as learn
     from capgen.evaluation.benchmarks.media import BenchmarkRows
-    from capgen.maskcaptioner.command import Seams
-    from capgen.maskcaptioner.command import train as learn
 
     seams = Seams(score=_validation_scores, benchmark=BenchmarkRows)
     made = learn(file, data=data or (), out=out, assignments=set_ or (), seams=seams)
@@ -253,8 +254,8 @@ def _settings(
     assignments: list[str] | None,
 ) -> tuple[Any, Any]:
     """The settings and what rows call the model; ``embedded`` is looked up and its weights are checked here."""
-    from capgen.pipeline.config import load_settings
-    from capgen.pipeline.prepare import ModelName
+    from capgen.pipeline.planning.config import load_settings
+    from capgen.pipeline.planning.prepare import ModelName
 
     if (dataset is None) == (pipeline is None):
         raise UserError("give either --dataset or --pipeline", f"--dataset takes {', '.join(DATASETS)}")
@@ -298,8 +299,8 @@ def _in_world(settings: Any, root: Path | None = None) -> Any:
 
 
 def _devices(gpus: int | None, tensor_parallel: int, workers: int) -> Any:
-    from capgen.pipeline.preflight import check_gpus, local_gpus
-    from capgen.pipeline.session import Devices
+    from capgen.pipeline.planning.preflight import check_gpus, local_gpus
+    from capgen.pipeline.running.session import Devices
 
     if gpus is None:
         gpus = 0 if os.environ.get("RAY_ADDRESS") else local_gpus()

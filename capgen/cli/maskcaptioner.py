@@ -14,7 +14,7 @@ from capgen.errors import UserError
 from capgen.evaluation.benchmarks.base import Clip
 
 if TYPE_CHECKING:
-    from capgen.maskcaptioner.model import MaskCaptioner
+    from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
     from capgen.maskcaptioner.predict import Found, Written
 
 
@@ -39,8 +39,8 @@ def predict(wanted: Wanted, console: Console) -> tuple[Found, Written]:
     Raises:
         UserError: the input or the model cannot be read, or a number is out of range.
     """
-    from capgen.maskcaptioner.checkpoints import open_model, resolve
-    from capgen.maskcaptioner.frames import open_frames
+    from capgen.maskcaptioner.inference.frames import open_frames
+    from capgen.maskcaptioner.inference.load import open_model, resolve
     from capgen.maskcaptioner.predict import predict as run
 
     options = _stream_options(wanted.threshold, wanted.max_tracks)
@@ -101,7 +101,7 @@ def open_predictor(folder: Path) -> BenchmarkPredictor:
     Raises:
         UserError: the model cannot be opened.
     """
-    from capgen.maskcaptioner.checkpoints import open_model
+    from capgen.maskcaptioner.inference.load import open_model
 
     return BenchmarkPredictor(open_model(str(folder)))
 
@@ -117,7 +117,7 @@ class _Quiet:
 
 
 def _stream(model: MaskCaptioner, options: dict[str, Any]) -> Any:
-    from capgen.maskcaptioner.stream import Stream
+    from capgen.maskcaptioner.inference.stream import Stream
 
     return Stream(model, **options)
 

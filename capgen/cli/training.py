@@ -49,11 +49,11 @@ def train(
     from transformers.utils import logging as hub
 
     hub.disable_progress_bar()
-    from capgen.maskcaptioner import checkpoint
-    from capgen.maskcaptioner.logs import Show
-    from capgen.maskcaptioner.release import check_captions, count
-    from capgen.maskcaptioner.train import Data, Trainer, accelerator_of
-    from capgen.maskcaptioner.validate import Validation
+    from capgen.maskcaptioner.data.release_rows import check_captions, count
+    from capgen.maskcaptioner.training import checkpoint
+    from capgen.maskcaptioner.training.logs import Show
+    from capgen.maskcaptioner.training.loop import Data, Trainer, accelerator_of
+    from capgen.maskcaptioner.training.validate import Validation
 
     seams = seams or Seams()
     accelerator = accelerator_of(settings)
@@ -98,7 +98,7 @@ def parts_of(settings: TrainSettings, split: str, limit: int | None, seams: Seam
     Raises:
         UserError: no data is given, or there is no reader for a benchmark.
     """
-    from capgen.maskcaptioner.release import Part, open_releases
+    from capgen.maskcaptioner.data.release_rows import Part, open_releases
 
     data = settings.data
     if data.benchmark is None:
@@ -117,9 +117,9 @@ def build(settings: TrainSettings, census: Any, parts: Any) -> Any:
     """
     import torch
 
-    from capgen.maskcaptioner.model import MaskCaptioner
-    from capgen.maskcaptioner.presets import preset
-    from capgen.maskcaptioner.tokenizer import word_tokenizer
+    from capgen.maskcaptioner.model.captioning.tokenizer import word_tokenizer
+    from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
+    from capgen.maskcaptioner.model.presets import preset
 
     torch.manual_seed(settings.run.seed)
     if settings.model.init is not None:
@@ -131,7 +131,7 @@ def build(settings: TrainSettings, census: Any, parts: Any) -> Any:
     try:
         config = preset(settings.model.preset, **changes)
     except (TypeError, ValueError) as error:
-        raise UserError(f"model.options: {error}", "see capgen/maskcaptioner/config.py for what there is") from error
+        raise UserError(f"model.options: {error}", "capgen/maskcaptioner/model/config.py has the fields") from error
     words = config.caption is not None and not isinstance(config.caption["language_model"], str)
     tokenizer = word_tokenizer(captions(parts)) if words else None
     return MaskCaptioner.create(config, tokenizer, segmenter=settings.model.segmenter)
@@ -139,9 +139,9 @@ def build(settings: TrainSettings, census: Any, parts: Any) -> Any:
 
 def _trained(settings: TrainSettings) -> Any:
     """A trained model with options laid over its configuration; heads that are new start at random."""
-    from capgen.maskcaptioner.checkpoints import resolve
-    from capgen.maskcaptioner.config import MaskCaptionerConfig
-    from capgen.maskcaptioner.model import MaskCaptioner
+    from capgen.maskcaptioner.inference.load import resolve
+    from capgen.maskcaptioner.model.config import MaskCaptionerConfig
+    from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
 
     folder = resolve(str(settings.model.init))
     config = MaskCaptionerConfig.from_pretrained(folder)
@@ -157,12 +157,12 @@ def _trained(settings: TrainSettings) -> Any:
 
 def _over(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that options change, tables merged with what they were."""
-    from capgen.tables import merge
+    from capgen.layered_toml import merge
 
     changed = {}
     for key, value in options.items():
         if key not in config:
-            raise UserError(f"model.options.{key}: the model has no such field", "see capgen/maskcaptioner/config.py")
+            raise UserError(f"model.options.{key}: the model has no such field", "model/config.py has the fields")
         old = config[key]
         changed[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return changed
@@ -170,7 +170,7 @@ def _over(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, An
 
 def captions(parts: Any) -> Iterator[str]:
     """Every caption of the data, for a tokenizer's words; their mirror images too, whose words may be others."""
-    from capgen.maskcaptioner.wording import mirrored
+    from capgen.maskcaptioner.data.caption_flip import mirrored
 
     for part in parts:
         for row in part.rows(light=True):

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from capgen.errors import UnknownName, UserError
-from capgen.evaluation.chota import METRICS, Clean, Official, Scores, Scoring
-from capgen.evaluation.densecap import DenseCap
-from capgen.evaluation.files import PredictionFile, TruthFile, choose_iou, videos
-from capgen.evaluation.java import Scorer, ScorerFailed, scorers
-from capgen.evaluation.maskap import MaskAp
-from capgen.evaluation.protocols import Protocol
-from capgen.evaluation.tracks import Category, Id, Iou, Notes, VideoTracks
+from capgen.evaluation.metrics.chota import METRICS, Clean, Official, Scores, Scoring
+from capgen.evaluation.metrics.dense_captioning import DenseCap
+from capgen.evaluation.metrics.java_metrics import Scorer, ScorerFailed, scorers
+from capgen.evaluation.metrics.mask_ap import MaskAp
+from capgen.evaluation.metrics.protocols import Protocol
+from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou, videos
+from capgen.evaluation.reading.tracks import Category, Id, Iou, Notes, VideoTracks
 
 THRESHOLD = 0.5
 """The public evaluators' own default; CaptionFormer's scripts pass 0, because the model has filtered already."""

@@ -25,12 +25,12 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from capgen import __version__, masks
+from capgen import __version__, rle
 from capgen.errors import UserError
-from capgen.maskcaptioner.film import Annotator, Film
-from capgen.maskcaptioner.frames import Frame, FrameSource
-from capgen.maskcaptioner.sheet import Sheet, chosen
-from capgen.maskcaptioner.track import Track
+from capgen.maskcaptioner.drawing.sheet import Sheet, chosen
+from capgen.maskcaptioner.drawing.video_writer import Annotator, Film
+from capgen.maskcaptioner.inference.frames import Frame, FrameSource
+from capgen.maskcaptioner.inference.track import Track
 
 _log = logging.getLogger(__name__)
 _WHOLE = 0.95  # containers state the number of frames only roughly
@@ -40,7 +40,7 @@ Progress = Callable[[str, int, int | None], None]
 
 
 class TrackStream(Protocol):
-    """What turns clips of frames into tracks; ``capgen.maskcaptioner.stream.Stream`` is one."""
+    """What turns clips of frames into tracks; ``capgen.maskcaptioner.inference.stream.Stream`` is one."""
 
     def push(self, frames: list[Frame]) -> None:
         """Look at the next clip: uint8 [H, W, 3] RGB frames; the last clip may be shorter."""
@@ -138,9 +138,9 @@ def annotation(track: Track, frames: int, video_id: int | str) -> dict[str, Any]
     for place, frame in enumerate(track.frames):
         boxes[frame] = [round(value, 2) for value in track.boxes[place]]
         if track.masks is not None:
-            rle = track.masks[place]
-            shapes[frame] = {"size": list(rle["size"]), "counts": rle["counts"]}
-            areas[frame] = masks.area(rle["counts"], (rle["size"][0], rle["size"][1]))
+            encoded = track.masks[place]
+            shapes[frame] = {"size": list(encoded["size"]), "counts": encoded["counts"]}
+            areas[frame] = rle.area(encoded["counts"], (encoded["size"][0], encoded["size"][1]))
         else:
             areas[frame] = round(track.boxes[place][2] * track.boxes[place][3])
     return {

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from capgen.errors import UnknownName, UserError
+from capgen.layered_toml import merge, nested, read_toml, sentence
 from capgen.resources import resource_dir
-from capgen.tables import merge, nested, read_toml, sentence
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]

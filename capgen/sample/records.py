@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen import masks
+from capgen import rle
 from capgen.sample.polygons import polygons
 from capgen.sample.scene import Scene
 from capgen.sample.words import CATEGORIES, Category
@@ -154,7 +154,7 @@ def _track(bitmaps: NDArray[np.bool_]) -> Row:
     seen = [bool(mask.any()) for mask in bitmaps]
     pairs = list(zip(bitmaps, seen, strict=True))
     return {
-        "segmentations": [{"size": size, "counts": masks.encode(mask)} if there else None for mask, there in pairs],
+        "segmentations": [{"size": size, "counts": rle.encode(mask)} if there else None for mask, there in pairs],
         "areas": [float(np.count_nonzero(mask)) if there else None for mask, there in pairs],
         "bboxes": [_box(mask) if there else None for mask, there in pairs],
     }

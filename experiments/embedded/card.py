@@ -2,7 +2,7 @@
 
 ::
 
-    python -m training.embedded.card --log /tmp/train/log.csv
+    python -m experiments.embedded.card --log /tmp/train/log.csv
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from capgen.sample.embedded_model import model_dir
-from training.embedded.config import Config, load_config
-from training.embedded.evaluate import ATTRIBUTES
+from experiments.embedded.config import Config, load_config
+from experiments.embedded.evaluate import ATTRIBUTES
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -48,17 +48,17 @@ The first leg's pictures were drawn while the pipeline still chose green for mos
 with 50 of its image chunks beside their own.
 
 ## Recipe
-`training/embedded/` ({minutes:.0f} minutes on 2 shared CPU cores; {close_ups:,} close-ups and {captions:,} captions
+`experiments/embedded/` ({minutes:.0f} minutes on 2 shared CPU cores; {close_ups:,} close-ups and {captions:,} captions
 seen): stage T trains a small convolutional network on close-ups, which guides the vision tower; stage A trains the
 tower on category, colour, texture and the target's mask; stage B writes captions as well. AdamW, gradients clipped, the
-learning rate held and then lowered in a straight line, anew in each leg. `training/embedded/README.md` has the
+learning rate held and then lowered in a straight line, anew in each leg. `experiments/embedded/README.md` has the
 commands.
 """
 
 
 _PIPELINE = """`capgen sample`, `capgen run` with real vLLM on the CPU, `capgen score`, on a world of seed {seed:,}.
 Right / (right + wrong + unsaid); *chance* is what naming any object of the same scene would score. Made by
-`training/embedded/measure.py`.
+`experiments/embedded/measure.py`.
 """
 GOALS = {"category": 0.95, "colour": 0.95, "texture": 0.90, "size": 0.85, "motion": 0.90}
 _HOW = """Right / (right + wrong + unsaid), greedy captions, transformers. *Against another object*: the same captions

@@ -2,7 +2,7 @@
 
 ::
 
-    HF_HUB_OFFLINE=1 python -m training.embedded.compare --objects 300
+    HF_HUB_OFFLINE=1 python -m experiments.embedded.compare --objects 300
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 
 import torch
 
-from capgen.pipeline.config import read_toml
 from capgen.pipeline.engines.base import EngineContext
 from capgen.pipeline.engines.vllm import Vllm
+from capgen.pipeline.planning.config import read_toml
 from capgen.pipeline.settings import ModelSettings, SamplingSettings
 from capgen.pipeline.view import Answer, View
 from capgen.sample.embedded_model import model_dir
-from training.embedded.config import load_config
-from training.embedded.evaluate import Captioner, questions
+from experiments.embedded.config import load_config
+from experiments.embedded.evaluate import Captioner, questions
 
 
 async def ask(folder: Path, views: list[View]) -> tuple[list[Answer], float, float]:

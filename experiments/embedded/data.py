@@ -3,7 +3,7 @@
 A chunk is one world seed's first scenes of one kind. Generators write chunks while the training reads those that
 are there::
 
-    python -m training.embedded.data --out /tmp/pool --workers 2
+    python -m experiments.embedded.data --out /tmp/pool --workers 2
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen import masks
+from capgen import rle
 from capgen.dataset.types import Media, MediaObject
-from capgen.pipeline.highlights.base import Fit, show
-from capgen.pipeline.highlights.crop import window
-from capgen.pipeline.prompt import load_prompt
-from capgen.pipeline.render import Renderer
+from capgen.pipeline.rendering.highlights.base import Fit, show
+from capgen.pipeline.rendering.highlights.crop import window
+from capgen.pipeline.rendering.prompt import load_prompt
+from capgen.pipeline.rendering.render import Renderer
 from capgen.pipeline.settings import RenderSettings
 from capgen.pipeline.view import View
 from capgen.sample.scene import Scene, SceneObject, image_scene, video_scene
 from capgen.sample.words import CATEGORIES, CATEGORY, COLOURS, MOTIONS, SIZES, TEXTURES, caption
-from training.embedded.config import Config, load_config
-from training.embedded.tokenizer import build_tokenizer
+from experiments.embedded.config import Config, load_config
+from experiments.embedded.tokenizer import build_tokenizer
 
 Kind = Literal["image", "video"]
 MAX_TEXT, MAX_CAPTION = 48, 16
@@ -56,7 +56,7 @@ def media_of(scene: Scene, kind: Kind, key: str) -> Media:
 
 def _object(item: SceneObject, key: str, object_id: str) -> MediaObject:
     size = item.masks.shape[1:]
-    counts = tuple(masks.encode(mask) if mask.any() else None for mask in item.masks)
+    counts = tuple(rle.encode(mask) if mask.any() else None for mask in item.masks)
     return MediaObject(
         key=key,
         object_id=object_id,
@@ -64,8 +64,8 @@ def _object(item: SceneObject, key: str, object_id: str) -> MediaObject:
         category=item.category,
         synonyms=CATEGORY[item.category].synonyms,
         counts=counts,
-        boxes=tuple(masks.box(c, size) if c else None for c in counts),
-        areas=tuple(masks.area(c, size) if c else None for c in counts),
+        boxes=tuple(rle.box(c, size) if c else None for c in counts),
+        areas=tuple(rle.area(c, size) if c else None for c in counts),
     )
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m training.embedded.evaluate --objects 1000 --out training/embedded/results/evaluate.json
+    python -m experiments.embedded.evaluate --objects 1000 --out experiments/embedded/results/evaluate.json
 
 Of images and of videos: as the pipeline asks; with the category told; the same captions held against another object of
 the scene (the mark decides which one is meant); and without mark, the close-ups and the place replaced by the whole
@@ -29,8 +29,8 @@ from capgen.pipeline.view import Picture, View
 from capgen.sample.embedded_model import model_dir
 from capgen.sample.scene import SceneObject, image_scene, video_scene
 from capgen.sample.words import CATEGORIES, COLOURS, MOTIONS, SIZES, TEXTURES, caption, extent
-from training.embedded.config import Config, load_config
-from training.embedded.data import Kind, Requests, media_of
+from experiments.embedded.config import Config, load_config
+from experiments.embedded.data import Kind, Requests, media_of
 
 _KINDS: tuple[Kind, ...] = ("image", "video")
 ATTRIBUTES = ("category", "colour", "texture", "size", "motion")

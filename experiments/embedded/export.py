@@ -2,7 +2,7 @@
 
 ::
 
-    python -m training.embedded.export --state /tmp/train/state.pt --out capgen/sample/embedded
+    python -m experiments.embedded.export --state /tmp/train/state.pt --out capgen/sample/embedded
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from capgen.pipeline.prompt import load_prompt
-from training.embedded.config import Config, load_config
-from training.embedded.data import MAX_CAPTION
-from training.embedded.model import build_model
-from training.embedded.tokenizer import BOS, EOS, PAD, build_tokenizer
+from capgen.pipeline.rendering.prompt import load_prompt
+from experiments.embedded.config import Config, load_config
+from experiments.embedded.data import MAX_CAPTION
+from experiments.embedded.model import build_model
+from experiments.embedded.tokenizer import BOS, EOS, PAD, build_tokenizer
 
 HASHED = ("model.safetensors", "config.json", "tokenizer.json")
 PROFILE = """# What this model needs otherwise than a pipeline file says; capgen lays it over the file.

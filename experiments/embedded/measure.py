@@ -2,7 +2,7 @@
 
 ::
 
-    python -m training.embedded.measure [--images 900] [--videos 250] [--seed 920000]
+    python -m experiments.embedded.measure [--images 900] [--videos 250] [--seed 920000]
 
 Each kind is asked three ways: as the sample pipelines ask (category untold), with the category told, and with mark,
 close-up and place removed; the last is set against chance, which is what naming any object of the scene would score.

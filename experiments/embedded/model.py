@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that torch's own documentation gives it
 
-from training.embedded.config import Config
-from training.embedded.data import CLASSES
-from training.embedded.tokenizer import BOS, EOS, IMAGE, PAD
+from experiments.embedded.config import Config
+from experiments.embedded.data import CLASSES
+from experiments.embedded.tokenizer import BOS, EOS, IMAGE, PAD
 
 
 def build_model(config: Config, tokens: int) -> Any:

@@ -2,7 +2,7 @@
 
 The fixed text is the same for all scenes and a scene's clean pictures are the same for its objects, so they are run
 once and the objects attend to their keys and values: what a prefix cache does in serving, with gradients. The numbers
-are those of the plain forward pass of each whole prompt (tests/training/test_packing.py).
+are those of the plain forward pass of each whole prompt (tests/experiments/test_packing.py).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name that torch's own documentation gives it
 
-from training.embedded.config import Config
-from training.embedded.data import IGNORE
-from training.embedded.tokenizer import EOS, FAKE, GLOBAL, IMAGE, PAD
+from experiments.embedded.config import Config
+from experiments.embedded.data import IGNORE
+from experiments.embedded.tokenizer import EOS, FAKE, GLOBAL, IMAGE, PAD
 
 
 def pixels(pictures_PHWC: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.embedded.data import CLASSES, IGNORE, MOTIONS, Chunk, Kind, load
+from experiments.embedded.data import CLASSES, IGNORE, MOTIONS, Chunk, Kind, load
 
 _TURNING = [motion.name for motion in MOTIONS].index("turning")
 

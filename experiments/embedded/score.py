@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.embedded.config import Config
-from training.embedded.data import MAX_CAPTION
-from training.embedded.model import Heads
-from training.embedded.packing import Pack, hidden, object_ids
-from training.embedded.pool import Batch
-from training.embedded.tokenizer import EOS
+from experiments.embedded.config import Config
+from experiments.embedded.data import MAX_CAPTION
+from experiments.embedded.model import Heads
+from experiments.embedded.packing import Pack, hidden, object_ids
+from experiments.embedded.pool import Batch
+from experiments.embedded.tokenizer import EOS
 
 
 def looks_accuracy(heads: Heads, z_BPW: Tensor, batch: Batch) -> dict[str, float]:

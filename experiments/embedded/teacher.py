@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that torch's own documentation gives it
 
-from training.embedded.config import Config
-from training.embedded.model import Heads
+from experiments.embedded.config import Config
+from experiments.embedded.model import Heads
 
 _MIDDLE = 64
 

@@ -9,7 +9,7 @@ import re
 from itertools import chain
 from typing import Any
 
-from capgen.pipeline.prompt import Prompt, told
+from capgen.pipeline.rendering.prompt import Prompt, told
 from capgen.sample.words import CATEGORIES, COLOURS, MOTIONS, SIZES, TEXTURES
 
 SPECIAL = (

@@ -5,8 +5,8 @@ with steps of stage A.
 
 ::
 
-    python -m training.embedded.data --out /tmp/pool --workers 2 &
-    python -m training.embedded.train --pool /tmp/pool --out /tmp/train --processes 2
+    python -m experiments.embedded.data --out /tmp/pool --workers 2 &
+    python -m experiments.embedded.train --pool /tmp/pool --out /tmp/train --processes 2
 
 Several processes with one thread each, gradients averaged once a step: on a machine that does other work too, threads
 that wait for each other inside every operation lose far more.
@@ -29,15 +29,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from capgen.pipeline.prompt import load_prompt
-from training.embedded.config import Config, load_config
-from training.embedded.data import Chunk, chunk_name, load, make_chunk, save
-from training.embedded.model import Heads, build_model, number_codes
-from training.embedded.packing import Pack, caption_loss, encode, joined, pixels
-from training.embedded.pool import Batch, Pool, batch_of
-from training.embedded.score import caption_accuracy, looks_accuracy
-from training.embedded.teacher import Guide, Teacher
-from training.embedded.tokenizer import EOS, SPECIAL, build_tokenizer
+from capgen.pipeline.rendering.prompt import load_prompt
+from experiments.embedded.config import Config, load_config
+from experiments.embedded.data import Chunk, chunk_name, load, make_chunk, save
+from experiments.embedded.model import Heads, build_model, number_codes
+from experiments.embedded.packing import Pack, caption_loss, encode, joined, pixels
+from experiments.embedded.pool import Batch, Pool, batch_of
+from experiments.embedded.score import caption_accuracy, looks_accuracy
+from experiments.embedded.teacher import Guide, Teacher
+from experiments.embedded.tokenizer import EOS, SPECIAL, build_tokenizer
 
 
 @dataclass(slots=True)
@@ -373,7 +373,7 @@ def _agreed(minutes: float, world: int) -> float:
 def main() -> None:
     """Train, or go on training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pool", type=Path, required=True, help="folder that training.embedded.data fills")
+    parser.add_argument("--pool", type=Path, required=True, help="folder that experiments.embedded.data fills")
     parser.add_argument("--out", type=Path, required=True, help="folder for state.pt and log.csv")
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.toml"))
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop (to be resumed) after so many")

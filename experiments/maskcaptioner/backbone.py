@@ -24,12 +24,12 @@ import torch
 from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits, cross_entropy
 
-from capgen.maskcaptioner.command import Seams, build, captions, parts_of
-from capgen.maskcaptioner.feed import batches
-from capgen.maskcaptioner.release import count
+from capgen.cli.training import Seams, build, captions, parts_of
+from capgen.maskcaptioner.data.loader import batches
+from capgen.maskcaptioner.data.release_rows import count
 from capgen.maskcaptioner.settings import TrainSettings, load_train_settings
-from capgen.maskcaptioner.train import Data, feed_of
-from training.maskcaptioner.closeups import cut, draws
+from capgen.maskcaptioner.training.loop import Data, feed_of
+from experiments.maskcaptioner.closeups import cut, draws
 
 _WORD = re.compile(r"[a-z]+")
 _RARE, _COMMON = 0.004, 0.6

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from capgen.dataset.types import Box
-from capgen.maskcaptioner.pictures import Reader
-from capgen.maskcaptioner.release import Medium
-from capgen.maskcaptioner.wording import mirrored
+from capgen.maskcaptioner.data.caption_flip import mirrored
+from capgen.maskcaptioner.data.pictures import Reader
+from capgen.maskcaptioner.data.release_rows import Medium
 
 SIDE = 96
 """Pixels of a close-up as it is kept; the network sees it at one of the sizes below."""

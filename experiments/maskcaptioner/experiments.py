@@ -1,8 +1,8 @@
 """The experiments on the sample world: worlds, captions by the pipeline, trainings, measurements, plots, page.
 
-``python -m training.maskcaptioner.experiments --size tiny|cpu|gpu --out DIR`` does everything; killed and started again
-it goes on, a finished part is not done again. ``--only main --minutes 40`` trains ``main`` for at most 40 minutes of
-this start. A training that is not finished is measured only with ``--unfinished``, and then said to be unfinished.
+``python -m experiments.maskcaptioner.experiments --size tiny|cpu|gpu --out DIR`` does everything; killed and started
+again it goes on, a finished part is not done again. ``--only main --minutes 40`` trains ``main`` for at most 40 minutes
+of this start. A training that is not finished is measured only with ``--unfinished``, and then said to be unfinished.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from training.maskcaptioner import results, worlds
-from training.maskcaptioner.backbone import train_backbone
-from training.maskcaptioner.fit import Clock, Progress, train
-from training.maskcaptioner.measure import measure, predict_all, sentence
-from training.maskcaptioner.page import publish
-from training.maskcaptioner.sizes import SIZES, Size
-from training.maskcaptioner.variants import VARIANTS, Variant, assignments, in_order, steps_of
+from experiments.maskcaptioner import results, worlds
+from experiments.maskcaptioner.backbone import train_backbone
+from experiments.maskcaptioner.fit import Clock, Progress, train
+from experiments.maskcaptioner.measure import measure, predict_all, sentence
+from experiments.maskcaptioner.page import publish
+from experiments.maskcaptioner.sizes import SIZES, Size
+from experiments.maskcaptioner.variants import VARIANTS, Variant, assignments, in_order, steps_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Experiment:
         file = self.out / "results" / f"{name}-seed{seed}.json"
         if file.is_file() and json.loads(file.read_bytes())["step"] == done.step:
             return
-        from capgen.maskcaptioner.checkpoints import open_model
+        from capgen.maskcaptioner.inference.load import open_model
 
         model = open_model(str(done.model), self.device)
         for key, value in variant.options:
@@ -149,7 +149,7 @@ def _alone(out: Path) -> IO[bytes]:
 def _header(options: argparse.Namespace, size: Size, experiment: Experiment) -> dict[str, Any]:
     captions = worlds.caption_scores(experiment.releases) if not size.engine else {}
     extra = [f"--set {shlex.quote(one)}" for one in options.set]
-    words = ["python -m training.maskcaptioner.experiments", f"--size {options.size}", "--out DIR", *extra]
+    words = ["python -m experiments.maskcaptioner.experiments", f"--size {options.size}", "--out DIR", *extra]
     words += [f"--steps {options.steps}"] if options.steps else []
     words += [f"--backbone {options.backbone}"] if options.backbone else []
     words += [f"--seeds {' '.join(str(seed) for seed in size.seeds)}"] if options.seeds else []

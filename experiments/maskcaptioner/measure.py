@@ -1,8 +1,8 @@
 """What a trained model is worth on videos it has never seen: CHOTA by both protocols, and what its captions get right.
 
-Run ``python -m training.maskcaptioner.measure --model DIR --world DIR --out FILE.json``; ``--world`` is a sample world
-of another seed than the model's. A track counts as found where a predicted one covers it with a mask IoU of a half or
-more over all frames together; the pairing is one to one, the best in sum.
+Run ``python -m experiments.maskcaptioner.measure --model DIR --world DIR --out FILE.json``; ``--world`` is a sample
+world of another seed than the model's. A track counts as found where a predicted one covers it with a mask IoU of a
+half or more over all frames together; the pairing is one to one, the best in sum.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
 from capgen.evaluation.evaluate import Options, evaluate
-from capgen.evaluation.files import PredictionFile, TruthFile, videos
-from capgen.evaluation.report import as_json
-from capgen.evaluation.score import ATTRIBUTES, read_facts, score
-from capgen.evaluation.tracks import Detection, Id, Notes, VideoTracks
+from capgen.evaluation.reading.files import PredictionFile, TruthFile, videos
+from capgen.evaluation.reading.tracks import Detection, Id, Notes, VideoTracks
+from capgen.evaluation.reporting.report import as_json
+from capgen.evaluation.sample_facts import ATTRIBUTES, read_facts, score
 from capgen.text import normal
-from training.maskcaptioner.worlds import UnseenVideos, write_truth
+from experiments.maskcaptioner.worlds import UnseenVideos, write_truth
 
 MATCH_IOU = 0.5
 _KEPT = ("CHOTA", "DetA", "AssA", "CapA", "LocA", "HOTA", "AP", "AP50", "AP75", "AR10")
@@ -34,9 +34,9 @@ _DRAWS = 500
 
 def predict_all(model: Any, test: UnseenVideos, file: Path, *, captions: bool = True) -> float:
     """Write a model's tracks on every test video as YouTube-VIS results; frames a second."""
-    from capgen.maskcaptioner.frames import open_frames
+    from capgen.maskcaptioner.inference.frames import open_frames
+    from capgen.maskcaptioner.inference.stream import Stream
     from capgen.maskcaptioner.predict import annotation, find_tracks
-    from capgen.maskcaptioner.stream import Stream
 
     rows: list[dict[str, Any]] = []
     frames, begun = 0, time.monotonic()
@@ -151,7 +151,7 @@ def main() -> None:
         import torch
 
         torch.set_num_threads(options.threads)
-    from capgen.maskcaptioner.checkpoints import open_model
+    from capgen.maskcaptioner.inference.load import open_model
 
     test = write_truth(options.world, options.out.with_suffix(".truth.json"))
     predictions = options.out.with_suffix(".predictions.json")

@@ -1,6 +1,6 @@
 """Makes a trained model the package's ``--model sample``, with a card that tells how it was made and what it reaches.
 
-``python -m training.maskcaptioner.package --model OUT/runs/main-seed0`` takes the scores from ``OUT/results.json``.
+``python -m experiments.maskcaptioner.package --model OUT/runs/main-seed0`` takes the scores from ``OUT/results.json``.
 Weights that would be larger than 25 MB are stored in half precision and come back in single precision; what was
 written is opened again and compared with the original before the command ends.
 """
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from capgen.errors import UserError
-from training.maskcaptioner.page import GOALS
-from training.maskcaptioner.results import value_at
-from training.maskcaptioner.variants import in_order
+from experiments.maskcaptioner.page import GOALS
+from experiments.maskcaptioner.results import value_at
+from experiments.maskcaptioner.variants import in_order
 
 MOST_BYTES: Final = 25 * 10**6
 PRETRAINED: Final = Path(__file__).resolve().parents[2] / "capgen" / "maskcaptioner" / "pretrained" / "sample"
@@ -101,7 +101,7 @@ def _compare(model: Path, copy: Path, *, exact: bool) -> None:
     """
     import torch
 
-    from capgen.maskcaptioner.checkpoints import open_model
+    from capgen.maskcaptioner.inference.load import open_model
 
     ours, theirs = open_model(str(model), "cpu").state_dict(), open_model(str(copy), "cpu").state_dict()
     for name, weight in ours.items():
@@ -173,7 +173,7 @@ def _recipe(trainings: Sequence[Mapping[str, Any]], seconds: float, results: Map
         closeups, pictures = results["backbone"]["steps"]
         seconds += results["backbone"]["seconds"]
         first = (
-            f"the backbone first (`training/maskcaptioner/backbone.py`), {closeups:,} steps of close-ups and "
+            f"the backbone first (`experiments/maskcaptioner/backbone.py`), {closeups:,} steps of close-ups and "
             f"{pictures:,} of pictures, then the whole"
         )
     return (
@@ -257,11 +257,11 @@ def main() -> None:
     options = parser.parse_args()
     results = json.loads((options.results or options.model.parents[1] / "results.json").read_bytes())
     name, _, seed = options.model.name.rpartition("-seed")
-    command = f"python -m training.maskcaptioner.package --model DIR/runs/{options.model.name}"
+    command = f"python -m experiments.maskcaptioner.package --model DIR/runs/{options.model.name}"
     try:
         scores = results["variants"][name][seed]
     except KeyError:
-        sys.exit(f"{options.model} was not measured: run training.maskcaptioner.experiments --only {name} first")
+        sys.exit(f"{options.model} was not measured: run experiments.maskcaptioner.experiments --only {name} first")
     if not scores["finished"]:
         sys.exit(f"{options.model} is at step {scores['step']:,} of {scores['steps']:,}: let it finish first")
     before = [

@@ -1,7 +1,7 @@
 """``docs/experiments.md``: what was asked, what came out, and what was not run, from the sets' ``results.json``.
 
-``python -m training.maskcaptioner.page RESULTS.json [...] --docs docs`` adds finished sets and writes the page again;
-without files it only writes the page from the sets that are in ``docs/experiments/``.
+``python -m experiments.maskcaptioner.page RESULTS.json [...] --docs docs`` adds finished sets and writes the page
+again; without files it only writes the page from the sets that are in ``docs/experiments/``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Final
 
-from training.maskcaptioner.plots import draw, scaling, slope
-from training.maskcaptioner.results import value_at, values, write
-from training.maskcaptioner.variants import LONGER, MAIN, PACKAGED, VARIANTS, Variant
+from experiments.maskcaptioner.plots import draw, scaling, slope
+from experiments.maskcaptioner.results import value_at, values, write
+from experiments.maskcaptioner.variants import LONGER, MAIN, PACKAGED, VARIANTS, Variant
 
 Results = Mapping[str, Any]
 GOALS: Final = (
@@ -45,9 +45,9 @@ Does MaskCaptioner learn from captions that the pipeline made, and do the paper'
 world of seed {train:,}, captioned by `capgen run` with the embedded captioner; no caption of the truth is seen, except
 in `true_captions`. Test: videos of another world, seed {test:,}, against the truth. All models start from the same
 backbone, which was trained from random weights to name the category and the caption's words of single objects, as
-others start from one that was trained on ImageNet. Made by `python -m training.maskcaptioner.experiments`; this page is
-written by it and holds what it measured, no more. The sample world is simple: shapes of one colour on drawn backdrops.
-What holds here need not hold for photographs.
+others start from one that was trained on ImageNet. Made by `python -m experiments.maskcaptioner.experiments`; this page
+is written by it and holds what it measured, no more. The sample world is simple: shapes of one colour on drawn
+backdrops. What holds here need not hold for photographs.
 
 **Scores.** CHOTA and its parts over masks at alpha 0.5, clean protocol unless said otherwise, CIDEr as the only caption
 metric (CapA is in 0 to 1; by the official protocol CIDEr, and so CapA, is in 0 to 10 and CHOTA may pass 1). Every track

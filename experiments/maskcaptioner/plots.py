@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from training.maskcaptioner.results import values
-from training.maskcaptioner.variants import FRACTIONS, MAIN, VARIANTS
+from experiments.maskcaptioner.results import values
+from experiments.maskcaptioner.variants import FRACTIONS, MAIN, VARIANTS
 
 Results = Mapping[str, Any]
 _BARS = (

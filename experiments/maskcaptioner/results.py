@@ -12,9 +12,9 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.common import machine
-from training.maskcaptioner.fit import progress
-from training.maskcaptioner.sizes import TEST_SEED, TRAIN_SEED, Size
-from training.maskcaptioner.variants import VARIANTS, steps_of
+from experiments.maskcaptioner.fit import progress
+from experiments.maskcaptioner.sizes import TEST_SEED, TRAIN_SEED, Size
+from experiments.maskcaptioner.variants import VARIANTS, steps_of
 
 _POINTS = 120
 _CURVES = ("loss", "loss/lm", "loss/dice", "loss/bce", "loss/obj", "loss/cls")

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from capgen.dataset.types import object_key
-from capgen.evaluation.score import Facts, read_facts, score_release
+from capgen.evaluation.sample_facts import Facts, read_facts, score_release
 from capgen.sample.words import caption
 from capgen.sample.write import write_world
-from training.maskcaptioner.sizes import TEST_SEED, TRAIN_SEED, Size
+from experiments.maskcaptioner.sizes import TEST_SEED, TRAIN_SEED, Size
 
 Recaption = Callable[[str, str | None], str | None]
 """The new caption of an object, from its key and its old one."""

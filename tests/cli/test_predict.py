@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from capgen import cli, cli_model
+from capgen.cli import main as cli
+from capgen.cli import maskcaptioner as cli_model
 from capgen.errors import UserError
 from capgen.evaluation.benchmarks.base import Clip
 from capgen.evaluation.benchmarks.frames import Folder
-from capgen.maskcaptioner import checkpoints
-from capgen.maskcaptioner.checkpoints import open_model, resolve
+from capgen.maskcaptioner.inference import load as checkpoints
+from capgen.maskcaptioner.inference.load import open_model, resolve
 from tests.maskcaptioner.films import HEIGHT, WIDTH, write_video
 from tests.maskcaptioner.random_model import save_random
 
@@ -82,7 +83,7 @@ def test_a_benchmark_gets_predictions_on_its_own_frames(model, tmp_path, size):
 
 
 def test_the_evaluator_is_told_how_a_model_is_opened():
-    from capgen.evaluation import command
+    from capgen.cli import evaluation as command
 
     assert cli_model.open_predictor in command._openers
 
@@ -150,7 +151,7 @@ def test_a_mistake_is_said_before_anything_is_written(model, tmp_path, monkeypat
 
 
 def test_the_packaged_model_is_there_or_its_absence_is_said():
-    if (Path(checkpoints.__file__).parent / "pretrained/sample/config.json").is_file():
+    if (Path(checkpoints.__file__).parents[1] / "pretrained/sample/config.json").is_file():
         assert resolve("sample").parts[-2:] == ("pretrained", "sample")
         return
     with pytest.raises(UserError, match=r"no checkpoint 'sample'; train it with `capgen train"):

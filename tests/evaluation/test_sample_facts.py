@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capgen.errors import MissingFile, UserError
-from capgen.evaluation.score import ATTRIBUTES, Facts, Vocabulary, read_facts, render_table, score, score_release
+from capgen.evaluation.sample_facts import ATTRIBUTES, Facts, Vocabulary, read_facts, render_table, score, score_release
 from capgen.sample.write import vocabulary, write_world
 from capgen.text import words
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from training.embedded.config import load_config
-from training.embedded.data import Requests, make_chunk, media_of
-from training.embedded.evaluate import chat
-from training.embedded.export import export, processor
-from training.embedded.packing import hidden, object_ids
-from training.embedded.pool import batch_of
-from training.embedded.score import greedy
-from training.embedded.teacher import Guide, Teacher
-from training.embedded.train import Learner
+from experiments.embedded.config import load_config
+from experiments.embedded.data import Requests, make_chunk, media_of
+from experiments.embedded.evaluate import chat
+from experiments.embedded.export import export, processor
+from experiments.embedded.packing import hidden, object_ids
+from experiments.embedded.pool import batch_of
+from experiments.embedded.score import greedy
+from experiments.embedded.teacher import Guide, Teacher
+from experiments.embedded.train import Learner
 
 SEED = 990_001
 
@@ -106,8 +106,8 @@ def test_greedy_captions_of_training_are_those_of_generate(config, learner):
 
 
 def _tokenizer(config):
-    from capgen.pipeline.prompt import load_prompt
-    from training.embedded.tokenizer import build_tokenizer
+    from capgen.pipeline.rendering.prompt import load_prompt
+    from experiments.embedded.tokenizer import build_tokenizer
 
     return build_tokenizer(load_prompt(config.data.prompt, category=True))
 

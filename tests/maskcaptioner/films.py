@@ -5,8 +5,8 @@ from __future__ import annotations
 import av
 import numpy as np
 
-from capgen import masks
-from capgen.maskcaptioner.track import Track
+from capgen import rle
+from capgen.maskcaptioner.inference.track import Track
 
 HEIGHT, WIDTH = 48, 64
 
@@ -36,7 +36,7 @@ def write_video(path, count: int = 12, fps: int = 8, rotation: int = 0, size: tu
 def square(index: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> dict:
     bitmap = np.zeros(size, np.bool_)
     bitmap[20:32, 4 + 2 * index : 16 + 2 * index] = True
-    return {"size": list(size), "counts": masks.encode(bitmap)}
+    return {"size": list(size), "counts": rle.encode(bitmap)}
 
 
 def track(track_id: int = 1, frames=range(12), caption: str | None = "a red square that moves to the right", **changes):

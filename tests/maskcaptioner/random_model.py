@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from capgen.maskcaptioner.model import MaskCaptioner
-from capgen.maskcaptioner.presets import preset
-from capgen.maskcaptioner.tokenizer import word_tokenizer
+from capgen.maskcaptioner.model.captioning.tokenizer import word_tokenizer
+from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
+from capgen.maskcaptioner.model.presets import preset
 
 
 def save_random(folder, *, classes=("circle", "square"), seed: int = 0, **changes):

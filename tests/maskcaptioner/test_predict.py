@@ -10,15 +10,15 @@ from PIL import Image
 
 from capgen.errors import UserError
 from capgen.evaluation.evaluate import Options, evaluate
-from capgen.maskcaptioner.draw import Painter, Style, colour, film_style
-from capgen.maskcaptioner.film import Annotator, Film
-from capgen.maskcaptioner.frames import open_frames
-from capgen.maskcaptioner.legend import Legend
+from capgen.maskcaptioner.drawing.draw import Painter, Style, colour, film_style
+from capgen.maskcaptioner.drawing.legend import Legend
+from capgen.maskcaptioner.drawing.sheet import WIDTH as SHEET
+from capgen.maskcaptioner.drawing.sheet import chosen
+from capgen.maskcaptioner.drawing.text import font, wrap
+from capgen.maskcaptioner.drawing.video_writer import Annotator, Film
+from capgen.maskcaptioner.inference.frames import open_frames
+from capgen.maskcaptioner.inference.track import Track
 from capgen.maskcaptioner.predict import clips, detections, predict
-from capgen.maskcaptioner.sheet import WIDTH as SHEET
-from capgen.maskcaptioner.sheet import chosen
-from capgen.maskcaptioner.text_art import font, wrap
-from capgen.maskcaptioner.track import Track
 from tests.maskcaptioner.films import HEIGHT, WIDTH, Knowing, frame, square, track, write_video
 
 

@@ -5,11 +5,11 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from capgen import cli
-from capgen.maskcaptioner.checkpoints import open_model, resolve
+from capgen.cli import main as cli
+from capgen.maskcaptioner.inference.load import open_model, resolve
 from capgen.sample.write import write_world
-from training.maskcaptioner.measure import match_tracks, predict_all
-from training.maskcaptioner.worlds import write_truth
+from experiments.maskcaptioner.measure import match_tracks, predict_all
+from experiments.maskcaptioner.worlds import write_truth
 
 SEED = 77
 MOST_BYTES = 25 * 10**6
@@ -28,7 +28,7 @@ def test_it_is_small_and_has_a_card():
     assert sum(file.stat().st_size for file in folder.iterdir()) < MOST_BYTES
     card = (folder / "README.md").read_text()
     assert "## Scores" in card
-    assert "python -m training.maskcaptioner.package" in card
+    assert "python -m experiments.maskcaptioner.package" in card
 
 
 def test_it_finds_follows_and_describes_objects_that_it_has_never_seen(world, tmp_path):

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from capgen import cli
-from capgen.maskcaptioner.command import train
-from capgen.maskcaptioner.logs import read_csv
+from capgen.cli import main as cli
+from capgen.cli.training import train
+from capgen.maskcaptioner.training.logs import read_csv
 from tests.maskcaptioner.worlds import training_file
 from tests.pipeline.runs import echo_settings, session
 

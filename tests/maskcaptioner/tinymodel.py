@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from capgen.maskcaptioner.config import MaskCaptionerConfig
-from capgen.maskcaptioner.model import MaskCaptioner, Target
-from capgen.maskcaptioner.tokenizer import word_tokenizer
+from capgen.maskcaptioner.model.captioning.tokenizer import word_tokenizer
+from capgen.maskcaptioner.model.config import MaskCaptionerConfig
+from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner, Target
 
 CAPTIONS = ["A large red cup.", "A small blue cup moving left.", "An orange star."]
 CLASSES = ["cup", "star", "hot_air_balloon"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from capgen.errors import LedgerError, UserError
-from capgen.pipeline.status import standing
+from capgen.pipeline.running.status import standing
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COUNTED = "tests.pipeline.engines.counted:Counted"

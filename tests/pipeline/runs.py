@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from capgen.pipeline.config import load_settings
-from capgen.pipeline.prepare import ModelName
-from capgen.pipeline.session import Devices, Wanted, run_session
+from capgen.pipeline.planning.config import load_settings
+from capgen.pipeline.planning.prepare import ModelName
+from capgen.pipeline.running.session import Devices, Wanted, run_session
 
 
 def echo_settings(root: Path, *assignments: str, dataset: str = "lvis"):

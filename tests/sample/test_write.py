@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from capgen import masks
+from capgen import rle
 from capgen.errors import UserError
 from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.sources.lvis import Lvis
@@ -92,7 +92,7 @@ def test_polygons_decode_to_the_visible_mask(world):
             decoded = coco.decode(coco.merge(coco.frPyObjects(row["segmentation"], *sizes[number]))).astype(bool)
             assert (decoded & truth).sum() / (decoded | truth).sum() > 0.9
             assert row["area"] == truth.sum()
-            assert row["bbox"] == list(masks.box(masks.encode(truth), sizes[number]))
+            assert row["bbox"] == list(rle.box(rle.encode(truth), sizes[number]))
             assert all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in row["segmentation"])
 
 
@@ -127,7 +127,7 @@ def test_lv_vis_tracks_are_the_masks_of_the_scene_with_nulls(world):
                     assert (part is None) == (row["areas"][k] is None) == (row["bboxes"][k] is None)
                     nulls += part is None
                     if part:
-                        assert (masks.decode(part["counts"], tuple(part["size"])) == mask).all()
+                        assert (rle.decode(part["counts"], tuple(part["size"])) == mask).all()
                         assert row["areas"][k] == mask.sum()
                     else:
                         assert not mask.any()

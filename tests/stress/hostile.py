@@ -1,7 +1,7 @@
 """Thousands of damaged LVIS and LV-VIS folders: planned, decoded and rendered; some through the whole run.
 
-    python benchmarks/hostile.py [--cases 12000] [--whole 20] [--seed 0] [--workers 1]
-    python benchmarks/hostile.py --case 4711      # one case again, with its traceback
+    python -m tests.stress.hostile [--cases 12000] [--whole 20] [--seed 0] [--workers 1]
+    python -m tests.stress.hostile --case 4711      # one case again, with its traceback
 
 Each case is a folder whose JSON, names, masks and pictures were damaged by structure and by byte (`hostile_world.py`).
 Either the file is refused with one line, or as many objects as the file has annotations end as a view for the model
@@ -33,23 +33,24 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from common import machine, save
-from hostile_world import CANARY, EXECUTED, World, world
 from rich.console import Console
 
+from benchmarks.common import machine, save
 from capgen import registry
 from capgen.dataset.shards import iter_rows
 from capgen.errors import LedgerError, UserError
-from capgen.pipeline.config import load_settings
-from capgen.pipeline.gallery import gallery_page
-from capgen.pipeline.plan import read_plan, write_plan
-from capgen.pipeline.prepare import ModelName
-from capgen.pipeline.prompt import load_prompt
-from capgen.pipeline.render import Renderer, render_media
-from capgen.pipeline.session import Devices, Wanted, run_session
+from capgen.pipeline.pages.gallery import gallery_page
+from capgen.pipeline.planning.config import load_settings
+from capgen.pipeline.planning.plan import read_plan, write_plan
+from capgen.pipeline.planning.prepare import ModelName
+from capgen.pipeline.rendering.prompt import load_prompt
+from capgen.pipeline.rendering.render import Renderer, render_media
+from capgen.pipeline.running.session import Devices, Wanted, run_session
 from capgen.pipeline.sources import SOURCES
 from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.view import View
+from tests.stress import RESULTS
+from tests.stress.hostile_world import CANARY, EXECUTED, World, world
 
 TIME_LIMIT_S = 120.0
 """Wall-clock that a case may take before its process is ended: the machine may be busy with other work."""
@@ -72,9 +73,9 @@ class Watchman:
     """Notes what the interpreter opens outside the folders that it may, and what it starts, while it is on duty."""
 
     def __init__(self) -> None:
-        here = Path(__file__).resolve().parents[1]
+        here = Path(__file__).resolve().parents[2]
         prefixes = {"/usr/share/zoneinfo", sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *sys.path}
-        code = [str(here / name) for name in ("capgen", "prompts", "pipelines", "data_cards", "benchmarks")]
+        code = [str(here / name) for name in ("capgen", "prompts", "pipelines", "data_cards", "benchmarks", "tests")]
         self._always = tuple(os.path.realpath(name) for name in (*prefixes, *code) if name and name != str(here))
         self.place: str | None = None
         self.seen: list[str] = []
@@ -241,7 +242,16 @@ class Hand:
         self._begin()
 
     def _begin(self) -> None:
-        command = [sys.executable, __file__, "--range", str(self.at), str(self.stop), "--seed", str(self.seed)]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.stress.hostile",
+            "--range",
+            str(self.at),
+            str(self.stop),
+            "--seed",
+            str(self.seed),
+        ]
         command += ["--whole", str(self.whole)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self.process.stdout is not None
@@ -343,7 +353,7 @@ def main() -> None:
         f"{len(outcomes):,} damaged folders, seed {arguments.seed}, {time.monotonic() - begun:,.0f} s: "
         f"{len(faults)} faults (crash, hang, traceback, an open ledger, a file outside the root, anything run)."
     )
-    save("hostile", report(outcomes), note, before)
+    save("hostile", report(outcomes), note, before, RESULTS)
     if faults:
         raise SystemExit(f"{len(faults)} faults, the first: {faults[0]}")
 

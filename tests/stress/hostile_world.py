@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from capgen import masks
+from capgen import rle
 
 WIDTH, HEIGHT = 40, 28
 CANARY = "<img src=x onerror=capgen_canary()>"
@@ -34,7 +34,7 @@ _SQUARE = [[4, 4, 20, 4, 20, 16, 4, 16]]
 _LISTED = {"size": [HEIGHT, WIDTH], "counts": [300, 200, HEIGHT * WIDTH - 500]}
 _BLOB = np.zeros((HEIGHT, WIDTH), dtype=np.bool_)
 _BLOB[5:20, 8:30] = True
-_TEXTED = {"size": [HEIGHT, WIDTH], "counts": masks.encode(_BLOB)}
+_TEXTED = {"size": [HEIGHT, WIDTH], "counts": rle.encode(_BLOB)}
 
 _NAMES: tuple[Any, ...] = (
     *("../" + SECRET, "/etc/passwd", "train2017/../../" + SECRET, "..\\..\\" + SECRET, "C:\\x.jpg", "\\\\server\\x"),

@@ -1,6 +1,6 @@
 """`kill -9` at random moments: of the driver, of a Ray worker, of an engine's process, of everything at once.
 
-    python benchmarks/kills.py [--kills 60] [--seed 0]
+    python -m tests.stress.kills [--kills 60] [--seed 0]
 
 Runs with 1, 2 and 4 workers over many shards, whose engine is a process of its own that writes down each request that
 it is asked (`tests/pipeline/engines/counted.py`). A run whose driver was killed is started again by the same command,
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import random
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -23,16 +22,14 @@ from pathlib import Path
 
 import psutil
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+from benchmarks.common import machine, save
+from benchmarks.run_memory import write_source
+from capgen.pipeline.releasing.verify import verify
+from tests.pipeline import drivers
+from tests.pipeline.engines.counted import counts
+from tests.stress import RESULTS
 
-from common import machine, save  # noqa: E402
-from run_memory import write_source  # noqa: E402
-
-from capgen.pipeline.verify import verify  # noqa: E402
-from tests.pipeline import drivers  # noqa: E402
-from tests.pipeline.engines.counted import counts  # noqa: E402
-
+REPOSITORY = Path(__file__).resolve().parents[2]
 OBJECTS, SHARD, CONCURRENCY, LATENCY_S = 600, 20, 8, 0.2
 WORKERS = (1, 2, 4)
 KILLS_A_RUN = 10
@@ -186,7 +183,7 @@ def main() -> None:
         f"{CONCURRENCY} requests in flight an engine; {again} requests were asked again, at most {at_risk} were "
         "in flight at the kills. Goal: every run ends, verify ok, bytes identical, nothing else asked again."
     )
-    save("kills", rows, note, before)
+    save("kills", rows, note, before, RESULTS)
     bad = [row for row in rows if row["verify"] != "ok" or row["bytes"] != "identical" or row["gave_up"]]
     late = [row for row in rows if int(str(row["asked_again"])) > int(str(row["in_flight_at_kills"]))]
     if bad or late:

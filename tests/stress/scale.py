@@ -1,6 +1,6 @@
 """A million objects on simulated engines: what stragglers, faults and restarts cost, and the driver's memory.
 
-    python benchmarks/scale.py [--objects 1000000] [--workers 2]
+    python -m tests.stress.scale [--objects 1000000] [--workers 2]
 
 The engines (`scale_engine.py`) only take time. Latencies are log-normal with sigma 0.6, fitted to vLLM serving
 Qwen3-VL-4B with one picture of 384 x 384 a request and 8 requests in flight: median 654 ms and 99th percentile 2,638 ms
@@ -28,9 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from common import machine, save
-from run_memory import OBJECTS_AN_IMAGE, Watch, write_source
-from scale_engine import Simulated, starts
+
+from benchmarks.common import machine, save
+from benchmarks.run_memory import OBJECTS_AN_IMAGE, Watch, write_source
+from tests.stress import RESULTS
+from tests.stress.scale_engine import Simulated, starts
 
 ATTEMPTS = 3
 CALM: dict[str, float] = {"straggler_rate": 0.0, "error_rate": 0.0, "restart_every_s": 0.0, "load_s": 0.0}
@@ -61,13 +63,12 @@ class Series(Watch):
 def run(root: Path, out: Path, workers: int, engine: Simulated) -> Series:
     """`capgen run` to its end, watched."""
     command = [sys.executable, "-m", "capgen.cli", "run", "--dataset", "lvis", "--root", str(root), "--out", str(out)]
-    command += ["--engine", "scale_engine:Simulated", "--model", "none", "--workers", str(workers)]
+    command += ["--engine", "tests.stress.scale_engine:Simulated", "--model", "none", "--workers", str(workers)]
     settings: dict[str, Any] = {"render.clean_pixels": 4096, "render.marked_pixels": 4096, "run.attempts": ATTEMPTS}
     settings |= {f"engine.options.{name}": getattr(engine, name) for name in Simulated.__slots__}
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
-    here = Path(__file__).resolve().parent
-    path = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
     log = (out.parent / f"{out.name}.log").open("w")
     driver = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": path})
     series = Series(driver.pid)
@@ -139,7 +140,7 @@ def main() -> None:
         f"sigma 0.6. The rough run lost {rows[-1]['lost_percent']} % (goal: under 5). Driver's memory while asking, a "
         "tenth in and at the end: as in the table (goal: flat)."
     )
-    save("scale", rows, note, before)
+    save("scale", rows, note, before, RESULTS)
 
 
 if __name__ == "__main__":

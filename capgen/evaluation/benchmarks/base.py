@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.benchmarks.frames import FrameSource, Picture
-from capgen.evaluation.tracks import Id, Iou
+from capgen.evaluation.reading.tracks import Id, Iou
 
 Reading = Literal["official", "clean"]
 

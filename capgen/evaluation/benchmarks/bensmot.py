@@ -16,7 +16,7 @@ import numpy as np
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.benchmarks.base import Clip, Fact, Reading, annotation, read_json, write_truth
 from capgen.evaluation.benchmarks.frames import Folder
-from capgen.evaluation.tracks import Iou
+from capgen.evaluation.reading.tracks import Iou
 
 _SOURCE = "BenSMOT comes from github.com/HengLan/SMOT"
 _COMBINED = {"captions": ("instance_caption.json", "instance_captioin.json"), "summary": ("video_summary.json",)}

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from capgen.evaluation.benchmarks.base import Clip, Fact, Reading, find
 from capgen.evaluation.benchmarks.frames import Folder
-from capgen.evaluation.files import TruthFile
-from capgen.evaluation.jsonstream import elements
-from capgen.evaluation.tracks import Id, Iou
+from capgen.evaluation.reading.files import TruthFile
+from capgen.evaluation.reading.json_stream import elements
+from capgen.evaluation.reading.tracks import Id, Iou
 
 _CAPTIONS = "the captions come with github.com/gabfstr/CaptionFormer, the videos with github.com/haochenheheda/LVVIS"
 _FACTS = {"train": (3083, 15966), "val": (837, 3700)}

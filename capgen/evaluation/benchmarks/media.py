@@ -117,8 +117,8 @@ def _rle(mask: Any) -> dict[str, Any] | None:
 def _box(one: dict[str, Any]) -> list[float]:
     if "bbox" in one:
         return [float(value) for value in one["bbox"]]
-    from capgen import masks
+    from capgen import rle
 
-    rle = _rle(one["segmentation"])
-    assert rle is not None
-    return list(masks.box(rle["counts"], (rle["size"][0], rle["size"][1])))
+    encoded = _rle(one["segmentation"])
+    assert encoded is not None
+    return list(rle.box(encoded["counts"], (encoded["size"][0], encoded["size"][1])))

@@ -12,11 +12,11 @@ from capgen.errors import UserError
 from capgen.evaluation.benchmarks import BENCHMARKS
 from capgen.evaluation.benchmarks.base import Benchmark, Predictor
 from capgen.evaluation.evaluate import Evaluation, Options, evaluate
-from capgen.evaluation.files import PredictionFile, TruthFile, videos
-from capgen.evaluation.java import ScorerFailed, scorers
-from capgen.evaluation.protocols import Protocol
-from capgen.evaluation.trackcaptions import TrackCaptions
-from capgen.evaluation.tracks import Notes
+from capgen.evaluation.metrics.java_metrics import ScorerFailed, scorers
+from capgen.evaluation.metrics.protocols import Protocol
+from capgen.evaluation.metrics.track_captions import TrackCaptions
+from capgen.evaluation.reading.files import PredictionFile, TruthFile, videos
+from capgen.evaluation.reading.tracks import Notes
 from capgen.registry import load
 
 Opener = Callable[[Path], Predictor]
@@ -97,7 +97,7 @@ def _open(model: Path | None, opener: Opener | None) -> Predictor:
     if opener is None:
         raise UserError(
             "--model: nobody has said how a model is opened",
-            "the capgen command does; elsewhere call capgen.evaluation.command.use_model, or pass --pred PRED.json",
+            "the capgen command does; elsewhere call capgen.cli.evaluation.use_model, or pass --pred PRED.json",
         )
     return opener(model)
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.benchmarks.base import Clip, Fact, Reading, annotation, find, read_json, write_truth
 from capgen.evaluation.benchmarks.frames import Folder, FrameSource, VideoFile
-from capgen.evaluation.tracks import Iou
+from capgen.evaluation.reading.tracks import Iou
 
 FRAMES_PER_SECOND = 5.0
 MOST_FRAMES = 200

@@ -13,8 +13,8 @@ from typing import Any
 from capgen.errors import UserError
 from capgen.evaluation.benchmarks.base import Clip, Fact, Reading, annotation, find, read_json, write_truth
 from capgen.evaluation.benchmarks.frames import Folder
-from capgen.evaluation.detections import to_rle
-from capgen.evaluation.tracks import Iou, mask_box
+from capgen.evaluation.reading.detections import to_rle
+from capgen.evaluation.reading.tracks import Iou, mask_box
 
 FRAMES = 3
 _NAME_SLACK = 5

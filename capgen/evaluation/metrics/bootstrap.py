@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.evaluation.chota import Sums
+from capgen.evaluation.metrics.chota import Sums
 
 
 @dataclass(frozen=True, slots=True)

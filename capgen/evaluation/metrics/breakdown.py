@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from capgen.evaluation.chota import Scores, Values
-from capgen.evaluation.maskap import SIZES
-from capgen.evaluation.rows import PredictionRow, TruthRow
-from capgen.evaluation.tracks import Category, Id
+from capgen.evaluation.metrics.chota import Scores, Values
+from capgen.evaluation.metrics.mask_ap import SIZES
+from capgen.evaluation.metrics.rows import PredictionRow, TruthRow
+from capgen.evaluation.reading.tracks import Category, Id
 
 
 @dataclass(frozen=True, slots=True)

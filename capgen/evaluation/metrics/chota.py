@@ -15,13 +15,13 @@ from typing import Protocol as Interface
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.evaluation import protocols
-from capgen.evaluation.captions import Pair, clean_cider, corpus, official_cider
-from capgen.evaluation.hota import ALPHAS, Counts, Matches, Sequenced, accepted, combine, count, match
-from capgen.evaluation.java import Scorer, ScorerFailed
-from capgen.evaluation.protocols import Kept, Protocol, pairs_of, sequence_of
-from capgen.evaluation.rows import PredictionRow, TruthRow, rows_of
-from capgen.evaluation.tracks import Floats, Id, Iou, Notes, VideoTracks
+from capgen.evaluation.metrics import protocols
+from capgen.evaluation.metrics.captions import Pair, clean_cider, corpus, official_cider
+from capgen.evaluation.metrics.hota import ALPHAS, Counts, Matches, Sequenced, accepted, combine, count, match
+from capgen.evaluation.metrics.java_metrics import Scorer, ScorerFailed
+from capgen.evaluation.metrics.protocols import Kept, Protocol, pairs_of, sequence_of
+from capgen.evaluation.metrics.rows import PredictionRow, TruthRow, rows_of
+from capgen.evaluation.reading.tracks import Floats, Id, Iou, Notes, VideoTracks
 from capgen.text import normal
 
 METRICS = ("cider", "meteor", "spice")

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.evaluation.java import References, Scorer
-from capgen.evaluation.protocols import Protocol
-from capgen.evaluation.similarity import box_iou, boxes
-from capgen.evaluation.tracks import Detection, Floats, Id, VideoTracks, detection_area
+from capgen.evaluation.metrics.java_metrics import References, Scorer
+from capgen.evaluation.metrics.protocols import Protocol
+from capgen.evaluation.reading.similarity import box_iou, boxes
+from capgen.evaluation.reading.tracks import Detection, Floats, Id, VideoTracks, detection_area
 from capgen.text import normal
 
 IOUS = (0.3, 0.4, 0.5, 0.6, 0.7)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from capgen.evaluation.similarity import Layout
-from capgen.evaluation.tracks import Floats, Ints
+from capgen.evaluation.reading.similarity import Layout
+from capgen.evaluation.reading.tracks import Floats, Ints
 
 ALPHAS: NDArray[np.float64] = np.arange(0.05, 0.99, 0.05, dtype=np.float64)
 """The 19 thresholds of HOTA."""

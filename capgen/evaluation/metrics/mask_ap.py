@@ -13,9 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.evaluation.protocols import Protocol
-from capgen.evaluation.similarity import Overlaps
-from capgen.evaluation.tracks import Blank, Category, Detection, Id, Notes, VideoTracks, detection_area, sort_key
+from capgen.evaluation.metrics.protocols import Protocol
+from capgen.evaluation.reading.similarity import Overlaps
+from capgen.evaluation.reading.tracks import (
+    Blank,
+    Category,
+    Detection,
+    Id,
+    Notes,
+    VideoTracks,
+    detection_area,
+    sort_key,
+)
 
 IOUS: NDArray[np.float64] = np.linspace(0.5, 0.95, 10)
 RECALLS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from capgen.errors import UserError
-from capgen.evaluation.hota import Matches, Sequenced, match
-from capgen.evaluation.similarity import Layout, Overlaps, box_pairs, covered, lay_out, mask_pairs
-from capgen.evaluation.tracks import Detection, Id, Ints, Iou, Notes, VideoTracks, detection_area, sort_key
+from capgen.evaluation.metrics.hota import Matches, Sequenced, match
+from capgen.evaluation.reading.similarity import Layout, Overlaps, box_pairs, covered, lay_out, mask_pairs
+from capgen.evaluation.reading.tracks import Detection, Id, Ints, Iou, Notes, VideoTracks, detection_area, sort_key
 
 Protocol = Literal["official", "clean"]
 

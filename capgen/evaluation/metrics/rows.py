@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from capgen.evaluation.captions import Pair
-from capgen.evaluation.hota import Matches, Sequenced, accepted, track_lengths
-from capgen.evaluation.protocols import Kept, pairs_of
-from capgen.evaluation.tracks import Detection, Id, VideoTracks, detection_area
+from capgen.evaluation.metrics.captions import Pair
+from capgen.evaluation.metrics.hota import Matches, Sequenced, accepted, track_lengths
+from capgen.evaluation.metrics.protocols import Kept, pairs_of
+from capgen.evaluation.reading.tracks import Detection, Id, VideoTracks, detection_area
 
 
 @dataclass(slots=True)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.evaluation.captions import Pair, bleu, clean_cider, corpus, official_cider, rouge_l
-from capgen.evaluation.java import Scorer
-from capgen.evaluation.protocols import Protocol
-from capgen.evaluation.similarity import box_iou, boxes
-from capgen.evaluation.tracks import Detection, Id, VideoTracks
+from capgen.evaluation.metrics.captions import Pair, bleu, clean_cider, corpus, official_cider, rouge_l
+from capgen.evaluation.metrics.java_metrics import Scorer
+from capgen.evaluation.metrics.protocols import Protocol
+from capgen.evaluation.reading.similarity import box_iou, boxes
+from capgen.evaluation.reading.tracks import Detection, Id, VideoTracks
 from capgen.text import normal, words
 
 

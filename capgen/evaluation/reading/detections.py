@@ -17,7 +17,7 @@ from pycocotools import mask as coco
 
 from capgen.dataset.types import Box
 from capgen.errors import UserError
-from capgen.evaluation.tracks import Detection, Id, Ints, Iou, Rle, mask_box
+from capgen.evaluation.reading.tracks import Detection, Id, Ints, Iou, Rle, mask_box
 
 
 class _Rle(msgspec.Struct, gc=False):

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from capgen.errors import UserError
-from capgen.evaluation.detections import Reader, rle_pixels
-from capgen.evaluation.fileindex import Index
-from capgen.evaluation.jsonstream import Batch, Element, scan
-from capgen.evaluation.similarity import Overlaps
-from capgen.evaluation.tracks import Blank, Category, Detection, Id, Iou, Notes, VideoTracks, areas, sort_key
+from capgen.evaluation.reading.detections import Reader, rle_pixels
+from capgen.evaluation.reading.index import Index
+from capgen.evaluation.reading.json_stream import Batch, Element, scan
+from capgen.evaluation.reading.similarity import Overlaps
+from capgen.evaluation.reading.tracks import Blank, Category, Detection, Id, Iou, Notes, VideoTracks, areas, sort_key
 
 _ARRAYS = frozenset({"images", "videos", "annotations", "predictions", "categories"})
 

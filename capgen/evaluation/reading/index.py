@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from capgen.errors import UserError
-from capgen.evaluation.jsonstream import Batch, Element
-from capgen.evaluation.tracks import Ints
+from capgen.evaluation.reading.json_stream import Batch, Element
+from capgen.evaluation.reading.tracks import Ints
 
 
 class Index:

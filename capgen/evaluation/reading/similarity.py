@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from pycocotools import mask as coco
 
-from capgen.evaluation.tracks import Detection, Floats, Ints, Iou
+from capgen.evaluation.reading.tracks import Detection, Floats, Ints, Iou
 
 
 @dataclass(frozen=True, slots=True)

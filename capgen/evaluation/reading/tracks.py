@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 from capgen.dataset.types import Box
 
 if TYPE_CHECKING:
-    from capgen.evaluation.similarity import Overlaps
+    from capgen.evaluation.reading.similarity import Overlaps
 
 Id = int | str
 Iou = Literal["box", "mask"]

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from capgen.errors import UserError
-from capgen.evaluation.chota import Scores
 from capgen.evaluation.evaluate import Evaluation
-from capgen.evaluation.files import PredictionFile, TruthFile, video_at
-from capgen.evaluation.rows import TruthRow
-from capgen.evaluation.tracks import Detection, VideoTracks
+from capgen.evaluation.metrics.chota import Scores
+from capgen.evaluation.metrics.rows import TruthRow
+from capgen.evaluation.reading.files import PredictionFile, TruthFile, video_at
+from capgen.evaluation.reading.tracks import Detection, VideoTracks
 
 _WIDTH = 320
 _TRUTH, _FOUND = (85, 158, 26), (154, 56, 194)  # BGR of the page's two colours

@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.table import Table
 
-from capgen.evaluation.bootstrap import Interval, intervals
-from capgen.evaluation.breakdown import Group, by_category, by_size
-from capgen.evaluation.chota import Scores
 from capgen.evaluation.evaluate import Evaluation
+from capgen.evaluation.metrics.bootstrap import Interval, intervals
+from capgen.evaluation.metrics.breakdown import Group, by_category, by_size
+from capgen.evaluation.metrics.chota import Scores
 
 _MAIN = ("CapA", "DetA", "AssA", "CHOTA", "LocA", "HOTA", "HOTA_mean")
 _AP = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AP_base", "AP_novel", "AR1", "AR10", "AR100")

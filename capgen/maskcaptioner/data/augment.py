@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capgen.dataset.types import Box
+from capgen.maskcaptioner.data.caption_flip import can_mirror, names_place, names_size
 from capgen.maskcaptioner.settings import AugmentSettings
-from capgen.maskcaptioner.wording import can_mirror, names_place, names_size
 
 Size = tuple[int, int]
 """Height, width in pixels."""

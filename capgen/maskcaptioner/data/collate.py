@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from capgen.errors import UserError
-from capgen.maskcaptioner.clip import Federated, Target
-from capgen.maskcaptioner.trainclip import TrainClip
+from capgen.maskcaptioner.data.training_clip import TrainClip
+from capgen.maskcaptioner.model.clip import Federated, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ import numpy as np
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from capgen.errors import CapgenError, UserError
-from capgen.maskcaptioner.collate import Batch, collate
-from capgen.maskcaptioner.release import Census, Part, Row
-from capgen.maskcaptioner.sampling import times
-from capgen.maskcaptioner.trainclip import ClipMaker
+from capgen.maskcaptioner.data.collate import Batch, collate
+from capgen.maskcaptioner.data.release_rows import Census, Part, Row
+from capgen.maskcaptioner.data.sampling import times
+from capgen.maskcaptioner.data.training_clip import ClipMaker
 
 
 @dataclass(frozen=True, slots=True)

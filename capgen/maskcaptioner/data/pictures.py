@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from capgen import masks
+from capgen import rle
 from capgen.dataset.files import part_of
 from capgen.errors import MissingFile, UserError
-from capgen.maskcaptioner.release import Medium, Picture
+from capgen.maskcaptioner.data.release_rows import Medium, Picture
 
 Size = tuple[int, int]
 Bitmap = NDArray[np.bool_]
@@ -91,7 +91,7 @@ def bitmaps(medium: Medium, index: int) -> dict[int, Bitmap]:
     """The masks of a frame [H, W] by number of the masklet."""
     size = medium.height, medium.width
     return {
-        i: masks.decode(masklet.counts[index], size)
+        i: rle.decode(masklet.counts[index], size)
         for i, masklet in enumerate(medium.masklets)
         if index in masklet.counts
     }

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.maskcaptioner.augment import Canvas, Geometry, choose_geometry
-from capgen.maskcaptioner.pictures import Frame, Reader
-from capgen.maskcaptioner.release import Masklet, Medium
-from capgen.maskcaptioner.sampling import clip_frames
+from capgen.maskcaptioner.data.augment import Canvas, Geometry, choose_geometry
+from capgen.maskcaptioner.data.caption_flip import mirrored
+from capgen.maskcaptioner.data.pictures import Frame, Reader
+from capgen.maskcaptioner.data.release_rows import Masklet, Medium
+from capgen.maskcaptioner.data.sampling import clip_frames
 from capgen.maskcaptioner.settings import AugmentSettings
-from capgen.maskcaptioner.wording import mirrored
 
 
 @dataclass(frozen=True, slots=True)

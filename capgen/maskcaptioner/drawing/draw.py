@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen import masks
+from capgen import rle
 from capgen.dataset.types import Box
-from capgen.maskcaptioner.frames import Frame
-from capgen.maskcaptioner.text_art import Colour, paste, tag
-from capgen.maskcaptioner.track import Track
+from capgen.maskcaptioner.drawing.text import Colour, paste, tag
+from capgen.maskcaptioner.inference.frames import Frame
+from capgen.maskcaptioner.inference.track import Track
 
 _PALETTE: tuple[Colour, ...] = (
     (255, 196, 37),
@@ -130,7 +130,7 @@ class Painter:
         if found is None:
             return None
         height, width = found[place]["size"]
-        bitmap = masks.decode(found[place]["counts"], (height, width)).astype(np.uint8) * 255
+        bitmap = rle.decode(found[place]["counts"], (height, width)).astype(np.uint8) * 255
         large = cv2.resize(bitmap, (self.style.width, self.style.height), interpolation=cv2.INTER_LINEAR)
         if self.style.width > frame.shape[1]:
             # Linear interpolation leaves the steps of the bitmap's pixels: a blur as wide as one of them rounds them.

@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 from PIL import Image, ImageDraw
 
-from capgen.maskcaptioner.draw import class_of, colour
-from capgen.maskcaptioner.frames import Frame
-from capgen.maskcaptioner.text_art import Colour, font, ink_on, wrap
-from capgen.maskcaptioner.track import Track
+from capgen.maskcaptioner.drawing.draw import class_of, colour
+from capgen.maskcaptioner.drawing.text import Colour, font, ink_on, wrap
+from capgen.maskcaptioner.inference.frames import Frame
+from capgen.maskcaptioner.inference.track import Track
 
 GROUND: Colour = (22, 24, 29)
 INK: Colour = (236, 238, 242)

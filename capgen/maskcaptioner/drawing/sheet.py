@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageDraw
 
-from capgen.maskcaptioner.draw import Painter, Style
-from capgen.maskcaptioner.frames import Frame
-from capgen.maskcaptioner.legend import FAINT, GROUND, INK, Legend
-from capgen.maskcaptioner.text_art import font
-from capgen.maskcaptioner.track import Track
+from capgen.maskcaptioner.drawing.draw import Painter, Style
+from capgen.maskcaptioner.drawing.legend import FAINT, GROUND, INK, Legend
+from capgen.maskcaptioner.drawing.text import font
+from capgen.maskcaptioner.inference.frames import Frame
+from capgen.maskcaptioner.inference.track import Track
 
 WIDTH = 1440
 _PAD = 20

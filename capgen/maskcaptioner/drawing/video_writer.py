@@ -13,10 +13,10 @@ from typing import Any, Self
 import numpy as np
 
 from capgen.errors import UserError
-from capgen.maskcaptioner.draw import Painter, Style, film_style, seen
-from capgen.maskcaptioner.frames import Frame, import_av
-from capgen.maskcaptioner.legend import Legend
-from capgen.maskcaptioner.track import Track
+from capgen.maskcaptioner.drawing.draw import Painter, Style, film_style, seen
+from capgen.maskcaptioner.drawing.legend import Legend
+from capgen.maskcaptioner.inference.frames import Frame, import_av
+from capgen.maskcaptioner.inference.track import Track
 
 _ENCODERS = ("libx264", "libopenh264", "mpeg4")
 """H.264 where PyAV's build of FFmpeg has it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from capgen.errors import MissingFile, UserError
 
 if TYPE_CHECKING:
-    from capgen.maskcaptioner.model import MaskCaptioner
+    from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
 
 PACKAGED = ("sample",)
 _MODEL_TYPE = "maskcaptioner"
@@ -28,7 +28,7 @@ def resolve(name: str) -> Path:
     Raises:
         UserError: there is no such folder, or what is in it is no MaskCaptioner.
     """
-    folder = Path(__file__).parent / "pretrained" / name if name in PACKAGED else Path(name)
+    folder = Path(__file__).resolve().parents[1] / "pretrained" / name if name in PACKAGED else Path(name)
     if name in PACKAGED and not (folder / _FILES[0]).is_file():
         raise UserError(
             f"this installation of capgen has no checkpoint {name!r}",
@@ -76,7 +76,7 @@ def open_model(name: str, device: str | None = None) -> MaskCaptioner:
         raise UserError("a MaskCaptioner needs PyTorch", "pip install 'capgen[train]'") from error
     from safetensors import SafetensorError
 
-    from capgen.maskcaptioner.model import MaskCaptioner
+    from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
 
     where = _device(device)
     try:

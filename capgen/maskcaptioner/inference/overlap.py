@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen import masks
+from capgen import rle
 
 Shapes = Mapping[int, Any]
 """By frame: an RLE mask (``size``, ``counts``), or a box (x, y, width, height) in pixels."""
@@ -45,8 +45,8 @@ def _volumes(shapes: Sequence[Shapes]) -> tuple[NDArray[np.float64], NDArray[np.
 def _masks(found: Sequence[Mapping[str, Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     size = (found[0]["size"][0], found[0]["size"][1])
     counts = [one["counts"] for one in found]
-    own = np.array([masks.area(one, size) for one in counts], dtype=np.float64)
-    share = masks.iou(counts, counts, size)
+    own = np.array([rle.area(one, size) for one in counts], dtype=np.float64)
+    share = rle.iou(counts, counts, size)
     return share * (own[:, None] + own) / (1 + share), own
 
 

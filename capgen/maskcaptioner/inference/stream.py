@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from capgen import masks as bitmaps
+from capgen import rle
 from capgen.dataset.row import Rle
 from capgen.dataset.types import Box
-from capgen.maskcaptioner.overlap import without_duplicates
-from capgen.maskcaptioner.picture import Placement, prepare
-from capgen.maskcaptioner.track import Track
-from capgen.maskcaptioner.tracker import Tracker
+from capgen.maskcaptioner.data.sizing import Placement, prepare
+from capgen.maskcaptioner.inference.overlap import without_duplicates
+from capgen.maskcaptioner.inference.track import Track
+from capgen.maskcaptioner.inference.tracker import Tracker
 
 if TYPE_CHECKING:
-    from capgen.maskcaptioner.model import ClipOutput, MaskCaptioner
+    from capgen.maskcaptioner.model.maskcaptioner import ClipOutput, MaskCaptioner
 
 _DESCRIBED_TOGETHER = 16
 
@@ -123,10 +123,10 @@ class Stream:
                 track.boxes.append(placement.box(box))
 
     def _see(self, track: _Running, t: int, mask: NDArray[np.bool_]) -> None:
-        counts, size = bitmaps.encode(mask), (mask.shape[0], mask.shape[1])
+        counts, size = rle.encode(mask), (mask.shape[0], mask.shape[1])
         track.frames.append(self._seen + t)
         track.masks.append({"size": list(size), "counts": counts})
-        track.boxes.append(bitmaps.box(counts, size))
+        track.boxes.append(rle.box(counts, size))
 
     def finish(self) -> list[Track]:
         """The tracks, in order of appearance, numbered from 1."""

@@ -15,15 +15,15 @@ from torch import nn
 from transformers import AutoTokenizer, Mask2FormerConfig, PreTrainedModel
 
 from capgen.errors import UserError
-from capgen.maskcaptioner.caption import CaptionHead
-from capgen.maskcaptioner.classes import text_embeddings
-from capgen.maskcaptioner.clip import ClipOutput, Federated, Target
-from capgen.maskcaptioner.config import MaskCaptionerConfig
-from capgen.maskcaptioner.heads import BoxHead, LinearClasses, Mlp, OpenClasses, box_region
-from capgen.maskcaptioner.losses import ClipLoss
-from capgen.maskcaptioner.matcher import LayerOutputs
-from capgen.maskcaptioner.parts import load_parts, load_segmenter, resolved, start_afresh
-from capgen.maskcaptioner.segmenter import Segmenter
+from capgen.maskcaptioner.model.captioning.caption_head import CaptionHead
+from capgen.maskcaptioner.model.clip import ClipOutput, Federated, Target
+from capgen.maskcaptioner.model.config import MaskCaptionerConfig
+from capgen.maskcaptioner.model.pretrained_parts import load_parts, load_segmenter, resolved, start_afresh
+from capgen.maskcaptioner.model.segmentation.classes import text_embeddings
+from capgen.maskcaptioner.model.segmentation.heads import BoxHead, LinearClasses, Mlp, OpenClasses, box_region
+from capgen.maskcaptioner.model.segmentation.losses import ClipLoss
+from capgen.maskcaptioner.model.segmentation.matcher import LayerOutputs
+from capgen.maskcaptioner.model.segmentation.segmenter import Segmenter
 
 __all__ = ["ClipOutput", "Federated", "MaskCaptioner", "Target"]
 

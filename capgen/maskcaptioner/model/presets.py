@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from capgen.errors import UnknownName
-from capgen.maskcaptioner.config import MaskCaptionerConfig
+from capgen.maskcaptioner.model.config import MaskCaptionerConfig
 
 
 def _sample() -> MaskCaptionerConfig:

@@ -13,9 +13,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Mask2FormerConfig
 
 from capgen.errors import UserError
-from capgen.maskcaptioner.classes import text_width
-from capgen.maskcaptioner.config import MaskCaptionerConfig
-from capgen.maskcaptioner.segmenter import Mask2Former
+from capgen.maskcaptioner.model.config import MaskCaptionerConfig
+from capgen.maskcaptioner.model.segmentation.classes import text_width
+from capgen.maskcaptioner.model.segmentation.segmenter import Mask2Former
 
 Names = dict[str, str]
 """Which part (vision, qformer, language_model) comes from which checkpoint."""

@@ -20,16 +20,16 @@ from accelerate.utils import set_seed
 from torch import nn
 
 from capgen.errors import CapgenError, UserError
-from capgen.maskcaptioner import checkpoint, stages
-from capgen.maskcaptioner.augment import canvas_of
-from capgen.maskcaptioner.collate import Batch
-from capgen.maskcaptioner.feed import Feed, batches, order_of
-from capgen.maskcaptioner.logs import Journal, Meter, Show, plot_losses
-from capgen.maskcaptioner.pictures import Reader
-from capgen.maskcaptioner.release import Census, Part
-from capgen.maskcaptioner.sampling import repeat_factors
+from capgen.maskcaptioner.data.augment import canvas_of
+from capgen.maskcaptioner.data.collate import Batch
+from capgen.maskcaptioner.data.loader import Feed, batches, order_of
+from capgen.maskcaptioner.data.pictures import Reader
+from capgen.maskcaptioner.data.release_rows import Census, Part
+from capgen.maskcaptioner.data.sampling import repeat_factors
+from capgen.maskcaptioner.data.training_clip import ClipMaker
 from capgen.maskcaptioner.settings import StageSettings, TrainSettings
-from capgen.maskcaptioner.trainclip import ClipMaker
+from capgen.maskcaptioner.training import checkpoint, optim
+from capgen.maskcaptioner.training.logs import Journal, Meter, Show, plot_losses
 
 Validate = Callable[[Any, int], Mapping[str, float]]
 """Scores a model at a step; it may be called on the main process only."""
@@ -83,7 +83,7 @@ class Trainer:
         out = self.out if self.main else self.out / "logs" / f"process-{self.accelerator.process_index}"
         self.journal = Journal(out, "steps", step=self.step, tensorboard=tensorboard)
         self.scores = Journal(out, "validation", step=self.step, tensorboard=tensorboard)
-        number, done = stages.place([stage for _, stage in self.stages], self.step)
+        number, done = optim.place([stage for _, stage in self.stages], self.step)
         for index in range(number, len(self.stages)):
             self._stage(index, done if index == number else 0, state, folder)
             state = None
@@ -104,11 +104,11 @@ class Trainer:
 
     def _stage(self, index: int, done: int, state: Mapping[str, Any] | None, folder: Path | None) -> None:
         name, stage = self.stages[index]
-        learning = stages.freeze(self.model, stage)
+        learning = optim.freeze(self.model, stage)
         if self.main:
             self.show.note(f"stage {name}: {stage.steps:,} steps, {learning / 1e6:.2f} M parameters learn")
         self.model.config.losses = self._losses | dict(stage.losses)
-        optimizer = stages.optimizer_of(self.model, stage, self.settings.optimizer)
+        optimizer = optim.optimizer_of(self.model, stage, self.settings.optimizer)
         if state is not None and done:
             optimizer.load_state_dict(state["optimizer"])
         if state is not None and folder is not None:
@@ -130,7 +130,7 @@ class Trainer:
     ) -> None:
         meter = Meter()
         for at in range(done, stage.steps):
-            rate = stages.set_rate(optimizer, stage, at)
+            rate = optim.set_rate(optimizer, stage, at)
             values, clips, waited = self._one(stage, optimizer, stream)
             self.step += 1
             meter.add(values, clips=clips, waited=waited)
@@ -188,7 +188,7 @@ class Trainer:
     def _check(self, values: Mapping[str, float]) -> None:
         wrong = [name.removeprefix("loss/") for name, value in values.items() if not math.isfinite(value)]
         if wrong:
-            name, stage = self.stages[stages.place([stage for _, stage in self.stages], self.step)[0]]
+            name, stage = self.stages[optim.place([stage for _, stage in self.stages], self.step)[0]]
             precision = " and --set run.precision=fp32" if self.settings.run.precision != "fp32" else ""
             last = checkpoint.latest(self.out)
             kept = f"the last good weights are in {last}" if last else "nothing was saved before it"

@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 
 from capgen.errors import UserError
-from capgen.maskcaptioner.film import Annotator
-from capgen.maskcaptioner.pictures import read_frames
+from capgen.maskcaptioner.data.pictures import read_frames
+from capgen.maskcaptioner.data.release_rows import Medium, Part
+from capgen.maskcaptioner.drawing.video_writer import Annotator
+from capgen.maskcaptioner.inference.stream import Stream
+from capgen.maskcaptioner.inference.track import Track
 from capgen.maskcaptioner.predict import clips, detections
-from capgen.maskcaptioner.release import Medium, Part
 from capgen.maskcaptioner.settings import ValidationSettings
-from capgen.maskcaptioner.stream import Stream
-from capgen.maskcaptioner.track import Track
 
 Score = Callable[[Path, Path], Mapping[str, float]]
 """Scores by name of (ground truth, predictions), two JSON files."""

@@ -24,8 +24,8 @@ from uuid import uuid4
 import msgspec
 
 from capgen.dataset.files import telling_disk_trouble
-from capgen.pipeline import carried
-from capgen.pipeline.caption import Settled
+from capgen.pipeline.asking import retry_state
+from capgen.pipeline.view import Settled
 
 _NAME = re.compile(r"(\d{4,})-[0-9a-f]{8}\.jsonl")
 
@@ -180,7 +180,7 @@ def count_settled(folder: Path) -> int:
     """How many objects of an unfinished shard need no more asking; 0 where it has no journal."""
     if not folder.is_dir():
         return 0
-    return len(_read(_files(folder)).settled) + carried.count(folder)
+    return len(_read(_files(folder)).settled) + retry_state.count(folder)
 
 
 def note_lost(folder: Path) -> None:

@@ -17,18 +17,17 @@ from capgen.dataset.files import DiskTrouble, telling_disk_trouble
 from capgen.dataset.row import Row
 from capgen.dataset.shards import Manifest, write_candidates
 from capgen.dataset.types import Fault, Media, MediaObject
-from capgen.errors import CapgenError
-from capgen.pipeline.caption import Asker, Settled, request_digest
-from capgen.pipeline.carried import Carried, load
+from capgen.errors import CapgenError, Interrupted
+from capgen.pipeline.asking.ask import Asker
+from capgen.pipeline.asking.journal import Flight, Journal, Strike, Why
+from capgen.pipeline.asking.retry_state import Carried, load
 from capgen.pipeline.engines.base import EngineDead, EngineFault, Postponed, Session, together
-from capgen.pipeline.job import Job, Verdict, failed, judged
-from capgen.pipeline.journal import Flight, Journal, Strike, Why
-from capgen.pipeline.plan import ShardEntry, read_plan
-from capgen.pipeline.render import render_media
+from capgen.pipeline.planning.job import Job, Verdict, failed, judged
+from capgen.pipeline.planning.plan import ShardEntry, read_plan
+from capgen.pipeline.rendering.render import render_media
 from capgen.pipeline.sources.base import PlannedMedia
 from capgen.pipeline.sources.decode import decode_media
-from capgen.pipeline.stop import Interrupted
-from capgen.pipeline.view import View
+from capgen.pipeline.view import Settled, View, request_digest
 
 _RENDER_THREADS = 2
 _MEDIA_AHEAD = 6

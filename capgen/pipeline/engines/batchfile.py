@@ -25,10 +25,9 @@ import xxhash
 
 from capgen.dataset.files import part_of, publish
 from capgen.errors import UserError
-from capgen.pipeline.caption import request_digest
 from capgen.pipeline.engines.base import EngineContext, EngineFault, Postponed, RequestRefused
-from capgen.pipeline.engines.wire import BodyOptions, BodyWriter, error_text, read_completion
-from capgen.pipeline.view import Answer, View
+from capgen.pipeline.engines.chat_completions import BodyOptions, BodyWriter, error_text, read_completion
+from capgen.pipeline.view import Answer, View, request_digest
 
 log = logging.getLogger(__name__)
 

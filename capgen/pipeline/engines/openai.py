@@ -23,7 +23,7 @@ from uuid import uuid4
 
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
-from capgen.pipeline.engines.wire import BodyOptions, BodyWriter, Completion, error_text, read_completion
+from capgen.pipeline.engines.chat_completions import BodyOptions, BodyWriter, Completion, error_text, read_completion
 from capgen.pipeline.view import Answer, View
 
 log = logging.getLogger(__name__)

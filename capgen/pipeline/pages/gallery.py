@@ -21,17 +21,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen import masks
+from capgen import rle
 from capgen.dataset.files import part_of, publish
+from capgen.dataset.release_record import release_path
 from capgen.dataset.shards import is_committed
 from capgen.dataset.types import Media
 from capgen.errors import UserError
-from capgen.pipeline import dedup
-from capgen.pipeline.frames import PictureFault, load_frame
-from capgen.pipeline.plan import ShardEntry
-from capgen.pipeline.prepare import read_plan_json, shard_table
-from capgen.pipeline.release import release_path
-from capgen.pipeline.verdicts import join
+from capgen.pipeline.planning.plan import ShardEntry
+from capgen.pipeline.planning.prepare import read_plan_json, shard_table
+from capgen.pipeline.releasing import dedup
+from capgen.pipeline.releasing.verdicts import join
+from capgen.pipeline.rendering.frames import PictureFault, load_frame
 
 _FRAMES = 6  # of a video
 _SIDE = {"image": 900, "video": 480}  # pixels of the longer side of a picture in the page
@@ -173,7 +173,7 @@ def _shown(row: dict[str, Any], duplicate_of: str | None) -> Shown:
         key=row["key"],
         object_id=row["object_id"],
         category=row["category"],
-        counts={i: rle["counts"] for i, rle in zip(row["frame_index"], row["segmentation"], strict=True)},
+        counts={i: encoded["counts"] for i, encoded in zip(row["frame_index"], row["segmentation"], strict=True)},
         caption=row["caption"],
         status=row["status"],
         reasons=tuple(row["reasons"]),
@@ -256,7 +256,7 @@ def _figure(medium: Media, objects: Sequence[Shown], index: int) -> str:
         return f'<figure class=missing style="{shape}">{_escape(str(fault))}</figure>'
     size = (medium.height, medium.width)
     paths = "".join(
-        _mask(number, item, masks.decode(item.counts[index], size), scale)
+        _mask(number, item, rle.decode(item.counts[index], size), scale)
         for number, item in _large_first(objects, index, size)
     )
     return (
@@ -265,10 +265,10 @@ def _figure(medium: Media, objects: Sequence[Shown], index: int) -> str:
     )
 
 
-def _large_first(objects: Sequence[Shown], index: int, size: masks.Size) -> list[tuple[int, Shown]]:
+def _large_first(objects: Sequence[Shown], index: int, size: rle.Size) -> list[tuple[int, Shown]]:
     """What is small lies on top, so that the pointer reaches it."""
     here = [(number, item) for number, item in enumerate(objects, 1) if index in item.counts]
-    return sorted(here, key=lambda pair: -masks.area(pair[1].counts[index], size))
+    return sorted(here, key=lambda pair: -rle.area(pair[1].counts[index], size))
 
 
 def _picture(pixels: NDArray[np.uint8], side: int) -> tuple[str, float]:

@@ -12,9 +12,9 @@ import cv2
 
 from capgen.dataset.types import Fault, MediaObject
 from capgen.errors import UserError
-from capgen.pipeline.prepare import build_source
-from capgen.pipeline.prompt import load_prompt
-from capgen.pipeline.render import Renderer, render_media
+from capgen.pipeline.planning.prepare import build_source
+from capgen.pipeline.rendering.prompt import load_prompt
+from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.view import Part, Picture, View

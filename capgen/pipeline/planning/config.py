@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from capgen import registry
 from capgen.errors import UserError
+from capgen.layered_toml import merge, nested, read_toml, sentence
 from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.settings import EngineSettings, Settings
 from capgen.resources import resource
-from capgen.tables import merge, nested, read_toml, sentence
 
 __all__ = ["PROFILE", "load_settings", "read_toml"]
 

@@ -13,8 +13,8 @@ from capgen import registry
 from capgen.dataset.schema import SCHEMA_VERSION
 from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.engines.base import build_engine
-from capgen.pipeline.prompt import Prompt
-from capgen.pipeline.render import RENDER_VERSION
+from capgen.pipeline.rendering.prompt import Prompt
+from capgen.pipeline.rendering.render import RENDER_VERSION
 from capgen.pipeline.settings import EngineSettings, Settings
 
 _WHOLE_FILE = 64 * 2**20

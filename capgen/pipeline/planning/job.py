@@ -9,13 +9,13 @@ from pathlib import Path
 
 from capgen.dataset.row import Rle, Row, Status
 from capgen.dataset.types import Fault, Media, MediaObject
-from capgen.pipeline.caption import Settled
 from capgen.pipeline.checks.base import NamedChecks, Said, build_checks, judge
 from capgen.pipeline.engines.base import Engine, EngineContext, build_engine
-from capgen.pipeline.fingerprint import deciding_options
-from capgen.pipeline.prompt import Prompt
-from capgen.pipeline.render import Renderer
+from capgen.pipeline.planning.fingerprint import deciding_options
+from capgen.pipeline.rendering.prompt import Prompt
+from capgen.pipeline.rendering.render import Renderer
 from capgen.pipeline.settings import Settings
+from capgen.pipeline.view import Settled
 from capgen.text import tidy
 
 Verdict = tuple[tuple[str, str], ...]

@@ -11,17 +11,16 @@ from typing import Any
 import msgspec
 
 from capgen import registry
-from capgen.dataset.card import check_card
+from capgen.dataset.card import CardInfo, check_card
 from capgen.dataset.files import write_whole
 from capgen.errors import LedgerError, UserError
 from capgen.pipeline.checks.base import build_checks
 from capgen.pipeline.engines.base import build, build_engine
-from capgen.pipeline.fingerprint import differences, digest, fingerprint_parts
-from capgen.pipeline.job import Job
-from capgen.pipeline.pack import card_info
-from capgen.pipeline.plan import ShardTable, file_sha256, write_plan
-from capgen.pipeline.preflight import check_model
-from capgen.pipeline.prompt import load_prompt
+from capgen.pipeline.planning.fingerprint import differences, digest, fingerprint_parts
+from capgen.pipeline.planning.job import Job
+from capgen.pipeline.planning.plan import ShardTable, file_sha256, write_plan
+from capgen.pipeline.planning.preflight import check_model
+from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources import SOURCES
 from capgen.pipeline.sources.base import Source
@@ -35,6 +34,19 @@ class ModelName:
 
     name: str
     revision: str | None
+
+
+def card_info(settings: Settings) -> CardInfo:
+    """What the settings say about the card."""
+    card = settings.card
+    return CardInfo(
+        template=card.template,
+        title=card.title,
+        dataset=settings.dataset,
+        kind=settings.kind,
+        license_source=card.license_source,
+        license_captions=card.license_captions,
+    )
 
 
 def build_source(settings: Settings) -> Source:

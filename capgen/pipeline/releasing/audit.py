@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capgen.dataset.files import sha256_of
+from capgen.dataset.release_record import CONFIGS, Release, ReleasedFile
 from capgen.dataset.stats import Verdict
-from capgen.pipeline.release import CONFIGS, Release, ReleasedFile
 from capgen.pipeline.sources.base import PlannedMedia
 
 Note = Callable[[str], None]

@@ -15,32 +15,18 @@ import msgspec
 
 from capgen.dataset.card import CardInfo, ReleaseInfo, check_card, render_card, template_text
 from capgen.dataset.files import sha256_of, write_whole
+from capgen.dataset.release_record import CONFIGS, Counts, Release, ReleasedFile, read_release, release_path, stem
 from capgen.dataset.schema import CAPTIONS, SCHEMA_VERSION
 from capgen.dataset.shards import is_committed, read_manifest, remove_leftovers
 from capgen.errors import LedgerError, UserError
-from capgen.pipeline.packing import Packing, PackOptions
-from capgen.pipeline.plan import ShardEntry, ShardTable
-from capgen.pipeline.release import CONFIGS, Counts, Release, ReleasedFile, read_release, release_path, stem
-from capgen.pipeline.settings import Settings
-from capgen.pipeline.verdicts import join
+from capgen.pipeline.planning.plan import ShardEntry, ShardTable
+from capgen.pipeline.releasing.release_writer import Packing, PackOptions
+from capgen.pipeline.releasing.verdicts import join
 
 Progress = Callable[[int, int], None]
 """Is told (shards packed, shards in all)."""
 
 _RECORDED_WHOLE = ("dedup.parquet", "README.md", "plan.json")
-
-
-def card_info(settings: Settings) -> CardInfo:
-    """What the settings say about the card."""
-    card = settings.card
-    return CardInfo(
-        template=card.template,
-        title=card.title,
-        dataset=settings.dataset,
-        kind=settings.kind,
-        license_source=card.license_source,
-        license_captions=card.license_captions,
-    )
 
 
 def pack(

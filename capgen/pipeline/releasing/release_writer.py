@@ -23,13 +23,13 @@ from capgen.dataset.files import (
     sync,
     write_whole,
 )
+from capgen.dataset.release_record import CONFIGS, ReleasedFile, release_path, stem
 from capgen.dataset.schema import CAPTIONS, DEDUP, IMAGE_TYPE, MEDIA, MEDIA_EMBEDDED, OBJECT_FIELDS, OBJECT_TYPE
 from capgen.dataset.stats import Origin, Stats, Verdict
 from capgen.errors import MissingFile
-from capgen.pipeline import dedup
-from capgen.pipeline.release import CONFIGS, ReleasedFile, release_path, stem
+from capgen.pipeline.releasing import dedup
+from capgen.pipeline.releasing.verdicts import JoinedShard
 from capgen.pipeline.sources.base import PlannedMedia
-from capgen.pipeline.verdicts import JoinedShard
 
 _CAPTIONS_LIMITS = Limits(group_rows=1000)
 _MEDIA_LIMITS = Limits(group_rows=500)

@@ -12,8 +12,8 @@ from capgen.dataset.shards import candidates_path, read_columns
 from capgen.dataset.stats import Verdict
 from capgen.dataset.types import object_key
 from capgen.errors import LedgerError
-from capgen.pipeline import dedup
-from capgen.pipeline.plan import ShardEntry, read_plan
+from capgen.pipeline.planning.plan import ShardEntry, read_plan
+from capgen.pipeline.releasing import dedup
 from capgen.pipeline.sources.base import PlannedMedia
 
 VERDICT_COLUMNS = ("key", "media_id", "category", "caption", "status", "reasons")

@@ -17,6 +17,7 @@ import numpy as np
 import xxhash
 
 from capgen.dataset.files import sha256_of
+from capgen.dataset.release_record import Release, read_release, release_path
 from capgen.dataset.shards import (
     Manifest,
     ShardState,
@@ -28,11 +29,10 @@ from capgen.dataset.shards import (
 )
 from capgen.dataset.stats import Verdict
 from capgen.errors import CapgenError, LedgerError, MissingFile
-from capgen.pipeline.audit import ReleaseAudit
-from capgen.pipeline.plan import ShardEntry, read_plan
-from capgen.pipeline.release import Release, read_release, release_path
+from capgen.pipeline.planning.plan import ShardEntry, read_plan
+from capgen.pipeline.releasing.audit import ReleaseAudit
+from capgen.pipeline.releasing.verdicts import VERDICT_COLUMNS, judge_rows, plan_file, planned_keys
 from capgen.pipeline.sources.base import PlannedMedia
-from capgen.pipeline.verdicts import VERDICT_COLUMNS, judge_rows, plan_file, planned_keys
 
 _SHOWN = 50
 Progress = Callable[[int, int], None]

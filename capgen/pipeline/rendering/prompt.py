@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from capgen.dataset.types import Box, Kind, Media, MediaObject
 from capgen.errors import UnknownName, UserError
-from capgen.pipeline.frames import Choice
-from capgen.pipeline.highlights import HIGHLIGHTS
-from capgen.pipeline.highlights.base import Highlight
+from capgen.pipeline.rendering.frames import Choice
+from capgen.pipeline.rendering.highlights import HIGHLIGHTS
+from capgen.pipeline.rendering.highlights.base import Highlight
 from capgen.pipeline.view import Turn
 from capgen.registry import load
 from capgen.resources import resource

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from xxhash import xxh3_128
 
 from capgen.dataset.types import Fault, Media, MediaObject
-from capgen.pipeline.frames import PictureFault, choose, load_frame
-from capgen.pipeline.highlights.base import Fit, Marked, show, whole
-from capgen.pipeline.prompt import Place, Prompt, place, variables
+from capgen.pipeline.rendering.frames import PictureFault, choose, load_frame
+from capgen.pipeline.rendering.highlights.base import Fit, Marked, show, whole
+from capgen.pipeline.rendering.prompt import Place, Prompt, place, variables
 from capgen.pipeline.settings import RenderSettings
 from capgen.pipeline.view import Part, Picture, View
 

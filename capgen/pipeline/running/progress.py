@@ -14,8 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from capgen.pipeline.carried import Tally, summed
-from capgen.pipeline.run import Progress
+from capgen.pipeline.asking.retry_state import Tally, summed
+from capgen.pipeline.running.driver import Progress
 from capgen.text import duration
 
 _LOG_EVERY_S = 10.0

@@ -16,15 +16,15 @@ from typing import Any
 from uuid import uuid4
 
 from capgen.dataset.shards import Manifest
-from capgen.errors import CapgenError, UserError
+from capgen.errors import CapgenError, Interrupted, UserError
+from capgen.pipeline.asking.journal import note_lost
+from capgen.pipeline.asking.parent_watchdog import end_with_parent
+from capgen.pipeline.asking.shard import Standing, Worker
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
-from capgen.pipeline.fate import end_with_parent
-from capgen.pipeline.job import Job
-from capgen.pipeline.journal import note_lost
-from capgen.pipeline.plan import ShardEntry
-from capgen.pipeline.run import Live, Losses, RunFailed
-from capgen.pipeline.shard import Standing, Worker
-from capgen.pipeline.stop import GRACE_S, Interrupted, Stop
+from capgen.pipeline.planning.job import Job
+from capgen.pipeline.planning.plan import ShardEntry
+from capgen.pipeline.running.driver import Live, Losses, RunFailed
+from capgen.pipeline.running.stop import GRACE_S, Stop
 
 log = logging.getLogger(__name__)
 

@@ -14,16 +14,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from capgen.dataset.release_record import read_release
 from capgen.dataset.shards import Manifest, is_committed, read_columns, read_manifest
 from capgen.errors import UserError
-from capgen.pipeline import dedup
-from capgen.pipeline.carried import earlier, reopen
-from capgen.pipeline.job import Job
-from capgen.pipeline.plan import ShardTable
-from capgen.pipeline.prepare import read_plan_json
-from capgen.pipeline.release import read_release
+from capgen.layered_toml import merge, nested, sentence
+from capgen.pipeline.asking.retry_state import earlier, reopen
+from capgen.pipeline.planning.job import Job
+from capgen.pipeline.planning.plan import ShardTable
+from capgen.pipeline.planning.prepare import read_plan_json
+from capgen.pipeline.releasing import dedup
 from capgen.pipeline.settings import Settings
-from capgen.tables import merge, nested, sentence
 
 
 @dataclass(frozen=True, slots=True)

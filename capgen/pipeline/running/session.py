@@ -14,17 +14,17 @@ from pathlib import Path
 from rich.console import Console
 
 from capgen.dataset.files import PART, DiskTrouble, telling_disk_trouble, write_whole
-from capgen.errors import LedgerError
-from capgen.pipeline.cluster import RayCluster
-from capgen.pipeline.lock import exclusive
-from capgen.pipeline.pack import card_info, pack
-from capgen.pipeline.prepare import ModelName, prepare
-from capgen.pipeline.progress import EndReport, Show, end_report
-from capgen.pipeline.retry import ask_again
-from capgen.pipeline.run import Executor, InProcess, run_shards
+from capgen.errors import Interrupted, LedgerError
+from capgen.pipeline.planning.prepare import ModelName, card_info, prepare
+from capgen.pipeline.releasing.pack import pack
+from capgen.pipeline.releasing.verify import verify
+from capgen.pipeline.running.driver import Executor, InProcess, run_shards
+from capgen.pipeline.running.lock import exclusive
+from capgen.pipeline.running.progress import EndReport, Show, end_report
+from capgen.pipeline.running.ray_cluster import RayCluster
+from capgen.pipeline.running.retry import ask_again
+from capgen.pipeline.running.stop import Stop
 from capgen.pipeline.settings import Settings
-from capgen.pipeline.stop import Interrupted, Stop
-from capgen.pipeline.verify import verify
 
 
 @dataclass(frozen=True, slots=True)

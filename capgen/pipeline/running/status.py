@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
+from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.shards import is_committed, read_manifest
 from capgen.errors import UserError
-from capgen.pipeline.carried import Tally, earlier, summed
-from capgen.pipeline.dedup import REASON
-from capgen.pipeline.journal import count_settled
-from capgen.pipeline.prepare import read_plan_json, shard_table
-from capgen.pipeline.release import Release, read_release
+from capgen.pipeline.asking.journal import count_settled
+from capgen.pipeline.asking.retry_state import Tally, earlier, summed
+from capgen.pipeline.planning.prepare import read_plan_json, shard_table
+from capgen.pipeline.releasing.dedup import REASON
 
 
 @dataclass(frozen=True, slots=True)

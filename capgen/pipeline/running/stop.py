@@ -11,22 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from capgen.errors import CapgenError
+from capgen.errors import Interrupted
 
 GRACE_S = 10.0
 """So long the requests in flight may take after the first signal; what has not ended by then is asked again later."""
 
-EXIT_CODE = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Interrupted(CapgenError):
-    """The user stopped the run; everything that was answered is kept."""
-
-    exit_code = EXIT_CODE
-
-    def __str__(self) -> str:
-        return "stopped; what is done is kept: run the same command again to resume"
 
 
 @dataclass(slots=True)
@@ -71,7 +61,7 @@ class Stop:
         # Written without buffers: the signal may have come while the main thread was writing.
         if self.asked:
             _say("capgen: stopped at once; run the same command again to resume\n")
-            os._exit(EXIT_CODE)
+            os._exit(Interrupted.exit_code)
         self.asked = True
         if not self._orderly:
             raise KeyboardInterrupt

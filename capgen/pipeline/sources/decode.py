@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from capgen.dataset.types import Box, Fault, Media, MediaObject, object_key
-from capgen.masks import Size
 from capgen.pipeline.sources.base import PlannedMedia, PlannedObject
+from capgen.rle import Size
 
 _FAR = 8
 """So many picture sides away a polygon's vertex is no annotator's overshoot."""

@@ -12,8 +12,8 @@ from capgen.errors import MissingFile, UserError
 from capgen.evaluation.benchmarks.bensmot import BenSmot, read_captions
 from capgen.evaluation.benchmarks.run import Choice, run_benchmark, track_captions
 from capgen.evaluation.evaluate import Options
-from capgen.evaluation.trackcaptions import TrackCaptions
-from capgen.evaluation.tracks import Detection, VideoTracks
+from capgen.evaluation.metrics.track_captions import TrackCaptions
+from capgen.evaluation.reading.tracks import Detection, VideoTracks
 
 CAPTIONS = "woman0: A woman in red sings.\nman0: A man plays the piano.\n"
 ROWS = "1,1,5,5,10,20,1,-1\n2,1,6,5,10,20,1,-1\n1,2,30,5,10,20,1,-1\n3,2,32.5,5,10,20,1,-1\n"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from capgen.errors import UserError
-from capgen.evaluation.chota import Official
 from capgen.evaluation.evaluate import Options, evaluate
-from capgen.evaluation.files import PredictionFile, TruthFile, choose_iou, videos
-from capgen.evaluation.hota import ALPHAS
-from capgen.evaluation.java import missing
+from capgen.evaluation.metrics.chota import Official
+from capgen.evaluation.metrics.hota import ALPHAS
+from capgen.evaluation.metrics.java_metrics import missing
+from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou, videos
 from tests.evaluation.evalcases import REFERENCE, blob, box, random_scene, score, write
 
 needs_reference = pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference outputs are not beside the project")

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from capgen.evaluation.densecap import DenseCap
-from capgen.evaluation.files import PredictionFile, TruthFile, videos
-from capgen.evaluation.tracks import Notes
+from capgen.evaluation.metrics.dense_captioning import DenseCap
+from capgen.evaluation.reading.files import PredictionFile, TruthFile, videos
+from capgen.evaluation.reading.tracks import Notes
 from tests.evaluation.evalcases import REFERENCE, box, write
 
 SQUARE = [10.0, 10.0, 20.0, 20.0]

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capgen.evaluation.evaluate import Options, evaluate
-from capgen.evaluation.files import PredictionFile, TruthFile, videos
-from capgen.evaluation.hota import ALPHAS, count, match
-from capgen.evaluation.protocols import Kept, sequence_of
-from capgen.evaluation.tracks import Notes
+from capgen.evaluation.metrics.hota import ALPHAS, count, match
+from capgen.evaluation.metrics.protocols import Kept, sequence_of
+from capgen.evaluation.reading.files import PredictionFile, TruthFile, videos
+from capgen.evaluation.reading.tracks import Notes
 from tests.evaluation.evalcases import REFERENCE, blob, box, random_scene, rle, score, write
 
 quick = settings(max_examples=25, deadline=None)

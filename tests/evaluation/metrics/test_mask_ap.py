@@ -13,9 +13,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from capgen.evaluation.evaluate import Options, evaluate
-from capgen.evaluation.maskap import MaskAp, _tube_ious, _tubes
-from capgen.evaluation.similarity import Overlaps
-from capgen.evaluation.tracks import Detection, VideoTracks
+from capgen.evaluation.metrics.mask_ap import MaskAp, _tube_ious, _tubes
+from capgen.evaluation.reading.similarity import Overlaps
+from capgen.evaluation.reading.tracks import Detection, VideoTracks
 from tests.evaluation.evalcases import rle
 
 SIZE = (48, 64)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from capgen.errors import MissingFile, UserError
-from capgen.evaluation import jsonstream
-from capgen.evaluation.detections import rle_pixels
 from capgen.evaluation.evaluate import Options, evaluate
-from capgen.evaluation.files import PredictionFile, TruthFile, choose_iou
-from capgen.evaluation.jsonstream import elements
+from capgen.evaluation.reading import json_stream as jsonstream
+from capgen.evaluation.reading.detections import rle_pixels
+from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou
+from capgen.evaluation.reading.json_stream import elements
 from tests.evaluation.evalcases import blob, box, random_scene, rle, score, write
 
 SQUARE = [10.0, 10.0, 20.0, 20.0]

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from capgen.cli.evaluation import app, use_model
 from capgen.errors import UnknownName, UserError
 from capgen.evaluation.benchmarks.run import Choice, run_benchmark
-from capgen.evaluation.bootstrap import intervals
-from capgen.evaluation.breakdown import by_category, by_size, size_of
-from capgen.evaluation.command import app, use_model
 from capgen.evaluation.evaluate import Options, evaluate, metrics_of
-from capgen.evaluation.page import track_score, write_page
-from capgen.evaluation.report import as_json
+from capgen.evaluation.metrics.bootstrap import intervals
+from capgen.evaluation.metrics.breakdown import by_category, by_size, size_of
+from capgen.evaluation.reporting.page import track_score, write_page
+from capgen.evaluation.reporting.report import as_json
 from tests.evaluation.evalcases import SHARED, blob, box, random_scene, write
 
 SQUARE = [10.0, 10.0, 20.0, 20.0]

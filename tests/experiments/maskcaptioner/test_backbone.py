@@ -7,12 +7,12 @@ import pytest
 import torch
 from transformers import Mask2FormerModel
 
-from capgen.maskcaptioner.command import Seams, parts_of
+from capgen.cli.training import Seams, parts_of
 from capgen.maskcaptioner.settings import load_train_settings
+from experiments.maskcaptioner.backbone import pooled, train_backbone, vocabulary
+from experiments.maskcaptioner.closeups import SIDE, cut, draws
+from experiments.maskcaptioner.sizes import SIZES
 from tests.maskcaptioner.worlds import make_releases
-from training.maskcaptioner.backbone import pooled, train_backbone, vocabulary
-from training.maskcaptioner.closeups import SIDE, cut, draws
-from training.maskcaptioner.sizes import SIZES
 
 
 @pytest.fixture(scope="module")

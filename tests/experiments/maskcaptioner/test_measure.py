@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from training.maskcaptioner.measure import match_tracks, measure
-from training.maskcaptioner.worlds import UnseenVideos, ensure_world, write_truth
+from experiments.maskcaptioner.measure import match_tracks, measure
+from experiments.maskcaptioner.worlds import UnseenVideos, ensure_world, write_truth
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 
 from capgen.errors import UserError
 from capgen.maskcaptioner.settings import load_train_settings
+from experiments.maskcaptioner import package as packaging
+from tests.experiments.maskcaptioner.test_page import results, run
 from tests.maskcaptioner.random_model import save_random
-from tests.training.maskcaptioner.test_page import results, run
-from training.maskcaptioner import package as packaging
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from training.maskcaptioner.page import publish, verdict
-from training.maskcaptioner.plots import slope
-from training.maskcaptioner.results import header
-from training.maskcaptioner.sizes import SIZES
-from training.maskcaptioner.variants import VARIANTS
+from experiments.maskcaptioner.page import publish, verdict
+from experiments.maskcaptioner.plots import slope
+from experiments.maskcaptioner.results import header
+from experiments.maskcaptioner.sizes import SIZES
+from experiments.maskcaptioner.variants import VARIANTS
 
 
 def run(deta: float, capa: float, captions: int = 100, step: int = 10):

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from capgen.maskcaptioner.settings import load_train_settings
-from training.maskcaptioner import experiments, fit
-from training.maskcaptioner.sizes import SIZES
-from training.maskcaptioner.variants import MAIN, VARIANTS, assignments, in_order, steps_of
+from experiments.maskcaptioner import experiments, fit
+from experiments.maskcaptioner.sizes import SIZES
+from experiments.maskcaptioner.variants import MAIN, VARIANTS, assignments, in_order, steps_of
 
 
 @pytest.mark.parametrize("name", [name for name, variant in VARIANTS.items() if not variant.evaluates])

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capgen.sample.words import caption
-from training.maskcaptioner.worlds import Releases, ensure_world, read_facts, releases_of
+from experiments.maskcaptioner.worlds import Releases, ensure_world, read_facts, releases_of
 
 OBJECTS = 200
 

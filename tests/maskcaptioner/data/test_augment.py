@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from capgen.maskcaptioner.augment import Canvas, Geometry, canvas_of, choose_geometry
+from capgen.maskcaptioner.data.augment import Canvas, Geometry, canvas_of, choose_geometry
 from capgen.maskcaptioner.settings import AugmentSettings
 
 CANVAS = Canvas(48, 64)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from capgen.maskcaptioner.wording import can_mirror, mirrored, names_place, names_size
+from capgen.maskcaptioner.data.caption_flip import can_mirror, mirrored, names_place, names_size
 from capgen.sample.words import MOTIONS
 
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from capgen import masks
+from capgen import rle
 from capgen.errors import MissingFile, UnknownName, UserError
-from capgen.maskcaptioner.augment import Canvas, Geometry
-from capgen.maskcaptioner.collate import collate, normalised
-from capgen.maskcaptioner.feed import Feed, batches, order_of
-from capgen.maskcaptioner.pictures import Reader, read_frames
-from capgen.maskcaptioner.release import Census, check_captions, count, open_releases
+from capgen.maskcaptioner.data.augment import Canvas, Geometry
+from capgen.maskcaptioner.data.collate import collate, normalised
+from capgen.maskcaptioner.data.loader import Feed, batches, order_of
+from capgen.maskcaptioner.data.pictures import Reader, read_frames
+from capgen.maskcaptioner.data.release_rows import Census, check_captions, count, open_releases
+from capgen.maskcaptioner.data.training_clip import ClipMaker, cut
 from capgen.maskcaptioner.settings import AugmentSettings
-from capgen.maskcaptioner.trainclip import ClipMaker, cut
 from tests.maskcaptioner.worlds import make_releases
 
 AUGMENT = AugmentSettings(scale=(0.6, 1.5))
@@ -122,12 +122,12 @@ def test_a_clip_without_change_is_what_the_release_says(parts):
     geometry = Geometry(size, size, 0, 0, size, flip=False)
     clip = cut(medium, (0, 1), geometry, Reader()(medium, (0, 1), size, size), AUGMENT)
     seen = [
-        one for one in medium.masklets if any(masks.area(one.counts[t], size) >= 16 for t in (0, 1) if t in one.counts)
+        one for one in medium.masklets if any(rle.area(one.counts[t], size) >= 16 for t in (0, 1) if t in one.counts)
     ]
     assert clip.captions == tuple(one.caption for one in seen)
     for n, one in enumerate(seen):
         for t in (0, 1):
-            truth = masks.decode(one.counts[t], size) if t in one.counts else np.zeros(size, bool)
+            truth = rle.decode(one.counts[t], size) if t in one.counts else np.zeros(size, bool)
             if truth.sum() >= 16 or not truth.any():
                 assert np.array_equal(clip.masks_NTHW[n, t], truth)
 

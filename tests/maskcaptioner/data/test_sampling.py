@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capgen.maskcaptioner.sampling import clip_frames, repeat_factors, times
+from capgen.maskcaptioner.data.sampling import clip_frames, repeat_factors, times
 
 
 @given(st.integers(1, 60), st.integers(1, 8), st.integers(1, 6), st.integers(0, 5), st.integers(0, 1000))

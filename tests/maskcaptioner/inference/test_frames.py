@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from capgen.errors import MissingFile, UserError
-from capgen.maskcaptioner.frames import natural, open_frames
+from capgen.maskcaptioner.inference.frames import natural, open_frames
 from tests.maskcaptioner.films import HEIGHT, WIDTH, frame, write_video
 
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from capgen import masks
-from capgen.maskcaptioner.overlap import without_duplicates
+from capgen import rle
+from capgen.maskcaptioner.inference.overlap import without_duplicates
 
 
 def square(x, side=10):
     mask = np.zeros((40, 60), dtype=bool)
     mask[5 : 5 + side, x : x + side] = True
-    return {"size": [40, 60], "counts": masks.encode(mask)}
+    return {"size": [40, 60], "counts": rle.encode(mask)}
 
 
 def box(x, side=10):

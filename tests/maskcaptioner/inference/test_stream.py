@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from capgen.maskcaptioner.picture import Placement, prepare
-from capgen.maskcaptioner.stream import Stream, _Running
+from capgen.maskcaptioner.data.sizing import Placement, prepare
+from capgen.maskcaptioner.inference.stream import Stream, _Running
 from tests.maskcaptioner.tinymodel import tiny_model
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from capgen.maskcaptioner.tracker import Tracker
+from capgen.maskcaptioner.inference.tracker import Tracker
 
 
 def _objects(count: int = 5, width: int = 16) -> np.ndarray:

@@ -4,11 +4,11 @@ import pytest
 import torch
 from transformers import Blip2QFormerConfig
 
-from capgen.maskcaptioner.clip import ClipOutput
-from capgen.maskcaptioner.geometry import mask_geometry
-from capgen.maskcaptioner.qformer import QFormer
-from capgen.maskcaptioner.tokenizer import bpe_tokenizer, word_tokenizer
-from capgen.maskcaptioner.vision import on_grid, visible_tokens
+from capgen.maskcaptioner.model.captioning.geometry import mask_geometry
+from capgen.maskcaptioner.model.captioning.qformer import QFormer
+from capgen.maskcaptioner.model.captioning.tokenizer import bpe_tokenizer, word_tokenizer
+from capgen.maskcaptioner.model.captioning.visual_tokens import on_grid, visible_tokens
+from capgen.maskcaptioner.model.clip import ClipOutput
 from tests.maskcaptioner.tinymodel import CAPTION, CAPTIONS, clip, target, tiny_model
 
 GRID = (2, 8, 12)

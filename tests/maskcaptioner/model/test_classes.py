@@ -5,10 +5,10 @@ import torch
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
 from capgen.errors import UnknownName, UserError
-from capgen.maskcaptioner import classes
-from capgen.maskcaptioner.model import MaskCaptioner
-from capgen.maskcaptioner.presets import preset
-from capgen.maskcaptioner.tokenizer import word_tokenizer
+from capgen.maskcaptioner.model.captioning.tokenizer import word_tokenizer
+from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
+from capgen.maskcaptioner.model.presets import preset
+from capgen.maskcaptioner.model.segmentation import classes
 from tests.maskcaptioner.tinymodel import CAPTIONS, clip, target, tiny_config, tiny_model
 from tests.tiny_models import character_tokenizer
 

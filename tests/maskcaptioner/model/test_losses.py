@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from capgen.maskcaptioner.boxes import giou, mask_boxes
-from capgen.maskcaptioner.clip import Federated
-from capgen.maskcaptioner.config import LOSSES
-from capgen.maskcaptioner.losses import ClipLoss
-from capgen.maskcaptioner.matcher import LayerOutputs
-from capgen.maskcaptioner.points import read_masks, uncertain_points
+from capgen.maskcaptioner.model.clip import Federated
+from capgen.maskcaptioner.model.config import LOSSES
+from capgen.maskcaptioner.model.segmentation.boxes import giou, mask_boxes
+from capgen.maskcaptioner.model.segmentation.losses import ClipLoss
+from capgen.maskcaptioner.model.segmentation.matcher import LayerOutputs
+from capgen.maskcaptioner.model.segmentation.points import read_masks, uncertain_points
 from tests.maskcaptioner.tinymodel import target
 
 SIZE = (64, 96)

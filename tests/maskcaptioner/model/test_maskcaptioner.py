@@ -5,8 +5,8 @@ import torch
 from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation
 
 from capgen.errors import UserError
-from capgen.maskcaptioner.model import MaskCaptioner, Target
-from capgen.maskcaptioner.tokenizer import word_tokenizer
+from capgen.maskcaptioner.model.captioning.tokenizer import word_tokenizer
+from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner, Target
 from tests.maskcaptioner.tinymodel import CAPTIONS, SEGMENTER, clip, target, tiny_config, tiny_model
 
 

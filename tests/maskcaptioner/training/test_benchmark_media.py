@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from capgen.cli.training import Seams, train
 from capgen.errors import UnknownName
 from capgen.evaluation.benchmarks.media import BenchmarkRows
-from capgen.maskcaptioner.augment import Canvas
-from capgen.maskcaptioner.command import Seams, train
-from capgen.maskcaptioner.feed import Feed, order_of
-from capgen.maskcaptioner.logs import read_csv
-from capgen.maskcaptioner.pictures import Reader
-from capgen.maskcaptioner.release import Part, count
+from capgen.maskcaptioner.data.augment import Canvas
+from capgen.maskcaptioner.data.loader import Feed, order_of
+from capgen.maskcaptioner.data.pictures import Reader
+from capgen.maskcaptioner.data.release_rows import Part, count
+from capgen.maskcaptioner.data.training_clip import ClipMaker
 from capgen.maskcaptioner.settings import AugmentSettings
-from capgen.maskcaptioner.trainclip import ClipMaker
+from capgen.maskcaptioner.training.logs import read_csv
 from tests.evaluation.benchmarks import test_vidstg as vidstg
 from tests.evaluation.benchmarks import test_vln as vln
 from tests.evaluation.benchmarks.test_bensmot import CAPTIONS, sequence

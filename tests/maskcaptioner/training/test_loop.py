@@ -13,15 +13,15 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from capgen.cli.training import Seams, train
 from capgen.errors import UserError
-from capgen.maskcaptioner import checkpoint
-from capgen.maskcaptioner.command import Seams, train
-from capgen.maskcaptioner.logs import Journal, Show, plot_losses, read_csv
-from capgen.maskcaptioner.train import Diverged
+from capgen.maskcaptioner.training import checkpoint
+from capgen.maskcaptioner.training.logs import Journal, Show, plot_losses, read_csv
+from capgen.maskcaptioner.training.loop import Diverged
 from capgen.text import duration
 from tests.maskcaptioner.worlds import make_releases, training_file
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STEPS = 6
 
 
@@ -68,7 +68,7 @@ def child(home, out, body, **environment):
     script = f"""
 import os, signal, threading, time
 from pathlib import Path
-from capgen.maskcaptioner.command import train
+from capgen.cli.training import train
 home, out = Path({str(home)!r}), Path({str(out)!r})
 {body}
 train(str(home / "tiny.toml"), data=[home / "images", home / "videos"], out=out)
@@ -117,7 +117,7 @@ def test_what_was_learnt_is_logged_plotted_and_drawn(undisturbed):
 
 
 def test_the_model_can_be_opened_and_a_finished_training_is_not_repeated(home, undisturbed):
-    from capgen.maskcaptioner.checkpoints import open_model
+    from capgen.maskcaptioner.inference.load import open_model
 
     out, _ = undisturbed
     before = weights(out)

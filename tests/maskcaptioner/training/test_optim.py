@@ -6,7 +6,7 @@ from torch import nn
 
 from capgen.errors import UnknownName, UserError
 from capgen.maskcaptioner.settings import OptimizerSettings, ScheduleSettings, StageSettings
-from capgen.maskcaptioner.stages import freeze, optimizer_of, parameter_groups, place, rate, set_rate
+from capgen.maskcaptioner.training.optim import freeze, optimizer_of, parameter_groups, place, rate, set_rate
 
 
 class Model(nn.Module):

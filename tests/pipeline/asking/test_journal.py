@@ -1,5 +1,5 @@
-from capgen.pipeline.caption import Settled
-from capgen.pipeline.journal import Journal, Strike, count_settled
+from capgen.pipeline.asking.journal import Journal, Strike, count_settled
+from capgen.pipeline.view import Settled
 
 
 def settled(key, text="A cup."):

@@ -3,12 +3,12 @@
 import pytest
 
 from capgen.dataset.shards import iter_rows
-from capgen.pipeline.caption import Settled
+from capgen.pipeline.asking.journal import Flight, Journal, Lost, Strike, count_settled, note_lost
 from capgen.pipeline.engines.echo import Echo
-from capgen.pipeline.journal import Flight, Journal, Lost, Strike, count_settled, note_lost
-from capgen.pipeline.run import RunFailed
-from capgen.pipeline.session import Devices
-from capgen.pipeline.verify import verify
+from capgen.pipeline.releasing.verify import verify
+from capgen.pipeline.running.driver import RunFailed
+from capgen.pipeline.running.session import Devices
+from capgen.pipeline.view import Settled
 from tests.pipeline.runs import echo_settings, manifests, session
 
 POISON = "engine.name=tests.pipeline.engines.poison:Poison"

@@ -9,7 +9,7 @@ import pytest
 
 from capgen.errors import MissingFile, UserError
 from capgen.pipeline.checks.base import build_checks
-from capgen.pipeline.lint import Tally, lint, lint_file
+from capgen.pipeline.checks.lint import Tally, lint, lint_file
 from capgen.pipeline.settings import CheckSettings
 
 CHECKS = build_checks(CheckSettings().names, {})

@@ -6,7 +6,7 @@ import asyncio
 
 import numpy as np
 
-from capgen.pipeline.caption import Asker
+from capgen.pipeline.asking.ask import Asker
 from capgen.pipeline.engines.base import EngineContext
 from capgen.pipeline.engines.openai import Openai
 from capgen.pipeline.settings import ModelSettings, SamplingSettings

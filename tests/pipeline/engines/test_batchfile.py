@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from capgen.errors import UserError
-from capgen.pipeline.caption import Asker
+from capgen.pipeline.asking.ask import Asker
 from capgen.pipeline.engines.base import EngineContext, Postponed, build_engine, together
 from capgen.pipeline.engines.batchfile import Batchfile
 from capgen.pipeline.settings import EngineSettings, ModelSettings, SamplingSettings

@@ -3,10 +3,10 @@
 import pytest
 
 from capgen.errors import UserError
-from capgen.pipeline.config import load_settings
 from capgen.pipeline.engines.base import Postponed
-from capgen.pipeline.session import Devices
-from capgen.pipeline.verify import verify
+from capgen.pipeline.planning.config import load_settings
+from capgen.pipeline.releasing.verify import verify
+from capgen.pipeline.running.session import Devices
 from tests.pipeline import runs
 from tests.pipeline.engines.chatserver import ChatServer, error
 from tests.pipeline.engines.test_batchfile import good, requests, results

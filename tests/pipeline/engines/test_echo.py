@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from capgen.errors import UserError
-from capgen.pipeline.caption import Asker
+from capgen.pipeline.asking.ask import Asker
 from capgen.pipeline.engines.base import EngineContext, EngineFault, build_engine
 from capgen.pipeline.engines.echo import Echo
 from capgen.pipeline.settings import EngineSettings, ModelSettings, SamplingSettings

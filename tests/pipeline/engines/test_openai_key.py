@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from capgen.errors import UserError
-from capgen.pipeline.config import load_settings
 from capgen.pipeline.engines.base import EngineFault, RequestRefused, build_engine
 from capgen.pipeline.engines.openai import Openai
+from capgen.pipeline.planning.config import load_settings
+from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.settings import EngineSettings
-from capgen.pipeline.verify import verify
 from tests.pipeline import runs
 from tests.pipeline.engines import chatserver
 from tests.pipeline.engines.asking import CONTEXT, ask, engine, view

@@ -14,19 +14,19 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from capgen.pipeline.caption import Asker
-from capgen.pipeline.config import load_settings
+from capgen.pipeline.asking.ask import Asker
 from capgen.pipeline.engines.base import EngineContext, Postponed
 from capgen.pipeline.engines.batchfile import Batchfile
 from capgen.pipeline.engines.openai import Openai
 from capgen.pipeline.engines.transformers import Transformers
+from capgen.pipeline.planning.config import load_settings
+from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.settings import ModelSettings, SamplingSettings
-from capgen.pipeline.verify import verify
 from capgen.pipeline.view import View
+from experiments.embedded.config import load_config
+from experiments.embedded.evaluate import questions
 from tests.conftest import write_lvis
 from tests.pipeline import runs
-from training.embedded.config import load_config
-from training.embedded.evaluate import questions
 
 MODEL = Path(__file__).resolve().parents[3] / "capgen" / "sample" / "embedded"
 pytestmark = [

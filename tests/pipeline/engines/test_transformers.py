@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capgen.errors import UserError
-from capgen.pipeline.caption import Asker
+from capgen.pipeline.asking.ask import Asker
 from capgen.pipeline.engines.base import EngineContext, EngineDead
 from capgen.pipeline.engines.transformers import Transformers
 from capgen.pipeline.settings import ModelSettings, SamplingSettings
@@ -27,11 +27,11 @@ PICTURES = pictures(8)
 def model(tmp_path_factory):
     """A folder with random weights, tokenizer, processor and chat template."""
     torch = pytest.importorskip("torch")
-    from capgen.pipeline.prompt import load_prompt
-    from training.embedded.config import load_config
-    from training.embedded.export import export
-    from training.embedded.model import build_model
-    from training.embedded.tokenizer import build_tokenizer
+    from capgen.pipeline.rendering.prompt import load_prompt
+    from experiments.embedded.config import load_config
+    from experiments.embedded.export import export
+    from experiments.embedded.model import build_model
+    from experiments.embedded.tokenizer import build_tokenizer
 
     torch.manual_seed(0)
     config = load_config()

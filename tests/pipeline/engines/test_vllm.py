@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from capgen.pipeline.verify import verify
+from capgen.pipeline.releasing.verify import verify
 from tests.conftest import write_lvis
 
 pytestmark = pytest.mark.vllm

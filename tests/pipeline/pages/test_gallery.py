@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from capgen.errors import LedgerError, UserError
-from capgen.pipeline.gallery import gallery_page
+from capgen.pipeline.pages.gallery import gallery_page
 from tests.tiny_runs import dropped, failed, plan_run, planned_image, said, three_shards
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

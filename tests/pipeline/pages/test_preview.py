@@ -10,8 +10,8 @@ import pytest
 
 from capgen.dataset.types import Fault, MediaObject
 from capgen.errors import UserError
-from capgen.pipeline.preview import preview_page, write_preview
-from capgen.pipeline.render import picture
+from capgen.pipeline.pages.preview import preview_page, write_preview
+from capgen.pipeline.rendering.render import picture
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.view import Turn, View
 

@@ -1,8 +1,8 @@
 import pytest
 
 from capgen.errors import UnknownName, UserError
-from capgen.pipeline.config import load_settings
 from capgen.pipeline.engines.base import build_engine
+from capgen.pipeline.planning.config import load_settings
 from capgen.resources import resource_dir
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capgen.errors import UserError
-from capgen.pipeline.plan import ShardTable, file_sha256, read_plan, write_plan
+from capgen.pipeline.planning.plan import ShardTable, file_sha256, read_plan, write_plan
 from capgen.pipeline.sources.base import PlannedMedia, PlannedObject
 from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.sources.lvis import Lvis

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capgen.pipeline.dedup import Said, duplicates
+from capgen.pipeline.releasing.dedup import Said, duplicates
 
 CAPTIONS = st.sampled_from(["A red cup.", "a  RED cup", "A blue cup.", "?!", "?", "“A red cup”"])
 ROWS = st.lists(st.tuples(st.sampled_from("mn"), st.sampled_from(["cup", "plate", None]), CAPTIONS), max_size=25)

@@ -13,15 +13,15 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
+from capgen.dataset.release_record import read_release
 from capgen.dataset.shards import write_candidates
 from capgen.errors import LedgerError, MissingFile, UserError
-from capgen.pipeline.pack import pack
-from capgen.pipeline.packing import read_picture
-from capgen.pipeline.plan import ShardTable, read_plan, write_plan
-from capgen.pipeline.release import read_release
+from capgen.pipeline.planning.plan import ShardTable, read_plan, write_plan
+from capgen.pipeline.releasing.pack import pack
+from capgen.pipeline.releasing.release_writer import read_picture
+from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.sources.lvis import Lvis
 from capgen.pipeline.sources.lvvis import LvVis
-from capgen.pipeline.verify import verify
 from tests.tiny_runs import CARD, FINGERPRINT, dropped, failed, plan_run, planned_image, rows_of, said, three_shards
 
 

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from capgen.dataset.files import sha256_of
+from capgen.dataset.release_record import read_release, release_path
 from capgen.dataset.shards import candidates_path, manifest_path, read_manifest, write_candidates
 from capgen.errors import LedgerError, MissingFile
-from capgen.pipeline.release import read_release, release_path
-from capgen.pipeline.verify import verify
+from capgen.pipeline.releasing.verify import verify
 from tests.tiny_runs import FINGERPRINT, dropped, failed, plan_run, planned_image, rows_of, said, three_shards
 
 

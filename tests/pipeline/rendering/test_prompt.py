@@ -9,9 +9,9 @@ from jinja2.exceptions import SecurityError
 
 from capgen.dataset.types import Media, MediaObject
 from capgen.errors import UnknownName, UserError
-from capgen.pipeline.highlights.box import Box
-from capgen.pipeline.highlights.crop import Crop
-from capgen.pipeline.prompt import load_prompt, place, told, variables
+from capgen.pipeline.rendering.highlights.box import Box
+from capgen.pipeline.rendering.highlights.crop import Crop
+from capgen.pipeline.rendering.prompt import load_prompt, place, told, variables
 from capgen.resources import resource_dir
 
 SHIPPED = sorted(path.stem for path in resource_dir("prompts").glob("*.toml"))

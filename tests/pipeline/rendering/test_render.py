@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from capgen import masks
+from capgen import rle
 from capgen.dataset.types import Fault, Media, MediaObject, object_key
-from capgen.pipeline import render
-from capgen.pipeline.prompt import load_prompt
-from capgen.pipeline.render import Renderer, picture, render_media
+from capgen.pipeline.rendering import render
+from capgen.pipeline.rendering.prompt import load_prompt
+from capgen.pipeline.rendering.render import Renderer, picture, render_media
 from capgen.pipeline.settings import RenderSettings
 from capgen.pipeline.sources.base import PlannedMedia
 from capgen.pipeline.sources.decode import decode_media
@@ -33,7 +33,7 @@ def thing(number: int, frames: str = "x", category: str = "cup", fault: Fault | 
     for index, seen in enumerate(frames):
         bitmap = np.zeros((HEIGHT, WIDTH), dtype=bool)
         bitmap[60 : 100 + 10 * index, 40 + 12 * index + 20 * number : 80 + 12 * index + 20 * number] = True
-        counts.append(masks.encode(bitmap) if seen == "x" else None)
+        counts.append(rle.encode(bitmap) if seen == "x" else None)
     size = (HEIGHT, WIDTH)
     return MediaObject(
         key=object_key("d", "val", "1", str(number)),
@@ -42,8 +42,8 @@ def thing(number: int, frames: str = "x", category: str = "cup", fault: Fault | 
         category=category,
         synonyms=(),
         counts=tuple(counts),
-        boxes=tuple(masks.box(c, size) if c else None for c in counts),
-        areas=tuple(masks.area(c, size) if c else None for c in counts),
+        boxes=tuple(rle.box(c, size) if c else None for c in counts),
+        areas=tuple(rle.area(c, size) if c else None for c in counts),
         fault=fault,
     )
 

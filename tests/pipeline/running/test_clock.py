@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from capgen.pipeline.verify import verify
+from capgen.pipeline.releasing.verify import verify
 from tests.pipeline.runs import echo_settings, manifests, released, session
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 SOURCE = """
 #define _GNU_SOURCE

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from capgen.pipeline.prepare import ModelName, prepare
-from capgen.pipeline.status import standing
-from capgen.pipeline.verify import verify
+from capgen.pipeline.planning.prepare import ModelName, prepare
+from capgen.pipeline.releasing.verify import verify
+from capgen.pipeline.running.status import standing
 from tests.conftest import write_lvis
 from tests.pipeline.runs import echo_settings, released, session
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 RUN = ["--dataset", "lvis", "--engine", "echo", "--model", "none", "--gpus", "0"]
 for _value in ("run.shard_objects=30", "engine.options.latency_s=0.01", "engine.options.concurrency=4"):
     RUN += ["--set", _value]

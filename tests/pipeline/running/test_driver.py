@@ -3,10 +3,10 @@ import json
 import pytest
 
 from capgen.errors import UserError
-from capgen.pipeline.lock import exclusive
-from capgen.pipeline.run import RunFailed
-from capgen.pipeline.status import standing
-from capgen.pipeline.verify import verify
+from capgen.pipeline.releasing.verify import verify
+from capgen.pipeline.running.driver import RunFailed
+from capgen.pipeline.running.lock import exclusive
+from capgen.pipeline.running.status import standing
 from tests.pipeline.runs import echo_settings, manifests, released, session
 
 

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from capgen.errors import UserError
-from capgen.pipeline.lock import exclusive
+from capgen.pipeline.running.lock import exclusive
 
 
 def hold(out, ready, leave):

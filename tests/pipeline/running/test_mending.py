@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from capgen.errors import LedgerError
-from capgen.pipeline.caption import Settled
-from capgen.pipeline.journal import Journal
-from capgen.pipeline.verify import verify
+from capgen.pipeline.asking.journal import Journal
+from capgen.pipeline.releasing.verify import verify
+from capgen.pipeline.view import Settled
 from tests.conftest import write_lvis
 from tests.pipeline.runs import echo_settings, released, session
 

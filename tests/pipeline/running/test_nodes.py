@@ -5,7 +5,7 @@ import time
 import psutil
 import pytest
 
-from capgen.pipeline.verify import verify
+from capgen.pipeline.releasing.verify import verify
 from tests.conftest import write_lvis
 from tests.pipeline.drivers import kill_all, settled, start, wait_until_settled
 from tests.pipeline.runs import echo_settings, released, session

@@ -2,8 +2,8 @@
 
 import pytest
 
-from capgen.pipeline.session import Devices
-from capgen.pipeline.verify import verify
+from capgen.pipeline.releasing.verify import verify
+from capgen.pipeline.running.session import Devices
 from tests.conftest import write_lvis
 from tests.pipeline.drivers import COUNTED, below, kill_all, settled, start, wait_until_settled
 from tests.pipeline.engines.counted import counts

@@ -11,13 +11,13 @@ import pytest
 
 from capgen.dataset.shards import iter_rows
 from capgen.errors import UserError
-from capgen.pipeline.prepare import ModelName, prepare, read_plan_json
-from capgen.pipeline.retry import ask_again, recorded
-from capgen.pipeline.status import standing
-from capgen.pipeline.verify import verify
+from capgen.pipeline.planning.prepare import ModelName, prepare, read_plan_json
+from capgen.pipeline.releasing.verify import verify
+from capgen.pipeline.running.retry import ask_again, recorded
+from capgen.pipeline.running.status import standing
 from tests.pipeline.runs import echo_settings, manifests, released, session
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 GARBAGE = ("engine.options.garbage_rate=0.7", "engine.options.seed=3")
 
 

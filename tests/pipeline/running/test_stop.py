@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from capgen.pipeline.verify import verify
+from capgen.pipeline.releasing.verify import verify
 from tests.conftest import write_lvis
 from tests.pipeline.drivers import REPOSITORY, settled, wait_until_settled
 from tests.pipeline.runs import echo_settings, released, session
@@ -75,7 +75,7 @@ def test_a_first_signal_finishes_what_is_in_flight_and_the_run_resumes(start, ro
 def test_on_ray_too(start, root, tmp_path, number):
     out = tmp_path / "out"
     slow = ("engine.options.latency_s=0.5", "engine.options.concurrency=4")
-    process = start(root, out, *slow, module="capgen.cli")
+    process = start(root, out, *slow, module="capgen.cli.main")
     stops_and_resumes(process, number, root, out, tmp_path)
 
 

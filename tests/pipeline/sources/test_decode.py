@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from capgen import masks
+from capgen import rle
 from capgen.dataset.types import Media
 from capgen.pipeline.sources.base import PlannedMedia, PlannedObject
 from capgen.pipeline.sources.decode import decode_media
@@ -41,7 +41,7 @@ def _decoded(kind: Any, names: tuple[str, ...], segmentations: tuple[object, ...
     return decode_media(planned)
 
 
-def rle(counts: object, size: tuple[int, int] = SIZE) -> dict[str, object]:
+def coded(counts: object, size: tuple[int, int] = SIZE) -> dict[str, object]:
     return {"size": list(size), "counts": counts}
 
 
@@ -62,7 +62,7 @@ def test_a_square_has_its_pixels_its_box_and_its_area() -> None:
     assert item.counts[0] is not None
     expected = np.zeros(SIZE, dtype=np.bool_)
     expected[2:6, 2:6] = True
-    assert (masks.decode(item.counts[0], SIZE) == expected).all()
+    assert (rle.decode(item.counts[0], SIZE) == expected).all()
     assert (item.boxes, item.areas, item.key) == (((2.0, 2.0, 4.0, 4.0),), (16,), "d/s/m/0")
 
 
@@ -105,7 +105,7 @@ def test_the_mask_is_pycocotools_own_on_977_real_objects(tmp_path: Path) -> None
 
 
 def test_frames_keep_their_place() -> None:
-    media = video([None, SQUARE, None], [SQUARE, None, rle([10, 4, 34])], [None, rle([48]), []])
+    media = video([None, SQUARE, None], [SQUARE, None, coded([10, 4, 34])], [None, coded([48]), []])
     assert [item.visible for item in media.objects] == [(1,), (0, 2), ()]
     assert media.objects[1].boxes == ((2.0, 2.0, 4.0, 4.0), None, (1.0, 0.0, 2.0, 6.0))
     assert media.objects[1].areas == (16, None, 4)
@@ -119,7 +119,7 @@ def test_a_segmentation_of_another_length_than_its_video_fails() -> None:
 
 
 def test_one_bad_frame_fails_the_track_and_no_other() -> None:
-    media = video([SQUARE, rle("~~~"), None], [SQUARE, None, None])
+    media = video([SQUARE, coded("~~~"), None], [SQUARE, None, None])
     assert [fault(media, i) for i in range(2)] == ["bad_mask", None]
     assert media.objects[0].counts == (None, None, None)
 
@@ -130,13 +130,13 @@ BAD_RUNS: list[object] = [
 ]
 BAD_OBJECTS: list[object] = [
     *(
-        rle([48], (8, 6)),
+        coded([48], (8, 6)),
         {"counts": [48]},
         {"size": [6, 8]},
         {"size": [6], "counts": [48]},
         {"size": "6x8", "counts": [48]},
     ),
-    *({}, 7, "x", True, [None], [rle([48])], [1, 2, 3, 4, 5, 6], [[[1, 2, 3, 4, 5, 6]]]),
+    *({}, 7, "x", True, [None], [coded([48])], [1, 2, 3, 4, 5, 6], [[[1, 2, 3, 4, 5, 6]]]),
     *([[None, 1, 2, 3, 4, 5]], [["1", 1, 2, 3, 4, 5]]),
 ]
 BAD_TEXTS: list[object] = [
@@ -145,9 +145,9 @@ BAD_TEXTS: list[object] = [
 ]
 
 
-@pytest.mark.parametrize("bad", [*map(rle, BAD_RUNS), *BAD_OBJECTS, *BAD_TEXTS])
+@pytest.mark.parametrize("bad", [*map(coded, BAD_RUNS), *BAD_OBJECTS, *BAD_TEXTS])
 def test_a_malformed_segmentation_is_a_reason_and_its_neighbours_are_decoded(bad: object) -> None:
-    media = image(SQUARE, bad, rle([10, 4, 34]))
+    media = image(SQUARE, bad, coded([10, 4, 34]))
     assert [fault(media, i) for i in range(3)] == [None, "bad_mask", None]
     assert [item.areas for item in media.objects] == [(16,), (None,), (4,)]
     message = media.objects[1].fault.message if media.objects[1].fault else ""
@@ -184,12 +184,12 @@ def test_a_reason_of_the_plan_stays_and_nothing_is_decoded() -> None:
 def test_runs_of_no_pixels_do_not_loosen_the_box() -> None:
     plain = bitmap((3, 1), (4, 1), (0, 2))
     runs = [9, 0, 0, 1, 0, 1, 1, 1, 0, 0, 35]
-    item = image(rle(runs)).objects[0]
-    assert item.counts == (masks.encode(plain),)
+    item = image(coded(runs)).objects[0]
+    assert item.counts == (rle.encode(plain),)
     assert item.boxes == ((1.0, 0.0, 2.0, 5.0),)
     compressed = _compress(runs)
     assert compressed != item.counts[0]
-    assert image(rle(compressed)).objects[0].counts == item.counts
+    assert image(coded(compressed)).objects[0].counts == item.counts
 
 
 def _compress(runs: list[int]) -> str:
@@ -209,18 +209,18 @@ def _compress(runs: list[int]) -> str:
 @given(st.lists(st.booleans(), min_size=48, max_size=48))
 def test_valid_run_lengths_pass_through_unchanged(pixels: list[bool]) -> None:
     mask = np.asarray(pixels).reshape(SIZE)
-    counts = masks.encode(mask)
-    item = image(rle(counts)).objects[0]
+    counts = rle.encode(mask)
+    item = image(coded(counts)).objects[0]
     if not mask.any():
         assert item.fault is not None
         return
-    assert (item.counts, item.areas, item.boxes) == ((counts,), (int(mask.sum()),), (masks.box(counts, SIZE),))
+    assert (item.counts, item.areas, item.boxes) == ((counts,), (int(mask.sum()),), (rle.box(counts, SIZE),))
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=12))
 def test_text_and_list_of_the_same_runs_are_the_same_mask(runs: list[int]) -> None:
     left = 48 - sum(runs)
-    listed, texted = image(rle([*runs, left])).objects[0], image(rle(_compress([*runs, left]))).objects[0]
+    listed, texted = image(coded([*runs, left])).objects[0], image(coded(_compress([*runs, left]))).objects[0]
     assert listed.counts == texted.counts
     if left < 0:
         assert (listed.fault and listed.fault.reason) == (texted.fault and texted.fault.reason) == "bad_mask"
@@ -232,10 +232,10 @@ def test_text_and_list_of_the_same_runs_are_the_same_mask(runs: list[int]) -> No
     st.sampled_from([SIZE, (1, 1), (3000, 3000)]),
 )
 def test_no_text_gets_a_wrong_mask_past_the_check(text: str, size: tuple[int, int]) -> None:
-    item = image(rle(text, size), size=size).objects[0]
+    item = image(coded(text, size), size=size).objects[0]
     if item.counts[0] is None:
         assert item.fault is not None
         return
     mask = coco.decode({"size": list(size), "counts": text.encode()})
     assert int(mask.sum()) == item.areas[0]
-    assert (masks.decode(item.counts[0], size) == mask).all()
+    assert (rle.decode(item.counts[0], size) == mask).all()

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from capgen.maskcaptioner.clip import ClipOutput
-from capgen.maskcaptioner.geometry import FACTS, mask_geometry
-from capgen.maskcaptioner.language import LanguageModel, config_of, without_dropout
-from capgen.maskcaptioner.qformer import QFormer
-from capgen.maskcaptioner.segmenter import Features
-from capgen.maskcaptioner.vision import Grid, MapTokens, TowerTokens, on_grid, visible_tokens
+from capgen.maskcaptioner.model.captioning.geometry import FACTS, mask_geometry
+from capgen.maskcaptioner.model.captioning.language import LanguageModel, config_of, without_dropout
+from capgen.maskcaptioner.model.captioning.qformer import QFormer
+from capgen.maskcaptioner.model.captioning.visual_tokens import Grid, MapTokens, TowerTokens, on_grid, visible_tokens
+from capgen.maskcaptioner.model.clip import ClipOutput
+from capgen.maskcaptioner.model.segmentation.segmenter import Features
 
 
 def _frozen_dtype(config: dict[str, Any], key: str) -> torch.dtype | None:

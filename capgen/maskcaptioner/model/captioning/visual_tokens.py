@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, interpolate, pixel_unshuffle
 from transformers import Blip2VisionConfig, Blip2VisionModel
 
-from capgen.maskcaptioner.position import sine_3d, temporal
-from capgen.maskcaptioner.segmenter import Features
+from capgen.maskcaptioner.model.position import sine_3d, temporal
+from capgen.maskcaptioner.model.segmentation.segmenter import Features
 
 Grid = tuple[int, int, int]
 """Frames, rows, columns."""

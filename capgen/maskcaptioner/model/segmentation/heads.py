@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize, relu
 
-from capgen.maskcaptioner.position import temporal
+from capgen.maskcaptioner.model.position import temporal
 
 
 class Mlp(nn.Module):  # type: ignore[misc]

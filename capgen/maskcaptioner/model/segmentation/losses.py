@@ -13,10 +13,10 @@ import torch
 from torch import distributed
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
-from capgen.maskcaptioner.boxes import giou, mask_boxes
-from capgen.maskcaptioner.clip import Target
-from capgen.maskcaptioner.matcher import LayerOutputs, Pairs, match
-from capgen.maskcaptioner.points import points_per_frame, read_logits, read_masks, uncertain_points
+from capgen.maskcaptioner.model.clip import Target
+from capgen.maskcaptioner.model.segmentation.boxes import giou, mask_boxes
+from capgen.maskcaptioner.model.segmentation.matcher import LayerOutputs, Pairs, match
+from capgen.maskcaptioner.model.segmentation.points import points_per_frame, read_logits, read_masks, uncertain_points
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch.nn.functional import softplus
 
-from capgen.maskcaptioner.boxes import giou
-from capgen.maskcaptioner.clip import Target
-from capgen.maskcaptioner.points import points_per_frame, read_logits, read_masks
+from capgen.maskcaptioner.model.clip import Target
+from capgen.maskcaptioner.model.segmentation.boxes import giou
+from capgen.maskcaptioner.model.segmentation.points import points_per_frame, read_logits, read_masks
 
 Pairs = tuple[torch.Tensor, torch.Tensor]
 """Matched queries and objects, int64, of one length."""

@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate, linear, scaled_dot_product_attentio
 from torch.utils.checkpoint import checkpoint
 from transformers import Mask2FormerConfig, Mask2FormerModel
 
-from capgen.maskcaptioner.position import sine_3d
+from capgen.maskcaptioner.model.position import sine_3d
 
 Region = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
 """Where each query looks: (queries_BQD, (h, w)) to logits [B, Q, T, h, w], positive inside."""

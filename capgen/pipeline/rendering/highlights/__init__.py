@@ -1,10 +1,10 @@
 """Ways to show which object is meant, each a file; a new one is a file and a line here."""
 
 HIGHLIGHTS = {
-    "box": "capgen.pipeline.highlights.box:Box",
-    "contour": "capgen.pipeline.highlights.contour:Contour",
-    "tint": "capgen.pipeline.highlights.tint:Tint",
-    "spotlight": "capgen.pipeline.highlights.spotlight:Spotlight",
-    "crop": "capgen.pipeline.highlights.crop:Crop",
-    "none": "capgen.pipeline.highlights.none:Nothing",
+    "box": "capgen.pipeline.rendering.highlights.box:Box",
+    "contour": "capgen.pipeline.rendering.highlights.contour:Contour",
+    "tint": "capgen.pipeline.rendering.highlights.tint:Tint",
+    "spotlight": "capgen.pipeline.rendering.highlights.spotlight:Spotlight",
+    "crop": "capgen.pipeline.rendering.highlights.crop:Crop",
+    "none": "capgen.pipeline.rendering.highlights.none:Nothing",
 }

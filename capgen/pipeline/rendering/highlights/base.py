@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen import masks
+from capgen import rle
 from capgen.dataset.types import Box
 
 ENLARGE = 4.0  # a close-up is enlarged at most so much: beyond, only blur is added
@@ -136,7 +136,7 @@ class Marked:
     def bitmap(self) -> NDArray[np.uint8]:
         """The mask on the picture, uint8 [h, w], 255 inside and 0 outside; never empty where the window shows it."""
         height, width = self.source.shape[:2]
-        mask = masks.decode(self.counts, (height, width)).view(np.uint8)
+        mask = rle.decode(self.counts, (height, width)).view(np.uint8)
         cover = _resize(np.ascontiguousarray(_cut(mask, self.window, 0)) * np.uint8(255), self.size)
         bitmap = cv2.threshold(cover, 127, 255, cv2.THRESH_BINARY)[1]
         if not bitmap.any():

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.pipeline.highlights.base import Marked, line_width
-from capgen.pipeline.highlights.colour import contrasting, parse
+from capgen.pipeline.rendering.highlights.base import Marked, line_width
+from capgen.pipeline.rendering.highlights.colour import contrasting, parse
 
 _SAMPLES = 12  # of a side
 

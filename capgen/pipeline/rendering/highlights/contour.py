@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from capgen.pipeline.highlights.base import Marked, line_width
-from capgen.pipeline.highlights.colour import contrasting, parse
+from capgen.pipeline.rendering.highlights.base import Marked, line_width
+from capgen.pipeline.rendering.highlights.colour import contrasting, parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import ceil, floor
 
 from capgen.dataset.types import Box
-from capgen.pipeline.highlights.base import Marked, Window
+from capgen.pipeline.rendering.highlights.base import Marked, Window
 
 MIN_SIDE = 48  # pixels of the frame
 

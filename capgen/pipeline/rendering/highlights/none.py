@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from capgen.pipeline.highlights.base import Marked
+from capgen.pipeline.rendering.highlights.base import Marked
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from capgen.pipeline.highlights.base import Marked
+from capgen.pipeline.rendering.highlights.base import Marked
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.pipeline.highlights.base import Marked
-from capgen.pipeline.highlights.colour import contrasting, parse
+from capgen.pipeline.rendering.highlights.base import Marked
+from capgen.pipeline.rendering.highlights.colour import contrasting, parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from capgen import masks
-from capgen.pipeline.highlights.base import Fit, Marked, whole
+from capgen import rle
+from capgen.pipeline.rendering.highlights.base import Fit, Marked, whole
 
 
 def marked(bitmap, frame=None, *, patch=8, pixels=10_000, square=False, margin=1.0) -> Marked:
@@ -14,8 +14,8 @@ def marked(bitmap, frame=None, *, patch=8, pixels=10_000, square=False, margin=1
     if frame is None:
         frame = np.full((*bitmap.shape, 3), 100, dtype=np.uint8)
     frame.flags.writeable = False  # a highlight that draws on the shared frame fails
-    counts = masks.encode(bitmap)
-    return Marked(frame, counts, masks.box(counts, bitmap.shape), whole(frame), Fit(patch, pixels, square), margin)
+    counts = rle.encode(bitmap)
+    return Marked(frame, counts, rle.box(counts, bitmap.shape), whole(frame), Fit(patch, pixels, square), margin)
 
 
 def rectangle(height, width, top, left, bottom, right):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marks import marked, rectangle
 
-from capgen.pipeline.highlights.base import GREY, Fit, Window, show, whole
+from capgen.pipeline.rendering.highlights.base import GREY, Fit, Window, show, whole
+from tests.pipeline.rendering.highlights.marks import marked, rectangle
 
 
 @given(

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from marks import marked, rectangle, where
 
-from capgen.pipeline.highlights.box import Box
-from capgen.pipeline.highlights.colour import PALETTE
+from capgen.pipeline.rendering.highlights.box import Box
+from capgen.pipeline.rendering.highlights.colour import PALETTE
+from tests.pipeline.rendering.highlights.marks import marked, rectangle, where
 
 GREEN = PALETTE["green"]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from capgen.pipeline.highlights.colour import PALETTE, contrasting, parse
+from capgen.pipeline.rendering.highlights.colour import PALETTE, contrasting, parse
 
 
 @pytest.mark.parametrize("name", PALETTE)

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from marks import marked, rectangle, where
 
-from capgen.pipeline.highlights.box import Box
-from capgen.pipeline.highlights.colour import PALETTE
-from capgen.pipeline.highlights.contour import Contour
+from capgen.pipeline.rendering.highlights.box import Box
+from capgen.pipeline.rendering.highlights.colour import PALETTE
+from capgen.pipeline.rendering.highlights.contour import Contour
+from tests.pipeline.rendering.highlights.marks import marked, rectangle, where
 
 RED = PALETTE["red"]
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marks import marked, rectangle, where
 
-from capgen.pipeline.highlights.base import GREY, Window
-from capgen.pipeline.highlights.box import Box
-from capgen.pipeline.highlights.colour import PALETTE
-from capgen.pipeline.highlights.crop import Crop, window
+from capgen.pipeline.rendering.highlights.base import GREY, Window
+from capgen.pipeline.rendering.highlights.box import Box
+from capgen.pipeline.rendering.highlights.colour import PALETTE
+from capgen.pipeline.rendering.highlights.crop import Crop, window
+from tests.pipeline.rendering.highlights.marks import marked, rectangle, where
 
 
 def test_the_margin_is_in_box_widths_and_heights():

@@ -5,11 +5,11 @@ import pickle
 
 import numpy as np
 import pytest
-from marks import marked, rectangle
 
-from capgen.pipeline.highlights import HIGHLIGHTS
-from capgen.pipeline.highlights.none import Nothing
+from capgen.pipeline.rendering.highlights import HIGHLIGHTS
+from capgen.pipeline.rendering.highlights.none import Nothing
 from capgen.registry import load
+from tests.pipeline.rendering.highlights.marks import marked, rectangle
 
 
 def test_the_frame_is_shown_as_it_is():

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from marks import marked, rectangle
 
-from capgen.pipeline.highlights.spotlight import Spotlight
+from capgen.pipeline.rendering.highlights.spotlight import Spotlight
+from tests.pipeline.rendering.highlights.marks import marked, rectangle
 
 
 def test_the_object_keeps_its_pixels_and_the_background_is_dimmed_and_softened():

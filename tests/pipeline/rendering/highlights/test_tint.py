@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from marks import marked, rectangle
 
-from capgen.pipeline.highlights.tint import Tint
+from capgen.pipeline.rendering.highlights.tint import Tint
+from tests.pipeline.rendering.highlights.marks import marked, rectangle
 
 
 def test_the_object_is_mixed_with_the_colour_and_the_rest_is_untouched():

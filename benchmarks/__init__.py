@@ -1,0 +1,1 @@
+"""Speed and memory, each beside its baseline; results are written to results/."""

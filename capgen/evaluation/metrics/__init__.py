@@ -1,0 +1,1 @@
+"""Metrics over matched tracks, detections and captions."""

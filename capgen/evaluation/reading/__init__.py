@@ -1,0 +1,1 @@
+"""Ground truth and predictions from JSON files to tracks."""

@@ -1,0 +1,1 @@
+"""From a row of a release to the batch that the loss sees."""

@@ -1,0 +1,1 @@
+"""Tracks drawn on frames: annotated video, contact sheet, legend."""

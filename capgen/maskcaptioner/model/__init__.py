@@ -1,0 +1,1 @@
+"""The network: configuration, segmentation, captioning, losses."""

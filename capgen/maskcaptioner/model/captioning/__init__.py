@@ -1,0 +1,1 @@
+"""The captioning head: a Q-Former over an object's own tokens, and a language model."""

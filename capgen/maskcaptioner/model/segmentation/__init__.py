@@ -1,0 +1,1 @@
+"""Mask2Former over clips: queries, heads, matching and losses."""

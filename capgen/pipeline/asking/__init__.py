@@ -1,0 +1,1 @@
+"""From a planned shard to its committed candidates: ask, journal, judge."""

@@ -1,0 +1,1 @@
+"""Pages that people look at: what the model would see, and what it said."""

@@ -1,0 +1,1 @@
+"""From committed candidates to a verified release."""

@@ -1,0 +1,1 @@
+"""The driver: shards handed to workers, on Ray or in this process; lock, progress, status, retry."""
