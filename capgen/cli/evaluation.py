@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from capgen.errors import UnknownName, UserError
-from capgen.evaluation.benchmarks.run import Choice, Opener, run_benchmark, track_captions
+from capgen.evaluation.benchmarks.run import BenchmarkChoice, Opener, run_benchmark, track_captions
 from capgen.evaluation.evaluate import THRESHOLD, Evaluation, Options, evaluate, metrics_of
 from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.reading.tracks import Iou
@@ -26,16 +26,16 @@ app = typer.Typer(help="Scores for dense video object captioning.", no_args_is_h
 _DRAWS = 1000
 _CATEGORIES = 20
 
-Metrics = Annotated[
+_Metrics = Annotated[
     list[str],
     typer.Option("--metrics", help="Caption metrics: cider, meteor, spice, or none; several times or with commas."),
 ]
-Page = Annotated[Path | None, typer.Option(help="Write a page of the best and worst tracks here.")]
-Frames = Annotated[Path | None, typer.Option(help="The folder that the ground truth's file names are relative to.")]
-Out = Annotated[Path | None, typer.Option(help="Write the numbers here as JSON.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Draws = Annotated[int, typer.Option(help="Draws of videos for the 95 % intervals; 0 for none.")]
-ByCategory = Annotated[bool, typer.Option("--breakdown", help="Add the numbers of each category.")]
+_Page = Annotated[Path | None, typer.Option(help="Write a page of the best and worst tracks here.")]
+_Frames = Annotated[Path | None, typer.Option(help="The folder that the ground truth's file names are relative to.")]
+_Out = Annotated[Path | None, typer.Option(help="Write the numbers here as JSON.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+_Draws = Annotated[int, typer.Option(help="Draws of videos for the 95 % intervals; 0 for none.")]
+_ByCategory = Annotated[bool, typer.Option("--breakdown", help="Add the numbers of each category.")]
 
 
 @app.command(context_settings={"allow_extra_args": True})
@@ -52,13 +52,13 @@ def tracks(
     threshold: Annotated[
         float, typer.Option(help="Keep predictions from this score on (official: above it).")
     ] = THRESHOLD,
-    metrics: Metrics = ["cider,meteor"],  # noqa: B006 - typer copies it
-    json_: AsJson = False,
-    breakdown: ByCategory = False,
-    bootstrap: Draws = _DRAWS,
-    html: Page = None,
-    frames: Frames = None,
-    out: Out = None,
+    metrics: _Metrics = ["cider,meteor"],  # noqa: B006 - typer copies it
+    json_: _AsJson = False,
+    breakdown: _ByCategory = False,
+    bootstrap: _Draws = _DRAWS,
+    html: _Page = None,
+    frames: _Frames = None,
+    out: _Out = None,
 ) -> None:
     """CHOTA and its parts, HOTA, mask AP and caption metrics of one results file."""
     # What follows ``--metrics cider`` without a flag of its own is another metric: ``--metrics cider meteor``.
@@ -180,16 +180,16 @@ def benchmark(
     threshold: Annotated[
         float, typer.Option(help="Keep predictions from this score on (official: above it).")
     ] = THRESHOLD,
-    metrics: Metrics = ["cider,meteor"],  # noqa: B006 - typer copies it
-    json_: AsJson = False,
-    breakdown: ByCategory = False,
-    bootstrap: Draws = _DRAWS,
-    html: Page = None,
-    frames: Frames = None,
-    out: Out = None,
+    metrics: _Metrics = ["cider,meteor"],  # noqa: B006 - typer copies it
+    json_: _AsJson = False,
+    breakdown: _ByCategory = False,
+    bootstrap: _Draws = _DRAWS,
+    html: _Page = None,
+    frames: _Frames = None,
+    out: _Out = None,
 ) -> None:
     """One public benchmark, from its owners' files to the table of the papers."""
-    choice = Choice(name, root, split, readings_of(overlap=overlap, segment=segment))
+    choice = BenchmarkChoice(name, root, split, readings_of(overlap=overlap, segment=segment))
     if describe:
         show_facts(choice, json_=json_)
         return
@@ -237,7 +237,7 @@ def readings_of(**options: str | None) -> dict[str, str]:
     return given
 
 
-def show_facts(choice: Choice, *, json_: bool) -> None:
+def show_facts(choice: BenchmarkChoice, *, json_: bool) -> None:
     """Print the sizes of what is under the root, beside the published ones."""
     facts = choice.reader("official").describe()
     if json_:

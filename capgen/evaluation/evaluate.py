@@ -13,7 +13,7 @@ from capgen.evaluation.metrics.java_metrics import Scorer, ScorerFailed, scorers
 from capgen.evaluation.metrics.mask_ap import MaskAp
 from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou, videos
-from capgen.evaluation.reading.tracks import Category, Id, Iou, Notes, VideoTracks
+from capgen.evaluation.reading.tracks import Id, Iou, Notes, TruthCategory, VideoTracks
 
 THRESHOLD = 0.5
 """The public evaluators' own default; CaptionFormer's scripts pass 0, because the model has filtered already."""
@@ -57,15 +57,15 @@ class Evaluation:
     iou: Iou
     options: Options
     videos: int
-    categories: dict[Id, Category]
+    categories: dict[Id, TruthCategory]
     scores: list[Scores]
     refused: dict[Protocol, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class _Lane:
-    """One protocol's scorers."""
+class _ProtocolRun:
+    """What counts the scores of one protocol."""
 
     protocol: Protocol
     scoring: Scoring
@@ -104,48 +104,50 @@ def evaluate(
     found = PredictionFile(predictions, own)
     iou = options.iou or choose_iou(own, found)
     notes = Notes()
-    lanes = [_lane(protocol, iou, options, programs) for protocol in options.protocols]
+    runs = [_start(protocol, iou, options, programs) for protocol in options.protocols]
     for done, video in enumerate(videos(own, found, iou, notes), 1):
-        for lane in lanes:
-            _add(lane, video, alone=len(lanes) == 1)
+        for run in runs:
+            _add(run, video, alone=len(runs) == 1)
         if progress:
             progress(done, len(own.videos))
-    scores = [_finish(lane, own, programs) for lane in lanes if not lane.refused]
-    refused = {lane.protocol: lane.refused for lane in lanes if lane.refused}
+    scores = [_finish(run, own, programs) for run in runs if not run.refused]
+    refused = {run.protocol: run.refused for run in runs if run.refused}
     return Evaluation(truth, predictions, iou, options, len(own.videos), own.categories, scores, refused, notes.all())
 
 
-def _add(lane: _Lane, video: VideoTracks, *, alone: bool) -> None:
+def _add(run: _ProtocolRun, video: VideoTracks, *, alone: bool) -> None:
     """Take in a video; beside another protocol, one that refuses the file does not stop the other."""
-    if lane.refused:
+    if run.refused:
         return
     try:
-        lane.scoring.add(video)
+        run.scoring.add(video)
     except UserError as error:
         if alone:
             raise
-        lane.refused = str(error)
+        run.refused = str(error)
         return
-    for extra in (lane.mask_ap, lane.dense):
+    for extra in (run.mask_ap, run.dense):
         if extra:
             extra.add(video)
 
 
-def _lane(protocol: Protocol, iou: Iou, options: Options, programs: Mapping[str, Scorer]) -> _Lane:
+def _start(protocol: Protocol, iou: Iou, options: Options, programs: Mapping[str, Scorer]) -> _ProtocolRun:
     kind = Official if protocol == "official" else Clean
     scoring: Scoring = kind(iou=iou, threshold=options.threshold, metrics=options.metrics, scorers=programs)
     dense = options.dense and iou == "box" and "meteor" in programs
-    return _Lane(protocol, scoring, MaskAp(protocol) if iou == "mask" else None, DenseCap(protocol) if dense else None)
+    return _ProtocolRun(
+        protocol, scoring, MaskAp(protocol) if iou == "mask" else None, DenseCap(protocol) if dense else None
+    )
 
 
-def _finish(lane: _Lane, truth: TruthFile, programs: Mapping[str, Scorer]) -> Scores:
-    scores = lane.scoring.finish()
-    if lane.mask_ap:
-        scores.values |= lane.mask_ap.finish(truth.categories)
-        scores.notes += lane.mask_ap.notes.all()
-    if lane.dense:
+def _finish(run: _ProtocolRun, truth: TruthFile, programs: Mapping[str, Scorer]) -> Scores:
+    scores = run.scoring.finish()
+    if run.mask_ap:
+        scores.values |= run.mask_ap.finish(truth.categories)
+        scores.notes += run.mask_ap.notes.all()
+    if run.dense:
         try:
-            scores.values |= lane.dense.finish(programs.get("meteor"))
+            scores.values |= run.dense.finish(programs.get("meteor"))
         except ScorerFailed as error:
             scores.notes.append(f"AP_M is left out: {error}")
     return scores

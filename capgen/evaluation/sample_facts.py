@@ -25,7 +25,7 @@ _AREA_BINS = 5
 _HIDDEN_EDGES = (0.0, 0.02, 0.1, 0.3, 1.0)
 
 
-class Fact(msgspec.Struct, frozen=True):
+class ObjectFacts(msgspec.Struct, frozen=True):
     """What is true of an object; ``area`` and ``hidden`` are shares, ``moving_s`` seconds."""
 
     category: str
@@ -38,16 +38,16 @@ class Fact(msgspec.Struct, frozen=True):
     hidden: float
 
 
-class Facts(msgspec.Struct, frozen=True):
+class WorldFacts(msgspec.Struct, frozen=True):
     """``facts.json``: objects by key, and by attribute all ways to say each value."""
 
     version: int
-    objects: dict[str, Fact]
+    objects: dict[str, ObjectFacts]
     vocabulary: dict[str, dict[str, list[str]]]
 
 
 @dataclass(slots=True)
-class Tally:
+class FactTally:
     """Captions that say the truth, another value, or nothing about an attribute."""
 
     right: int = 0
@@ -74,16 +74,16 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
+class FactBin:
     """Objects whose area or hidden share lies in [low, high]; a value on an edge belongs to the lower bin."""
 
     low: float
     high: float
-    tallies: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in BROKEN_DOWN})
+    tallies: dict[str, FactTally] = field(default_factory=lambda: {name: FactTally() for name in BROKEN_DOWN})
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class FactScore:
     """The counts of a set of captions.
 
     Args:
@@ -99,15 +99,15 @@ class Score:
     objects: int
     missing: int
     unknown: int
-    attributes: dict[str, Tally]
-    values: dict[str, dict[str, Tally]]
-    area: tuple[Bin, ...]
-    hidden: tuple[Bin, ...]
+    attributes: dict[str, FactTally]
+    values: dict[str, dict[str, FactTally]]
+    area: tuple[FactBin, ...]
+    hidden: tuple[FactBin, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Attributes at the top, each {right, wrong, unsaid, rate}, then the counts and breakdowns."""
 
-        def bins(found: tuple[Bin, ...]) -> list[dict[str, Any]]:
+        def bins(found: tuple[FactBin, ...]) -> list[dict[str, Any]]:
             return [{"low": b.low, "high": b.high} | {n: t.as_json() for n, t in b.tallies.items()} for b in found]
 
         values = {name: {v: tally.as_json() for v, tally in by.items()} for name, by in self.values.items()}
@@ -122,7 +122,7 @@ class Score:
         }
 
 
-class Vocabulary:
+class FactVocabulary:
     """Finds the values that a caption says, by longest match of whole words."""
 
     def __init__(self, ways: Mapping[str, Iterable[str]]) -> None:
@@ -150,7 +150,7 @@ class Vocabulary:
         return found
 
 
-def read_facts(path: Path) -> Facts:
+def read_facts(path: Path) -> WorldFacts:
     """The facts of a sample world.
 
     Raises:
@@ -160,7 +160,7 @@ def read_facts(path: Path) -> Facts:
     if not path.is_file():
         raise MissingFile(path, "give the facts.json that `capgen sample` wrote")
     try:
-        facts = msgspec.json.decode(path.read_bytes(), type=Facts)
+        facts = msgspec.json.decode(path.read_bytes(), type=WorldFacts)
     except msgspec.MsgspecError as error:
         raise UserError(f"{path} is not a facts.json: {error}", "give the one that `capgen sample` wrote") from error
     if facts.version != 1:
@@ -195,7 +195,7 @@ def read_captions(out: Path) -> Iterator[tuple[str, str]]:
                 yield key, caption
 
 
-def score_release(out: Path, facts: Path) -> Score:
+def score_release(out: Path, facts: Path) -> FactScore:
     """Score the captions of a release.
 
     Raises:
@@ -212,7 +212,7 @@ class _NoMatch(UserError):
     """No caption belongs to the facts."""
 
 
-def score(captions: Iterable[tuple[str, str]], facts: Facts) -> Score:
+def score(captions: Iterable[tuple[str, str]], facts: WorldFacts) -> FactScore:
     """Score (key, caption) pairs.
 
     Raises:
@@ -239,16 +239,16 @@ def _part(key: str) -> tuple[str, ...]:
     return tuple(key.split("/")[:2])
 
 
-def _count(said: dict[str, str], facts: Facts, missing: int, unknown: int) -> Score:
-    vocabularies = {name: Vocabulary(facts.vocabulary[name]) for name in ATTRIBUTES}
-    result = Score(
+def _count(said: dict[str, str], facts: WorldFacts, missing: int, unknown: int) -> FactScore:
+    vocabularies = {name: FactVocabulary(facts.vocabulary[name]) for name in ATTRIBUTES}
+    result = FactScore(
         objects=len(said),
         missing=missing,
         unknown=unknown,
-        attributes={name: Tally() for name in ATTRIBUTES},
-        values={name: {value: Tally() for value in facts.vocabulary[name]} for name in ATTRIBUTES},
+        attributes={name: FactTally() for name in ATTRIBUTES},
+        values={name: {value: FactTally() for value in facts.vocabulary[name]} for name in ATTRIBUTES},
         area=_area_bins([facts.objects[key].area for key in said]),
-        hidden=tuple(Bin(low, high) for low, high in pairwise(_HIDDEN_EDGES)),
+        hidden=tuple(FactBin(low, high) for low, high in pairwise(_HIDDEN_EDGES)),
     )
     for key, caption in said.items():
         fact = facts.objects[key]
@@ -258,7 +258,7 @@ def _count(said: dict[str, str], facts: Facts, missing: int, unknown: int) -> Sc
             if truth is None:
                 continue
             verdict = _verdict(truth, vocabularies[name].said(tokens))
-            tallies = [result.attributes[name], result.values[name].setdefault(truth, Tally())]
+            tallies = [result.attributes[name], result.values[name].setdefault(truth, FactTally())]
             if name in BROKEN_DOWN:
                 tallies += [_bin(result.area, fact.area).tallies[name], _bin(result.hidden, fact.hidden).tallies[name]]
             for tally in tallies:
@@ -266,7 +266,7 @@ def _count(said: dict[str, str], facts: Facts, missing: int, unknown: int) -> Sc
     return result
 
 
-def _truth(fact: Fact, attribute: str) -> str | None:
+def _truth(fact: ObjectFacts, attribute: str) -> str | None:
     """The true value, None where the attribute does not count for this object."""
     if attribute == "motion" and fact.motion != "still" and fact.moving_s < 1:
         return None
@@ -280,18 +280,18 @@ def _verdict(truth: str, said: set[str]) -> str:
     return "right" if said == {truth} else "wrong"
 
 
-def _area_bins(areas: list[float]) -> tuple[Bin, ...]:
+def _area_bins(areas: list[float]) -> tuple[FactBin, ...]:
     edges = sorted({round(float(edge), 6) for edge in np.quantile(areas, np.linspace(0, 1, _AREA_BINS + 1))})
     if len(edges) == 1:
         edges *= 2
-    return tuple(Bin(low, high) for low, high in pairwise(edges))
+    return tuple(FactBin(low, high) for low, high in pairwise(edges))
 
 
-def _bin(bins: tuple[Bin, ...], value: float) -> Bin:
+def _bin(bins: tuple[FactBin, ...], value: float) -> FactBin:
     return next((b for b in bins if value <= b.high), bins[-1])
 
 
-def render_table(result: Score) -> str:
+def render_table(result: FactScore) -> str:
     """The score as text for people: attributes, then rates by area and by hidden share."""
     lines = [
         f"{result.objects} captions scored, {result.missing} objects without one, {result.unknown} unknown keys",
@@ -305,7 +305,7 @@ def render_table(result: Score) -> str:
     return "\n".join(lines)
 
 
-def _breakdown(title: str, bins: tuple[Bin, ...], form: Callable[[float], str]) -> list[str]:
+def _breakdown(title: str, bins: tuple[FactBin, ...], form: Callable[[float], str]) -> list[str]:
     lines = ["", f"{title:<22}{'objects':>8}" + "".join(f"{name:>10}" for name in BROKEN_DOWN)]
     for part in bins:
         label = f"{form(part.low)} to {form(part.high)}"
@@ -314,5 +314,5 @@ def _breakdown(title: str, bins: tuple[Bin, ...], form: Callable[[float], str]) 
     return lines
 
 
-def _rate(tally: Tally) -> str:
+def _rate(tally: FactTally) -> str:
     return "-" if tally.rate is None else f"{tally.rate:.3f}"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from capgen.dataset.types import object_key
-from capgen.evaluation.sample_facts import Facts, read_facts, score_release
+from capgen.evaluation.sample_facts import WorldFacts, read_facts, score_release
 from capgen.sample.words import caption
 from capgen.sample.write import write_world
 from experiments.maskcaptioner.sizes import TEST_SEED, TRAIN_SEED, Size
@@ -76,7 +76,7 @@ def releases_of(kind: str, out: Path, pipeline: Releases) -> Releases:
     return made
 
 
-def _truth_of(facts: Facts) -> Recaption:
+def _truth_of(facts: WorldFacts) -> Recaption:
     return lambda key, old: caption(facts.objects[key]) if old else None
 
 

@@ -12,6 +12,10 @@ from capgen.evaluation.evaluate import Options, evaluate
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 REFERENCE = SHARED / "data" / "reference"
+CHOTA_CASES = Path(__file__).resolve().parents[1] / "data" / "chota"
+"""Inputs of our own, with what the public evaluators printed for them (``reference.json``)."""
+EXACT = 1e-12
+"""Relative tolerance for values that are the same arithmetic in another order: a few roundings of double precision."""
 TEXT = "a small red dog runs across the wide green grass near an old stone wall in rain"
 WORDS = TEXT.split()
 

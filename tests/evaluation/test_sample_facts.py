@@ -10,7 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from capgen.errors import MissingFile, UserError
-from capgen.evaluation.sample_facts import ATTRIBUTES, Facts, Vocabulary, read_facts, render_table, score, score_release
+from capgen.evaluation.sample_facts import (
+    ATTRIBUTES,
+    FactVocabulary,
+    WorldFacts,
+    read_facts,
+    render_table,
+    score,
+    score_release,
+)
 from capgen.sample.write import vocabulary, write_world
 from capgen.text import words
 
@@ -22,7 +30,7 @@ def fact(**changes):
 
 def facts(**objects):
     body = {"version": 1, "objects": {f"lvis/val/1/{k}": v for k, v in objects.items()}, "vocabulary": vocabulary()}
-    return msgspec.convert(body, Facts)
+    return msgspec.convert(body, WorldFacts)
 
 
 def verdicts(caption, **changes):
@@ -52,7 +60,7 @@ def test_the_true_value_beside_another_one_is_wrong():
 
 def test_words_are_whole_and_the_longest_way_to_say_wins():
     """`spaceship` is no ship, and the balloon in `hot air balloon` no other value."""
-    kinds = Vocabulary(vocabulary()["category"])
+    kinds = FactVocabulary(vocabulary()["category"])
     assert kinds.said(words("A spaceship.")) == {"rocket"}
     assert kinds.said(words("A hot-air balloon beside a crescent moon.")) == {"hot_air_balloon", "moon"}
     assert kinds.said(words("A carpet with starry keys.")) == set()

@@ -53,7 +53,7 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class PublishedSize:
     """A size of the benchmark: what was published, and what is here. None is unknown."""
 
     name: str
@@ -102,7 +102,7 @@ class Benchmark(Protocol):
         """The ground truth as one JSON file, written under ``folder`` where the release is not in that form."""
         ...
 
-    def describe(self) -> list[Fact]:
+    def describe(self) -> list[PublishedSize]:
         """The sizes of what is under ``root``, beside the published ones."""
         ...
 

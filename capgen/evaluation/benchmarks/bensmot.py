@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from capgen.errors import MissingFile, UserError
-from capgen.evaluation.benchmarks.base import Clip, Fact, Reading, annotation, read_json, write_truth
+from capgen.evaluation.benchmarks.base import Clip, PublishedSize, Reading, annotation, read_json, write_truth
 from capgen.evaluation.benchmarks.frames import Folder
 from capgen.evaluation.reading.tracks import Iou
 
@@ -115,7 +115,7 @@ class BenSmot:
             raise UserError(f"{path} is not in the MOTChallenge form ({error})", "download it again") from error
         return rows[np.argsort(rows[:, 0], kind="stable")]
 
-    def describe(self) -> list[Fact]:
+    def describe(self) -> list[PublishedSize]:
         """Videos, frames, people and boxes. What was published is for both splits together."""
         videos = frames = boxes = people = captioned = 0
         for clip in self.clips():
@@ -126,11 +126,11 @@ class BenSmot:
             people += len(by_track)
             captioned += sum(bool(caption) for caption in by_track.values())
         return [
-            Fact("videos (published: 3,292 in both splits)", None, videos, "arXiv:2403.05021"),
-            Fact("frames (published: about 151,000 in both)", None, frames, "arXiv:2403.05021"),
-            Fact("people (published: about 7,800 in both)", None, people, "arXiv:2403.05021"),
-            Fact("boxes (published: about 335,000 in both)", None, boxes, "arXiv:2403.05021"),
-            Fact("captioned people", None, captioned, ""),
+            PublishedSize("videos (published: 3,292 in both splits)", None, videos, "arXiv:2403.05021"),
+            PublishedSize("frames (published: about 151,000 in both)", None, frames, "arXiv:2403.05021"),
+            PublishedSize("people (published: about 7,800 in both)", None, people, "arXiv:2403.05021"),
+            PublishedSize("boxes (published: about 335,000 in both)", None, boxes, "arXiv:2403.05021"),
+            PublishedSize("captioned people", None, captioned, ""),
         ]
 
 

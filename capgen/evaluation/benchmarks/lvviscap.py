@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from capgen.evaluation.benchmarks.base import Clip, Fact, Reading, find
+from capgen.evaluation.benchmarks.base import Clip, PublishedSize, Reading, find
 from capgen.evaluation.benchmarks.frames import Folder
 from capgen.evaluation.reading.files import TruthFile
 from capgen.evaluation.reading.json_stream import elements
@@ -60,7 +60,7 @@ class LvVisCap:
                 source=Folder(folder, dict(zip(numbers, names, strict=True)), _CAPTIONS),
             )
 
-    def describe(self) -> list[Fact]:
+    def describe(self) -> list[PublishedSize]:
         """Videos, tracks, captions and categories."""
         videos, captioned, tracks = 0, 0, 0
         partitions: dict[Id, int | None] = {}
@@ -75,10 +75,10 @@ class LvVisCap:
         base = sum(p in (0, 1) for p in partitions.values())
         novel = sum(p in (2, 3) for p in partitions.values())
         return [
-            Fact("videos", known[0], videos, "LV-VIS, ICCV 2023"),
-            Fact("tracks", None, tracks, ""),
-            Fact("captioned tracks", known[1], captioned, "CaptionFormer's README"),
-            Fact("categories", 1196, len(partitions), "LV-VIS's README"),
-            Fact("base categories", 641, base, "LV-VIS's README"),
-            Fact("novel categories", 555, novel, "LV-VIS's README"),
+            PublishedSize("videos", known[0], videos, "LV-VIS, ICCV 2023"),
+            PublishedSize("tracks", None, tracks, ""),
+            PublishedSize("captioned tracks", known[1], captioned, "CaptionFormer's README"),
+            PublishedSize("categories", 1196, len(partitions), "LV-VIS's README"),
+            PublishedSize("base categories", 641, base, "LV-VIS's README"),
+            PublishedSize("novel categories", 555, novel, "LV-VIS's README"),
         ]

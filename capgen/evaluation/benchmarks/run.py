@@ -24,7 +24,7 @@ Opener = Callable[[Path], Predictor]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class BenchmarkChoice:
     """Which benchmark, where, and how its files are read.
 
     Args:
@@ -55,7 +55,7 @@ class Choice:
 
 
 def run_benchmark(
-    choice: Choice,
+    choice: BenchmarkChoice,
     options: Options,
     folder: Path,
     *,
@@ -119,17 +119,17 @@ def track_captions(result: Evaluation) -> dict[str, dict[str, float | None]]:
     """BenSMOT's own caption scores of a result, by protocol; METEOR is None where it cannot be had."""
     truth = TruthFile(result.truth)
     found = PredictionFile(result.predictions, truth)
-    lanes = {protocol: TrackCaptions(protocol, result.options.threshold) for protocol in result.options.protocols}
+    counters = {protocol: TrackCaptions(protocol, result.options.threshold) for protocol in result.options.protocols}
     for video in videos(truth, found, result.iou, Notes()):
-        for lane in lanes.values():
-            lane.add(video)
+        for counter in counters.values():
+            counter.add(video)
     programs, _ = scorers([m for m in result.options.metrics if m == "meteor"])
     meteor = programs.get("meteor")
     try:
-        return {protocol: lane.finish(meteor) for protocol, lane in lanes.items()}
+        return {protocol: counter.finish(meteor) for protocol, counter in counters.items()}
     except ScorerFailed as error:
         result.notes.append(f"METEOR of whole tracks is left out: {error}")
-        return {protocol: lane.finish() for protocol, lane in lanes.items()}
+        return {protocol: counter.finish() for protocol, counter in counters.items()}
     finally:
         if meteor:
             meteor.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from capgen.errors import MissingFile, UserError
-from capgen.evaluation.benchmarks.base import Clip, Fact, Reading, annotation, find, read_json, write_truth
+from capgen.evaluation.benchmarks.base import Clip, PublishedSize, Reading, annotation, find, read_json, write_truth
 from capgen.evaluation.benchmarks.frames import Folder, FrameSource, VideoFile
 from capgen.evaluation.reading.tracks import Iou
 
@@ -162,7 +162,7 @@ class VidStg:
                 return Folder(self.root / prefix, folder, _VIDOR), names
         return None, names
 
-    def describe(self) -> list[Fact]:
+    def describe(self) -> list[PublishedSize]:
         """The sizes that VidSTG's file alone gives; with VidOR's also frames and captioned boxes."""
         by_video = self._records()
         records = [record for many in by_video.values() for record in many]
@@ -190,7 +190,7 @@ class VidStg:
         ]
         counted = "counted on the released val_annotations.json"
         return [
-            Fact(name, value if known else None, found, counted) for name, value, found in facts
+            PublishedSize(name, value if known else None, found, counted) for name, value, found in facts
         ] + self._boxes_facts()
 
     def _overlapping(self, by_video: dict[str, list[dict[str, Any]]]) -> int:
@@ -206,19 +206,23 @@ class VidStg:
             for some in windows.values()
         )
 
-    def _boxes_facts(self) -> list[Fact]:
+    def _boxes_facts(self) -> list[PublishedSize]:
         known = self.split == "val" and self.overlap == "last" and self.segment == "whole"
         if not _vidor_files(self.root):
-            return [Fact(f"captioned object-frames (VidOR is missing: {_VIDOR})", 101_160 if known else None, None, "")]
+            return [
+                PublishedSize(
+                    f"captioned object-frames (VidOR is missing: {_VIDOR})", 101_160 if known else None, None, ""
+                )
+            ]
         frames = captioned = boxes = 0
         for clip in self.clips():
             frames += len(clip.image_ids)
             boxes += len(clip.annotations)
             captioned += sum(bool(one["caption"]) for one in clip.annotations)
         return [
-            Fact("evaluated frames (published: about 81,000)", None, frames, "counted"),
-            Fact("boxes", None, boxes, ""),
-            Fact("captioned object-frames", 101_160 if known else None, captioned, "counted"),
+            PublishedSize("evaluated frames (published: about 81,000)", None, frames, "counted"),
+            PublishedSize("boxes", None, boxes, ""),
+            PublishedSize("captioned object-frames", 101_160 if known else None, captioned, "counted"),
         ]
 
 

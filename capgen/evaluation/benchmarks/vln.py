@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capgen.errors import UserError
-from capgen.evaluation.benchmarks.base import Clip, Fact, Reading, annotation, find, read_json, write_truth
+from capgen.evaluation.benchmarks.base import Clip, PublishedSize, Reading, annotation, find, read_json, write_truth
 from capgen.evaluation.benchmarks.frames import Folder
 from capgen.evaluation.reading.detections import to_rle
 from capgen.evaluation.reading.tracks import Iou, mask_box
@@ -153,7 +153,7 @@ class Vln:
                     return folder
         return None
 
-    def describe(self) -> list[Fact]:
+    def describe(self) -> list[PublishedSize]:
         """Videos, objects and captions."""
         published = {"train": 5136, "val": 2451}.get(self.split)
         videos = tracks = captioned = repeats = 0
@@ -168,10 +168,10 @@ class Vln:
             tracks += len(by_track)
             captioned += sum(by_track.values())
         return [
-            Fact("videos", published, videos, "scenic's common.py"),
-            Fact("objects", None, tracks, ""),
-            Fact("captioned objects", None, captioned, ""),
-            Fact("objects that two actors name, on a frame", None, repeats, ""),
+            PublishedSize("videos", published, videos, "scenic's common.py"),
+            PublishedSize("objects", None, tracks, ""),
+            PublishedSize("captioned objects", None, captioned, ""),
+            PublishedSize("objects that two actors name, on a frame", None, repeats, ""),
         ]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from capgen.evaluation.metrics.chota import Scores, Values
 from capgen.evaluation.metrics.mask_ap import SIZES
 from capgen.evaluation.metrics.rows import PredictionRow, TruthRow
-from capgen.evaluation.reading.tracks import Category, Id
+from capgen.evaluation.reading.tracks import Id, TruthCategory
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Group:
     values: Values
 
 
-def by_category(scores: Scores, categories: Mapping[Id, Category]) -> list[Group]:
+def by_category(scores: Scores, categories: Mapping[Id, TruthCategory]) -> list[Group]:
     """A group for each category that has a track in the ground truth, the one with most tracks first."""
 
     def name(category: Id | None) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from capgen.evaluation.metrics import protocols
 from capgen.evaluation.metrics.captions import Pair, clean_cider, corpus, official_cider
-from capgen.evaluation.metrics.hota import ALPHAS, Counts, Matches, Sequenced, accepted, combine, count, match
+from capgen.evaluation.metrics.hota import ALPHAS, HotaCounts, Matches, Sequenced, accepted, combine, count, match
 from capgen.evaluation.metrics.java_metrics import Scorer, ScorerFailed
 from capgen.evaluation.metrics.protocols import Kept, Protocol, pairs_of, sequence_of
 from capgen.evaluation.metrics.rows import PredictionRow, TruthRow, rows_of
@@ -125,8 +125,8 @@ class Official(_Base):
     """
 
     alphas: NDArray[np.float64] = field(default_factory=lambda: HALF)
-    _counts: list[Counts] = field(default_factory=list)
-    _mean: list[Counts] = field(default_factory=list)
+    _counts: list[HotaCounts] = field(default_factory=list)
+    _mean: list[HotaCounts] = field(default_factory=list)
     _captions: list[dict[str, NDArray[np.float64]]] = field(default_factory=list)
     _captioned: list[Floats] = field(default_factory=list)
     _ids: list[Id] = field(default_factory=list)
@@ -216,8 +216,8 @@ def _official_pair(reference: str, candidate: str) -> Pair | None:
 class Clean(_Base):
     """capgen's numbers: captions normalised, one corpus of tracks, a vote a caption of a track, CapA in 0 to 1."""
 
-    _counts: list[Counts] = field(default_factory=list)
-    _mean: list[Counts] = field(default_factory=list)
+    _counts: list[HotaCounts] = field(default_factory=list)
+    _mean: list[HotaCounts] = field(default_factory=list)
     _references: Counter[str] = field(default_factory=Counter)
     _last: list[int] = field(default_factory=list)
 
@@ -306,10 +306,10 @@ def _mean_values(combined: Mapping[str, Floats]) -> Values:
     return {f"{key}_mean": float(combined[key].mean()) for key in ("HOTA", "DetA", "AssA", "LocA")}
 
 
-def _half(counts: Counts) -> NDArray[np.float64]:
+def _half(counts: HotaCounts) -> NDArray[np.float64]:
     parts = (counts.tp, counts.fn, counts.fp, counts.ass_a * counts.tp, counts.loc_a * counts.tp)
     return np.array([part[0] for part in parts], np.float64)
 
 
-def _means(counts: Counts) -> NDArray[np.float64]:
+def _means(counts: HotaCounts) -> NDArray[np.float64]:
     return np.stack([counts.tp, counts.fn, counts.fp, counts.ass_a * counts.tp]).astype(np.float64)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from capgen.evaluation.reading.similarity import Layout
+from capgen.evaluation.reading.similarity import PairLayout
 from capgen.evaluation.reading.tracks import Floats, Ints
 
 ALPHAS: NDArray[np.float64] = np.arange(0.05, 0.99, 0.05, dtype=np.float64)
@@ -31,7 +31,7 @@ class Sequenced:
         repeats: a track is on some frame more than once, which only the ``official`` protocol allows.
     """
 
-    layout: Layout
+    layout: PairLayout
     truth_ids: Ints
     prediction_ids: Ints
     similarity: Floats
@@ -54,7 +54,7 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class HotaCounts:
     """What a video adds to HOTA, [A] each, A thresholds: counts, and the means of its true positives."""
 
     tp: Floats
@@ -86,7 +86,7 @@ def match(video: Sequenced) -> Matches:
     return Matches(layout.frame[pairs], layout.row[pairs], layout.column[pairs], similarity[pairs])
 
 
-def _contested(layout: Layout, similarity: Floats) -> NDArray[np.bool_]:
+def _contested(layout: PairLayout, similarity: Floats) -> NDArray[np.bool_]:
     """Frames on which some object overlaps two others: elsewhere the matching is every pair that overlaps."""
     overlaps = similarity > 0
     rows = np.bincount(layout.row, weights=overlaps, minlength=len(layout.truth))
@@ -113,7 +113,7 @@ def _alignment(video: Sequenced) -> NDArray[np.float64]:
     return np.asarray((potential / total.ravel())[cell], dtype=np.float64)
 
 
-def _jaccard(layout: Layout, similarity: Floats) -> Floats:
+def _jaccard(layout: PairLayout, similarity: Floats) -> Floats:
     """Each pair's similarity over all that its two detections have on the frame, in the similarity's dtype.
 
     Frames of one shape are summed together: the sums then round as they do frame by frame.
@@ -166,7 +166,7 @@ def accepted(matches: Matches, alpha: float) -> NDArray[np.bool_]:
     return np.asarray(matches.iou >= np.float64(alpha) - _EPS)
 
 
-def count(video: Sequenced, matches: Matches, alphas: NDArray[np.float64], dtype: DTypeLike) -> Counts:
+def count(video: Sequenced, matches: Matches, alphas: NDArray[np.float64], dtype: DTypeLike) -> HotaCounts:
     """What a video adds at each of ``alphas`` (ascending), accumulated in ``dtype``."""
     reached = np.searchsorted(alphas - _EPS, matches.iou.astype(np.float64), side="right")
     tp = _at_least(np.bincount(reached, minlength=len(alphas) + 1)).astype(dtype)
@@ -176,7 +176,7 @@ def count(video: Sequenced, matches: Matches, alphas: NDArray[np.float64], dtype
         loc = _at_least(np.bincount(reached, weights=matches.iou, minlength=len(alphas) + 1)).astype(dtype)
     sums = _association(video, matches, reached, len(alphas))
     ass_a, ass_re, ass_pr = ((total / np.maximum(1, tp)).astype(dtype) for total in sums)
-    return Counts(
+    return HotaCounts(
         tp=tp,
         fn=(len(video.truth_ids) - tp).astype(dtype),
         fp=(len(video.prediction_ids) - tp).astype(dtype),
@@ -227,7 +227,7 @@ def _sum_by_frame(matches: Matches, here: NDArray[np.bool_], dtype: DTypeLike) -
     return float(total[0])
 
 
-def combine(videos: Sequence[Counts]) -> dict[str, Floats]:
+def combine(videos: Sequence[HotaCounts]) -> dict[str, Floats]:
     """HOTA and its parts over many videos, [A] each: counts are added, means weighted by true positives."""
     tp, fn, fp = (_add([getattr(v, name) for v in videos]) for name in ("tp", "fn", "fp"))
     parts = {

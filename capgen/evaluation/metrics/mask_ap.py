@@ -17,10 +17,10 @@ from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.reading.similarity import Overlaps
 from capgen.evaluation.reading.tracks import (
     Blank,
-    Category,
     Detection,
     Id,
     Notes,
+    TruthCategory,
     VideoTracks,
     detection_area,
     sort_key,
@@ -127,7 +127,7 @@ class MaskAp:
         scores = np.array([tube.score for tube in found], np.float64)
         return _Group(scores, hit, ignored, sum(not a for a in aside))
 
-    def finish(self, categories: Mapping[Id, Category]) -> dict[str, float | None]:
+    def finish(self, categories: Mapping[Id, TruthCategory]) -> dict[str, float | None]:
         """AP, AP50, AP75, by size, by base and novel, and average recall; None where there is no truth."""
         ids = sorted(categories or self._seen, key=sort_key)
         curves = {
@@ -178,7 +178,10 @@ class MaskAp:
         return precision, reached[:, -1]
 
     def _split(
-        self, ids: Sequence[Id], categories: Mapping[Id, Category], precisions: Sequence[NDArray[np.float64] | None]
+        self,
+        ids: Sequence[Id],
+        categories: Mapping[Id, TruthCategory],
+        precisions: Sequence[NDArray[np.float64] | None],
     ) -> dict[str, float | None]:
         """AP of base and novel categories; empty where the ground truth has no partitions."""
         if not categories or any(c.partition is None for c in categories.values()):

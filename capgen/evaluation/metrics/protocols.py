@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from capgen.errors import UserError
 from capgen.evaluation.metrics.hota import Matches, Sequenced, match
-from capgen.evaluation.reading.similarity import Layout, Overlaps, box_pairs, covered, lay_out, mask_pairs
+from capgen.evaluation.reading.similarity import Overlaps, PairLayout, box_pairs, covered, lay_out, mask_pairs
 from capgen.evaluation.reading.tracks import Detection, Id, Ints, Iou, Notes, VideoTracks, detection_area, sort_key
 
 Protocol = Literal["official", "clean"]
@@ -146,7 +146,7 @@ def _repeat(frames: Ints, ids: Ints) -> bool:
 
 
 def pairs_of(
-    layout: Layout, matches: Matches, here: NDArray[np.bool_], kept: Kept
+    layout: PairLayout, matches: Matches, here: NDArray[np.bool_], kept: Kept
 ) -> list[tuple[Detection, Detection, float]]:
     """Truth, prediction and IoU of the matches that ``here`` selects, frame by frame."""
     rows, columns = layout.truth[matches.row[here]], layout.predictions[matches.column[here]]

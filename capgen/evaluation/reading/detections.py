@@ -17,7 +17,7 @@ from pycocotools import mask as coco
 
 from capgen.dataset.types import Box
 from capgen.errors import UserError
-from capgen.evaluation.reading.tracks import Detection, Id, Ints, Iou, Rle, mask_box
+from capgen.evaluation.reading.tracks import CocoRle, Detection, Id, Ints, Iou, areas, mask_box
 
 
 class _Rle(msgspec.Struct, gc=False):
@@ -57,7 +57,7 @@ _mask_rows = msgspec.json.Decoder(list[_Row]).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class AnnotationReader:
     """How the annotations of one video are read.
 
     Args:
@@ -93,6 +93,8 @@ class Reader:
         if self.iou == "mask" and any(row.segmentation is None or row.segmentation.size != self.size for row in rows):
             return None
         masked = self.iou == "mask"
+        masks = [{"size": list(self.size), "counts": row.segmentation.counts.encode()} for row in rows if masked]
+        pixels = self.count_pixels(masks, [(number, row.track_id) for number, row in enumerate(rows, first)])
         return [
             Detection(
                 frame_of[row.image_id][1],
@@ -101,13 +103,45 @@ class Reader:
                 row.score if self.scored else 1.0,
                 row.caption or "",
                 row.bbox,
-                {"size": list(self.size), "counts": row.segmentation.counts.encode()} if masked else None,
+                masks[number - first] if masked else None,
                 row.area,
                 bool(row.iscrowd),
                 number,
+                pixels[number - first] if masked else None,
             )
             for number, row in enumerate(rows, first)
         ]
+
+    def count_pixels(self, masks: Sequence[CocoRle], names: Sequence[tuple[int, Id]]) -> list[int]:
+        """The pixels of each mask, after a check of its counts: damaged ones can make pycocotools run for ever.
+
+        Args:
+            names: the number in the file and the track of each mask, for messages.
+
+        Raises:
+            UserError: the counts of a mask do not cover the frame exactly.
+        """
+        covered = rle_pixels([mask["counts"] for mask in masks])
+        whole = self.size[0] * self.size[1]
+        for wrong in np.flatnonzero(covered != whole)[:1].tolist():
+            number, track = names[wrong]
+            what = f"has an RLE whose counts cover {covered[wrong]} pixels of {whole}"
+            raise self.fault(number, {"track_id": track}, what, "encode the mask again")
+        counted: list[int] = areas(masks).tolist()
+        return counted
+
+    def measured(self, found: Sequence[Detection]) -> tuple[Detection, ...]:
+        """The detections with the pixels of their masks.
+
+        Raises:
+            UserError: a mask is damaged.
+        """
+        masked = [one for one in found if one.mask is not None]
+        counted = self.count_pixels([one.mask or {} for one in masked], [(one.place, one.track) for one in masked])
+        pixels = iter(counted)
+        return tuple(
+            msgspec.structs.replace(one, pixels=next(pixels)) if one.mask is not None else one for one in found
+        )
 
     def on_frame(self, number: int, raw: dict[str, Any], frame: int) -> Iterator[Detection]:
         """The detection of a COCO annotation; none where its mask is null."""
@@ -163,7 +197,9 @@ class Reader:
                 place=number,
             )
 
-    def _shape(self, number: int, raw: dict[str, Any], bbox: Any, segmentation: Any) -> tuple[Box | None, Rle | None]:
+    def _shape(
+        self, number: int, raw: dict[str, Any], bbox: Any, segmentation: Any
+    ) -> tuple[Box | None, CocoRle | None]:
         box = self._box(number, raw, bbox)
         mask = None
         if segmentation is not None and (self.iou == "mask" or box is None):
@@ -185,7 +221,7 @@ class Reader:
             raise self.fault(number, raw, what, "write x, y, width, height in pixels, or take the annotation out")
         return float(bbox[0]), float(bbox[1]), float(bbox[2]), float(bbox[3])
 
-    def _mask(self, number: int, raw: dict[str, Any], segmentation: Any) -> Rle:
+    def _mask(self, number: int, raw: dict[str, Any], segmentation: Any) -> CocoRle:
         try:
             mask = to_rle(segmentation, self.size)
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -212,7 +248,7 @@ class Reader:
         return caption or ""
 
 
-def to_rle(segmentation: Any, size: tuple[int, int]) -> Rle:
+def to_rle(segmentation: Any, size: tuple[int, int]) -> CocoRle:
     """A COCO RLE with counts as bytes, from compressed or uncompressed RLE or from a list of polygons.
 
     Raises:
@@ -222,13 +258,13 @@ def to_rle(segmentation: Any, size: tuple[int, int]) -> Rle:
         polygons = [polygon for polygon in segmentation if len(polygon) >= 6 and len(polygon) % 2 == 0]
         if not polygons:
             return {"size": list(size), "counts": _empty(size)}
-        merged: Rle = coco.merge(coco.frPyObjects(polygons, *size))
+        merged: CocoRle = coco.merge(coco.frPyObjects(polygons, *size))
         return merged
     counts, (height, width) = segmentation["counts"], segmentation["size"]
     if isinstance(counts, list):
         if sum(counts) != height * width:
             raise ValueError(f"counts add up to {sum(counts)} pixels, not {height * width}")
-        plain: Rle = coco.frPyObjects(segmentation, height, width)
+        plain: CocoRle = coco.frPyObjects(segmentation, height, width)
         return plain
     return {"size": [height, width], "counts": counts.encode("ascii") if isinstance(counts, str) else bytes(counts)}
 
@@ -264,7 +300,7 @@ def rle_pixels(counts: Sequence[bytes]) -> Ints:
 
 
 def _empty(size: tuple[int, int]) -> bytes:
-    rle: Rle = coco.frPyObjects({"size": list(size), "counts": [size[0] * size[1]]}, *size)
+    rle: CocoRle = coco.frPyObjects({"size": list(size), "counts": [size[0] * size[1]]}, *size)
     counts: bytes = rle["counts"]
     return counts
 

@@ -13,20 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from capgen.errors import UserError
-from capgen.evaluation.reading.detections import Reader, rle_pixels
+from capgen.evaluation.reading.detections import AnnotationReader
 from capgen.evaluation.reading.index import Index
-from capgen.evaluation.reading.json_stream import Batch, Element, scan
+from capgen.evaluation.reading.json_stream import Element, ElementBatch, scan
 from capgen.evaluation.reading.similarity import Overlaps
-from capgen.evaluation.reading.tracks import Blank, Category, Detection, Id, Iou, Notes, VideoTracks, areas, sort_key
+from capgen.evaluation.reading.tracks import Blank, Detection, Id, Iou, Notes, TruthCategory, VideoTracks, sort_key
 
 _ARRAYS = frozenset({"images", "videos", "annotations", "predictions", "categories"})
 
 
 @dataclass(slots=True)
-class Video:
+class TruthVideo:
     """A video of the ground truth.
 
     Args:
@@ -49,8 +47,8 @@ class TruthFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.videos: list[Video] = []
-        self.categories: dict[Id, Category] = {}
+        self.videos: list[TruthVideo] = []
+        self.categories: dict[Id, TruthCategory] = {}
         self.by_track = False
         self.video_of: dict[Id, int] = {}
         self.place_of: dict[Id, tuple[int, int]] = {}
@@ -62,7 +60,7 @@ class TruthFile:
         keys: list[Id] = []
         media: list[Element] = []
         for element in scan(self.path, _ARRAYS, light=frozenset({"annotations"})):
-            if isinstance(element, Batch):
+            if isinstance(element, ElementBatch):
                 self._annotations.extend(element, [0] * len(element.keys))
                 keys += [self._key(key, len(keys) + n) for n, key in enumerate(element.keys)]
             elif element.array == "annotations":
@@ -112,7 +110,7 @@ class TruthFile:
         return place
 
     def _add_category(self, raw: dict[str, Any]) -> None:
-        self.categories[raw["id"]] = Category(raw["id"], str(raw.get("name", raw["id"])), raw.get("partition"))
+        self.categories[raw["id"]] = TruthCategory(raw["id"], str(raw.get("name", raw["id"])), raw.get("partition"))
 
     def _add_media(self, element: Element) -> None:
         raw = element.exact()
@@ -131,7 +129,7 @@ class TruthFile:
     def _video_index(self, video: Id, size: tuple[int, int]) -> int:
         if video not in self.video_of:
             self.video_of[video] = len(self.videos)
-            self.videos.append(Video(video, size))
+            self.videos.append(TruthVideo(video, size))
         return self.video_of[video]
 
     @property
@@ -163,11 +161,11 @@ class TruthFile:
     def detections(self, video: int, iou: Iou) -> tuple[tuple[Detection, ...], tuple[Blank, ...]]:
         """The ground truth of one video, and its tracks that are on no frame."""
         info = self.videos[video]
-        reader = Reader(str(self.path), "annotations", info.size, info.order, iou, scored=False)
+        reader = AnnotationReader(str(self.path), "annotations", info.size, info.order, iou, scored=False)
         block = None if self.by_track else self._annotations.block(video)
         quick = reader.on_frames(block[1], block[0], self.place_of) if block else None
         if quick is not None:
-            return _checked(quick, reader), ()
+            return tuple(quick), ()
         found: list[Detection] = []
         blanks = []
         for position, (number, raw) in enumerate(self._annotations.read(video)):
@@ -178,7 +176,7 @@ class TruthFile:
                     blanks.append(_blank(raw, raw.get("id", position)))
             else:
                 found.extend(reader.on_frame(number, raw, self.place_of[raw["image_id"]][1]))
-        return _checked(found, reader), tuple(blanks)
+        return reader.measured(found), tuple(blanks)
 
 
 class PredictionFile:
@@ -197,7 +195,7 @@ class PredictionFile:
         for element in scan(path, _ARRAYS, light=kinds):
             if element.array not in kinds:
                 continue
-            if isinstance(element, Batch):
+            if isinstance(element, ElementBatch):
                 self._begin(json.loads(element.first))
                 before = len(self._index)
                 self._index.extend(element, [self._place(key, before + n) for n, key in enumerate(element.keys)])
@@ -235,11 +233,11 @@ class PredictionFile:
     def detections(self, video: int, iou: Iou) -> tuple[tuple[Detection, ...], tuple[Blank, ...]]:
         """The predictions of one video, and the tracks that are on no frame."""
         info = self._truth.videos[video]
-        reader = Reader(str(self.path), "predictions", info.size, info.order, iou, scored=True)
+        reader = AnnotationReader(str(self.path), "predictions", info.size, info.order, iou, scored=True)
         block = None if self.by_track else self._index.block(video)
         quick = reader.on_frames(block[1], block[0], self._truth.place_of) if block else None
         if quick is not None:
-            return _checked(quick, reader), ()
+            return tuple(quick), ()
         found: list[Detection] = []
         blanks = []
         for position, (number, raw) in enumerate(self._index.read(video)):
@@ -250,7 +248,7 @@ class PredictionFile:
                     blanks.append(_blank(raw, position))
             else:
                 found.extend(reader.on_frame(number, raw, self._truth.place_of[raw["image_id"]][1]))
-        return _checked(found, reader), tuple(blanks)
+        return reader.measured(found), tuple(blanks)
 
 
 def _is_object(path: Path) -> bool:
@@ -261,22 +259,6 @@ def _is_object(path: Path) -> bool:
 def _blank(raw: dict[str, Any], track: Id) -> Blank:
     score = raw.get("score")
     return Blank(track, raw.get("category_id"), float(score) if score is not None else 0.0, bool(raw.get("iscrowd")))
-
-
-def _checked(found: list[Detection], reader: Reader) -> tuple[Detection, ...]:
-    """The detections, after a look at their masks: damaged run lengths can make pycocotools run for ever."""
-    masked = [one for one in found if one.mask is not None]
-    pixels = rle_pixels([one.mask["counts"] for one in masked if one.mask is not None])
-    wrong = np.flatnonzero(pixels != reader.size[0] * reader.size[1])
-    if len(wrong):
-        bad = masked[int(wrong[0])]
-        what = f"has an RLE whose counts cover {pixels[wrong[0]]} pixels of {reader.size[0] * reader.size[1]}"
-        raw = {"track_id": bad.track}
-        raise reader.fault(bad.place, raw, what, "encode the mask again")
-    for one, size in zip(masked, areas(one.mask for one in masked if one.mask is not None).tolist(), strict=True):
-        if one.mask is not None:
-            one.mask["area"] = size
-    return tuple(found)
 
 
 def choose_iou(truth: TruthFile, predictions: PredictionFile) -> Iou:

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from capgen.errors import UserError
-from capgen.evaluation.reading.json_stream import Batch, Element
+from capgen.evaluation.reading.json_stream import Element, ElementBatch
 from capgen.evaluation.reading.tracks import Ints
 
 
@@ -30,7 +30,7 @@ class Index:
     def __len__(self) -> int:
         return len(self._offset)
 
-    def extend(self, batch: Batch, videos: Sequence[int]) -> None:
+    def extend(self, batch: ElementBatch, videos: Sequence[int]) -> None:
         """Note many elements and their videos."""
         self._video.extend(videos)
         self._offset.extend(batch.offsets)

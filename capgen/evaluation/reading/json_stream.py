@@ -57,7 +57,7 @@ class Element(NamedTuple):
         return found
 
 
-class Batch(NamedTuple):
+class ElementBatch(NamedTuple):
     """Many elements of an array, in order: their bytes in the file, their image's or video's id, the first itself."""
 
     array: str
@@ -122,7 +122,7 @@ class _Window:
             self.pos, self._chunk = end, _CHUNK
             return element
 
-    def batch(self, array: str) -> Batch | None:
+    def batch(self, array: str) -> ElementBatch | None:
         """As many whole elements as lie in the window, of which only the ids are read; None where that is in doubt.
 
         They must be objects, each as far from the one before as the others.
@@ -145,7 +145,7 @@ class _Window:
         offset = self.base + self.pos - 1
         self.pos = cut + 1
         found = [key.image_id if key.image_id is not None else key.video_id for key in keys]
-        return Batch(array, (starts + offset).tolist(), lengths.tolist(), found, bytes(raws[0]))
+        return ElementBatch(array, (starts + offset).tolist(), lengths.tolist(), found, bytes(raws[0]))
 
     def fill(self) -> None:
         """Read on where the window runs low."""
@@ -164,7 +164,7 @@ def elements(path: Path, arrays: frozenset[str]) -> Iterator[Element]:
     return (one for one in scan(path, arrays, light=frozenset()) if isinstance(one, Element))
 
 
-def scan(path: Path, arrays: frozenset[str], light: frozenset[str]) -> Iterator[Element | Batch]:
+def scan(path: Path, arrays: frozenset[str], light: frozenset[str]) -> Iterator[Element | ElementBatch]:
     """Every element of the named top-level arrays, in the order of the file; a top-level list has the name "".
 
     Those of the arrays named in ``light`` come in batches, with nothing but their place and their id, where they can.
@@ -190,7 +190,7 @@ def scan(path: Path, arrays: frozenset[str], light: frozenset[str]) -> Iterator[
             raise window.error()
 
 
-def _list(window: _Window, name: str, light: bool) -> Iterator[Element | Batch]:
+def _list(window: _Window, name: str, light: bool) -> Iterator[Element | ElementBatch]:
     window.take("[")
     if window.peek() == "]":
         window.take("]")
@@ -204,7 +204,7 @@ def _list(window: _Window, name: str, light: bool) -> Iterator[Element | Batch]:
             return
 
 
-def _members(window: _Window, arrays: frozenset[str], light: frozenset[str]) -> Iterator[Element | Batch]:
+def _members(window: _Window, arrays: frozenset[str], light: frozenset[str]) -> Iterator[Element | ElementBatch]:
     window.take("{")
     if window.peek() == "}":
         window.take("}")

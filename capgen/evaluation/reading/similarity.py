@@ -14,7 +14,7 @@ from capgen.evaluation.reading.tracks import Detection, Floats, Ints, Iou
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class PairLayout:
     """The detections of a video sorted by frame, and the pairs of truth and prediction that share a frame.
 
     Args:
@@ -35,7 +35,7 @@ class Layout:
     column: Ints
 
 
-def lay_out(truth_frames: Ints, prediction_frames: Ints, frames: int) -> Layout:
+def lay_out(truth_frames: Ints, prediction_frames: Ints, frames: int) -> PairLayout:
     """Pair up the detections of each of ``frames`` frames, given the frame of each detection."""
     truth = np.argsort(truth_frames, kind="stable")
     predictions = np.argsort(prediction_frames, kind="stable")
@@ -50,10 +50,12 @@ def lay_out(truth_frames: Ints, prediction_frames: Ints, frames: int) -> Layout:
     across = np.maximum(per_frame[frame], 1)
     row = truth_starts[frame] + within // across
     column = prediction_starts[frame] + within % across
-    return Layout(truth, predictions, truth_starts, prediction_starts, pair_starts, frame, row, column)
+    return PairLayout(truth, predictions, truth_starts, prediction_starts, pair_starts, frame, row, column)
 
 
-def box_pairs(layout: Layout, truth: Sequence[Detection], predictions: Sequence[Detection], dtype: DTypeLike) -> Floats:
+def box_pairs(
+    layout: PairLayout, truth: Sequence[Detection], predictions: Sequence[Detection], dtype: DTypeLike
+) -> Floats:
     """Intersection over union of the boxes of every pair of a layout, [N], in ``dtype``."""
     return box_iou(
         boxes(truth, dtype)[layout.truth[layout.row]], boxes(predictions, dtype)[layout.predictions[layout.column]]
@@ -107,7 +109,7 @@ def _places(side: Sequence[Detection]) -> dict[int, int]:
 
 
 def mask_pairs(
-    layout: Layout, truth: Sequence[Detection], predictions: Sequence[Detection], overlaps: Overlaps
+    layout: PairLayout, truth: Sequence[Detection], predictions: Sequence[Detection], overlaps: Overlaps
 ) -> NDArray[np.float64]:
     """Intersection over union of the masks of every pair of a layout, float64 [N]."""
     values = np.zeros(layout.pair_starts[-1])

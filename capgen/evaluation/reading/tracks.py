@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Id = int | str
 Iou = Literal["box", "mask"]
-Rle = dict[str, Any]
+CocoRle = dict[str, Any]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.floating[Any]]
 
@@ -29,8 +29,8 @@ class Detection(msgspec.Struct, frozen=True, gc=False):
     Args:
         frame: index into the video's frames, in the order of their image ids.
         box: x, y, width, height in pixels; None where the file has none.
-        mask: a COCO RLE with ``counts`` as bytes, of the frame's size, and once it was checked its pixels under
-            ``area``; None where the file has none.
+        mask: a COCO RLE with ``counts`` as bytes, of the frame's size; None where the file has none.
+        pixels: the pixels of the mask, counted once when the file is read; None where they were not.
         area: pixels as the file states them; None where it does not.
         place: the element's number in its file, for messages.
     """
@@ -41,10 +41,11 @@ class Detection(msgspec.Struct, frozen=True, gc=False):
     score: float
     caption: str
     box: Box | None = None
-    mask: Rle | None = None
+    mask: CocoRle | None = None
     area: float | None = None
     crowd: bool = False
     place: int = 0
+    pixels: int | None = None
 
 
 class Blank(msgspec.Struct, frozen=True, gc=False):
@@ -82,7 +83,7 @@ class VideoTracks:
 
 
 @dataclass(frozen=True, slots=True)
-class Category:
+class TruthCategory:
     """A category of the ground truth; ``partition`` is LV-VIS's (0 and 1 base, 2 and 3 novel)."""
 
     id: Id
@@ -117,7 +118,7 @@ def sort_key(value: Id) -> tuple[int, int, str]:
     return (0, value, "") if isinstance(value, int) else (1, 0, str(value))
 
 
-def areas(masks: Iterable[Rle]) -> Ints:
+def areas(masks: Iterable[CocoRle]) -> Ints:
     """Pixels of each mask, int64 [N]."""
     rles = list(masks)
     # pycocotools 2.0.11 cannot count more than 255 masks at a time under numpy 2.
@@ -125,7 +126,7 @@ def areas(masks: Iterable[Rle]) -> Ints:
     return np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
 
 
-def mask_box(mask: Rle) -> Box:
+def mask_box(mask: CocoRle) -> Box:
     """The tight box of a mask, all zero where it has no pixels."""
     x, y, width, height = coco.toBbox(mask).tolist()
     return x, y, width, height
@@ -134,6 +135,5 @@ def mask_box(mask: Rle) -> Box:
 def detection_area(detection: Detection) -> float:
     """Pixels of the mask, or of the box where there is no mask."""
     if detection.mask is not None:
-        known = detection.mask.get("area")
-        return float(coco.area(detection.mask) if known is None else known)
+        return float(coco.area(detection.mask) if detection.pixels is None else detection.pixels)
     return detection.box[2] * detection.box[3] if detection.box else 0.0

@@ -39,7 +39,7 @@ _NUMBERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class StripPicture:
     """One frame of a strip: its number and a data URL."""
 
     frame: int
@@ -47,7 +47,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class TrackCard:
     """One track on the page."""
 
     anchor: str
@@ -57,7 +57,7 @@ class Card:
     found: int
     frames: int
     values: tuple[tuple[str, str], ...]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[StripPicture, ...]
     reference: str
     candidate: str
 
@@ -117,11 +117,11 @@ def _numbers(scores: Sequence[Scores]) -> list[tuple[str, list[str]]]:
     return rows
 
 
-def _cards(result: Evaluation, rows: Sequence[TruthRow], frames: Path | None, shown: int) -> list[Card]:
+def _cards(result: Evaluation, rows: Sequence[TruthRow], frames: Path | None, shown: int) -> list[TrackCard]:
     """The cards, each video read once more for its shapes."""
     truth = TruthFile(result.truth)
     predictions = PredictionFile(result.predictions, truth)
-    cards: dict[int, Card] = {}
+    cards: dict[int, TrackCard] = {}
     for index in sorted({truth.video_of[row.video] for row in rows}):
         video = video_at(truth, predictions, result.iou, index)
         names = truth.file_names(index)
@@ -133,7 +133,7 @@ def _cards(result: Evaluation, rows: Sequence[TruthRow], frames: Path | None, sh
 
 def _card(
     result: Evaluation, row: TruthRow, video: VideoTracks, frames: Path | None, names: Sequence[str], shown: int
-) -> Card:
+) -> TrackCard:
     own = {one.frame: one for one in video.truth if one.track == row.track}
     found = {one.frame: one for one in video.predictions if one.track == row.partner}
     visible = sorted(own)
@@ -144,10 +144,10 @@ def _card(
         for one, colour in ((own[frame], _TRUTH), (found.get(frame), _FOUND)):
             if one is not None:
                 _outline(canvas, one, colour)
-        pictures.append(Picture(frame, _data_url(canvas)))
+        pictures.append(StripPicture(frame, _data_url(canvas)))
     category = result.categories.get(row.category) if row.category is not None else None
     values = [(name, f"{100 * value / row.votes:.1f}") for name, value in row.captions.items() if row.votes]
-    return Card(
+    return TrackCard(
         anchor=f"track-{row.video}-{row.track}",
         category=category.name if category else "object",
         video=str(row.video),

@@ -8,7 +8,7 @@ import pytest
 
 from capgen.errors import MissingFile, UnknownName, UserError
 from capgen.evaluation.benchmarks.lvviscap import LvVisCap
-from capgen.evaluation.benchmarks.run import Choice, run_benchmark
+from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark
 from capgen.evaluation.evaluate import Options
 from tests.evaluation.evalcases import SHARED, blob
 
@@ -65,7 +65,7 @@ def test_a_perfect_prediction_end_to_end(tmp_path):
     row = {key: own[key] for key in ("video_id", "category_id", "segmentations", "caption")}
     pred.write_text(json.dumps([{**row, "score": 0.9}]))
     options = Options(protocols=("official", "clean"), metrics=("cider",))
-    result = run_benchmark(Choice("lv-viscap", root), options, tmp_path, predictions=pred)
+    result = run_benchmark(BenchmarkChoice("lv-viscap", root), options, tmp_path, predictions=pred)
     for scores in result.scores:
         assert scores.values["DetA"] == 1.0
         assert scores.values["AP_base"] == pytest.approx(1.0)
@@ -76,10 +76,10 @@ def test_what_is_missing_or_unknown_is_named(tmp_path):
     with pytest.raises(MissingFile, match=r"the captions come with github\.com"):
         LvVisCap(tmp_path).truth(tmp_path)
     with pytest.raises(UnknownName, match="no benchmark is called 'lvviscap'; did you mean 'lv-viscap'"):
-        Choice("lvviscap", tmp_path).reader("clean")
+        BenchmarkChoice("lvviscap", tmp_path).reader("clean")
     with pytest.raises(UserError, match="lv-viscap has no --overlap"):
-        Choice("lv-viscap", tmp_path, readings={"overlap": "first"}).reader("clean")
+        BenchmarkChoice("lv-viscap", tmp_path, readings={"overlap": "first"}).reader("clean")
     with pytest.raises(UserError, match="pass --pred"):
-        run_benchmark(Choice("lv-viscap", release(tmp_path)), Options(), tmp_path)
+        run_benchmark(BenchmarkChoice("lv-viscap", release(tmp_path)), Options(), tmp_path)
     with pytest.raises(UserError, match="--model: nobody has said how a model is opened"):
-        run_benchmark(Choice("lv-viscap", tmp_path), Options(), tmp_path, model=tmp_path)
+        run_benchmark(BenchmarkChoice("lv-viscap", tmp_path), Options(), tmp_path, model=tmp_path)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from capgen.errors import MissingFile, UserError
-from capgen.evaluation.benchmarks.run import Choice, run_benchmark
+from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark
 from capgen.evaluation.benchmarks.vidstg import VidStg, evaluated_frames
 from capgen.evaluation.evaluate import Options
 
@@ -142,7 +142,7 @@ def test_a_perfect_prediction_is_one_end_to_end(tmp_path):
     pred = tmp_path / "pred.json"
     pred.write_text(json.dumps([{**one, "score": 1.0} for one in clip.annotations]))
     result = run_benchmark(
-        Choice("vidstg", root),
+        BenchmarkChoice("vidstg", root),
         Options(protocols=("official", "clean"), metrics=("cider",)),
         tmp_path / "work",
         predictions=pred,

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from capgen.errors import MissingFile, UserError
-from capgen.evaluation.benchmarks.run import Choice, run_benchmark
+from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark
 from capgen.evaluation.benchmarks.vln import Vln
 from capgen.evaluation.evaluate import Options
 from tests.evaluation.evalcases import blob
@@ -119,7 +119,7 @@ def test_both_protocols_have_their_own_reading_end_to_end(tmp_path):
     found = [{k: v for k, v in one.items() if k != "bbox"} | {"score": 1.0} for one in clip.annotations]
     pred.write_text(json.dumps(found))
     options = Options(protocols=("official", "clean"), metrics=("cider",))
-    result = run_benchmark(Choice("vln", root), options, tmp_path / "work", predictions=pred)
+    result = run_benchmark(BenchmarkChoice("vln", root), options, tmp_path / "work", predictions=pred)
     official, clean = (scores.values for scores in result.scores)
     assert result.iou == "mask"
     assert (official["FN"], clean["FN"]) == (3, 0)

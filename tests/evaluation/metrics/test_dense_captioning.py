@@ -9,7 +9,7 @@ import pytest
 from capgen.evaluation.metrics.dense_captioning import DenseCap
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, videos
 from capgen.evaluation.reading.tracks import Notes
-from tests.evaluation.evalcases import REFERENCE, box, write
+from tests.evaluation.evalcases import CHOTA_CASES, box, write
 
 SQUARE = [10.0, 10.0, 20.0, 20.0]
 
@@ -22,9 +22,8 @@ def dense(gt, pred, protocol, meteor):
     return run.finish(meteor)
 
 
-@pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference outputs are not beside the project")
 def test_scenics_numbers_are_reproduced(meteor):
-    case = REFERENCE / "chota" / "case1_boxes"
+    case = CHOTA_CASES / "case1_boxes"
     reference = json.loads((case / "reference_densecap.json").read_text())["results"]
     got = dense(case / "gt.json", case / "pred.json", "official", meteor)
     for name, value in reference.items():

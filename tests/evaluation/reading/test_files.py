@@ -14,10 +14,14 @@ from pycocotools import mask as coco
 
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.evaluate import Options, evaluate
+from capgen.evaluation.metrics.chota import Clean
+from capgen.evaluation.metrics.mask_ap import MaskAp
 from capgen.evaluation.reading import json_stream as jsonstream
 from capgen.evaluation.reading.detections import rle_pixels
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou
 from capgen.evaluation.reading.json_stream import elements
+from capgen.evaluation.reading.similarity import Overlaps
+from capgen.evaluation.reading.tracks import VideoTracks
 from tests.evaluation.evalcases import blob, box, random_scene, rle, score, write
 
 SQUARE = [10.0, 10.0, 20.0, 20.0]
@@ -263,3 +267,18 @@ def test_a_list_is_no_ground_truth(tmp_path):
     (tmp_path / "gt.json").write_text("[{}]")
     with pytest.raises(UserError, match="is a list, not ground truth"):
         TruthFile(tmp_path / "gt.json")
+
+
+def test_a_detection_stays_as_it_was_read(tmp_path):
+    """Scoring counts pixels and overlaps of masks, and writes nothing into them."""
+    truth = [box(0, 1, None, segmentation=blob(10, 10, 8, 8))]
+    own = TruthFile(write(tmp_path, truth, truth)[0])
+    (one,) = own.detections(0, "mask")[0]
+    assert one.pixels == 64
+    assert set(one.mask) == {"size", "counts"}
+    video = VideoTracks(1, (48, 64), (101,), (one,), (one,), overlaps=Overlaps([one], [one]))
+    scoring = Clean("mask", 0.5, ("cider",), {})
+    scoring.add(video)
+    scoring.finish()
+    MaskAp("clean").add(video)
+    assert set(one.mask) == {"size", "counts"}

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from capgen.cli.evaluation import app, use_model
 from capgen.errors import UnknownName, UserError
-from capgen.evaluation.benchmarks.run import Choice, run_benchmark
+from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark
 from capgen.evaluation.evaluate import Options, evaluate, metrics_of
 from capgen.evaluation.metrics.bootstrap import intervals
 from capgen.evaluation.metrics.breakdown import by_category, by_size, size_of
@@ -248,7 +248,7 @@ def test_a_benchmark_describes_and_scores_real_masks(tmp_path):
 
 def test_a_model_needs_somebody_who_opens_it(tmp_path):
     with pytest.raises(UserError, match="--model: nobody has said how a model is opened"):
-        run_benchmark(Choice("bensmot", tmp_path), Options(), tmp_path, model=tmp_path)
+        run_benchmark(BenchmarkChoice("bensmot", tmp_path), Options(), tmp_path, model=tmp_path)
 
 
 def test_a_reading_that_there_is_not_is_named(tmp_path):
