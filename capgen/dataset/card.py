@@ -14,6 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from capgen.dataset.schema import CAPTIONS, MEDIA, SCHEMA_VERSION, describe
 from capgen.dataset.stats import Stats
 from capgen.dataset.types import Kind
+from capgen.display import markdown
 from capgen.errors import UserError
 from capgen.resources import resource, resource_dir
 
@@ -86,7 +87,7 @@ def render_card(card: CardInfo, release: ReleaseInfo, stats: Stats) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # Markdown, not HTML; what comes from a dataset goes through `cell` or `quote`
+        autoescape=False,  # Markdown, not HTML; what comes from a dataset goes through `markdown`
     )
     try:
         body = environment.get_template(path.name).render(_values(card, release, stats))
@@ -142,7 +143,7 @@ def _values(card: CardInfo, release: ReleaseInfo, stats: Stats) -> dict[str, Any
             ("category", "captions"), [(name, str(n)) for name, n in stats.top_categories(_TOP_CATEGORIES)], "lr"
         ),
         "origins": _origins(stats),
-        "examples": [(key, quote(caption)) for key, caption in stats.examples.items()],
+        "examples": [(key, markdown(caption)) for key, caption in stats.examples.items()],
         "columns": {name: table(("column", "type", "meaning"), describe(s)) for name, s in release.schemas.items()},
     }
 
@@ -181,15 +182,4 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "")
     """A Markdown table; ``align`` has one of ``l`` and ``r`` a column."""
     align = align.ljust(len(header), "l")
     rule = ("---:" if letter == "r" else "---" for letter in align)
-    return "\n".join(f"| {' | '.join(map(cell, row))} |" for row in (header, tuple(rule), *rows))
-
-
-def cell(text: str) -> str:
-    """Text that cannot break out of a table's cell or start markup of its own."""
-    return " ".join(str(text).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
-
-
-def quote(text: str) -> str:
-    """Text of a model on one line, with nothing that Markdown or HTML would read."""
-    flat = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "".join(f"\\{letter}" if letter in "\\`*_[]#|" else letter for letter in flat)
+    return "\n".join(f"| {' | '.join(map(markdown, row))} |" for row in (header, tuple(rule), *rows))

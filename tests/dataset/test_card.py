@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from capgen.dataset.card import CardInfo, ReleaseInfo, cell, check_card, quote, render_card, size_category, table
+from capgen.dataset.card import CardInfo, ReleaseInfo, check_card, render_card, size_category, table
 from capgen.dataset.schema import CAPTIONS, MEDIA
 from capgen.dataset.stats import Origin, Stats, Verdict
+from capgen.display import markdown
 from capgen.errors import UnknownName, UserError
 
 GLOBS = {config: {"train": f"data/{config}/train-*.parquet"} for config in ("captions", "media")}
@@ -139,5 +140,5 @@ def test_an_unknown_card_is_named_with_those_that_are():
 
 def test_tables_line_up():
     assert table(("a", "b"), [("1", "2|3")], "lr") == "| a | b |\n| --- | ---: |\n| 1 | 2\\|3 |"
-    assert cell("a\nb") == "a b"
-    assert quote("a_b [c] \n d") == "a\\_b \\[c\\] d"
+    assert markdown("a\nb") == "a b"
+    assert markdown("a_b [c] \n d") == "a_b \\[c\\] d"

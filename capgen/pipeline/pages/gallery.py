@@ -7,13 +7,10 @@ load anything.
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from capgen.dataset.files import part_of, publish
 from capgen.dataset.release_record import release_path
 from capgen.dataset.shards import is_committed
 from capgen.dataset.types import Media
+from capgen.display import html, html_head
 from capgen.errors import UserError
 from capgen.pipeline.planning.plan import ShardEntry
 from capgen.pipeline.planning.prepare import read_plan_json, shard_table
@@ -37,7 +35,6 @@ _FRAMES = 6  # of a video
 _SIDE = {"image": 900, "video": 480}  # pixels of the longer side of a picture in the page
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 85)
 _GOLDEN = 137.508  # degrees between the hues of neighbouring numbers
-_CONTROL = ("Cc", "Cs")
 _STATUSES = ("kept", "dropped", "failed")
 _COLUMNS = ("key", "object_id", "category", "frame_index", "segmentation", "caption", "status", "reasons", "message")
 
@@ -102,8 +99,8 @@ def write_gallery(media: Iterable[tuple[Media, Sequence[Shown]]], file: Path, *,
     part = part_of(file)
     try:
         with part.open("w", encoding="utf-8", errors="replace", newline="\n") as page:
-            page.write(_head(title, style, script))
-            page.write(f"<header><h1>{_escape(title)}</h1><p>{_escape(note)}</p></header>\n<main>\n")
+            page.write(html_head(title, style=style, script=script))
+            page.write(f"<header><h1>{html(title)}</h1><p>{html(note)}</p></header>\n<main>\n")
             tally: Counter[tuple[str, str]] = Counter()
             for medium, objects in media:
                 count += 1
@@ -184,22 +181,6 @@ def _shown(row: dict[str, Any], duplicate_of: str | None) -> Shown:
     return replace(shown, status="dropped", reasons=(dedup.REASON,), message=dedup.message(duplicate_of))
 
 
-def _escape(text: str) -> str:
-    """The text as it may stand in HTML, between tags and in attributes; control characters are made visible."""
-    return escape("".join("\ufffd" if unicodedata.category(c) in _CONTROL and c not in "\n\t" else c for c in text))
-
-
-def _head(title: str, style: str, script: str) -> str:
-    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f"<title>{_escape(title)}</title><style>{style}</style></head><body>\n"
-    )
-
-
 def _facets(item: Shown) -> Iterator[tuple[str, str]]:
     yield "status", item.status
     yield "category", item.category or ""
@@ -224,9 +205,7 @@ def _filters(tally: Counter[tuple[str, str]]) -> str:
 
 def _select(name: str, every: str, tally: Counter[tuple[str, str]]) -> str:
     values = sorted((value, count) for (facet, value), count in tally.items() if facet == name and value)
-    options = "".join(
-        f'<option value="{_escape(value)}">{_escape(value)} ({count:,})</option>' for value, count in values
-    )
+    options = "".join(f'<option value="{html(value)}">{html(value)} ({count:,})</option>' for value, count in values)
     return f'<select name={name} aria-label={name}><option value="">{every}</option>{options}</select>'
 
 
@@ -236,7 +215,7 @@ def _article(medium: Media, objects: Sequence[Shown]) -> str:
     captions = "".join(_item(number, item) for number, item in enumerate(objects, 1))
     name = f"{medium.dataset}/{medium.split}/{medium.media_id}"
     return (
-        f'<article class="{medium.kind}"><h2>{_escape(name)}</h2>\n'
+        f'<article class="{html(medium.kind)}"><h2>{html(name)}</h2>\n'
         f"<div class=frames>{figures}</div>\n<ol>{captions}</ol></article>\n"
     )
 
@@ -253,7 +232,7 @@ def _figure(medium: Media, objects: Sequence[Shown], index: int) -> str:
         source, scale = _picture(load_frame(medium, index), _SIDE[medium.kind])
     except PictureFault as fault:
         shape = f"aspect-ratio: {medium.width} / {medium.height}"
-        return f'<figure class=missing style="{shape}">{_escape(str(fault))}</figure>'
+        return f'<figure class=missing style="{shape}">{html(str(fault))}</figure>'
     size = (medium.height, medium.width)
     paths = "".join(
         _mask(number, item, rle.decode(item.counts[index], size), scale)
@@ -294,21 +273,21 @@ def _mask(number: int, item: Shown, bitmap: NDArray[np.bool_], scale: float) -> 
     depth = cv2.distanceTransform(np.pad(bitmap.view(np.uint8), 1), cv2.DIST_L2, 3)
     _, _, _, (x, y) = cv2.minMaxLoc(depth)
     return (
-        f'<g data-n={number} class="{item.status}" style="--c: {_colour(number)}">'
+        f'<g data-n={number} class="{html(item.status)}" style="--c: {_colour(number)}">'
         f'<path d="{"".join(path)}"/><text x={x - 0.5} y={y - 0.5}>{number}</text></g>'
     )
 
 
 def _item(number: int, item: Shown) -> str:
-    said = f"<q>{_escape(item.caption)}</q>" if item.caption else "<i>no caption</i>"
-    codes = "".join(f"<code>{_escape(reason)}</code> " for reason in item.reasons)
-    why = f"<p class=why>{codes}{_escape(item.message or '')}</p>" if item.reasons or item.message else ""
-    reasons = _escape(" ".join(item.reasons))
+    said = f"<q>{html(item.caption)}</q>" if item.caption else "<i>no caption</i>"
+    codes = "".join(f"<code>{html(reason)}</code> " for reason in item.reasons)
+    why = f"<p class=why>{codes}{html(item.message or '')}</p>" if item.reasons or item.message else ""
+    reasons = html(" ".join(item.reasons))
     return (
-        f'<li data-n={number} data-status={item.status} data-category="{_escape(item.category or "")}" '
-        f'data-reasons="{reasons}" class="{item.status}" style="--c: {_colour(number)}" tabindex=0>'
-        f"<b>{number}</b><div><small>{_escape(item.category or 'no category')} · {_escape(item.object_id)}"
-        f"{'' if item.status == 'kept' else f' · {item.status}'}</small><p>{said}</p>{why}</div></li>\n"
+        f'<li data-n={number} data-status="{html(item.status)}" data-category="{html(item.category or "")}" '
+        f'data-reasons="{reasons}" class="{html(item.status)}" style="--c: {_colour(number)}" tabindex=0>'
+        f"<b>{number}</b><div><small>{html(item.category or 'no category')} · {html(item.object_id)}"
+        f"{'' if item.status == 'kept' else f' · {html(item.status)}'}</small><p>{said}</p>{why}</div></li>\n"
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from html import escape
 from itertools import islice
 from pathlib import Path
 
 import cv2
 
 from capgen.dataset.types import Fault, MediaObject
+from capgen.display import html, html_head
 from capgen.errors import UserError
 from capgen.pipeline.planning.prepare import build_source
 from capgen.pipeline.rendering.prompt import load_prompt
@@ -67,13 +67,7 @@ def write_preview(views: Iterable[tuple[MediaObject, View | Fault]], file: Path,
         OSError: ``file`` cannot be written.
     """
     with file.open("w", encoding="utf-8", errors="replace") as page:
-        page.write(
-            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width">'
-            '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-            "style-src 'unsafe-inline'\">"
-            f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>\n<h1>{escape(title)}</h1>\n"
-        )
+        page.write(f"{html_head(title, style=_STYLE)}<h1>{html(title)}</h1>\n")
         count = 0
         for obj, view in views:
             count += 1
@@ -83,20 +77,20 @@ def write_preview(views: Iterable[tuple[MediaObject, View | Fault]], file: Path,
 
 
 def _heading(obj: MediaObject) -> str:
-    category = f" · {escape(obj.category)}" if obj.category else ""
-    return f"<h2>{escape(obj.key)}{category}</h2>\n"
+    category = f" · {html(obj.category)}" if obj.category else ""
+    return f"<h2>{html(obj.key)}{category}</h2>\n"
 
 
 def _fault(obj: MediaObject, fault: Fault) -> str:
-    return f"<article>{_heading(obj)}<p>not asked: {escape(fault.reason)}, {escape(fault.message)}</p></article>\n"
+    return f"<article>{_heading(obj)}<p>not asked: {html(fault.reason)}, {html(fault.message)}</p></article>\n"
 
 
 def _article(obj: MediaObject, view: View) -> str:
     examples = "".join(
-        f"<div class=part><small>example</small><p>{escape(turn.user)}</p><p>→ {escape(turn.assistant)}</p></div>"
+        f"<div class=part><small>example</small><p>{html(turn.user)}</p><p>→ {html(turn.assistant)}</p></div>"
         for turn in view.examples
     )
-    fixed = f"<p>{escape(view.system)}</p>{examples}"
+    fixed = f"<p>{html(view.system)}</p>{examples}"
     frames = ", ".join(str(i + 1) for i in view.marked_frames)
     return (
         f"<article>{_heading(obj)}"
@@ -108,7 +102,7 @@ def _article(obj: MediaObject, view: View) -> str:
 
 def _part(part: Part) -> str:
     if isinstance(part, str):
-        return f"<div class=part><small>text</small><p>{escape(part)}</p></div>\n"
+        return f"<div class=part><small>text</small><p>{html(part)}</p></div>\n"
     return f"<figure>{_image(part)}</figure>\n"
 
 

@@ -1,0 +1,109 @@
+"""Text from data on its way to people: terminals, logs, HTML, Markdown, plots and drawn pictures.
+
+Captions, names, paths and messages of servers are somebody else's text. Nothing in them may move the cursor, turn the
+direction of reading, start markup or run. Every surface takes such text through one of these functions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import sys
+import unicodedata
+from base64 import b64encode
+from html import escape
+from typing import Any
+
+REPLACEMENT = "\ufffd"
+
+_UNSEEN = frozenset(
+    "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufff9\ufffa\ufffb"
+)
+"""Marks that reorder text or break lines without being seen (Unicode TR 36 and 55)."""
+
+_REFUSED = ("Cc", "Cs", "Co", "Cn")
+_MARKDOWN = re.compile(r"[\\`*\[\]#|~!$]|(?<![^\W_])_|_(?![^\W_])")
+"""What Markdown may read; an underscore between letters is none of it."""
+
+
+def plain(text: str, *, lines: bool = False) -> str:
+    """The text without terminal controls, lone surrogates and marks that reorder it; each becomes U+FFFD.
+
+    Args:
+        lines: keep line breaks and tabs; otherwise they become blanks, so that the text stays on one line.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_plain(letter, lines=lines) for letter in text)
+
+
+def html(text: str) -> str:
+    """The text as it may stand between tags and in quoted attributes of an HTML page."""
+    return escape(plain(text, lines=True), quote=True)
+
+
+def html_head(title: str, *, style: str, script: str = "") -> str:
+    """Everything before a page's body. The page may show inlined pictures and run ``script``, and nothing else.
+
+    The policy also forbids forms and a new base address, so that text that got in as markup could not send anything.
+    """
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    policy += f"; script-src 'sha256-{digest}'" if script else ""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"<title>{html(title)}</title><style>{style}</style></head><body>\n"
+    )
+
+
+def markdown(text: str) -> str:
+    """The text on one line of a Markdown page, with nothing in it that Markdown or HTML would read."""
+    flat = " ".join(plain(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\g<0>", flat).replace("://", "&#58;//").replace("@", "&#64;")
+
+
+def mathless(text: str) -> str:
+    """The text for a plot: matplotlib reads what stands between dollar signs as a formula."""
+    return plain(text).replace("$", r"\$")
+
+
+class PlainFormatter(logging.Formatter):
+    """Formats log records on one line, without control characters that a message may have brought along."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line of plain text; a traceback keeps its lines."""
+        return plain(super().format(record), lines=record.exc_info is not None)
+
+
+def terminal(*, stderr: bool = False, quiet: bool = False, file: Any = None) -> Any:
+    """A Rich console that reads no markup and no emoji codes in what it prints, and passes no terminal controls on."""
+    from rich.console import Console
+    from rich.text import Text
+
+    class PlainConsole(Console):
+        """Strings, in table cells too, are text."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(plain(text, lines=True), **options)
+
+    return PlainConsole(stderr=stderr, quiet=quiet, file=file, markup=False, highlight=False, emoji=False)
+
+
+def echo(text: str, *, stderr: bool = False) -> None:
+    """Print text of several lines; what the terminal cannot encode is replaced."""
+    stream = sys.stderr if stderr else sys.stdout
+    encoding = stream.encoding or "utf-8"
+    shown = plain(text, lines=True).encode(encoding, errors="replace").decode(encoding)
+    stream.write(f"{shown}\n")
+    stream.flush()
+
+
+def _plain(letter: str, *, lines: bool) -> str:
+    if letter in "\n\t\r":
+        return letter if lines and letter != "\r" else " "
+    if letter in _UNSEEN or unicodedata.category(letter) in _REFUSED:
+        return REPLACEMENT
+    return letter
