@@ -35,7 +35,6 @@ from capgen.pipeline.settings import RenderSettings
 from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.sources.lvis import Lvis
 from capgen.pipeline.view import View
-from capgen.registry import load
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -66,7 +65,7 @@ def decode(media: list[Media]) -> None:
 
 def with_highlights(prompt: Prompt, *names: str) -> Prompt:
     """The prompt with other highlights for its marked pictures."""
-    built = tuple(load("highlight", name, HIGHLIGHTS)() for name in names)
+    built = tuple(HIGHLIGHTS.load(name)() for name in names)
     layout = replace(prompt.layout.image, highlights=built, close_up="crop" in names)
     return replace(prompt, layout=Layouts(layout, layout))
 

@@ -10,6 +10,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` for the closest of ``known``; empty where none is close."""
+    close = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
 class CapgenError(Exception):
     """Anything that ends a command with one line instead of a traceback; ``exit_code`` is the process's."""
 
@@ -49,8 +55,7 @@ class UnknownName(UserError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
-        close = get_close_matches(name, self.known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, self.known)
         UserError.__init__(self, f"no {kind} is called {name!r}{hint}", f"known: {', '.join(self.known)}")
         self.args = (kind, name, self.known)
 

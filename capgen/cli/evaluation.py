@@ -15,11 +15,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from capgen.errors import UnknownName, UserError
+from capgen.evaluation.benchmarks import BENCHMARKS
 from capgen.evaluation.benchmarks.run import BenchmarkChoice, Opener, run_benchmark, track_captions
 from capgen.evaluation.evaluate import THRESHOLD, Evaluation, Options, evaluate, metrics_of
 from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.reading.tracks import Iou
 from capgen.evaluation.reporting.report import as_json, tables
+from capgen.layered_toml import nested
 
 app = typer.Typer(help="Scores for dense video object captioning.", no_args_is_help=True)
 
@@ -158,7 +160,7 @@ def _notes(result: Evaluation) -> Iterable[str]:
 
 @app.command()
 def benchmark(
-    name: Annotated[str, typer.Argument(help="lv-viscap, vidstg, vln or bensmot.")],
+    name: Annotated[str, typer.Argument(help=f"{', '.join(BENCHMARKS)}.")],
     root: Annotated[Path, typer.Option(help="The folder that the benchmark's files were unpacked in.")],
     model: Annotated[Path | None, typer.Option(help="A trained MaskCaptioner.")] = None,
     pred: Annotated[Path | None, typer.Option(help="Predictions already made, instead of a model.")] = None,
@@ -166,11 +168,8 @@ def benchmark(
         bool, typer.Option("--describe", help="Print what is there, beside the published sizes.")
     ] = False,
     split: Annotated[str | None, typer.Option(help="Default: the split that papers report on.")] = None,
-    overlap: Annotated[
-        str | None, typer.Option(help="vidstg: of overlapping sentences the 'last' (published) or 'first'.")
-    ] = None,
-    segment: Annotated[
-        str | None, typer.Option(help="vidstg: frames of the 'whole' video (published) or its 'used' segments.")
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="An option of the benchmark's reader: key=value.")
     ] = None,
     work: Annotated[Path | None, typer.Option(help="Keep the converted ground truth and the predictions here.")] = None,
     iou: Annotated[str | None, typer.Option(help="Compare 'box' or 'mask'; default: what papers do.")] = None,
@@ -189,7 +188,7 @@ def benchmark(
     out: _Out = None,
 ) -> None:
     """One public benchmark, from its owners' files to the table of the papers."""
-    choice = BenchmarkChoice(name, root, split, readings_of(overlap=overlap, segment=segment))
+    choice = BenchmarkChoice(name, root, split, nested({}, set_ or ()))
     if describe:
         show_facts(choice, json_=json_)
         return
@@ -202,7 +201,7 @@ def benchmark(
         result = run_benchmark(
             choice, options, folder, predictions=pred, model=model, opener=opener, score=evaluate_with_progress
         )
-        extra = {"track_captions": track_captions(result)} if name == "bensmot" and result.iou == "box" else {}
+        extra = {"track_captions": track_captions(result)} if choice.track_captions and result.iou == "box" else {}
         show(
             result,
             json_=json_,
@@ -221,20 +220,6 @@ _openers: list[Opener] = []
 def use_model(opener: Opener) -> None:
     """Tell ``capgen eval benchmark --model`` how a trained model is opened; the command line does so, once."""
     _openers.append(opener)
-
-
-def readings_of(**options: str | None) -> dict[str, str]:
-    """The reading options a user gave.
-
-    Raises:
-        UnknownName: an option has no such value.
-    """
-    known = {"overlap": ("last", "first"), "segment": ("whole", "used")}
-    given = {key: value for key, value in options.items() if value is not None}
-    for key, value in given.items():
-        if value not in known[key]:
-            raise UnknownName(f"--{key}", value, known[key])
-    return given
 
 
 def show_facts(choice: BenchmarkChoice, *, json_: bool) -> None:

@@ -30,13 +30,17 @@ class WorldSettings(Table):
 
 
 class SourceSettings(Table):
-    """Which objects: a registered source, its folder, its split (a name, several with commas, or ``all``)."""
+    """Which objects: a registered source, its folder, its split (a name, several with commas, or ``all``).
+
+    ``options``: the source's own fields beside ``root``, ``split`` and ``dataset``.
+    """
 
     type: str
     root: Path | None = None
     split: str = "all"
     limit: Positive | None = Field(None, description="plan only the first so many objects")
     world: WorldSettings | None = None
+    options: dict[str, Any] = {}
 
 
 class RenderSettings(Table):

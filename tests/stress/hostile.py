@@ -36,7 +36,6 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.common import machine, save
-from capgen import registry
 from capgen.dataset.shards import iter_rows
 from capgen.errors import LedgerError, UserError
 from capgen.pipeline.pages.gallery import gallery_page
@@ -142,7 +141,7 @@ def judge(case: World, number: int, place: Path, watchman: Watchman, *, whole: b
 @cache
 def _tools(form: str) -> tuple[type[Any], Renderer]:
     settings = load_settings(form, {"model.id": "none"}, _SIZES)
-    return registry.load("source", settings.source.type, SOURCES), Renderer(
+    return SOURCES.load(settings.source.type), Renderer(
         settings.render, load_prompt(settings.prompt.name, category=settings.prompt.category)
     )
 

@@ -1,8 +1,14 @@
 """Readers of the public benchmarks, each a file; a new one is a file and a line here."""
 
-BENCHMARKS = {
-    "lv-viscap": "capgen.evaluation.benchmarks.lvviscap:LvVisCap",
-    "vidstg": "capgen.evaluation.benchmarks.vidstg:VidStg",
-    "vln": "capgen.evaluation.benchmarks.vln:Vln",
-    "bensmot": "capgen.evaluation.benchmarks.bensmot:BenSmot",
-}
+from capgen.registry import Registry
+
+BENCHMARKS = Registry(
+    "benchmark",
+    "capgen.benchmarks",
+    {
+        "lv-viscap": "capgen.evaluation.benchmarks.lvviscap:LvVisCap",
+        "vidstg": "capgen.evaluation.benchmarks.vidstg:VidStg",
+        "vln": "capgen.evaluation.benchmarks.vln:Vln",
+        "bensmot": "capgen.evaluation.benchmarks.bensmot:BenSmot",
+    },
+)

@@ -82,7 +82,8 @@ class Benchmark(Protocol):
     """A reader of one benchmark's files as their owners release them.
 
     Constructed with ``root`` and ``split``, and with ``reading``: ``official`` is the published conversion,
-    ``clean`` departs from it where the reader's docstring says so.
+    ``clean`` departs from it where the reader's docstring says so. Other fields are options of the reader. The class
+    attribute ``track_captions = True`` adds the caption scores of whole tracks, where boxes are compared.
     """
 
     @property

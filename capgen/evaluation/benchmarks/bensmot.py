@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class BenSmot:
     root: Path
     split: str = "test"
     reading: Reading = "official"
+
+    track_captions: ClassVar[bool] = True
 
     @property
     def iou(self) -> Iou:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from capgen.evaluation.benchmarks import BENCHMARKS
-from capgen.evaluation.benchmarks.base import Clip
+from capgen.evaluation.benchmarks.base import Benchmark, Clip
 from capgen.evaluation.benchmarks.frames import Picture
-from capgen.registry import load
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +32,9 @@ class BenchmarkRows:
             UnknownName: there is no such benchmark.
             UserError: a part of it is missing or bad.
         """
-        kind: Any = load("benchmark", self.name, BENCHMARKS)
-        for clip in islice(kind(root=self.root, split=self.split, reading="clean").clips(), self.limit):
+        options = {"root": self.root, "split": self.split, "reading": "clean"}
+        reader: Benchmark = BENCHMARKS.build(self.name, options, "[data]")
+        for clip in islice(reader.clips(), self.limit):
             yield MediaRow(self.name, self.split, clip, light)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.metrics.track_captions import TrackCaptions
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, videos
 from capgen.evaluation.reading.tracks import Notes
-from capgen.registry import load
 
 Opener = Callable[[Path], Predictor]
 """Opens a trained model's folder as a predictor."""
@@ -29,13 +28,22 @@ class BenchmarkChoice:
 
     Args:
         split: None for the one that is reported on.
-        readings: options of the reader (``overlap``, ``segment``), by name.
+        options: the reader's own options, by name.
     """
 
     name: str
     root: Path
     split: str | None = None
-    readings: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def track_captions(self) -> bool:
+        """Whether the benchmark scores the captions of whole tracks too.
+
+        Raises:
+            UnknownName: there is no such benchmark.
+        """
+        return bool(getattr(BENCHMARKS.load(self.name), "track_captions", False))
 
     def reader(self, protocol: Protocol) -> Benchmark:
         """The reader for a protocol.
@@ -44,13 +52,9 @@ class BenchmarkChoice:
             UnknownName: there is no such benchmark.
             UserError: it has no such option.
         """
-        kind: Any = load("benchmark", self.name, BENCHMARKS)
-        known = {f.name for f in fields(kind)}
-        for option in self.readings:
-            if option not in known:
-                raise UserError(f"{self.name} has no --{option}", "leave it out")
         splits = {"split": self.split} if self.split else {}
-        reader: Benchmark = kind(root=self.root, reading=protocol, **splits, **self.readings)
+        options = {**self.options, "root": self.root, "reading": protocol, **splits}
+        reader: Benchmark = BENCHMARKS.build(self.name, options, "--set ")
         return reader
 
 

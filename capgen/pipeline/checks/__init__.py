@@ -1,11 +1,17 @@
 """What a caption must not be, each check a file; a new one is a file and a line here."""
 
-CHECKS = {
-    "empty": "capgen.pipeline.checks.empty:Empty",
-    "not_stopped": "capgen.pipeline.checks.not_stopped:NotStopped",
-    "refusal": "capgen.pipeline.checks.refusal:Refusal",
-    "marker_leak": "capgen.pipeline.checks.marker_leak:MarkerLeak",
-    "meta_talk": "capgen.pipeline.checks.meta_talk:MetaTalk",
-    "length": "capgen.pipeline.checks.length:Length",
-    "repetition": "capgen.pipeline.checks.repetition:Repetition",
-}
+from capgen.registry import Registry
+
+CHECKS = Registry(
+    "check",
+    "capgen.checks",
+    {
+        "empty": "capgen.pipeline.checks.empty:Empty",
+        "not_stopped": "capgen.pipeline.checks.not_stopped:NotStopped",
+        "refusal": "capgen.pipeline.checks.refusal:Refusal",
+        "marker_leak": "capgen.pipeline.checks.marker_leak:MarkerLeak",
+        "meta_talk": "capgen.pipeline.checks.meta_talk:MetaTalk",
+        "length": "capgen.pipeline.checks.length:Length",
+        "repetition": "capgen.pipeline.checks.repetition:Repetition",
+    },
+)

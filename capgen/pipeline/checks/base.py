@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, Protocol
 
 from capgen.errors import UserError
 from capgen.pipeline.checks import CHECKS
-from capgen.registry import load
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ def build_checks(names: Sequence[str], options: Mapping[str, Mapping[str, Any]])
             raise UserError(
                 f"checks.options.{name} is for a check that does not run", f"add {name!r} to checks.names, or remove it"
             )
-    return tuple((name, _build(name, options.get(name, {}))) for name in names)
+    return tuple((name, CHECKS.build(name, options.get(name, {}), f"checks.options.{name}")) for name in names)
 
 
 def judge(checks: NamedChecks, said: Said) -> tuple[tuple[str, str], ...]:
@@ -66,24 +64,3 @@ def judge(checks: NamedChecks, said: Said) -> tuple[tuple[str, str], ...]:
             if check.final:
                 break
     return tuple(found)
-
-
-def _build(name: str, options: Mapping[str, Any]) -> Check:
-    from pydantic import TypeAdapter, ValidationError
-
-    kind = load("check", name, CHECKS)
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        raise UserError(f"checks.names: {name} is not a check", "a check is a frozen dataclass (see CONTRIBUTING.md)")
-    known = [field.name for field in dataclasses.fields(kind)]
-    for key in options:
-        if key not in known:
-            raise UserError(
-                f"checks.options.{name}.{key} is no option of the check {name!r}",
-                f"known: {', '.join(known)}" if known else "it has none",
-            )
-    try:
-        return cast("Check", TypeAdapter(kind).validate_python(dict(options)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(("checks.options", name, *map(str, first["loc"])))
-        raise UserError(f"{key} = {first['input']!r}: {first['msg']}") from error

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from capgen import registry
-from capgen.errors import CapgenError, UserError
+from capgen.errors import CapgenError
 from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.settings import EngineSettings, ModelSettings, SamplingSettings
 from capgen.pipeline.view import Answer, View
@@ -91,7 +90,12 @@ class Session(Protocol):
 
 
 class Engine(Protocol):
-    """Options of an engine."""
+    """Options of an engine: a frozen dataclass, which a worker is given by pickle.
+
+    Two class attributes may be added. ``loads_model = True``: the engine loads ``--model`` itself, so that a wrong
+    name is refused before anything is started. ``decides``: names of options that decide what is answered; they enter
+    the run's fingerprint.
+    """
 
     @property
     def in_flight(self) -> int:
@@ -112,23 +116,7 @@ def build_engine(settings: EngineSettings) -> Engine:
 
     Raises:
         UnknownName: no such engine.
-        UserError: it has no such option.
+        UserError: it has no such option, or refuses a value.
     """
-    kind = registry.load("engine", settings.name, ENGINES)
-    return build(kind, settings.options, f"[engine.options] of engine {settings.name!r}")  # type: ignore[no-any-return]
-
-
-def build(kind: type[Any], options: Mapping[str, Any], where: str) -> Any:
-    """An instance of the dataclass ``kind`` with ``options`` as its fields.
-
-    Raises:
-        UserError: an option is no field, or is refused by the class.
-    """
-    known = {field.name for field in fields(kind) if field.init}
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise UserError(f"{where} has no key {unknown[0]!r}", f"known: {', '.join(sorted(known)) or 'none'}")
-    try:
-        return kind(**options)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {error}", "correct the value") from error
+    engine: Engine = ENGINES.build(settings.name, settings.options, "engine.options")
+    return engine

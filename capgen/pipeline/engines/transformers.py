@@ -35,6 +35,7 @@ class Transformers:
         args: further arguments of ``from_pretrained``, ``attn_implementation`` for example.
     """
 
+    loads_model: ClassVar[bool] = True
     decides: ClassVar[tuple[str, ...]] = ("dtype", "args")
 
     batch_size: int = 16

@@ -36,6 +36,7 @@ class Vllm:
         args: further engine arguments by vLLM's own names.
     """
 
+    loads_model: ClassVar[bool] = True
     decides: ClassVar[tuple[str, ...]] = ("dtype", *(f"args.{name}" for name in _DECIDING))
 
     max_num_seqs: int = 256

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from capgen import registry
 from capgen.errors import UserError
 from capgen.layered_toml import merge, nested, read_toml, sentence
 from capgen.pipeline.engines import ENGINES
@@ -54,7 +52,7 @@ def _for_engine(profile: Mapping[str, Any], name: Any) -> dict[str, Any]:
     options = engine.get("options") if isinstance(engine, Mapping) else None
     if not isinstance(options, Mapping) or not isinstance(name, str):
         return dict(profile)
-    known = {field.name for field in fields(registry.load("engine", name, ENGINES))}
+    known = ENGINES.options(name)
     mine = {key: value for key, value in options.items() if key in known}
     return {**profile, "engine": {**engine, "name": name, "options": mine}}
 

@@ -9,7 +9,6 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
-from capgen import registry
 from capgen.dataset.schema import SCHEMA_VERSION
 from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.engines.base import build_engine
@@ -36,6 +35,8 @@ def fingerprint_parts(settings: Settings, prompt: Prompt, source_hashes: Mapping
         "dedup": settings.dedup.model_dump(),
         "schema": SCHEMA_VERSION,
     }
+    if settings.source.options:
+        parts["source_options"] = settings.source.options
     options = deciding_options(settings.engine)
     return parts | {"engine_options": options} if options else parts
 
@@ -45,7 +46,7 @@ def deciding_options(settings: EngineSettings) -> dict[str, Any]:
 
     An engine names them in ``decides``: ``option``, or ``option.key`` for a key of an option that is a table.
     """
-    kind = registry.load("engine", settings.name, ENGINES)
+    kind = ENGINES.load(settings.name)
     chosen = build_engine(settings)
     usual = {field.name: _default(field) for field in fields(kind)}
     found: dict[str, Any] = {}

@@ -9,11 +9,11 @@ import subprocess
 from pathlib import Path
 
 from capgen.errors import UserError
+from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.settings import Settings
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _HUB_TIMEOUT_S = 15
-_LOCAL_ENGINES = ("vllm", "transformers")
 
 
 def local_gpus() -> int:
@@ -51,7 +51,7 @@ def check_model(settings: Settings) -> None:
         UserError: it is neither.
     """
     model, revision = settings.model.id, settings.model.revision
-    if settings.engine.name not in _LOCAL_ENGINES:
+    if not getattr(ENGINES.load(settings.engine.name), "loads_model", False):
         return
     folder = Path(model)
     if folder.is_dir():

@@ -10,12 +10,11 @@ from typing import Any
 
 import msgspec
 
-from capgen import registry
 from capgen.dataset.card import CardInfo, check_card
 from capgen.dataset.files import write_whole
 from capgen.errors import LedgerError, UserError
 from capgen.pipeline.checks.base import build_checks
-from capgen.pipeline.engines.base import build, build_engine
+from capgen.pipeline.engines.base import build_engine
 from capgen.pipeline.planning.fingerprint import differences, digest, fingerprint_parts
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.plan import ShardTable, file_sha256, write_plan
@@ -61,9 +60,8 @@ def build_source(settings: Settings) -> Source:
         raise UserError(f"dataset {settings.name} needs its folder", "give it with --root DIR")
     if not root.is_dir():
         raise UserError(f"--root {root}: there is no such folder", "give the folder that holds the dataset")
-    kind = registry.load("source", settings.source.type, SOURCES)
     options = {"root": root.resolve(), "split": settings.source.split, "dataset": settings.dataset}
-    source: Source = build(kind, options, f"source {settings.source.type!r}")
+    source: Source = SOURCES.build(settings.source.type, settings.source.options | options, "source.options")
     return source
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import tomllib
 from collections.abc import Mapping
@@ -10,11 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, floor
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capgen.dataset.types import Box, Kind, Media, MediaObject
 from capgen.errors import UnknownName, UserError
@@ -22,7 +21,6 @@ from capgen.pipeline.rendering.frames import Choice
 from capgen.pipeline.rendering.highlights import HIGHLIGHTS
 from capgen.pipeline.rendering.highlights.base import Highlight
 from capgen.pipeline.view import Turn
-from capgen.registry import load
 from capgen.resources import resource
 
 _LONGEST_NAME = 200  # characters of a category that a prompt repeats
@@ -226,34 +224,25 @@ def load_prompt(name: str, *, category: bool) -> Prompt:
 def _layout(path: Path, kind: Literal["image", "video"], table: _LayoutTable) -> Layout:
     specs = [_HighlightTable(name=h) if isinstance(h, str) else h for h in table.highlights]
     key = f"layout.{kind}.highlights"
-    if any(spec.name == "crop" for spec in specs[1:]):
-        raise UserError(f"{path}: {key}: crop comes first", "the others draw on what it cuts out")
+    try:
+        built: list[Highlight] = [
+            HIGHLIGHTS.build(spec.name, spec.model_extra or {}, f"{path}: {key}.{spec.name}") for spec in specs
+        ]
+    except UnknownName as error:
+        raise UserError(f"{path}: {key}: {error.what}", error.remedy) from None
+    close_ups = [getattr(highlight, "close_up", False) for highlight in built]
+    if any(close_ups[1:]):
+        name = specs[close_ups.index(True, 1)].name
+        raise UserError(f"{path}: {key}: {name} comes first", "the others draw on what it cuts out")
     return Layout(
         clean_frames=table.clean_frames,
         clean_choice=table.clean_choice,
         marked_frames=table.marked_frames,
         marked_choice=table.marked_choice,
-        highlights=tuple(_highlight(f"{path}: {key}", spec) for spec in specs),
+        highlights=tuple(built),
         highlight="+".join(spec.name for spec in specs) or "none",
-        close_up=any(spec.name == "crop" for spec in specs),
+        close_up=any(close_ups),
     )
-
-
-def _highlight(where: str, spec: _HighlightTable) -> Highlight:
-    try:
-        plug_in = load("highlight", spec.name, HIGHLIGHTS)
-    except UnknownName as error:
-        raise UserError(f"{where}: {error.what}", error.remedy) from None
-    options: dict[str, Any] = spec.model_extra or {}
-    known = [field.name for field in dataclasses.fields(plug_in)]
-    for option in options:
-        if option not in known:
-            raise UserError(f"{where}: {spec.name} has no option {option!r}", f"known: {', '.join(known) or 'none'}")
-    try:
-        highlight: Highlight = TypeAdapter(plug_in).validate_python(options)
-    except ValidationError as error:
-        raise UserError(f"{where}: {spec.name}: {error.errors()[0]['msg']}") from None
-    return highlight
 
 
 def _try(path: Path, prompt: Prompt) -> None:

@@ -1,6 +1,12 @@
 """Readers of datasets, each a file; a new one is a file and a line here."""
 
-SOURCES = {
-    "lvis": "capgen.pipeline.sources.lvis:Lvis",
-    "lv-vis": "capgen.pipeline.sources.lvvis:LvVis",
-}
+from capgen.registry import Registry
+
+SOURCES = Registry(
+    "source",
+    "capgen.sources",
+    {
+        "lvis": "capgen.pipeline.sources.lvis:Lvis",
+        "lv-vis": "capgen.pipeline.sources.lvvis:LvVis",
+    },
+)

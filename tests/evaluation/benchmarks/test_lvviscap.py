@@ -75,10 +75,10 @@ def test_a_perfect_prediction_end_to_end(tmp_path):
 def test_what_is_missing_or_unknown_is_named(tmp_path):
     with pytest.raises(MissingFile, match=r"the captions come with github\.com"):
         LvVisCap(tmp_path).truth(tmp_path)
-    with pytest.raises(UnknownName, match="no benchmark is called 'lvviscap'; did you mean 'lv-viscap'"):
+    with pytest.raises(UnknownName, match=r"no benchmark is called 'lvviscap' .did you mean 'lv-viscap'"):
         BenchmarkChoice("lvviscap", tmp_path).reader("clean")
-    with pytest.raises(UserError, match="lv-viscap has no --overlap"):
-        BenchmarkChoice("lv-viscap", tmp_path, readings={"overlap": "first"}).reader("clean")
+    with pytest.raises(UserError, match="--set overlap: the benchmark 'lv-viscap' has no such option"):
+        BenchmarkChoice("lv-viscap", tmp_path, options={"overlap": "first"}).reader("clean")
     with pytest.raises(UserError, match="pass --pred"):
         run_benchmark(BenchmarkChoice("lv-viscap", release(tmp_path)), Options(), tmp_path)
     with pytest.raises(UserError, match="--model: nobody has said how a model is opened"):

@@ -252,8 +252,8 @@ def test_a_model_needs_somebody_who_opens_it(tmp_path):
 
 
 def test_a_reading_that_there_is_not_is_named(tmp_path):
-    done = run("benchmark", "vidstg", "--root", tmp_path, "--overlap", "middle")
-    assert "no --overlap is called 'middle'" in str(done.exception)
+    done = run("benchmark", "vidstg", "--root", tmp_path, "--set", "overlap=middle")
+    assert "--set overlap = 'middle': Input should be 'last' or 'first'" in str(done.exception)
 
 
 def test_the_command_line_can_bring_a_model(tmp_path):

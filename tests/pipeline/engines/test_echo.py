@@ -63,7 +63,7 @@ def test_a_stalled_request_never_answers():
 
 
 def test_an_unknown_option_is_named():
-    with pytest.raises(UserError, match=r"no key 'eror_rate'.*error_rate"):
+    with pytest.raises(UserError, match=r"engine.options.eror_rate: .*did you mean 'error_rate'"):
         build_engine(EngineSettings(name="echo", options={"eror_rate": 1}))
     with pytest.raises(UserError, match=r"error_rate must lie in 0\.\.1"):
         build_engine(EngineSettings(name="echo", options={"error_rate": 2}))

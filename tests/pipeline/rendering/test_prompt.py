@@ -182,7 +182,10 @@ def test_a_template_cannot_reach_into_python(tmp_path):
         ({"more": 'colour = "red"'}, "colour"),
         ({"highlights": '["bocks"]'}, "no highlight is called 'bocks'"),
         ({"highlights": '["box", "crop"]'}, "crop comes first"),
-        ({"highlights": '[{ name = "box", colour = "red" }]'}, "no option 'colour'"),
+        (
+            {"highlights": '[{ name = "box", colour = "red" }]'},
+            "box.colour: the highlight 'box' has no such option",
+        ),
         ({"highlights": '[{ name = "box", color = "reddish" }]'}, "reddish"),
         ({"highlights": '[{ name = "box", thickness = "thick" }]'}, "integer"),
         ({"highlights": '[{ color = "red" }]'}, "layout.image.highlights"),

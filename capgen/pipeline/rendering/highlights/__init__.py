@@ -1,10 +1,16 @@
 """Ways to show which object is meant, each a file; a new one is a file and a line here."""
 
-HIGHLIGHTS = {
-    "box": "capgen.pipeline.rendering.highlights.box:Box",
-    "contour": "capgen.pipeline.rendering.highlights.contour:Contour",
-    "tint": "capgen.pipeline.rendering.highlights.tint:Tint",
-    "spotlight": "capgen.pipeline.rendering.highlights.spotlight:Spotlight",
-    "crop": "capgen.pipeline.rendering.highlights.crop:Crop",
-    "none": "capgen.pipeline.rendering.highlights.none:Nothing",
-}
+from capgen.registry import Registry
+
+HIGHLIGHTS = Registry(
+    "highlight",
+    "capgen.highlights",
+    {
+        "box": "capgen.pipeline.rendering.highlights.box:Box",
+        "contour": "capgen.pipeline.rendering.highlights.contour:Contour",
+        "tint": "capgen.pipeline.rendering.highlights.tint:Tint",
+        "spotlight": "capgen.pipeline.rendering.highlights.spotlight:Spotlight",
+        "crop": "capgen.pipeline.rendering.highlights.crop:Crop",
+        "none": "capgen.pipeline.rendering.highlights.none:Nothing",
+    },
+)

@@ -145,7 +145,10 @@ class Marked:
 
 
 class Highlight(Protocol):
-    """Shows which object is meant: frozen options in, one frame at a time."""
+    """Shows which object is meant: frozen options in, one frame at a time.
+
+    A highlight that cuts a part out of the frame has the class attribute ``close_up = True``; it comes first.
+    """
 
     def __call__(self, frame: Marked) -> Marked:
         """``frame`` with another window, or with something drawn on its picture."""

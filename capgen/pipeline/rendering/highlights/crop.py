@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil, floor
+from typing import ClassVar
 
 from capgen.dataset.types import Box
 from capgen.pipeline.rendering.highlights.base import Marked, Window
@@ -26,6 +27,8 @@ class Crop:
     """
 
     margin: float | None = None
+
+    close_up: ClassVar[bool] = True
 
     def __call__(self, frame: Marked) -> Marked:
         """``frame`` with its window round the object.

@@ -8,7 +8,6 @@ import pytest
 
 from capgen.pipeline.rendering.highlights import HIGHLIGHTS
 from capgen.pipeline.rendering.highlights.none import Nothing
-from capgen.registry import load
 from tests.pipeline.rendering.highlights.marks import marked, rectangle
 
 
@@ -21,7 +20,7 @@ def test_the_frame_is_shown_as_it_is():
 @pytest.mark.parametrize("name", HIGHLIGHTS)
 def test_every_registered_highlight_is_built_without_options_and_travels(name):
     """Frozen, picklable, equal after the journey, and it never writes to the frame that all objects share."""
-    highlight = load("highlight", name, HIGHLIGHTS)()
+    highlight = HIGHLIGHTS.load(name)()
     assert pickle.loads(pickle.dumps(highlight)) == highlight
     assert dataclasses.is_dataclass(highlight)
     frame = marked(rectangle(40, 80, 10, 20, 30, 40))
