@@ -10,6 +10,12 @@ from capgen.maskcaptioner.model.captioning.tokenizer import word_tokenizer
 from capgen.maskcaptioner.model.config import MaskCaptionerConfig
 from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner, Target
 
+FLOAT32: dict[str, float] = {"atol": 1e-5, "rtol": 1e-4}
+"""How far float32 results of the tiny model may lie apart when two objects, processes or code paths computed them.
+
+Where tensors lie in memory, the number of threads and the CPU's instructions decide the order of a sum, which alone
+moves results of size 1 by up to 1e-6 here. A wrong weight, mask or position moves them by 1e-3 and more.
+"""
 CAPTIONS = ["A large red cup.", "A small blue cup moving left.", "An orange star."]
 CLASSES = ["cup", "star", "hot_air_balloon"]
 SEGMENTER: dict[str, Any] = {

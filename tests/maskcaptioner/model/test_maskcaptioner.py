@@ -7,15 +7,17 @@ from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation
 from capgen.errors import UserError
 from capgen.maskcaptioner.model.captioning.tokenizer import word_tokenizer
 from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner, Target
-from tests.maskcaptioner.tinymodel import CAPTIONS, SEGMENTER, clip, target, tiny_config, tiny_model
+from tests.maskcaptioner.tinymodel import CAPTIONS, FLOAT32, SEGMENTER, clip, target, tiny_config, tiny_model
 
 
 @pytest.mark.parametrize("feature_size", [32, 64])  # unlike the decoder's width: transformers projects them
-def test_a_saved_model_says_exactly_the_same_when_loaded(tmp_path, feature_size):
+def test_a_saved_model_has_the_very_weights_and_says_the_same_when_loaded(tmp_path, feature_size):
     model = tiny_model(box_head=True, segmenter=SEGMENTER | {"feature_size": feature_size})
     model.save_pretrained(tmp_path)
     again = MaskCaptioner.from_pretrained(tmp_path).eval()
     assert (tmp_path / "model.safetensors").is_file()
+    weights = again.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
     ours, theirs = model.detect(clip(2)), again.detect(clip(2))
     for name in (
         "mask_logits_BQThw",
@@ -25,10 +27,11 @@ def test_a_saved_model_says_exactly_the_same_when_loaded(tmp_path, feature_size)
         "queries_BQD",
         "tokens_BMD",
     ):
-        assert torch.equal(ours[name], theirs[name]), name
+        torch.testing.assert_close(ours[name], theirs[name], **FLOAT32)
     chosen = [torch.tensor([0, 3]), torch.tensor([1])]
     first, second = model.caption_states(ours, chosen), again.caption_states(theirs, chosen)
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    for a, b in zip(first, second, strict=True):
+        torch.testing.assert_close(a, b, **FLOAT32)
     assert model.describe(torch.cat(first)) == again.describe(torch.cat(second))
 
 
@@ -138,8 +141,9 @@ def test_more_objects_than_queries_are_trained_as_far_as_queries_go():
 def test_the_query_is_the_same_in_training_and_at_inference():
     model = tiny_model()
     trained = model(clip(), targets=[target()])
-    assert torch.equal(trained.queries_BQD, model.detect(clip()).queries_BQD)
-    assert torch.equal(trained.tokens_BMD, model.detect(clip()).tokens_BMD)
+    found = model.detect(clip())
+    torch.testing.assert_close(trained.queries_BQD, found.queries_BQD, **FLOAT32)
+    torch.testing.assert_close(trained.tokens_BMD, found.tokens_BMD, **FLOAT32)
 
 
 def test_detection_leaves_every_module_in_its_mode():
@@ -175,7 +179,7 @@ def test_gradient_checkpointing_changes_nothing():
         loss = model(clip(), targets=[target()]).loss
         loss.backward()
         grads.append(model.segmenter.mask2former.transformer_module.queries_features.weight.grad)
-    torch.testing.assert_close(grads[0], grads[1], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(grads[0], grads[1], **FLOAT32)
 
 
 def test_a_target_knows_its_length():
