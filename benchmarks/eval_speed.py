@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from pycocotools import mask as coco
@@ -46,12 +48,12 @@ WORDS = [
 ]
 
 
-def ellipse(x: float, y: float, w: float, h: float) -> dict:
+def ellipse(x: float, y: float, w: float, h: float) -> dict[str, Any]:
     """A mask of 24 corners, as a COCO RLE with counts as text."""
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     points = np.stack([x + w / 2 * (1 + np.cos(angle)), y + h / 2 * (1 + np.sin(angle))], 1)
-    points = points.clip(0, (WIDTH - 1, HEIGHT - 1)).ravel().tolist()
-    found = coco.frPyObjects([points], HEIGHT, WIDTH)[0]
+    corners = points.clip(0, (WIDTH - 1, HEIGHT - 1)).ravel().tolist()
+    found = coco.frPyObjects([corners], HEIGHT, WIDTH)[0]
     return {"size": found["size"], "counts": found["counts"].decode()}
 
 
@@ -60,7 +62,9 @@ def paths(rng: np.random.Generator, tracks: int, frames: int) -> np.ndarray:
     size = rng.uniform(60, 260, (tracks, 1, 2))
     start = rng.uniform(0, (WIDTH - 300, HEIGHT - 300), (tracks, 2))[:, None]
     moved = start + np.cumsum(rng.normal(0, 4, (tracks, frames, 2)), axis=1)
-    return np.concatenate([moved.clip(0, (WIDTH - 270, HEIGHT - 270)), np.broadcast_to(size, moved.shape)], 2).round(2)
+    boxes = [moved.clip(0, (WIDTH - 270, HEIGHT - 270)), np.broadcast_to(size, moved.shape)]
+    found: np.ndarray = np.round(np.concatenate(boxes, 2), 2)
+    return found
 
 
 def coco_files(folder: Path, videos: int, *, masks: bool) -> tuple[Path, Path]:
@@ -127,7 +131,8 @@ def track_files(folder: Path, videos: int, tracks: int) -> tuple[Path, Path]:
     """LV-VIS's form: ``tracks`` masks tracks over ``videos`` videos of 36 frames, and predictions near them."""
     rng = np.random.default_rng(0)
     per_video = np.bincount(rng.integers(0, videos, tracks), minlength=videos)
-    annotations, found = [], []
+    annotations: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for v in range(videos):
         own = paths(rng, int(per_video[v]), FRAMES)
         for track in own:
@@ -148,12 +153,14 @@ def track_files(folder: Path, videos: int, tracks: int) -> tuple[Path, Path]:
     return gt, pred
 
 
-def job_capgen(gt: str, pred: str, protocols: str, metrics: str) -> dict:
+def job_capgen(gt: str, pred: str, protocols: str, metrics: str) -> dict[str, Any]:
     """One evaluation by capgen."""
     from capgen.evaluation.evaluate import Options, evaluate
+    from capgen.evaluation.metrics.protocols import Protocol
 
     names = tuple(metrics.split(",")) if metrics != "none" else ()
-    options = Options(protocols=tuple(protocols.split(",")), threshold=0.0, metrics=names)
+    chosen = cast("tuple[Protocol, ...]", tuple(protocols.split(",")))
+    options = Options(protocols=chosen, threshold=0.0, metrics=names)
     start, cpu = time.perf_counter(), time.process_time()
     result = evaluate(Path(gt), Path(pred), options)
     taken, worked = time.perf_counter() - start, time.process_time() - cpu
@@ -161,7 +168,7 @@ def job_capgen(gt: str, pred: str, protocols: str, metrics: str) -> dict:
     return {"seconds": taken, "cpu": worked, "values": {name: result.scores[0].values.get(name) for name in wanted}}
 
 
-def job_trackeval(root: str, videos: str) -> dict:
+def job_trackeval(root: str, videos: str) -> dict[str, Any]:
     """One evaluation by TrackEval: HOTA alone, one process, no preprocessing."""
     import trackeval
 
@@ -187,7 +194,7 @@ def job_trackeval(root: str, videos: str) -> dict:
     return {"seconds": taken, "cpu": worked, "values": {"HOTA_mean": float(np.mean(hota)), "HOTA": float(hota[9])}}
 
 
-def job_core(gt: str, pred: str) -> dict:
+def job_core(gt: str, pred: str) -> dict[str, Any]:
     """Both in one process, from the same boxes in memory to HOTA at 19 thresholds; CPU seconds, the best of three."""
     import trackeval
     from trackeval.datasets._base_dataset import _BaseDataset
@@ -208,9 +215,9 @@ def job_core(gt: str, pred: str) -> dict:
             counts.append(count(sequence, match(sequence), ALPHAS, np.float64))
         return float(combine(counts)["HOTA"].mean())
 
-    def by_frame(side: tuple, frames: int) -> tuple[list, list]:
+    def by_frame(side: Sequence[Any], frames: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """The boxes and the track numbers of each frame, as TrackEval's readers leave them."""
-        rows: list[list] = [[] for _ in range(frames)]
+        rows: list[list[Any]] = [[] for _ in range(frames)]
         for one in side:
             rows[one.frame].append(one)
         boxes = [np.array([one.box for one in row]).reshape(-1, 4) for row in rows]
@@ -225,7 +232,7 @@ def job_core(gt: str, pred: str) -> dict:
             similarity = [_BaseDataset._calculate_box_ious(a, b, box_format="xywh") for a, b in pairs]
             sizes = (sum(map(len, tracks)), sum(map(len, ids)), TRACKS, TRACKS)
             names = ("num_tracker_dets", "num_gt_dets", "num_tracker_ids", "num_gt_ids")
-            data = dict(zip(names, sizes, strict=True))
+            data: dict[str, Any] = dict(zip(names, sizes, strict=True))
             data |= {"gt_ids": ids, "tracker_ids": tracks, "similarity_scores": similarity}
             results[str(n)] = metric.eval_sequence(data)
         return float(metric.combine_sequences(results)["HOTA"].mean())
@@ -242,15 +249,16 @@ def job_core(gt: str, pred: str) -> dict:
     return found
 
 
-def alone(job: str, *arguments: object) -> dict:
+def alone(job: str, *arguments: object) -> dict[str, Any]:
     """Run a job in a process of its own, and note the most memory it held."""
     command = [sys.executable, "-m", "benchmarks.eval_speed", "--job", job, *map(str, arguments)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
 
 
-def measure(videos: int) -> dict:
-    found: dict = {"videos": videos, "frames": FRAMES, "tracks": TRACKS, "size": [HEIGHT, WIDTH]}
+def measure(videos: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"videos": videos, "frames": FRAMES, "tracks": TRACKS, "size": [HEIGHT, WIDTH]}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         gt, pred = coco_files(folder, videos, masks=False)
@@ -273,7 +281,7 @@ def measure(videos: int) -> dict:
 _SHARED = "The cores were shared with other work: CPU seconds compare, seconds on the clock are an upper limit."
 
 
-def table(found: dict) -> str:
+def table(found: dict[str, Any]) -> str:
     core, ours, theirs = found["core"], found["boxes"]["capgen"], found["boxes"]["trackeval"]
     about = found["machine"]
     lines = [
@@ -316,7 +324,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.job:
         kind, *rest = arguments.job
-        done = {"capgen": job_capgen, "trackeval": job_trackeval, "core": job_core}[kind](*rest)
+        jobs: dict[str, Callable[..., dict[str, Any]]]
+        jobs = {"capgen": job_capgen, "trackeval": job_trackeval, "core": job_core}
+        done = jobs[kind](*rest)
         # Not getrusage: its peak begins with that of the process that forked this one.
         status = Path("/proc/self/status").read_text()
         done["peak"] = int(status.split("VmHWM:")[1].split()[0]) / 1024

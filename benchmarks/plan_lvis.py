@@ -63,11 +63,11 @@ def shape(rng: np.random.Generator) -> str:
     radius = rng.uniform(5, 120) * rng.uniform(0.7, 1.3, points)
     centre = rng.uniform((60, 60), (WIDTH - 60, HEIGHT - 60))
     outline = centre + np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius[:, None]
-    outline = np.round(np.clip(outline, 0, (WIDTH, HEIGHT)), 2)
-    (x, y), (width, height) = outline.min(0), np.ptp(outline, axis=0)
+    corners: np.ndarray = np.round(np.clip(outline, 0, (WIDTH, HEIGHT)), 2)
+    (x, y), (width, height) = corners.min(0), np.ptp(corners, axis=0)
     box = [round(float(value), 2) for value in (x, y, width, height)]
     area = round(float(width * height * 0.6), 2)
-    return json.dumps({"segmentation": [outline.ravel().tolist()], "area": area, "bbox": box})[1:]
+    return json.dumps({"segmentation": [corners.ravel().tolist()], "area": area, "bbox": box})[1:]
 
 
 def image(number: int) -> dict[str, Any]:

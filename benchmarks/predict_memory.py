@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,8 @@ def main() -> None:
     if args.one:
         one(args.one[0], *map(Path, args.one[1:]))
         return
-    before, rows = machine(), []
+    before = machine()
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_model(folder / "model")

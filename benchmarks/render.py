@@ -16,9 +16,11 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -70,7 +72,7 @@ def with_highlights(prompt: Prompt, *names: str) -> Prompt:
     return replace(prompt, layout=Layouts(layout, layout))
 
 
-def best(works: list[Callable[[], None]], seconds: float) -> list[float]:
+def best(works: Sequence[Callable[[], None]], seconds: float) -> list[float]:
     """The least processor time of a round of each, in seconds; they take turns, for so many seconds each on average."""
     rounds: list[list[float]] = [[] for _ in works]
     end = time.monotonic() + seconds * len(works)
@@ -80,6 +82,15 @@ def best(works: list[Callable[[], None]], seconds: float) -> list[float]:
             work()
             spent.append(time.thread_time() - start)
     return [min(spent) for spent in rounds]
+
+
+Shrink = Callable[[np.ndarray, tuple[int, int]], np.ndarray]
+"""(frame, (width, height)) to the smaller frame."""
+
+
+def _all(way: Shrink, frames: list[np.ndarray], sizes: list[tuple[int, int]]) -> None:
+    for frame, size in zip(frames, sizes, strict=True):
+        way(frame, size)
 
 
 def resizes(media: list[Media], seconds: float) -> list[dict[str, object]]:
@@ -93,17 +104,18 @@ def resizes(media: list[Media], seconds: float) -> list[dict[str, object]]:
             np.asarray(Image.fromarray(f).resize(s, Image.Resampling.BICUBIC))
             for f, s in zip(frames, sizes, strict=True)
         ]
-        ways: dict[str, Callable[[int], np.ndarray]] = {
-            "capgen": lambda i, fit=fit: show(frames[i], whole(frames[i]), fit),
-            "OpenCV area": lambda i, sizes=sizes: cv2.resize(frames[i], sizes[i], interpolation=cv2.INTER_AREA),
-            "OpenCV bilinear": lambda i, sizes=sizes: cv2.resize(frames[i], sizes[i], interpolation=cv2.INTER_LINEAR),
-            "Pillow bicubic": lambda i, sizes=sizes: np.asarray(
-                Image.fromarray(frames[i]).resize(sizes[i], Image.Resampling.BICUBIC)
+        ways: dict[str, Shrink] = {
+            "capgen": lambda frame, _, fit=fit: show(frame, whole(frame), fit),  # type: ignore[misc]
+            "OpenCV area": lambda frame, size: cv2.resize(frame, size, interpolation=cv2.INTER_AREA),
+            "OpenCV bilinear": lambda frame, size: cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR),
+            "Pillow bicubic": lambda frame, size: np.asarray(
+                Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC)
             ),
         }
-        works = [lambda way=way: [way(i) for i in range(len(frames))] and None for way in ways.values()]
+        works = [partial(_all, way, frames, sizes) for way in ways.values()]
         for (name, way), spent in zip(ways.items(), best(works, seconds / 4), strict=True):
-            errors = [np.mean((way(i).astype(float) - wanted[i]) ** 2) for i in range(len(frames))]
+            shrunk = [way(frame, size).astype(float) for frame, size in zip(frames, sizes, strict=True)]
+            errors = [np.mean((one - exact) ** 2) for one, exact in zip(shrunk, wanted, strict=True)]
             psnr = float(np.mean([10 * np.log10(255**2 / e) if e else np.inf for e in errors]))
             rows.append({"pixels": budget, "way": name, "ms": 1e3 * spent / len(frames), "psnr": psnr})
     return rows
@@ -159,7 +171,7 @@ def main() -> None:
     print(text)
 
 
-def report(result: dict) -> str:
+def report(result: dict[str, Any]) -> str:
     base = result["ways"][0]["objects_per_s"]
     lines = [
         "# Rendering: objects a second on one core",

@@ -96,7 +96,7 @@ def number_codes(width: int) -> Tensor:
 _TURNED = 8.0  # how much more a turned object counts: one close-up in forty shows one
 
 
-class Heads(nn.Module):
+class Heads(nn.Module):  # type: ignore[misc]
     """What stage A asks of every close-up: category, colour, texture, whether it is turned, and the target's mask."""
 
     def __init__(self, config: Config) -> None:

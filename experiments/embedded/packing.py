@@ -48,7 +48,7 @@ def encode(model: Any, x_PCHW: Tensor, layers: list[Tensor] | None = None) -> Te
         x = x + layer.mlp(layer.layer_norm2(x))
         if layers is not None:
             layers.append(x)
-    return tower.post_layernorm(x)  # type: ignore[no-any-return]
+    return tower.post_layernorm(x)
 
 
 def picture_ids(config: Config, count: int) -> list[int]:

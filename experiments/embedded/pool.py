@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.embedded.data import CLASSES, IGNORE, MOTIONS, Chunk, Kind, load
+from capgen.sample.words import MOTIONS
+from experiments.embedded.data import CLASSES, IGNORE, Chunk, Kind, load
 
 _TURNING = [motion.name for motion in MOTIONS].index("turning")
 
@@ -87,7 +88,7 @@ class Pool:
     def refresh(self, most: int = 1000) -> None:
         """Take in at most ``most`` chunks that are new."""
         paths = sorted(self.folder.glob("*-*.npz"))
-        self.rng.shuffle(paths)  # type: ignore[arg-type]
+        self.rng.shuffle(paths)
         for path in paths:
             kind, _, seed = path.stem.partition("-")
             mine = seed.isdigit() and (int(seed) // 2) % self.world == self.rank

@@ -25,7 +25,7 @@ def _block(width_in: int, width: int, kernel: int, stride: int) -> nn.Sequential
     return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU())
 
 
-class Teacher(nn.Module):
+class Teacher(nn.Module):  # type: ignore[misc]
     """Six convolutions from pixels to the tower's grid of patches; strides 3, 2, 2 make a patch of 12."""
 
     def __init__(self, config: Config) -> None:
@@ -46,7 +46,7 @@ class Teacher(nn.Module):
         return split, far.flatten(2).transpose(1, 2)
 
 
-class Guide(nn.Module):
+class Guide(nn.Module):  # type: ignore[misc]
     """Linear maps from the tower's layers to what the teacher holds."""
 
     def __init__(self, config: Config) -> None:

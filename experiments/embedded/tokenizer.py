@@ -57,7 +57,9 @@ def vocabulary(prompt: Prompt) -> list[str]:
     ]
     words = {
         *chain.from_iterable(told(name).split() for kind in CATEGORIES for name in (kind.name, *kind.synonyms)),
-        *(item.name for item in (*COLOURS, *TEXTURES, *SIZES)),
+        *(item.name for item in COLOURS),
+        *(item.name for item in TEXTURES),
+        *(item.name for item in SIZES),
         *chain.from_iterable(motion.phrase.split() for motion in MOTIONS),
         *("A", "An", "a", "an"),
     }

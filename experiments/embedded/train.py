@@ -341,7 +341,12 @@ def _loop(learner: Learner, pool: Pool, held_out: dict[str, Chunk], options: arg
             evaluated = minutes
             scores = evaluate(learner, held_out)
             loss = float(np.mean(losses[-50:] or [math.nan]))
-            head = {"minutes": minutes, "stage": learner.stage, "steps": learner.steps, "loss": loss}
+            head: dict[str, float | str] = {
+                "minutes": minutes,
+                "stage": learner.stage,
+                "steps": learner.steps,
+                "loss": loss,
+            }
             counts = {"close_ups": learner.close_ups, "captions": learner.captions, "chunks": len(pool.names)}
             write_row(options.out / "log.csv", {**head, **counts, **scores})
         if pool.rank == 0 and (last or minutes - saved >= train.save_minutes):

@@ -109,7 +109,7 @@ def _variant_bars(results: Results) -> Any:
     figure = _figure(12, 4.2)
     axis = figure.subplots()
     width = 0.85 / len(names)
-    colours = colormaps["tab20"].colors
+    colours = colormaps["tab20"](range(20))
     for place, name in enumerate(names):
         label: str | None = name
         for group, (path, _) in enumerate(_BARS):
