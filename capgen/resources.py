@@ -20,6 +20,15 @@ def resource_dir(kind: str) -> Path:
     raise UserError(f"this installation of capgen has no {kind}/ folder", "pip install --force-reinstall capgen")
 
 
+def resource_names(kind: str, suffix: str) -> tuple[str, ...]:
+    """The names of the shipped files of a kind, sorted.
+
+    Raises:
+        UserError: the installation is incomplete.
+    """
+    return tuple(sorted(path.name.removesuffix(suffix) for path in resource_dir(kind).glob(f"*{suffix}")))
+
+
 def resource(kind: str, name: str, suffix: str) -> Path:
     """The file of that name, or ``name`` itself where it is a path that exists.
 
@@ -30,4 +39,4 @@ def resource(kind: str, name: str, suffix: str) -> Path:
     for candidate in (folder / f"{name}{suffix}", Path(name)):
         if candidate.is_file():
             return candidate
-    raise UnknownName(f"file in {kind}/", name, [path.stem for path in folder.glob(f"*{suffix}")])
+    raise UnknownName(f"file in {kind}/", name, resource_names(kind, suffix))

@@ -10,50 +10,47 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from capgen.cli.providers import Providers
+from capgen.display import echo, terminal
 from capgen.errors import UnknownName, UserError
 from capgen.evaluation.benchmarks import BENCHMARKS
-from capgen.evaluation.benchmarks.run import BenchmarkChoice, Opener, run_benchmark, track_captions
+from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark, track_captions
 from capgen.evaluation.evaluate import THRESHOLD, Evaluation, Options, evaluate, metrics_of
 from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.reading.tracks import Iou
 from capgen.evaluation.reporting.report import as_json, tables
 from capgen.layered_toml import nested
 
-app = typer.Typer(help="Scores for dense video object captioning.", no_args_is_help=True)
+app = typer.Typer(help="Score tracks and captions.", no_args_is_help=True, rich_markup_mode=None)
 
 _DRAWS = 1000
 _CATEGORIES = 20
 
 _Metrics = Annotated[
     list[str],
-    typer.Option("--metrics", help="Caption metrics: cider, meteor, spice, or none; several times or with commas."),
+    typer.Option("--metrics", help="Caption metrics, comma-separated: cider, meteor, spice, or none."),
 ]
-_Page = Annotated[Path | None, typer.Option(help="Write a page of the best and worst tracks here.")]
-_Frames = Annotated[Path | None, typer.Option(help="The folder that the ground truth's file names are relative to.")]
-_Out = Annotated[Path | None, typer.Option(help="Write the numbers here as JSON.")]
+_Page = Annotated[Path | None, typer.Option(help="HTML file to write: the best and worst tracks.")]
+_Frames = Annotated[Path | None, typer.Option(help="Folder of the frames, for --html.")]
+_Out = Annotated[Path | None, typer.Option(help="JSON file to write.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-_Draws = Annotated[int, typer.Option(help="Draws of videos for the 95 % intervals; 0 for none.")]
-_ByCategory = Annotated[bool, typer.Option("--breakdown", help="Add the numbers of each category.")]
+_Draws = Annotated[int, typer.Option(help="Bootstrap samples for the 95 % confidence intervals; 0 for none.")]
+_ByCategory = Annotated[bool, typer.Option("--breakdown", help="Add the numbers per category.")]
 
 
 @app.command(context_settings={"allow_extra_args": True})
 def tracks(
     ctx: typer.Context,
     gt: Annotated[Path, typer.Option(help="Ground truth: COCO or YouTube-VIS JSON with track ids and captions.")],
-    pred: Annotated[Path, typer.Option(help="Predictions: a JSON list, a detection or a track each.")],
-    iou: Annotated[
-        str | None, typer.Option(help="Compare 'box' or 'mask'; default: what the predictions have.")
-    ] = None,
+    pred: Annotated[Path, typer.Option(help="Predictions: JSON list of detections or tracks.")],
+    iou: Annotated[str | None, typer.Option(help="IoU of box or mask. Default: what the predictions have.")] = None,
     protocol: Annotated[
-        str, typer.Option(help="'clean', 'official' (the public evaluators' numbers), or 'both'.")
+        str, typer.Option(help="clean, official (numbers of the public evaluators), or both.")
     ] = "clean",
-    threshold: Annotated[
-        float, typer.Option(help="Keep predictions from this score on (official: above it).")
-    ] = THRESHOLD,
+    threshold: Annotated[float, typer.Option(help="Minimum score of a prediction.")] = THRESHOLD,
     metrics: _Metrics = ["cider,meteor"],  # noqa: B006 - typer copies it
     json_: _AsJson = False,
     breakdown: _ByCategory = False,
@@ -62,7 +59,7 @@ def tracks(
     frames: _Frames = None,
     out: _Out = None,
 ) -> None:
-    """CHOTA and its parts, HOTA, mask AP and caption metrics of one results file."""
+    """Score a results file: CHOTA, HOTA, mask AP, captions."""
     # What follows ``--metrics cider`` without a flag of its own is another metric: ``--metrics cider meteor``.
     names = metrics_of([*metrics, *ctx.args])
     options = Options(iou=iou_of(iou), protocols=protocols_of(protocol), threshold=threshold, metrics=names)
@@ -100,7 +97,7 @@ def protocols_of(name: str) -> tuple[Protocol, ...]:
 
 def evaluate_with_progress(gt: Path, pred: Path, options: Options) -> Evaluation:
     """Evaluate, with a bar on the terminal."""
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("videos", total=None)
         return evaluate(
@@ -142,14 +139,14 @@ def show(
 
 
 def _print(result: Evaluation, draws: int, categories: int, extra: Mapping[str, Any]) -> None:
-    console = Console()
+    console = terminal()
     for table in tables(result, draws=draws, categories=categories):
         console.print(table)
     for protocol, values in extra.get("track_captions", {}).items():
         line = ", ".join(f"{key} {value:.4f}" for key, value in values.items() if value is not None)
-        console.print(f"captions of whole tracks, {protocol}: {line}", markup=False, highlight=False)
+        echo(f"captions of whole tracks, {protocol}: {line}")
     for line in _notes(result):
-        console.print(f"- {line}", markup=False, highlight=False)
+        echo(f"- {line}")
 
 
 def _notes(result: Evaluation) -> Iterable[str]:
@@ -160,25 +157,25 @@ def _notes(result: Evaluation) -> Iterable[str]:
 
 @app.command()
 def benchmark(
-    name: Annotated[str, typer.Argument(help=f"{', '.join(BENCHMARKS)}.")],
-    root: Annotated[Path, typer.Option(help="The folder that the benchmark's files were unpacked in.")],
-    model: Annotated[Path | None, typer.Option(help="A trained MaskCaptioner.")] = None,
-    pred: Annotated[Path | None, typer.Option(help="Predictions already made, instead of a model.")] = None,
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"Benchmark: {', '.join(BENCHMARKS)}.")],
+    root: Annotated[Path, typer.Option(help="Folder of the benchmark's files.")],
+    model: Annotated[Path | None, typer.Option(help="Folder of a trained MaskCaptioner.")] = None,
+    pred: Annotated[Path | None, typer.Option(help="Predictions (JSON) to score instead of a model.")] = None,
     describe: Annotated[
-        bool, typer.Option("--describe", help="Print what is there, beside the published sizes.")
+        bool, typer.Option("--describe", help="Compare the files with the published sizes, and stop.")
     ] = False,
-    split: Annotated[str | None, typer.Option(help="Default: the split that papers report on.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split. Default: the one that papers report on.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="An option of the benchmark's reader: key=value.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Option of the benchmark's reader; may be repeated."),
     ] = None,
-    work: Annotated[Path | None, typer.Option(help="Keep the converted ground truth and the predictions here.")] = None,
-    iou: Annotated[str | None, typer.Option(help="Compare 'box' or 'mask'; default: what papers do.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Folder in which to keep ground truth and predictions.")] = None,
+    iou: Annotated[str | None, typer.Option(help="IoU of box or mask. Default: what papers use.")] = None,
     protocol: Annotated[
-        str, typer.Option(help="'clean', 'official' (the public evaluators' numbers), or 'both'.")
+        str, typer.Option(help="clean, official (numbers of the public evaluators), or both.")
     ] = "both",
-    threshold: Annotated[
-        float, typer.Option(help="Keep predictions from this score on (official: above it).")
-    ] = THRESHOLD,
+    threshold: Annotated[float, typer.Option(help="Minimum score of a prediction.")] = THRESHOLD,
     metrics: _Metrics = ["cider,meteor"],  # noqa: B006 - typer copies it
     json_: _AsJson = False,
     breakdown: _ByCategory = False,
@@ -187,7 +184,10 @@ def benchmark(
     frames: _Frames = None,
     out: _Out = None,
 ) -> None:
-    """One public benchmark, from its owners' files to the table of the papers."""
+    """Run a public benchmark end to end.
+
+    Reads the files as their owners release them and prints the table of the papers.
+    """
     choice = BenchmarkChoice(name, root, split, nested({}, set_ or ()))
     if describe:
         show_facts(choice, json_=json_)
@@ -197,7 +197,7 @@ def benchmark(
     )
     with ExitStack() as stack:
         folder = work or Path(stack.enter_context(TemporaryDirectory()))
-        opener = _openers[-1] if _openers else None
+        opener = ctx.ensure_object(Providers).open_model
         result = run_benchmark(
             choice, options, folder, predictions=pred, model=model, opener=opener, score=evaluate_with_progress
         )
@@ -214,14 +214,6 @@ def benchmark(
         )
 
 
-_openers: list[Opener] = []
-
-
-def use_model(opener: Opener) -> None:
-    """Tell ``capgen eval benchmark --model`` how a trained model is opened; the command line does so, once."""
-    _openers.append(opener)
-
-
 def show_facts(choice: BenchmarkChoice, *, json_: bool) -> None:
     """Print the sizes of what is under the root, beside the published ones."""
     facts = choice.reader("official").describe()
@@ -235,4 +227,4 @@ def show_facts(choice: BenchmarkChoice, *, json_: bool) -> None:
     for fact in facts:
         sizes = ("-" if value is None else f"{value:,}" for value in (fact.published, fact.found))
         table.add_row(fact.name, *sizes, fact.verdict, fact.source)
-    Console().print(table)
+    terminal().print(table)

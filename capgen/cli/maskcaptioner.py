@@ -1,21 +1,92 @@
-"""Where the command line joins the wings: a trained model for ``capgen predict`` and ``capgen eval benchmark``."""
+"""The verbs of MaskCaptioner: train, predict; and a trained model as a benchmark's predictor."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from capgen.cli import options
+from capgen.display import echo, terminal
 from capgen.errors import UserError
 from capgen.evaluation.benchmarks.base import Clip
 
 if TYPE_CHECKING:
     from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
     from capgen.maskcaptioner.predict import Found, Written
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command("predict")
+def predict_verb(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Video file, folder of frames, or picture.")],
+    out: Annotated[Path, typer.Option(help="Folder for tracks.json, the annotated video and the sheet.")],
+    model: Annotated[
+        str, typer.Option(help="Folder of a trained MaskCaptioner, or sample (the packaged one).")
+    ] = "sample",
+    threshold: Annotated[float | None, typer.Option(help="Minimum score of a track, 0 to 1. Default: 0.5.")] = None,
+    max_tracks: Annotated[int | None, typer.Option(help="Maximum number of tracks. Default: 50.")] = None,
+    every: Annotated[int, typer.Option(help="Use every Nth frame.")] = 1,
+    fps: Annotated[
+        float | None, typer.Option(help="Frame rate of the input. Default: the file's; 6 for a folder.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Torch device. Default: a GPU if there is one.")] = None,
+    video_id: Annotated[str, typer.Option(help="Video id in tracks.json, for capgen eval tracks.")] = "1",
+    as_json: options.AsJson = False,
+) -> None:
+    """Detect, segment, track and caption the objects of a video.
+
+    Writes masks, tracks and captions, and draws them into an annotated video.
+    """
+    wanted = Wanted(source, model, out, threshold, max_tracks, every, fps, device, video_id)
+    found, written = predict(wanted, terminal(stderr=as_json))
+    if as_json:
+        typer.echo(json.dumps(summary(found, written), indent=1))
+        return
+    for track in found.tracks:
+        echo(f"{track.track_id:>3}  {track.score:.2f}  {track.caption or track.category or ''}")
+    objects = f"{len(found.tracks)} object{'' if len(found.tracks) == 1 else 's'}"
+    hint = "" if found.tracks else " (a lower --threshold shows what the model is less sure of)"
+    echo(f"{objects} on {found.frames} frame{'' if found.frames == 1 else 's'}{hint}: {written.annotated}")
+
+
+@app.command("train")
+def train_verb(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Training file (TOML), or the name of one in pipelines/train/.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the training.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Folder of a run, or of a benchmark's files; may be repeated."),
+    ] = None,
+    set_: options.Assignments = None,
+) -> None:
+    """Train a MaskCaptioner on captioned masks.
+
+    Run the same command again to resume a training that was stopped.
+    """
+    from capgen.cli.training import Seams, train
+    from capgen.evaluation.benchmarks.media import BenchmarkRows
+
+    seams = Seams(score=_validation_scores, benchmark=BenchmarkRows)
+    made = train(file, data=data or (), out=out, assignments=set_ or (), seams=seams)
+    echo(f"model: {made}  (capgen predict INPUT --model {made})")
+
+
+def _validation_scores(truth: Path, predictions: Path) -> dict[str, float]:
+    """CHOTA and its parts on the way, by the clean protocol; METEOR would start Java each time."""
+    from capgen.evaluation.evaluate import Options, evaluate
+
+    values = evaluate(truth, predictions, Options(metrics=("cider",))).scores[0].values
+    return {key: value for key in ("CHOTA", "DetA", "AssA", "CapA") if (value := values.get(key)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +164,6 @@ class BenchmarkPredictor:
                 if clip.size == (0, 0):
                     row.pop("segmentation", None)
                 yield row
-
-
-def open_predictor(folder: Path) -> BenchmarkPredictor:
-    """The opener that ``capgen eval benchmark --model`` is given.
-
-    Raises:
-        UserError: the model cannot be opened.
-    """
-    from capgen.maskcaptioner.inference.load import open_model
-
-    return BenchmarkPredictor(open_model(str(folder)))
 
 
 class _Quiet:

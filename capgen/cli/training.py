@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from capgen.display import terminal
 from capgen.errors import UserError
 from capgen.maskcaptioner.settings import TrainSettings, load_train_settings
 
@@ -57,7 +58,7 @@ def train(
 
     seams = seams or Seams()
     accelerator = accelerator_of(settings)
-    console = console or Console(stderr=True, quiet=not accelerator.is_main_process)
+    console = console or terminal(stderr=True, quiet=not accelerator.is_main_process)
     parts = parts_of(settings, settings.data.split, settings.data.limit, seams)
     census = count(parts)
     if any(stage.captions for stage in settings.active.values()):

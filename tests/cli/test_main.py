@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from capgen.cli.options import dataset_names
+from capgen.evaluation.benchmarks import BENCHMARKS
+from capgen.pipeline.engines import ENGINES
 from tests.conftest import write_lvis
 
 
@@ -70,11 +73,70 @@ def test_a_broken_ledger_is_exit_3(root, tmp_path):
     assert ledger["missing_keys"] > 0
 
 
-def test_the_verbs_say_what_they_do():
-    done = capgen("--help")
+VERBS = (
+    "run",
+    "status",
+    "verify",
+    "retry",
+    "lint",
+    "preview",
+    "gallery",
+    "sample",
+    "score",
+    "predict",
+    "train",
+    "eval",
+)
+PAGES = ((), *((verb,) for verb in VERBS), ("eval", "tracks"), ("eval", "benchmark"))
+
+
+@pytest.mark.parametrize("words", PAGES, ids=" ".join)
+def test_help_fits_80_columns_and_nothing_is_cut_off(words):
+    done = capgen(*words, "--help")
     assert done.returncode == 0
-    for verb in ("run", "retry", "verify", "status", "lint", "preview", "gallery", "sample", "score"):
-        assert verb in done.stdout
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines[1:] if "..." in line or "\u2026" in line]
+    assert "Usage: capgen" in done.stdout.replace("python -m capgen.cli", "capgen")
+
+
+def test_the_first_help_fits_a_terminal_and_names_every_verb():
+    lines = capgen("--help").stdout.splitlines()
+    assert len(lines) <= 24
+    told = {
+        line.split()[0]: line.split(maxsplit=1)[1] for line in lines[lines.index("Commands:") + 1 :] if line.strip()
+    }
+    assert set(told) == set(VERBS)
+    assert all(summary.endswith(".") for summary in told.values())
+
+
+def test_help_starts_at_once_and_loads_no_heavy_library():
+    code = (
+        "import sys; import capgen.cli.main; "
+        "print([m for m in ('torch', 'ray', 'vllm', 'datasets', 'transformers', 'cv2', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_names_in_help_are_those_of_the_registries():
+    said = " ".join(capgen("run", "--help").stdout.split())
+    assert all(name in said for name in (*ENGINES, *dataset_names()))
+    assert set(dataset_names()) >= {"lvis", "lv-vis", "sample-images", "sample-videos"}
+    assert all(name in capgen("eval", "benchmark", "--help").stdout for name in BENCHMARKS)
+
+
+@pytest.mark.parametrize("name", ["out [v2]", "x [/b]", "[red]run[/red]", ":smile:"])
+def test_brackets_in_a_path_are_text_and_no_markup(root, tmp_path, name):
+    where = tmp_path / name
+    flags = ("--dataset", "lvis", "--root", root, "--engine", "echo", "--out", where)
+    command = [sys.executable, "-m", "tests.pipeline.inprocess", "run", *map(str, flags)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"release: {where}  (datasets" in done.stdout
+    assert f", in {where}" in done.stdout.replace("\n", "")
+    again = capgen("gallery", where)
+    assert str(where) in again.stdout
 
 
 def test_status_says_how_to_go_on(root, tmp_path):

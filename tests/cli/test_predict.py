@@ -82,12 +82,6 @@ def test_a_benchmark_gets_predictions_on_its_own_frames(model, tmp_path, size):
     json.dumps(rows)
 
 
-def test_the_evaluator_is_told_how_a_model_is_opened():
-    from capgen.cli import evaluation as command
-
-    assert cli_model.open_predictor in command._openers
-
-
 def damaged(model, folder, how):
     folder.mkdir()
     for file in model.iterdir():

@@ -1,9 +1,8 @@
 """``python -m tests.pipeline.inprocess run ...``: the command line, its worker in this process and not on Ray."""
 
-from capgen.cli import main as cli
+from capgen.cli.main import main
+from capgen.cli.providers import Providers
 from capgen.pipeline.running.session import Devices
 
-cli._devices = lambda *_: Devices(ray=False)
-
 if __name__ == "__main__":
-    cli.main()
+    main(Providers(devices=lambda *_: Devices(ray=False)))

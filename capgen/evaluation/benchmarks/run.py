@@ -101,7 +101,7 @@ def _open(model: Path | None, opener: Opener | None) -> Predictor:
     if opener is None:
         raise UserError(
             "--model: nobody has said how a model is opened",
-            "the capgen command does; elsewhere call capgen.cli.evaluation.use_model, or pass --pred PRED.json",
+            "the capgen command does; elsewhere pass an opener, or predictions",
         )
     return opener(model)
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from capgen.cli.evaluation import app, use_model
+from capgen.cli.evaluation import app
+from capgen.cli.providers import Providers
 from capgen.errors import UnknownName, UserError
 from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark
 from capgen.evaluation.evaluate import Options, evaluate, metrics_of
@@ -153,8 +154,8 @@ def test_a_browser_shows_the_page(tmp_path):
     assert pink.sum() > 300
 
 
-def run(*arguments):
-    return CliRunner().invoke(app, [str(one) for one in arguments])
+def run(*arguments, obj=None):
+    return CliRunner().invoke(app, [str(one) for one in arguments], obj=obj)
 
 
 def test_tracks_prints_json_that_a_program_can_read(tmp_path):
@@ -261,8 +262,9 @@ def test_the_command_line_can_bring_a_model(tmp_path):
     folder.mkdir(parents=True)
     (folder / "gt.txt").write_text("1,1,5,5,10,20,1\n2,1,6,5,10,20,1\n")
     (folder.parent / "instance_captions.txt").write_text("man0: A man sings.\n")
-    use_model(lambda model: lambda clip: [{**one, "score": 1.0} for one in clip.annotations])
-    done = run("benchmark", "bensmot", "--root", tmp_path, "--model", tmp_path, "--metrics", "cider", "--json")
+    perfect = Providers(open_model=lambda folder: lambda clip: [{**one, "score": 1.0} for one in clip.annotations])
+    flags = ("--root", tmp_path, "--model", tmp_path, "--metrics", "cider", "--json")
+    done = run("benchmark", "bensmot", *flags, obj=perfect)
     assert done.exit_code == 0, done.output
     numbers = json.loads(done.stdout)
     assert numbers["clean"]["CHOTA"] == pytest.approx(1.0)

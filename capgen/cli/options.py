@@ -1,0 +1,39 @@
+"""Flags and arguments that several verbs share, and the names that their help texts list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capgen.errors import UserError
+from capgen.pipeline.engines import ENGINES
+from capgen.resources import resource_names
+
+
+def dataset_names() -> tuple[str, ...]:
+    """What ``--dataset`` takes: the names of the files in ``pipelines/``; none where the installation lacks them."""
+    try:
+        return resource_names("pipelines", ".toml")
+    except UserError:  # said with its remedy by the verb that needs one; help must work without
+        return ()
+
+
+Dataset = Annotated[
+    str | None, typer.Option(help=f"Dataset to caption: {', '.join(dataset_names())}.", show_default=False)
+]
+Pipeline = Annotated[str | None, typer.Option(help="Pipeline file (TOML) to use instead of --dataset.")]
+Root = Annotated[Path | None, typer.Option(help="Folder of the dataset, laid out as its release.")]
+Split = Annotated[str | None, typer.Option(help="Split, several separated by commas, or all.")]
+Model = Annotated[str | None, typer.Option(help="Hub name, model folder, or embedded.")]
+Engine = Annotated[str | None, typer.Option(help=f"Inference engine: {', '.join(ENGINES)}.")]
+Gpus = Annotated[int | None, typer.Option(help="Number of GPUs; 0 runs on the CPU. Default: all GPUs of this machine.")]
+TensorParallel = Annotated[int, typer.Option(help="GPUs per engine.")]
+Workers = Annotated[int, typer.Option(help="Number of engines when running on the CPU.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a setting of the file; may be repeated."),
+]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a run.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

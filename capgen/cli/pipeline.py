@@ -1,0 +1,184 @@
+"""The verbs of the caption pipeline: run, status, verify, retry, lint, preview, gallery."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capgen.cli import options
+from capgen.cli.providers import Providers
+from capgen.cli.settings import in_world, settings_of, with_world
+from capgen.display import echo, terminal
+from capgen.errors import LedgerError
+
+app = typer.Typer(rich_markup_mode=None)
+
+_DEFAULT_OUT = {"image": "out/lviscap", "video": "out/lv-viscap"}
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    dataset: options.Dataset = None,
+    pipeline: options.Pipeline = None,
+    root: options.Root = None,
+    split: options.Split = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run. Default: out/lviscap (images) or out/lv-viscap (videos).")
+    ] = None,
+    gpus: options.Gpus = None,
+    tensor_parallel: options.TensorParallel = 1,
+    workers: options.Workers = 1,
+    engine: options.Engine = None,
+    model: options.Model = None,
+    revision: Annotated[str | None, typer.Option(help="Revision of the model on the hub.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Maximum number of objects to caption.")] = None,
+    embed_media: Annotated[
+        bool, typer.Option("--embed-media", help="Store the pictures in the media Parquet files.")
+    ] = False,
+    fork: Annotated[
+        bool, typer.Option("--fork", help="If --out holds a run with other settings, start a new run beside it.")
+    ] = False,
+    set_: options.Assignments = None,
+) -> None:
+    """Caption every object of a dataset and write the release.
+
+    Run the same command again to resume a run that was stopped.
+    """
+    from capgen.pipeline.running.session import Wanted, run_session
+
+    flags = {
+        "source.root": root,
+        "source.split": split,
+        "source.limit": limit,
+        "engine.name": engine,
+        "model.id": model,
+        "model.revision": revision,
+    }
+    settings, name = settings_of(dataset, pipeline, flags, set_ or ())
+    devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
+    where = out or Path(_DEFAULT_OUT[settings.kind])
+    settings = with_world(settings, where)
+    console = terminal()
+    made, report = run_session(settings, Wanted(where, name, devices, fork=fork, embed_media=embed_media), console)
+    console.print(report.table())
+    echo(f'release: {made}  (datasets.load_dataset("{made}"))')
+
+
+@app.command()
+def status(out: options.Out, as_json: options.AsJson = False) -> None:
+    """Show how far a run is."""
+    from capgen.pipeline.running.status import standing
+
+    state = standing(out)
+    if as_json:
+        typer.echo(json.dumps(state.as_json(), indent=1))
+    else:
+        echo(state.text())
+
+
+@app.command()
+def verify(out: options.Out, as_json: options.AsJson = False) -> None:
+    """Check that a run accounts for every object exactly once.
+
+    Planned = kept + dropped + failed, no key twice, no key missing, every file's hash as recorded. Exit code 3 if not.
+    """
+    from capgen.pipeline.releasing.verify import verify as prove
+
+    ledger = prove(out)
+    if as_json:
+        typer.echo(json.dumps(ledger.as_json(), indent=1))
+    else:
+        echo(ledger.text())
+    if not ledger.ok:
+        raise typer.Exit(LedgerError.exit_code)
+
+
+@app.command()
+def retry(
+    ctx: typer.Context,
+    out: options.Out,
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE", help="Reason to retry, as status prints it; may be repeated. Default: failures."),
+    ] = None,
+    root: options.Root = None,
+    gpus: options.Gpus = None,
+    tensor_parallel: options.TensorParallel = 1,
+    workers: options.Workers = 1,
+    set_: options.Assignments = None,
+) -> None:
+    """Ask again for objects that failed or were dropped.
+
+    The release is written anew; rows of all other objects stay as they are.
+    """
+    from capgen.pipeline.planning.prepare import ModelName
+    from capgen.pipeline.running.retry import recorded
+    from capgen.pipeline.running.session import Wanted, run_session
+
+    was = recorded(out, {"source.root": root}, set_ or ())
+    again, name = tuple(dict.fromkeys(reason or ())), ModelName(was.model, was.revision)
+    devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
+    console = terminal()
+    wanted = Wanted(out, name, devices, embed_media=was.embed_media, again=again)
+    _, report = run_session(in_world(was.settings), wanted, console)
+    console.print(report.table())
+    if report.retried and not any(did["changed"] for did in report.retried.values()):
+        echo("nothing changed: the same engine gives the same answers; change what made them fail first")
+
+
+@app.command()
+def lint(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON Lines file with a caption on each line.")],
+    as_json: options.AsJson = False,
+) -> None:
+    """Check the captions of any JSON Lines file.
+
+    Every line is printed with its reasons added: a list of the checks that drop its caption.
+    """
+    from capgen.pipeline.checks.lint import lint_file
+
+    for line in lint_file(file, as_json=as_json):
+        typer.echo(line)
+
+
+@app.command()
+def preview(
+    dataset: options.Dataset = None,
+    pipeline: options.Pipeline = None,
+    root: options.Root = None,
+    split: options.Split = None,
+    model: options.Model = None,
+    number: Annotated[int, typer.Option("-n", help="Number of objects to show.")] = 12,
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("preview.html"),
+    set_: options.Assignments = None,
+) -> None:
+    """Write a page with the pictures and prompts that the model gets.
+
+    No model is run.
+    """
+    from capgen.pipeline.pages.preview import preview_page
+
+    flags = {"source.root": root, "source.split": split, "source.limit": number, "model.id": model}
+    settings, _ = settings_of(dataset, pipeline, flags, set_ or ())
+    shown = preview_page(with_world(settings, out.parent / f"{out.stem}-world"), out)
+    echo(f"{shown} objects in {out}")
+
+
+@app.command()
+def gallery(
+    out: options.Out,
+    file: Annotated[Path | None, typer.Option(help="HTML file to write. Default: OUT/gallery.html.")] = None,
+    limit: Annotated[int, typer.Option(help="Maximum number of images or videos.")] = 100,
+) -> None:
+    """Write a page with the captions of a run, mask by mask.
+
+    Dropped and failed objects are shown too, with their reasons.
+    """
+    from capgen.pipeline.pages.gallery import gallery_page
+
+    where = file or out / "gallery.html"
+    echo(f"{gallery_page(out, where, limit=limit)} images and videos in {where}")

@@ -1,0 +1,75 @@
+"""From flags to a pipeline's settings: the embedded captioner is looked up, a sample world is written where none is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from capgen.cli.options import dataset_names
+from capgen.errors import UnknownName, UserError
+
+if TYPE_CHECKING:
+    from capgen.pipeline.planning.prepare import ModelName
+    from capgen.pipeline.settings import Settings
+
+_EMBEDDED = "embedded"
+
+
+def settings_of(
+    dataset: str | None,
+    pipeline: str | None,
+    flags: Mapping[str, Any],
+    assignments: Sequence[str] = (),
+) -> tuple[Settings, ModelName]:
+    """The settings, and what rows call the model.
+
+    Args:
+        flags: dotted keys of the settings with values; None values are left out.
+        assignments: ``table.key=value`` as typed.
+
+    Raises:
+        UserError: not exactly one of ``dataset`` and ``pipeline`` is given, or a value is wrong.
+    """
+    from capgen.pipeline.planning.config import load_settings
+    from capgen.pipeline.planning.prepare import ModelName
+
+    if (dataset is None) == (pipeline is None):
+        raise UserError("give either --dataset or --pipeline", f"--dataset takes {', '.join(dataset_names())}")
+    if dataset is not None and dataset not in dataset_names():
+        raise UnknownName("dataset", dataset, dataset_names())
+    limit = flags.get("source.limit")
+    if limit is not None and limit < 1:
+        raise UserError(f"--limit {limit} is not a number of objects", "give 1 or more")
+    settings = load_settings(str(pipeline or dataset), flags, assignments)
+    if settings.model.id != _EMBEDDED:
+        return settings, ModelName(settings.model.id, settings.model.revision)
+    from capgen.sample.embedded_model import model_dir, weights_digest
+
+    others = [assignment for assignment in assignments if assignment.partition("=")[0].strip() != "model.id"]
+    here = {**flags, "model.id": str(model_dir())}
+    settings = load_settings(str(pipeline or dataset), here, others)
+    return settings, ModelName(_EMBEDDED, weights_digest())
+
+
+def with_world(settings: Settings, out: Path) -> Settings:
+    """The settings with a root: a pipeline over the sample world writes the world under OUT where none is given."""
+    if settings.source.world is None or settings.source.root is not None:
+        return in_world(settings)
+    from capgen.sample.write import write_world
+
+    world = out / "world"
+    if not (world / "facts.json").is_file():
+        wanted = settings.source.world
+        write_world(world, images=wanted.images, videos=wanted.videos, seed=wanted.seed)
+    return in_world(settings, world)
+
+
+def in_world(settings: Settings, root: Path | None = None) -> Settings:
+    """The sample world holds a folder for each format; a root may be either the world or that folder."""
+    root = root or settings.source.root
+    if root is None or settings.source.world is None:
+        return settings
+    inner = root / settings.source.type
+    source = settings.source.model_copy(update={"root": inner if inner.is_dir() else root})
+    return settings.model_copy(update={"source": source})
