@@ -16,6 +16,10 @@ from capgen.evaluation.reading.tracks import Id, Iou
 Reading = Literal["official", "clean"]
 
 
+CAPTIONFORMER_THRESHOLD = 0.0
+"""CaptionFormer's evaluation scripts count every score above 0: the model has filtered its tracks already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """One video of a benchmark, as it is evaluated.
@@ -89,6 +93,11 @@ class Benchmark(Protocol):
     @property
     def iou(self) -> Iou:
         """What the benchmark compares."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """The score that predictions must pass in the published evaluation."""
         ...
 
     def clips(self) -> Iterator[Clip]:

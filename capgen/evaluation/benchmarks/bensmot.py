@@ -14,7 +14,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from capgen.errors import MissingFile, UserError
-from capgen.evaluation.benchmarks.base import Clip, PublishedSize, Reading, annotation, read_json, write_truth
+from capgen.evaluation.benchmarks.base import (
+    CAPTIONFORMER_THRESHOLD,
+    Clip,
+    PublishedSize,
+    Reading,
+    annotation,
+    read_json,
+    write_truth,
+)
 from capgen.evaluation.benchmarks.frames import Folder
 from capgen.evaluation.reading.tracks import Iou
 
@@ -43,6 +51,11 @@ class BenSmot:
     def iou(self) -> Iou:
         """Boxes."""
         return "box"
+
+    @property
+    def threshold(self) -> float:
+        """CaptionFormer's."""
+        return CAPTIONFORMER_THRESHOLD
 
     def truth(self, folder: Path) -> Path:
         """The converted ground truth, in ``folder``."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from capgen.evaluation.benchmarks.base import Clip, PublishedSize, Reading, find
+from capgen.evaluation.benchmarks.base import CAPTIONFORMER_THRESHOLD, Clip, PublishedSize, Reading, find
 from capgen.evaluation.benchmarks.frames import Folder
 from capgen.evaluation.reading.files import TruthFile
 from capgen.evaluation.reading.json_stream import elements
@@ -31,6 +31,11 @@ class LvVisCap:
     def iou(self) -> Iou:
         """Masks."""
         return "mask"
+
+    @property
+    def threshold(self) -> float:
+        """CaptionFormer's."""
+        return CAPTIONFORMER_THRESHOLD
 
     def truth(self, folder: Path) -> Path:  # noqa: ARG002 - the release is in this form already
         """The annotation file, with captions where it has been downloaded, else LV-VIS's own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from capgen.evaluation.metrics.java_metrics import ScorerFailed, scorers
 from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.metrics.track_captions import TrackCaptions
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, videos
-from capgen.evaluation.reading.tracks import Notes
+from capgen.evaluation.reading.tracks import Iou, Notes
 
 Opener = Callable[[Path], Predictor]
 """Opens a trained model's folder as a predictor."""
@@ -45,15 +45,20 @@ class BenchmarkChoice:
         """
         return bool(getattr(BENCHMARKS.load(self.name), "track_captions", False))
 
-    def reader(self, protocol: Protocol) -> Benchmark:
+    def reader(self, protocol: Protocol, iou: Iou | None = None) -> Benchmark:
         """The reader for a protocol.
+
+        Args:
+            iou: what will be compared, for readers whose ground truth depends on it; None for the benchmark's own.
 
         Raises:
             UnknownName: there is no such benchmark.
             UserError: it has no such option.
         """
         splits = {"split": self.split} if self.split else {}
-        options = {**self.options, "root": self.root, "reading": protocol, **splits}
+        kind: Any = BENCHMARKS.load(self.name)
+        compare = {"compare": iou} if iou and "compare" in {f.name for f in fields(kind)} else {}
+        options = {**self.options, "root": self.root, "reading": protocol, **splits, **compare}
         reader: Benchmark = BENCHMARKS.build(self.name, options, "--set ")
         return reader
 
@@ -77,14 +82,14 @@ def run_benchmark(
     Raises:
         UserError: a part of the benchmark is missing, or there is neither predictions nor a model.
     """
-    first = choice.reader(options.protocols[0])
+    first = choice.reader(options.protocols[0], options.iou)
     options = replace(options, iou=options.iou or first.iou)
     if predictions is None:
         predictions = predict(first, _open(model, opener), folder / "predictions.json")
     if not getattr(first, "readings_differ", False):
         return score(first.truth(folder), predictions, options)
     results = [
-        score(choice.reader(protocol).truth(folder), predictions, replace(options, protocols=(protocol,)))
+        score(choice.reader(protocol, options.iou).truth(folder), predictions, replace(options, protocols=(protocol,)))
         for protocol in options.protocols
     ]
     whole = results[0]
@@ -119,21 +124,27 @@ def predict(benchmark: Benchmark, predictor: Predictor, path: Path) -> Path:
     return path
 
 
-def track_captions(result: Evaluation) -> dict[str, dict[str, float | None]]:
-    """BenSMOT's own caption scores of a result, by protocol; METEOR is None where it cannot be had."""
+def track_captions(result: Evaluation, threshold: float | None = None) -> dict[str, dict[str, float | None]]:
+    """BenSMOT's own caption scores of a result, by protocol; METEOR is None where it cannot be had.
+
+    Args:
+        threshold: as in ``TrackCaptions``; None, as published, for every predicted track.
+    """
     truth = TruthFile(result.truth)
-    found = PredictionFile(result.predictions, truth)
-    counters = {protocol: TrackCaptions(protocol, result.options.threshold) for protocol in result.options.protocols}
-    for video in videos(truth, found, result.iou, Notes()):
+    predictions = PredictionFile(result.predictions, truth)
+    counters = {protocol: TrackCaptions(protocol, threshold) for protocol in result.options.protocols}
+    for video in videos(truth, predictions, result.iou, Notes()):
         for counter in counters.values():
             counter.add(video)
     programs, _ = scorers([m for m in result.options.metrics if m == "meteor"])
     meteor = programs.get("meteor")
     try:
-        return {protocol: counter.finish(meteor) for protocol, counter in counters.items()}
+        found: dict[str, dict[str, float | None]] = {p: counter.finish(meteor) for p, counter in counters.items()}
     except ScorerFailed as error:
         result.notes.append(f"METEOR of whole tracks is left out: {error}")
-        return {protocol: counter.finish() for protocol, counter in counters.items()}
+        found = {p: counter.finish() for p, counter in counters.items()}
     finally:
         if meteor:
             meteor.close()
+    result.notes += [line for counter in counters.values() for line in counter.notes.all() if line not in result.notes]
+    return found

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from capgen.errors import MissingFile, UserError
-from capgen.evaluation.benchmarks.base import Clip, PublishedSize, Reading, annotation, find, read_json, write_truth
+from capgen.evaluation.benchmarks.base import (
+    CAPTIONFORMER_THRESHOLD,
+    Clip,
+    PublishedSize,
+    Reading,
+    annotation,
+    find,
+    read_json,
+    write_truth,
+)
 from capgen.evaluation.benchmarks.frames import Folder, FrameSource, VideoFile
 from capgen.evaluation.reading.tracks import Iou
 
@@ -63,6 +72,11 @@ class VidStg:
     def iou(self) -> Iou:
         """Boxes."""
         return "box"
+
+    @property
+    def threshold(self) -> float:
+        """CaptionFormer's."""
+        return CAPTIONFORMER_THRESHOLD
 
     def truth(self, folder: Path) -> Path:
         """The converted ground truth, in ``folder``."""

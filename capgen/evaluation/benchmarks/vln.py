@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from capgen.errors import UserError
-from capgen.evaluation.benchmarks.base import Clip, PublishedSize, Reading, annotation, find, read_json, write_truth
+from capgen.evaluation.benchmarks.base import (
+    CAPTIONFORMER_THRESHOLD,
+    Clip,
+    PublishedSize,
+    Reading,
+    annotation,
+    find,
+    read_json,
+    write_truth,
+)
 from capgen.evaluation.benchmarks.frames import Folder
 from capgen.evaluation.reading.detections import to_rle
 from capgen.evaluation.reading.tracks import Iou, mask_box
@@ -29,13 +38,20 @@ class Vln:
     It has the actor's whole narrative for a caption if its noun phrase ends within five characters after the length of
     the actor's name, and the actor is not the background; otherwise none.
 
-    Where two actors name one object, the published conversion writes it twice with one track id; the ``clean`` reading
-    keeps the first, or the one with a caption.
+    Two actors may name one object. The conversions differ there: CaptionFormer's, the only one that compares masks,
+    writes the object once, with the last caption that is not empty; scenic's, which compares boxes, writes it twice
+    with one track id. ``official`` follows the one that belongs to ``compare``. Both conversions stop a frame at the
+    first box that is all zeros, because they take it for padding. ``clean`` writes every object once, with the first
+    caption that is not empty, and stops nowhere.
+
+    Args:
+        compare: what predictions will be compared by.
     """
 
     root: Path
     split: str = "val"
     reading: Reading = "official"
+    compare: Iou = "mask"
 
     @property
     def readings_differ(self) -> bool:
@@ -44,12 +60,17 @@ class Vln:
 
     @property
     def iou(self) -> Iou:
-        """Masks; UVO has boxes too."""
-        return "mask"
+        """Masks unless boxes are asked for: UVO has both."""
+        return self.compare
+
+    @property
+    def threshold(self) -> float:
+        """CaptionFormer's."""
+        return CAPTIONFORMER_THRESHOLD
 
     def truth(self, folder: Path) -> Path:
         """The converted ground truth, in ``folder``."""
-        path = folder / f"vln_{self.split}_{self.reading}.json"
+        path = folder / f"vln_{self.split}_{self.reading}_{self.compare}.json"
         return write_truth(self.clips(), [{"id": 1, "name": "object"}], path)
 
     def clips(self) -> Iterator[Clip]:
@@ -82,16 +103,14 @@ class Vln:
         numbers = tuple(int(Path(file).stem) for file in names)
         size = (int(video["height"]), int(video["width"]))
         objects = self._objects(narrative)
-        annotations = []
-        for i, image in enumerate(images):
-            for obj_id, caption in objects:
-                if obj_id not in by_id:
-                    raise UserError(
-                        f"{self._narratives()}: video {name} names the object {obj_id}, which UVO has not", _UVO
-                    )
-                shape = _shape(by_id[obj_id], i, size)
-                if shape:
-                    annotations.append(annotation(image, ranks[obj_id], caption, **shape))
+        unknown = next((obj_id for obj_id, _ in objects if obj_id not in by_id), None)
+        if unknown is not None:
+            raise UserError(f"{self._narratives()}: video {name} names the object {unknown}, which UVO has not", _UVO)
+        annotations = [
+            annotation(image, ranks[obj_id], caption, **shape)
+            for i, image in enumerate(images)
+            for obj_id, caption, shape in self._on_frame(objects, by_id, i, size)
+        ]
         return Clip(
             video_id=int(video["id"]),
             name=name,
@@ -102,6 +121,27 @@ class Vln:
             annotations=tuple(annotations),
             source=Folder(folder, _around(folder, names), _UVO) if folder else None,
         )
+
+    def _on_frame(
+        self, objects: list[tuple[int, str]], by_id: dict[int, dict[str, Any]], frame: int, size: tuple[int, int]
+    ) -> list[tuple[int, str, dict[str, Any]]]:
+        """The objects of a frame with caption and shape, as the reading has them."""
+        found: list[tuple[int, str, dict[str, Any]]] = []
+        for obj_id, caption in objects:
+            shape = _shape(by_id[obj_id], frame, size)
+            if shape is None:
+                continue
+            x, y, width, height = shape["bbox"]
+            if self.reading == "official" and max(x, y, x + width, y + height) == 0:
+                break
+            found.append((obj_id, caption, shape))
+        if self.reading == "official" and self.compare == "mask":
+            merged: dict[int, tuple[int, str, dict[str, Any]]] = {}
+            for obj_id, caption, shape in found:
+                known = merged[obj_id][1] if obj_id in merged else ""
+                merged[obj_id] = (obj_id, caption or known, shape)
+            return list(merged.values())
+        return found
 
     def _objects(self, narrative: dict[str, Any]) -> list[tuple[int, str]]:
         """The object and the caption of each actor's first expression."""

@@ -33,6 +33,9 @@ SIZES = {"": (0.0, 1e10), "_small": (0.0, 128.0**2), "_medium": (128.0**2, 256.0
 """Ranges of the mean area over the frames a track is visible on, both ends included; the first is all."""
 
 
+_Curve = tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]
+
+
 @dataclass(slots=True)
 class _Tube:
     """A track: its detections by frame, all their pixels, their mean area, and for predictions the score."""
@@ -135,23 +138,31 @@ class MaskAp:
             for size in SIZES
             for limit in (MAX_DETECTIONS if not size else MAX_DETECTIONS[-1:])
         }
+        groups = self._split(ids, categories)
         values: dict[str, float | None] = {}
-        for size in SIZES:
-            precisions = [p for p, _ in curves[size, MAX_DETECTIONS[-1]]]
-            values[f"AP{size}"] = _mean(precisions)
-            if not size:
-                values["AP50"] = _mean([p if p is None else p[:1] for p in precisions])
-                values["AP75"] = _mean([p if p is None else p[5:6] for p in precisions])
-                values |= self._split(ids, categories, precisions)
-        for limit in MAX_DETECTIONS:
-            values[f"AR{limit}"] = _mean([r for _, r in curves["", limit]])
-        for size in list(SIZES)[1:]:
-            values[f"AR{size}"] = _mean([r for _, r in curves[size, MAX_DETECTIONS[-1]]])
+        for name, found in self._named(curves).items():
+            values[name] = _mean(found)
+            for group, places in groups.items():
+                values[f"{name}_{group}"] = None if places is None else _mean([found[p] for p in places])
         return values
 
-    def _curve(
-        self, category: Id, size: str, limit: int
-    ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    @staticmethod
+    def _named(curves: Mapping[tuple[str, int], Sequence[_Curve]]) -> dict[str, list[NDArray[np.float64] | None]]:
+        """What each number is the mean of, a value a category; None for a category without truth."""
+        most = MAX_DETECTIONS[-1]
+        whole = [precision for precision, _ in curves["", most]]
+        found = {"AP": whole}
+        found["AP50"] = [p if p is None else p[:1] for p in whole]
+        found["AP75"] = [p if p is None else p[5:6] for p in whole]
+        for size in list(SIZES)[1:]:
+            found[f"AP{size}"] = [precision for precision, _ in curves[size, most]]
+        for limit in MAX_DETECTIONS:
+            found[f"AR{limit}"] = [recall for _, recall in curves["", limit]]
+        for size in list(SIZES)[1:]:
+            found[f"AR{size}"] = [recall for _, recall in curves[size, most]]
+        return found
+
+    def _curve(self, category: Id, size: str, limit: int) -> _Curve:
         """Precision at each recall, [T, R], and the highest recall, [T], of one category."""
         groups = self._groups.get((category, size), [])
         if all(isinstance(video, int) for video, _ in groups):
@@ -177,32 +188,27 @@ class MaskAp:
             precision[t, inside] = highest[t, places[inside]]
         return precision, reached[:, -1]
 
-    def _split(
-        self,
-        ids: Sequence[Id],
-        categories: Mapping[Id, TruthCategory],
-        precisions: Sequence[NDArray[np.float64] | None],
-    ) -> dict[str, float | None]:
-        """AP of base and novel categories; empty where the ground truth has no partitions."""
+    def _split(self, ids: Sequence[Id], categories: Mapping[Id, TruthCategory]) -> dict[str, list[int] | None]:
+        """The places in ``ids`` of base and novel categories; empty where the ground truth has no partitions.
+
+        None for a group that the public code could not look up.
+        """
         if not categories or any(c.partition is None for c in categories.values()):
             return {}
-        values: dict[str, float | None] = {}
-        for name, parts in (("AP_base", (0, 1)), ("AP_novel", (2, 3))):
+        groups: dict[str, list[int] | None] = {}
+        for name, parts in (("base", (0, 1)), ("novel", (2, 3))):
             chosen: list[Any] = [c.id for c in categories.values() if c.partition in parts]
-            if self.protocol == "official":
-                places = [c - 1 for c in chosen if isinstance(c, int)]
-                if len(places) < len(chosen) or any(p >= len(ids) for p in places):
-                    self.notes.say(f"{name} is left out: the public code looks a category up at the place id - 1")
-                    values[name] = None
-                    continue
-                if [ids[p] for p in places] != chosen:
-                    self.notes.say(
-                        "category ids are not 1, 2, …: the public code takes base and novel from wrong places"
-                    )
-            else:
-                places = [ids.index(c) for c in chosen]
-            values[name] = _mean([precisions[p] for p in places])
-        return values
+            if self.protocol == "clean":
+                groups[name] = [ids.index(c) for c in chosen]
+                continue
+            places = [c - 1 for c in chosen if isinstance(c, int)]
+            groups[name] = places
+            if len(places) < len(chosen) or any(p >= len(ids) for p in places):
+                self.notes.say(f"AP_{name} is left out: the public code looks a category up at the place id - 1")
+                groups[name] = None
+            elif [ids[p] for p in places] != chosen:
+                self.notes.say("category ids are not 1, 2, …: the public code takes base and novel from wrong places")
+        return groups
 
 
 def _tubes(side: Sequence[Detection], blanks: Sequence[Blank], *, stated: bool) -> dict[Id | None, list[_Tube]]:

@@ -17,7 +17,7 @@ from pycocotools import mask as coco
 
 from capgen.dataset.types import Box
 from capgen.errors import UserError
-from capgen.evaluation.reading.tracks import CocoRle, Detection, Id, Ints, Iou, areas, mask_box
+from capgen.evaluation.reading.tracks import Blank, CocoRle, Detection, Id, Ints, Iou, areas, mask_box
 
 
 class _Rle(msgspec.Struct, gc=False):
@@ -196,6 +196,12 @@ class AnnotationReader:
                 crowd=bool(raw.get("iscrowd")),
                 place=number,
             )
+
+    def blank(self, number: int, raw: dict[str, Any], track: Id) -> Blank:
+        """An annotation of a track that is on no frame."""
+        score = self._score(number, raw, raw.get("score")) if "score" in raw else 0.0
+        caption = self._caption(number, raw, _of_frame(raw.get("caption"), 0))
+        return Blank(track, raw.get("category_id"), score, bool(raw.get("iscrowd")), caption, number)
 
     def _shape(
         self, number: int, raw: dict[str, Any], bbox: Any, segmentation: Any

@@ -173,7 +173,7 @@ class TruthFile:
             if self.by_track:
                 found.extend(reader.on_track(number, raw, raw.get("id", position)))
                 if len(found) == before:
-                    blanks.append(_blank(raw, raw.get("id", position)))
+                    blanks.append(reader.blank(number, raw, raw.get("id", position)))
             else:
                 found.extend(reader.on_frame(number, raw, self.place_of[raw["image_id"]][1]))
         return reader.measured(found), tuple(blanks)
@@ -245,7 +245,7 @@ class PredictionFile:
             if self.by_track:
                 found.extend(reader.on_track(number, raw, position))
                 if len(found) == before:
-                    blanks.append(_blank(raw, position))
+                    blanks.append(reader.blank(number, raw, position))
             else:
                 found.extend(reader.on_frame(number, raw, self._truth.place_of[raw["image_id"]][1]))
         return reader.measured(found), tuple(blanks)
@@ -254,11 +254,6 @@ class PredictionFile:
 def _is_object(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(256).lstrip()[:1] == b"{"
-
-
-def _blank(raw: dict[str, Any], track: Id) -> Blank:
-    score = raw.get("score")
-    return Blank(track, raw.get("category_id"), float(score) if score is not None else 0.0, bool(raw.get("iscrowd")))
 
 
 def choose_iou(truth: TruthFile, predictions: PredictionFile) -> Iou:

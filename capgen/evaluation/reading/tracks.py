@@ -49,12 +49,14 @@ class Detection(msgspec.Struct, frozen=True, gc=False):
 
 
 class Blank(msgspec.Struct, frozen=True, gc=False):
-    """A track of a track file that is on no frame at all."""
+    """A track of a track file that is on no frame at all; ``place`` is the element's number in its file."""
 
     track: Id
     category: Id | None
     score: float
     crowd: bool = False
+    caption: str = ""
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,26 +104,47 @@ def test_an_object_out_of_view_is_on_no_frame(tmp_path):
     assert [one["image_id"] for one in clip.annotations] == [12, 14]
 
 
-def test_an_object_that_two_actors_name_is_written_twice_or_once(tmp_path):
-    root = release(tmp_path, {"0": expression(0, 11, end=40), "1": expression(1, 11)}, [obj(11, 5)])
-    (official,), (clean,) = Vln(root).clips(), Vln(root, reading="clean").clips()
-    assert [one["caption"] for one in official.annotations[:2]] == ["", "A dog runs after the man."]
-    assert [one["caption"] for one in clean.annotations] == ["A dog runs after the man."] * 3
-    assert {fact.name: fact.found for fact in Vln(root).describe()}["objects that two actors name, on a frame"] == 3
+def test_an_object_that_two_actors_name_is_one_truth_on_masks_and_two_on_boxes(tmp_path):
+    """CaptionFormer merges by track id and keeps the last caption; scenic writes both; clean keeps the first."""
+    root = release(tmp_path, {"0": expression(0, 11), "1": expression(1, 11)}, [obj(11, 5)])
+    (masks,), (boxes,) = Vln(root).clips(), Vln(root, compare="box").clips()
+    (clean,) = Vln(root, reading="clean").clips()
+    assert [one["caption"] for one in masks.annotations] == ["A dog runs after the man."] * 3
+    assert [one["caption"] for one in boxes.annotations] == ["A man walks.", "A dog runs after the man."] * 3
+    assert [one["caption"] for one in clean.annotations] == ["A man walks."] * 3
+    counted = {fact.name: fact.found for fact in Vln(root, compare="box").describe()}
+    assert counted["objects that two actors name, on a frame"] == 3
+
+
+def test_an_empty_caption_does_not_replace_another(tmp_path):
+    root = release(tmp_path, {"0": expression(0, 11), "1": expression(1, 11, end=40)}, [obj(11, 5)])
+    (clip,) = Vln(root).clips()
+    assert by_track(clip) == {1: "A man walks."}
+
+
+@pytest.mark.parametrize("compare", ["mask", "box"])
+def test_a_box_of_zeros_ends_its_frame(tmp_path, compare):
+    """Both published conversions take it for padding: the object and those after it are not on the frame."""
+    empty = {**obj(12, 5, boxes=False), "segmentations": [blob(0, 0, 0, 0), blob(5, 5, 10, 10), blob(5, 5, 10, 10)]}
+    expressions = {"0": expression(0, 11), "1": expression(1, 12), "2": expression(2, 13)}
+    root = release(tmp_path, expressions, [obj(11, 5), obj(13, 40)], [empty])
+    (official,), (clean,) = Vln(root, compare=compare).clips(), Vln(root, reading="clean", compare=compare).clips()
+    assert [one["track_id"] for one in official.annotations] == [1, 1, 2, 3, 1, 2, 3]
+    assert len(clean.annotations) == 9
 
 
 def test_both_protocols_have_their_own_reading_end_to_end(tmp_path):
     root = release(tmp_path, {"0": expression(0, 11), "1": expression(1, 11)}, [obj(11, 5)])
     (clip,) = Vln(root, reading="clean").clips()
     pred = tmp_path / "pred.json"
-    found = [{k: v for k, v in one.items() if k != "bbox"} | {"score": 1.0} for one in clip.annotations]
-    pred.write_text(json.dumps(found))
-    options = Options(protocols=("official", "clean"), metrics=("cider",))
-    result = run_benchmark(BenchmarkChoice("vln", root), options, tmp_path / "work", predictions=pred)
-    official, clean = (scores.values for scores in result.scores)
-    assert result.iou == "mask"
-    assert (official["FN"], clean["FN"]) == (3, 0)
-    assert clean["CHOTA"] == pytest.approx(1.0)
+    pred.write_text(json.dumps([{**one, "score": 1.0} for one in clip.annotations]))
+    for iou, missed in ((None, 0), ("box", 3)):
+        options = Options(iou=iou, protocols=("official", "clean"), metrics=("cider",))
+        result = run_benchmark(BenchmarkChoice("vln", root), options, tmp_path / "work", predictions=pred)
+        official, clean = (scores.values for scores in result.scores)
+        assert result.iou == (iou or "mask")
+        assert (official["FN"], clean["FN"]) == (missed, 0)
+        assert clean["CHOTA"] == pytest.approx(1.0)
 
 
 def test_parts_that_are_missing_are_named_with_their_source(tmp_path):
