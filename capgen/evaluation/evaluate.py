@@ -9,9 +9,9 @@ from pathlib import Path
 from capgen.errors import UnknownName, UserError
 from capgen.evaluation.metrics.chota import METRICS, Clean, Official, Scores, Scoring
 from capgen.evaluation.metrics.dense_captioning import DenseCap
-from capgen.evaluation.metrics.java_metrics import Scorer, ScorerFailed, scorers
 from capgen.evaluation.metrics.mask_ap import MaskAp
 from capgen.evaluation.metrics.protocols import Protocol
+from capgen.evaluation.metrics.text.java_metrics import Scorer, ScorerFailed, scorers
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou, videos
 from capgen.evaluation.reading.tracks import Id, Iou, Notes, TruthCategory, VideoTracks
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capgen.evaluation.metrics.java_metrics import Meteor, missing
+from capgen.evaluation.metrics.text.java_metrics import Meteor, missing
 
 
 @pytest.fixture(scope="session")

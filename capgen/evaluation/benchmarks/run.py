@@ -12,8 +12,8 @@ from capgen.errors import UserError
 from capgen.evaluation.benchmarks import BENCHMARKS
 from capgen.evaluation.benchmarks.base import Benchmark, Predictor
 from capgen.evaluation.evaluate import Evaluation, Options, evaluate
-from capgen.evaluation.metrics.java_metrics import ScorerFailed, scorers
 from capgen.evaluation.metrics.protocols import Protocol
+from capgen.evaluation.metrics.text.java_metrics import ScorerFailed, scorers
 from capgen.evaluation.metrics.track_captions import TrackCaptions
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, videos
 from capgen.evaluation.reading.tracks import Iou, Notes

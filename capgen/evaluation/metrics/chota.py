@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capgen.evaluation.metrics import protocols
-from capgen.evaluation.metrics.captions import Pair, clean_cider, corpus, official_cider
 from capgen.evaluation.metrics.hota import ALPHAS, HotaCounts, Matches, Sequenced, accepted, combine, count, match
-from capgen.evaluation.metrics.java_metrics import Scorer, ScorerFailed
 from capgen.evaluation.metrics.protocols import Kept, Protocol, pairs_of, sequence_of
 from capgen.evaluation.metrics.rows import PredictionRow, TruthRow, rows_of
+from capgen.evaluation.metrics.text.captions import Pair, clean_cider, corpus, official_cider
+from capgen.evaluation.metrics.text.java_metrics import Scorer, ScorerFailed
 from capgen.evaluation.reading.tracks import Floats, Id, Iou, Notes, VideoTracks
 from capgen.text import normal
 

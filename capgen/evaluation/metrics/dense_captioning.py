@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.evaluation.metrics.java_metrics import References, Scorer
 from capgen.evaluation.metrics.protocols import Protocol
+from capgen.evaluation.metrics.text.java_metrics import References, Scorer
 from capgen.evaluation.reading.similarity import box_iou, boxes
 from capgen.evaluation.reading.tracks import Detection, Floats, Id, VideoTracks, detection_area
 from capgen.text import normal

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from capgen.evaluation.metrics.captions import Pair
 from capgen.evaluation.metrics.hota import Matches, Sequenced, accepted, track_lengths
 from capgen.evaluation.metrics.protocols import Kept, pairs_of
+from capgen.evaluation.metrics.text.captions import Pair
 from capgen.evaluation.reading.tracks import Detection, Id, VideoTracks, detection_area
 
 

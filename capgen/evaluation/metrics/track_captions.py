@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.evaluation.metrics.captions import Pair, bleu, clean_cider, corpus, official_cider, rouge_l
-from capgen.evaluation.metrics.java_metrics import Scorer
-from capgen.evaluation.metrics.nltk_meteor import at_blanks, find_wordnet, nltk_meteor, whole_sentence
 from capgen.evaluation.metrics.protocols import Protocol
+from capgen.evaluation.metrics.text.captions import Pair, bleu, clean_cider, corpus, official_cider, rouge_l
+from capgen.evaluation.metrics.text.java_metrics import Scorer
+from capgen.evaluation.metrics.text.nltk_meteor import at_blanks, find_wordnet, nltk_meteor, whole_sentence
 from capgen.evaluation.reading.similarity import box_iou, boxes
 from capgen.evaluation.reading.tracks import Blank, Detection, Id, Notes, VideoTracks
 from capgen.text import normal, words

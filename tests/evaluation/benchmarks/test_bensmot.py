@@ -13,7 +13,7 @@ from capgen.evaluation.benchmarks import BENCHMARKS
 from capgen.evaluation.benchmarks.bensmot import BenSmot, read_captions
 from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark, track_captions
 from capgen.evaluation.evaluate import Options
-from capgen.evaluation.metrics.nltk_meteor import at_blanks, nltk_meteor, whole_sentence
+from capgen.evaluation.metrics.text.nltk_meteor import at_blanks, nltk_meteor, whole_sentence
 from capgen.evaluation.metrics.track_captions import TrackCaptions
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, videos
 from capgen.evaluation.reading.tracks import Detection, Notes, VideoTracks

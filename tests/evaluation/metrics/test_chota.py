@@ -12,7 +12,7 @@ from capgen.errors import UserError
 from capgen.evaluation.evaluate import Options, evaluate
 from capgen.evaluation.metrics.chota import Official
 from capgen.evaluation.metrics.hota import ALPHAS
-from capgen.evaluation.metrics.java_metrics import missing
+from capgen.evaluation.metrics.text.java_metrics import missing
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou, videos
 from tests.evaluation.evalcases import CHOTA_CASES, EXACT, blob, box, random_scene, score, write
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from capgen.evaluation.metrics.captions import Pair
+from capgen.evaluation.metrics.text.captions import Pair
 
 REMEDY = "pip install nltk, then python -m nltk.downloader wordnet"
 

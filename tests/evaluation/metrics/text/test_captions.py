@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capgen.evaluation.metrics.captions import bleu, clean_cider, corpus, official_cider, rouge_l
+from capgen.evaluation.metrics.text.captions import bleu, clean_cider, corpus, official_cider, rouge_l
 from capgen.text import normal
 
 word = st.sampled_from(["a", "the", "red", "dog", "Dog", "runs.", "grass", "wall"])

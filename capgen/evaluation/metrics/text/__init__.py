@@ -1,0 +1,1 @@
+"""How close two captions are: CIDEr, METEOR, SPICE, ROUGE-L and BLEU."""
