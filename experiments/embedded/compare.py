@@ -57,7 +57,7 @@ def main() -> None:
     seed, half = config.data.test_seed + 1, options.objects // 2
     views = [[q.view for q in questions(config, kind, seed, half, told=False)] for kind in ("image", "video")]
     torch.set_num_threads(1)
-    wanted = [text for part in views for text in captioner.say(part)]
+    wanted = [text for part in views for text in captioner.answer(part)]
     answers, up, seconds = asyncio.run(ask(folder, [view for part in views for view in part]))
     equal = sum(a.text == text for a, text in zip(answers, wanted, strict=True))
     differ = [[a.text, text] for a, text in zip(answers, wanted, strict=True) if a.text != text]

@@ -63,14 +63,14 @@ class Captioner:
         self.processor.tokenizer.padding_side = "left"
         self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
 
-    def say(self, views: list[View], batch: int = 50) -> list[str]:
+    def answer(self, views: list[View], batch: int = 50) -> list[str]:
         """The captions of views that all show the same number of pictures."""
         said: list[str] = []
         for start in range(0, len(views), batch):
-            said += self._say(views[start : start + batch])
+            said += self._answer(views[start : start + batch])
         return said
 
-    def _say(self, views: list[View]) -> list[str]:
+    def _answer(self, views: list[View]) -> list[str]:
         from PIL import Image
 
         texts = [self.processor.apply_chat_template(chat(v), add_generation_prompt=True) for v in views]
@@ -144,11 +144,11 @@ def measure(captioner: Captioner, config: Config, kind: Kind, seed: int, objects
     """All tables of one kind."""
     asked = list(questions(config, kind, seed, objects, told=False))
     start = time.monotonic()
-    said = captioner.say([item.view for item in asked])
+    said = captioner.answer([item.view for item in asked])
     rate = len(asked) / (time.monotonic() - start)
     told = list(questions(config, kind, seed, objects // 2, told=True))
-    said_told = captioner.say([item.view for item in told])
-    lost = captioner.say([blind(item.view) for item in asked[: objects // 2]])
+    said_told = captioner.answer([item.view for item in told])
+    lost = captioner.answer([blind(item.view) for item in asked[: objects // 2]])
     found: dict[str, Any] = {
         "objects": len(asked),
         "objects_per_second": round(rate, 1),

@@ -65,8 +65,8 @@ def pooled(maps_FDhw: torch.Tensor, masks: Sequence[torch.Tensor]) -> torch.Tens
     return torch.cat(rows)
 
 
-class Readers(nn.Module):  # type: ignore[misc]
-    """A linear reader for each map: logits of the classes, then of the words."""
+class LinearProbes(nn.Module):  # type: ignore[misc]
+    """A linear probe for each map: logits of the classes, then of the words."""
 
     def __init__(self, widths: Sequence[int], classes: int, words: int) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ def train_backbone(
     assignments: Sequence[str],
     steps: tuple[int, int],
     device: str | None = None,
-    say: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
 ) -> Path:
     """Train on close-ups, then on whole pictures; the Mask2Former's folder. What is there is not trained again.
 
@@ -107,7 +107,7 @@ def train_backbone(
     words = vocabulary(captions(parts))
     begun = time.monotonic()
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    learner = _Learner(settings, model, words, say)
+    learner = _Learner(settings, model, words, report)
     learner.learn("close-ups", _close_ups(parts, model, settings.run.seed), steps[0])
     learner.learn("pictures", _pictures(settings, model, Data(parts, census), out), steps[1])
     record = {"steps": steps, "seconds": round(time.monotonic() - begun, 1), "words": words, "log": learner.log}
@@ -152,16 +152,18 @@ def _pictures(settings: TrainSettings, model: Any, data: Data, out: Path) -> Ite
 
 
 class _Learner:
-    """Maps and their readers, through both phases."""
+    """Maps and their linear probes, through both phases."""
 
-    def __init__(self, settings: TrainSettings, model: Any, words: Sequence[str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: TrainSettings, model: Any, words: Sequence[str], report: Callable[[str], None]
+    ) -> None:
         self.module = model.segmenter.mask2former.pixel_level_module.train()
-        self.words, self.say = words, say
+        self.words, self.report = words, report
         config = model.segmenter.mask2former.config
         widths = [*self.module.encoder.channels, *[config.feature_size] * 3, config.mask_feature_size]
         self.device = model.device
-        self.readers = Readers(widths, len(model.config.classes), len(words)).to(self.device)
-        self.parameters = [*self.module.parameters(), *self.readers.parameters()]
+        self.probes = LinearProbes(widths, len(model.config.classes), len(words)).to(self.device)
+        self.parameters = [*self.module.parameters(), *self.probes.parameters()]
         self.optimizer = torch.optim.AdamW(self.parameters, weight_decay=settings.optimizer.weight_decay)
         self.log: list[dict[str, Any]] = []
 
@@ -182,7 +184,7 @@ class _Learner:
                 self.log.append(
                     {"phase": name, "step": step + 1, **dict(zip(("loss", "category", "words"), means, strict=True))}
                 )
-                self.say(
+                self.report(
                     f"backbone, {name}, step {step + 1:,}/{steps:,}: loss {means[0]:.2f}, "
                     f"category {means[1]:.3f}, words {means[2]:.3f}"
                 )
@@ -194,10 +196,10 @@ class _Learner:
         return [*stages, *decoded.multi_scale_features, decoded.mask_features]
 
     def _judged(self, lesson: Lesson) -> tuple[torch.Tensor, list[float]]:
-        """The loss; how often the mean of all readers names the category; the share of the words that it says."""
-        logits = self.readers(self._maps(lesson.pixels_FCHW), [mask.to(self.device) for mask in lesson.masks])
+        """The loss; how often the mean of all probes names the category; the share of the words that it says."""
+        logits = self.probes(self._maps(lesson.pixels_FCHW), [mask.to(self.device) for mask in lesson.masks])
         words_NW, told_N = (table.to(self.device) for table in self._words(lesson.captions))
-        truth_N, classes = lesson.classes_N.to(self.device), self.readers.classes
+        truth_N, classes = lesson.classes_N.to(self.device), self.probes.classes
         loss = torch.zeros((), device=self.device)
         for one in logits:
             loss = loss + cross_entropy(one[:, :classes], truth_N, ignore_index=-1)

@@ -74,7 +74,7 @@ class ClipOutput(ModelOutput):  # type: ignore[misc]
         class_logits_BQC: each class its own sigmoid; None without classes.
         object_logits_BQ2: no object, object.
         queries_BQD: after the decoder's norm; the one query that every head, the tracker and the captions use.
-        tokens_BMD: what the caption head may look at, None without one; M = T * rows * columns of ``token_grid``.
+        tokens_BMD: what the caption head may attend to, None without one; M = T * rows * columns of ``token_grid``.
         token_grid: (T, rows, columns).
         matches: for each clip the matched (queries, objects) of the last layer; None without targets.
     """

@@ -31,8 +31,8 @@ __all__ = ["ClipOutput", "Federated", "MaskCaptioner", "Target"]
 class MaskCaptioner(PreTrainedModel):  # type: ignore[misc]
     """Joint detection, segmentation and captioning of the objects of a clip.
 
-    ``MaskCaptioner(config)`` alone builds random weights from a config that names nothing; ``create`` and
-    ``from_segmenter`` also fetch what a config names. ``tokenizer`` is saved and loaded beside the weights.
+    ``MaskCaptioner(config)`` alone builds random weights from a config that names nothing; ``create`` also fetches what
+    a config names. ``tokenizer`` is saved and loaded beside the weights.
     Source: arXiv 2510.14904, with the mask of the caption head in its intended polarity, no shift, and one normalised
     query in training and at inference.
     """
@@ -110,11 +110,6 @@ class MaskCaptioner(PreTrainedModel):  # type: ignore[misc]
             load_parts(model.caption_head, names)
         return model
 
-    @classmethod
-    def from_segmenter(cls, name: str | Path, config: MaskCaptionerConfig, tokenizer: Any = None) -> Self:
-        """A new model around any transformers Mask2Former checkpoint; see ``create``."""
-        return cls.create(config, tokenizer, segmenter=str(name))
-
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Config, weights (safetensors) and tokenizer."""
         super().save_pretrained(save_directory, **kwargs)
@@ -165,7 +160,7 @@ class MaskCaptioner(PreTrainedModel):  # type: ignore[misc]
         output = self._read(queries[-1], masks[-1], frames)
         captions = targets is not None and caption_loss
         if self.caption_head is not None and (captions or (tokens and targets is None)):
-            output.tokens_BMD, output.token_grid = self.caption_head.look(pixels_BTCHW, features)
+            output.tokens_BMD, output.token_grid = self.caption_head.encode(pixels_BTCHW, features)
         if targets is not None:
             self._add_losses(
                 output, queries, masks, targets, (pixels_BTCHW.shape[-2], pixels_BTCHW.shape[-1]), captions
@@ -200,7 +195,7 @@ class MaskCaptioner(PreTrainedModel):  # type: ignore[misc]
             ValueError: the model has no caption head.
         """
         with torch.no_grad():
-            return self._captions().language.write(states_KLE, self.tokenizer)
+            return self._captions().language.generate(states_KLE, self.tokenizer)
 
     def _captions(self) -> CaptionHead:
         if self.caption_head is None:
@@ -208,7 +203,7 @@ class MaskCaptioner(PreTrainedModel):  # type: ignore[misc]
         return self.caption_head
 
     def _region(self, frames: int) -> Any:
-        """Without masks, queries look where their boxes are."""
+        """Without masks, queries attend to their boxes."""
 
         def region(queries_BQD: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
             assert self.box_head is not None

@@ -17,7 +17,7 @@ from capgen.maskcaptioner.model.config import MaskCaptionerConfig
 from capgen.maskcaptioner.model.segmentation.classes import text_width
 from capgen.maskcaptioner.model.segmentation.segmenter import Mask2Former
 
-Names = dict[str, str]
+PartNames = dict[str, str]
 """Which part (vision, qformer, language_model) comes from which checkpoint."""
 
 
@@ -28,7 +28,7 @@ def _config(name: str, key: str) -> Any:
         raise UserError(f"{key} {name!r} cannot be loaded ({error})", "give a model's name or folder") from error
 
 
-def resolved(config: MaskCaptionerConfig, tokenizer: Any = None) -> tuple[MaskCaptionerConfig, Names, Any]:
+def resolved(config: MaskCaptionerConfig, tokenizer: Any = None) -> tuple[MaskCaptionerConfig, PartNames, Any]:
     """The config with architectures in place of names, the names, and the tokenizer (the named model's by default).
 
     Raises:
@@ -41,7 +41,7 @@ def resolved(config: MaskCaptionerConfig, tokenizer: Any = None) -> tuple[MaskCa
         config.text_width = text_width(config.text_encoder)
     if config.caption is None:
         return config, {}, None
-    table, names = config.caption, Names()
+    table, names = config.caption, PartNames()
     for key, inside in (("vision", "vision_config"), ("qformer", "qformer_config"), ("language_model", "text_config")):
         if isinstance(table[key], str):
             names[key] = table[key]
@@ -66,7 +66,7 @@ def _vocabulary(language: Mapping[str, Any] | None, tokenizer: Any) -> dict[str,
     return {"vocab_size": size, **ids}
 
 
-def load_parts(head: nn.Module, names: Names) -> None:
+def load_parts(head: nn.Module, names: PartNames) -> None:
     """Copy the named checkpoints' weights into the caption head."""
     if "vision" in names or "qformer" in names:
         _load_blip2(head, names)
@@ -76,7 +76,7 @@ def load_parts(head: nn.Module, names: Names) -> None:
         head.language.causal.load_state_dict(causal.state_dict())
 
 
-def _load_blip2(head: nn.Module, names: Names) -> None:
+def _load_blip2(head: nn.Module, names: PartNames) -> None:
     from transformers import Blip2ForConditionalGeneration
 
     for name in dict.fromkeys(names.values()):

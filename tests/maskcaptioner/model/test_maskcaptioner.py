@@ -50,7 +50,7 @@ def test_any_mask2former_loads_by_name_and_images_give_its_own_masks(tmp_path, p
     for parameter in theirs.parameters():
         parameter.data.add_(0.05 * torch.randn_like(parameter))
     theirs.save_pretrained(tmp_path)
-    ours = MaskCaptioner.from_segmenter(tmp_path, tiny_config(segmenter={}), word_tokenizer(CAPTIONS))
+    ours = MaskCaptioner.create(tiny_config(segmenter={}), word_tokenizer(CAPTIONS), segmenter=str(tmp_path)).eval()
     pixels = clip(2, 1)
     with torch.no_grad():
         expected = theirs(pixels[:, 0], output_hidden_states=True)
@@ -64,7 +64,7 @@ def test_any_mask2former_loads_by_name_and_images_give_its_own_masks(tmp_path, p
 def test_a_segmenter_of_another_kind_is_refused(tmp_path):
     tiny_model().config.save_pretrained(tmp_path)
     with pytest.raises(UserError, match="segmenter"):
-        MaskCaptioner.from_segmenter(tmp_path, tiny_config(), word_tokenizer(CAPTIONS))
+        MaskCaptioner.create(tiny_config(), word_tokenizer(CAPTIONS), segmenter=str(tmp_path))
 
 
 def test_queries_are_joint_over_the_frames_of_a_clip():
@@ -194,7 +194,7 @@ def test_classes_start_out_unlikely_so_that_masks_are_not_drowned():
 def test_projections_to_another_width_come_along_with_a_segmenter(tmp_path):
     start = tiny_model(segmenter=SEGMENTER | {"feature_size": 64})
     start.segmenter.mask2former.save_pretrained(tmp_path)
-    again = MaskCaptioner.from_segmenter(tmp_path, tiny_config(segmenter={}), word_tokenizer(CAPTIONS))
+    again = MaskCaptioner.create(tiny_config(segmenter={}), word_tokenizer(CAPTIONS), segmenter=str(tmp_path))
     ours, theirs = (model.segmenter.mask2former.state_dict() for model in (start, again))
     assert any("input_projections" in name for name in ours)
     assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())

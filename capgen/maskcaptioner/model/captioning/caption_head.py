@@ -1,4 +1,5 @@
-"""The caption head: [projected object query | learned queries] look at the object's tokens, a language model writes.
+"""The caption head: [projected object query | learned queries] attend to the object's tokens, a language
+model generates the caption.
 
 B clips, N chosen objects of a clip, T frames, L query tokens, M vision tokens, D width of the segmenter, E of the
 Q-Former.
@@ -17,6 +18,7 @@ from capgen.maskcaptioner.model.captioning.language import LanguageModel, config
 from capgen.maskcaptioner.model.captioning.qformer import QFormer
 from capgen.maskcaptioner.model.captioning.visual_tokens import Grid, MapTokens, TowerTokens, on_grid, visible_tokens
 from capgen.maskcaptioner.model.clip import ClipOutput
+from capgen.maskcaptioner.model.segmentation.losses import count_of_all
 from capgen.maskcaptioner.model.segmentation.segmenter import Features
 
 
@@ -86,7 +88,7 @@ class CaptionHead(nn.Module):  # type: ignore[misc]
                 part.requires_grad_(False)
                 part.to(dtype)
 
-    def look(self, pixels_BTCHW: torch.Tensor, features: Features) -> tuple[torch.Tensor, Grid]:
+    def encode(self, pixels_BTCHW: torch.Tensor, features: Features) -> tuple[torch.Tensor, Grid]:
         """Tokens [B, M, E] and their grid; once a clip, whatever the number of objects."""
         if self.detach:
             features = Features(
@@ -129,16 +131,17 @@ class CaptionHead(nn.Module):  # type: ignore[misc]
         return [answer[: len(index)] for answer, index in zip(answers, chosen, strict=True)]
 
     def loss(self, output: ClipOutput, captions: Sequence[Sequence[str | None]], tokenizer: Any) -> torch.Tensor:
-        """Cross-entropy of the captions of matched objects that have one; 0 where none has.
+        """Cross-entropy, averaged over the captions of matched objects in all processes; 0 where none has one.
 
         Args:
             captions: of all objects of each clip.
         """
         chosen, texts = self._captioned(output, captions)
+        number = count_of_all(len(texts), self.learned_LE.device)
         if not texts:
-            return self.nothing()
+            return self.zero_loss()
         states = torch.cat(self.states(output, chosen))
-        return self.language.loss(states, texts, tokenizer)
+        return self.language.losses(states, texts, tokenizer).sum() / number
 
     def _captioned(
         self, output: ClipOutput, captions: Sequence[Sequence[str | None]]
@@ -154,6 +157,6 @@ class CaptionHead(nn.Module):  # type: ignore[misc]
             texts.extend(str(sentences[int(objects[i])]) for i in told)
         return chosen, texts
 
-    def nothing(self) -> torch.Tensor:
+    def zero_loss(self) -> torch.Tensor:
         """0 with a gradient of 0 for everything that is trained, so that processes without captions keep in step."""
         return sum((0.0 * p.flatten()[0].float() for p in self.parameters() if p.requires_grad), torch.zeros(()))

@@ -50,15 +50,15 @@ class LanguageModel(nn.Module):  # type: ignore[misc]
             prompt = torch.cat((prompt.to(start.dtype), start), 1)
         return prompt.to(table.weight.dtype)
 
-    def loss(self, states_KLD: torch.Tensor, captions: Sequence[str], tokenizer: Any) -> torch.Tensor:
-        """Cross-entropy of a token, averaged over a caption, then over the captions."""
+    def losses(self, states_KLD: torch.Tensor, captions: Sequence[str], tokenizer: Any) -> torch.Tensor:
+        """Cross-entropy of a token, averaged over each caption, [K]."""
         ids_KS = self._ids(captions, tokenizer).to(states_KLD.device)
         prompt = self._prompt(states_KLD, tokenizer.bos_token_id)
         words = self.causal.get_input_embeddings()(ids_KS.clamp(min=0))
         inputs = torch.cat((prompt, words[:, :-1].to(prompt.dtype)), 1)
         logits = self.causal(inputs_embeds=inputs, use_cache=False, logits_to_keep=ids_KS.shape[1]).logits
         token_loss = cross_entropy(logits.float().transpose(1, 2), ids_KS, ignore_index=_IGNORED, reduction="none")
-        return (token_loss.sum(1) / (ids_KS != _IGNORED).sum(1)).mean()
+        return token_loss.sum(1) / (ids_KS != _IGNORED).sum(1)
 
     def _ids(self, captions: Sequence[str], tokenizer: Any) -> torch.Tensor:
         """Token ids with the end, padded with -100, [K, S]."""
@@ -69,7 +69,7 @@ class LanguageModel(nn.Module):  # type: ignore[misc]
         longest = max(map(len, rows))
         return torch.tensor([row + [_IGNORED] * (longest - len(row)) for row in rows])
 
-    def write(self, states_KLD: torch.Tensor, tokenizer: Any) -> list[str]:
+    def generate(self, states_KLD: torch.Tensor, tokenizer: Any) -> list[str]:
         """A caption for each prompt: the likeliest words (greedy, or beams where there are some); never sampled."""
         if not len(states_KLD):
             return []

@@ -61,17 +61,3 @@ class QFormer(nn.Module):  # type: ignore[misc]
             allowed = allowed_BNM[:, :, None].expand(-1, -1, length, -1).flatten(1, 2)[:, None]
             x = _attend(layer.crossattention, x.flatten(1, 2), tokens_BME, allowed).unflatten(1, (objects, length))
         return layer.output_query(layer.intermediate_query(x), x)
-
-    def attention(
-        self, queries_BNLD: torch.Tensor, tokens_BME: torch.Tensor, allowed_BNM: torch.Tensor
-    ) -> torch.Tensor:
-        """Weights of the first layer's cross-attention, averaged over its heads, [B, N, L, M]: to look at."""
-        layer = self.blip2.encoder.layer[0]
-        flat = self.blip2.layernorm(queries_BNLD).flatten(0, 1)
-        x = _attend(layer.attention, flat, flat, None).unflatten(0, queries_BNLD.shape[:2])
-        inner = layer.crossattention.attention
-        q_BNhLd = _heads(inner.query(x), inner.num_attention_heads)
-        k_Bhmd = _heads(inner.key(tokens_BME), inner.num_attention_heads)
-        logits = torch.einsum("bnhld,bhmd->bnhlm", q_BNhLd, k_Bhmd) * inner.scaling
-        logits = logits.masked_fill(~allowed_BNM[:, :, None, None], float("-inf"))
-        return logits.softmax(-1).mean(2)

@@ -37,25 +37,6 @@ def word_tokenizer(captions: Iterable[str], limit: int = 8192) -> Any:
     return _fast(core)
 
 
-def bpe_tokenizer(captions: Iterable[str], size: int = 4096) -> Any:
-    """Byte-level BPE: no caption is beyond it.
-
-    Returns:
-        a ``PreTrainedTokenizerFast``.
-    """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    core.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=size, special_tokens=list(SPECIAL.values()), initial_alphabet=alphabet, show_progress=False
-    )
-    core.train_from_iterator(captions, trainer)
-    return _fast(core)
-
-
 def _fast(core: Any) -> Any:
     from transformers import PreTrainedTokenizerFast
 

@@ -1,4 +1,4 @@
-"""What the caption head looks at: tokens with a place in the clip, made of the segmenter's maps or by a vision tower.
+"""What the caption head attends to: tokens with a place in the clip, made of the segmenter's maps or by a vision tower.
 
 B clips, T frames, F = B * T, H W pixels, r c rows and columns of the token grid, M = T * r * c tokens, E width.
 """

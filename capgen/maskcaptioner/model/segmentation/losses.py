@@ -50,13 +50,22 @@ def _matched(layers: Sequence[Sequence[Pairs]], device: torch.device) -> Matched
     return Matched(layer_K, clip_K, query_K, object_K, counts)
 
 
-def _shared(count: float, device: torch.device) -> torch.Tensor:
-    """The mean of a count over all processes, at least 1, so that every object weighs the same whichever has it."""
-    total = torch.tensor(float(count), device=device)
+def mean_over_processes(counts: torch.Tensor) -> torch.Tensor:
+    """The mean of float counts over all processes.
+
+    What sums of losses are divided by: averaging the gradients of all processes then gives every object the weight that
+    it has in one process with the whole batch. Every process must call it, also one that has nothing to count.
+    """
+    total = counts.detach().clone()
     if distributed.is_available() and distributed.is_initialized():
         distributed.all_reduce(total)
         total = total / distributed.get_world_size()
-    return total.clamp(min=1)
+    return total
+
+
+def count_of_all(number: int, device: torch.device) -> torch.Tensor:
+    """The mean of a number of objects over all processes, at least 1."""
+    return mean_over_processes(torch.tensor(float(number), device=device)).clamp(min=1)
 
 
 class ClipLoss:
@@ -108,7 +117,8 @@ class ClipLoss:
         loss = cross_entropy(logits_LBQ2.float().flatten(0, 2), truth_LBQ.flatten(), balance, reduction="none")
         weight = balance[truth_LBQ.flatten()]
         layers = logits_LBQ2.shape[0]
-        return (loss.view(layers, -1).sum(1) / weight.view(layers, -1).sum(1)).sum()
+        total = mean_over_processes(weight.view(layers, -1).sum(1))
+        return (loss.view(layers, -1).sum(1) / total).sum()
 
     def _masks(
         self, logits_LBQThw: torch.Tensor, matched: Matched, targets: Sequence[Target], size: tuple[int, int]
@@ -117,10 +127,10 @@ class ClipLoss:
         keep = with_masks[matched.clip_K]
         index = tuple(axis[keep] for axis in matched.index)
         logits_KThw = logits_LBQThw[index].float()
-        number = _shared(sum(len(t) for t in targets if t.masks_NTHW is not None), logits_KThw.device)
+        number = count_of_all(sum(len(t) for t in targets if t.masks_NTHW is not None), logits_KThw.device)
         if not len(logits_KThw):
-            nothing = 0.0 * logits_LBQThw.float().mean()
-            return nothing, nothing
+            zero = 0.0 * logits_LBQThw.float().mean()
+            return zero, zero
         count = points_per_frame(self.weights["points"], logits_KThw.shape[1])
         points = uncertain_points(logits_KThw, count, self.weights["oversample"], self.weights["importance"])
         truth_KR = self._truth(matched, targets, points, size).flatten(1)
@@ -135,7 +145,7 @@ class ClipLoss:
     def _truth(
         matched: Matched, targets: Sequence[Target], points: torch.Tensor, size: tuple[int, int]
     ) -> torch.Tensor:
-        """What the masks of the pairs say at their points, [K, T, P]; pairs of clips without masks are left out."""
+        """The masks of the pairs at their points, [K, T, P]; pairs of clips without masks are left out."""
         objects = matched.object_K.split(matched.counts)
         truth, start = [], 0
         for target, n in zip(targets, objects, strict=True):
@@ -148,7 +158,7 @@ class ClipLoss:
     def _box_losses(
         boxes_LBQT4: torch.Tensor, matched: Matched, targets: Sequence[Target], boxes: Sequence[torch.Tensor | None]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        l1 = far = 0.0 * boxes_LBQT4.mean()
+        l1 = giou_loss = 0.0 * boxes_LBQT4.mean()
         objects = matched.object_K.split(matched.counts)
         found = boxes_LBQT4[matched.index].split(matched.counts)
         for target, truth_NT4, n, boxes_KT4 in zip(targets, boxes, objects, found, strict=True):
@@ -157,13 +167,13 @@ class ClipLoss:
             visible = target.visible_NT[n].float()
             weight = visible / visible.sum(1, keepdim=True).clamp(min=1)
             l1 = l1 + ((boxes_KT4 - truth_NT4[n]).abs().sum(-1) * weight).sum()
-            far = far + ((1 - giou(boxes_KT4, truth_NT4[n])) * weight).sum()
-        number = _shared(sum(len(target) for target in targets), boxes_LBQT4.device)
-        return l1 / number, far / number
+            giou_loss = giou_loss + ((1 - giou(boxes_KT4, truth_NT4[n])) * weight).sum()
+        number = count_of_all(sum(len(target) for target in targets), boxes_LBQT4.device)
+        return l1 / number, giou_loss / number
 
     def _classes(self, logits_LBQC: torch.Tensor, matched: Matched, targets: Sequence[Target]) -> torch.Tensor:
         total = 0.0 * logits_LBQC.float().mean()
-        number = _shared(sum(int((target.class_ids_N >= 0).sum()) for target in targets), logits_LBQC.device)
+        number = count_of_all(sum(int((target.class_ids_N >= 0).sum()) for target in targets), logits_LBQC.device)
         objects = matched.object_K.split(matched.counts)
         found = logits_LBQC[matched.index].float().split(matched.counts)
         for target, n, logits_KC in zip(targets, objects, found, strict=True):
@@ -187,13 +197,13 @@ class ClipLoss:
         asked[here] = True
         asked[torch.as_tensor(list(target.federated.negative), dtype=torch.long, device=device)] = True
         barred = torch.as_tensor(list(target.federated.not_exhaustive), dtype=torch.long, device=device)
-        odds = torch.ones(classes, device=device)
+        draw_weights = torch.ones(classes, device=device)
         if self.class_counts is not None:
-            odds = torch.as_tensor(self.class_counts, dtype=torch.float, device=device).clamp(min=1e-3).sqrt()
-        odds[asked] = 0
-        odds[barred] = 0
-        missing = min(wanted - int(asked.sum()), int((odds > 0).sum()))
+            draw_weights = torch.as_tensor(self.class_counts, dtype=torch.float, device=device).clamp(min=1e-3).sqrt()
+        draw_weights[asked] = 0
+        draw_weights[barred] = 0
+        missing = min(wanted - int(asked.sum()), int((draw_weights > 0).sum()))
         if missing > 0:
-            asked[odds.multinomial(missing)] = True
+            asked[draw_weights.multinomial(missing)] = True
         asked[barred] = False
         return asked

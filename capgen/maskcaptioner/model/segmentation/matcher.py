@@ -62,14 +62,14 @@ def _costs(
     cost = -weights["obj"] * outputs.objects_LBQ2[:, b].float().softmax(-1)[..., 1:].expand(-1, -1, len(target))
     if outputs.classes_LBQC is not None:
         known = (target.class_ids_N >= 0).float()
-        odds = outputs.classes_LBQC[:, b].float().sigmoid()
-        cost = cost - weights["cls"] * odds[..., target.class_ids_N.clamp(min=0)] * known
+        probabilities = outputs.classes_LBQC[:, b].float().sigmoid()
+        cost = cost - weights["cls"] * probabilities[..., target.class_ids_N.clamp(min=0)] * known
     if points is not None and target.masks_NTHW is not None:
         bce, dice = mask_costs(*points)
         cost = cost + (weights["bce"] * bce + weights["dice"] * dice).view(layers, queries, -1)
     if outputs.boxes_LBQT4 is not None and truth_NT4 is not None:
-        l1, far = box_costs(outputs.boxes_LBQT4[:, b].flatten(0, 1), truth_NT4, target.visible_NT)
-        cost = cost + (weights["l1"] * l1 + weights["giou"] * far).view(layers, queries, -1)
+        l1, giou_cost = box_costs(outputs.boxes_LBQT4[:, b].flatten(0, 1), truth_NT4, target.visible_NT)
+        cost = cost + (weights["l1"] * l1 + weights["giou"] * giou_cost).view(layers, queries, -1)
     return cost
 
 

@@ -1,4 +1,4 @@
-"""Masks at points: what predictions and truth say at the same places.
+"""Masks at points: predictions and truth at the same places.
 
 T frames, K or Q predictions, N objects, P points of a frame, H W pixels, h w places of a map.
 Points are (x, y) in 0..1 of the padded picture.

@@ -18,7 +18,7 @@ from transformers import Mask2FormerConfig, Mask2FormerModel
 from capgen.maskcaptioner.model.position import sine_3d
 
 Region = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
-"""Where each query looks: (queries_BQD, (h, w)) to logits [B, Q, T, h, w], positive inside."""
+"""Where each query attends to: (queries_BQD, (h, w)) to logits [B, Q, T, h, w], positive inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +78,22 @@ def decoder_layer(
 ) -> torch.Tensor:
     """One layer of the decoder: masked cross-attention, self-attention, feed-forward."""
 
-    def look(x: torch.Tensor) -> torch.Tensor:
+    def cross_attention(x: torch.Tensor) -> torch.Tensor:
         return masked_attention(layer.cross_attn, x + position_BQD, key_BMD, value_BMD, allowed_BQM)
 
-    def talk(x: torch.Tensor) -> torch.Tensor:
+    def between_queries(x: torch.Tensor) -> torch.Tensor:
         return self_attention(layer.self_attn, x, position_BQD)
 
-    def think(x: torch.Tensor) -> torch.Tensor:
+    def feed_forward(x: torch.Tensor) -> torch.Tensor:
         return layer.fc2(layer.activation_fn(layer.fc1(x)))
 
-    x_BQD = _residual(x_BQD, look, layer.cross_attn_layer_norm, layer.pre_norm)
-    x_BQD = _residual(x_BQD, talk, layer.self_attn_layer_norm, layer.pre_norm)
-    return _residual(x_BQD, think, layer.final_layer_norm, layer.pre_norm)
+    x_BQD = _residual(x_BQD, cross_attention, layer.cross_attn_layer_norm, layer.pre_norm)
+    x_BQD = _residual(x_BQD, between_queries, layer.self_attn_layer_norm, layer.pre_norm)
+    return _residual(x_BQD, feed_forward, layer.final_layer_norm, layer.pre_norm)
 
 
 def allowed_tokens(logits_BQThw: torch.Tensor) -> torch.Tensor:
-    """Tokens that a query may look at, bool [B, Q, M]: inside its region; all of them where the region is empty."""
+    """Tokens that a query may attend to, bool [B, Q, M]: inside its region; all of them where the region is empty."""
     inside_BQM = logits_BQThw.detach().flatten(2) >= 0
     return inside_BQM | ~inside_BQM.any(-1, keepdim=True)
 
@@ -115,7 +115,7 @@ class Mask2Former(Mask2FormerModel):  # type: ignore[misc]
 
 
 class Segmenter(nn.Module):  # type: ignore[misc]
-    """A ``Mask2FormerModel`` whose queries look at all frames of a clip at once.
+    """A ``Mask2FormerModel`` whose queries attend to all frames of a clip at once.
 
     On clips of one frame it computes what transformers' model does with the same weights.
     Source: Cheng et al., arXiv 2112.10764; positions in time relative to the first frame.
@@ -141,7 +141,7 @@ class Segmenter(nn.Module):  # type: ignore[misc]
 
         Args:
             frames: T of the clips.
-            region: where queries look; None = the mask head's logits. Logits come at stride 4, [B, Q, T, h, w].
+            region: where queries attend to; None = the mask head's logits. Logits come at stride 4, [B, Q, T, h, w].
         """
         decoder = self.mask2former.transformer_module.decoder
         levels = [self._level(features, i, frames) for i in range(decoder.num_feature_levels)]
