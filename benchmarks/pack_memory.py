@@ -25,10 +25,12 @@ import numpy as np
 from benchmarks.common import machine, save
 from capgen import rle
 from capgen.dataset.card import CardInfo
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import PLAN_VERSION, PlannedMedia, PlannedObject, PlanRecord
+from capgen.dataset.reader import read_media, read_plan
 from capgen.dataset.row import Row
 from capgen.dataset.shards import write_candidates
-from capgen.pipeline.planning.plan import ShardTable, read_plan, write_plan
-from capgen.pipeline.sources.base import PlannedMedia, PlannedObject
+from capgen.pipeline.planning.plan import write_plan, write_plan_json
 
 HEIGHT, WIDTH = 480, 640
 PER_IMAGE = 13
@@ -75,7 +77,6 @@ class Synthetic:
                 split="train" if first < 0.8 * self.objects else "val",
                 media_id=str(image),
                 kind="image",
-                root="pictures",
                 file_names=(f"train2017/{image:012d}.jpg",),
                 width=WIDTH,
                 height=HEIGHT,
@@ -104,16 +105,9 @@ def rows(media: list[PlannedMedia], counts: list[str], rng: random.Random) -> It
             caption = "A " + " ".join(rng.choices(WORDS, k=13)) if rng.random() < 0.9 else "A thing."
             dropped = rng.random() < 0.1
             yield Row(
-                key=f"{one.dataset}/{one.split}/{one.media_id}/{item.object_id}",
-                dataset=one.dataset,
-                split=one.split,
-                media_id=one.media_id,
+                **one.header(),
+                key=one.key_of(item.object_id),
                 object_id=item.object_id,
-                kind=one.kind,
-                file_names=one.file_names,
-                coco_url=one.coco_url,
-                width=WIDTH,
-                height=HEIGHT,
                 category_id=item.category_id,
                 category=item.category,
                 frame_index=(0,),
@@ -143,12 +137,11 @@ def rows(media: list[PlannedMedia], counts: list[str], rng: random.Random) -> It
 def make(out: Path, objects: int) -> dict[str, float]:
     """The plan and the candidates of a run of so many objects."""
     table = write_plan(Synthetic(objects), out, shard_objects=SHARD_OBJECTS)
-    body = {"fingerprint": FINGERPRINT, "shards": msgspec.to_builtins(table)["shards"]}
-    (out / "plan.json").write_text(json.dumps(body))
+    write_plan_json(out, PlanRecord(version=PLAN_VERSION, fingerprint=FINGERPRINT, shards=table.shards))
     counts = blobs(400)
     begun = time.perf_counter()
     for entry in table.shards:
-        media = list(read_plan(out / "plan" / entry.file))
+        media = list(read_media(out, entry))
         write_candidates(
             rows(media, counts, random.Random(entry.index)), out, entry.index, {"fingerprint": FINGERPRINT}
         )
@@ -159,9 +152,7 @@ def pack_release(out: Path) -> dict[str, float]:
     """Our own way."""
     from capgen.pipeline.releasing.pack import pack
 
-    plan = json.loads((out / "plan.json").read_text())
-    table = msgspec.convert({"shards": plan["shards"]}, ShardTable)
-    release = pack(out, table, CARD, fingerprint=FINGERPRINT)
+    release = pack(out, read_plan(out), CARD)
     return {"kept": release.counts.kept, "bytes": sum(file.bytes for file in release.files)}
 
 
@@ -179,7 +170,7 @@ def baseline(out: Path) -> dict[str, float]:
     """What a script would do: everything in one frame."""
     import pandas as pd
 
-    table = pd.concat([pd.read_parquet(path) for path in sorted((out / "candidates").glob("*.parquet"))])
+    table = pd.concat([pd.read_parquet(path) for path in RunLayout(out).all_candidates()])
     kept = table[table["status"] == "kept"].drop_duplicates(["media_id", "category", "caption"])
     kept.to_parquet(out / "baseline.parquet", compression="zstd", row_group_size=1000)
     return {"kept": len(kept)}

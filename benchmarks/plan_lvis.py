@@ -111,8 +111,9 @@ def lvis_api(root: Path) -> dict[str, Any]:
 
 def capgen(root: Path) -> dict[str, Any]:
     """Everything that ``capgen run`` does until the plan is written: hash of the source, scan, plan; no imports."""
+    from capgen.dataset.plan import ModelName
     from capgen.pipeline.planning.config import load_settings
-    from capgen.pipeline.planning.prepare import ModelName, prepare
+    from capgen.pipeline.planning.prepare import prepare
 
     settings = load_settings("lvis", {"source.root": root, "engine.name": "echo", "run.shard_objects": 2000})
     shutil.rmtree(root / "out", ignore_errors=True)
@@ -127,7 +128,7 @@ def decode(root: Path) -> dict[str, Any]:
 
     media = some_media(root)
     begun = clock()
-    faults = sum(item.fault is not None for medium in media for item in decode_media(medium).objects)
+    faults = sum(item.fault is not None for medium in media for item in decode_media(medium, root).objects)
     return {"objects": sum(len(medium.objects) for medium in media) - faults} | since(begun)
 
 
@@ -146,12 +147,12 @@ def decode_one_by_one(root: Path) -> dict[str, Any]:
 
 def some_media(root: Path) -> list[Any]:
     """Media of the plan that hold ``DECODED`` objects together."""
-    from capgen.pipeline.planning.plan import read_plan
+    from capgen.dataset.reader import read_media, read_plan
 
     media: list[Any] = []
     objects = 0
-    for path in sorted((root / "out" / "plan").iterdir()):
-        for medium in read_plan(path):
+    for entry in read_plan(root / "out").shards:
+        for medium in read_media(root / "out", entry):
             media.append(medium)
             objects += len(medium.objects)
             if objects >= DECODED:

@@ -136,7 +136,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=4.0)
     options = parser.parse_args()
-    media = [decode_media(planned) for planned in Lvis(root=options.root).scan()]
+    media = [decode_media(planned, options.root) for planned in Lvis(root=options.root).scan()]
     media = [medium for medium in media if medium.objects]
     count = sum(len(medium.objects) for medium in media)
     default = load_prompt("shared-crop_v1", category=True)

@@ -22,6 +22,7 @@ import numpy as np
 import psutil
 
 from benchmarks.common import machine, save
+from capgen.dataset.layout import RunLayout
 
 OBJECTS_AN_IMAGE = 10
 
@@ -89,7 +90,7 @@ def measure(objects: int, folder: Path) -> dict[str, object]:
     watch.over.set()
     if code:
         raise SystemExit(f"capgen run ended with {code}")
-    report = json.loads((out / "report.json").read_text())
+    report = json.loads(RunLayout(out).report_json.read_text())
     return {
         "objects": objects,
         "kept": report["kept"],

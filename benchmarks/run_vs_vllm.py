@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import machine, save
+from capgen.dataset.layout import RunLayout
 
 
 def settings_over(root: Path) -> Any:
@@ -41,7 +42,7 @@ def prepared_views(root: Path) -> list[Any]:
 
     settings = settings_over(root)
     renderer = Renderer(settings.render, load_prompt(settings.prompt.name, category=settings.prompt.category))
-    media = map(decode_media, build_source(settings).scan())
+    media = (decode_media(planned, root) for planned in build_source(settings).scan())
     return [view for medium in media for view in render_media(medium, renderer) if isinstance(view, View)]
 
 
@@ -73,7 +74,7 @@ def whole(root: Path, out: Path) -> dict[str, float]:
     """capgen run on the same world: its own report."""
     command = [sys.executable, "-m", "capgen.cli", "run", "--dataset", "sample-images", "--gpus", "0"]
     subprocess.run([*command, "--root", str(root), "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
-    report = json.loads((out / "report.json").read_text())
+    report = json.loads(RunLayout(out).report_json.read_text())
     return {"requests": report["asked"], "requests_per_s": report["requests_per_s"]}
 
 

@@ -16,7 +16,8 @@ from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 from capgen import rle
-from capgen.pipeline.planning.plan import read_plan
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.reader import read_media, read_plan
 
 CELL = 400
 LINE = 22
@@ -27,7 +28,7 @@ OBJECTS = (3, 5)
 def chosen(out: Path, count: int) -> list[list[dict[str, Any]]]:
     """The rows of so many images: those with three to five objects, all of them kept, in the order of the release."""
     media: dict[str, list[dict[str, Any]]] = {}
-    for file in sorted((out / "candidates").glob("*.parquet")):
+    for file in RunLayout(out).all_candidates():
         for row in pq.read_table(file).to_pylist():
             media.setdefault(f"{row['split']}/{row['media_id']}", []).append(row)
     low, high = OBJECTS
@@ -37,16 +38,21 @@ def chosen(out: Path, count: int) -> list[list[dict[str, Any]]]:
     return whole[:: max(1, len(whole) // count)][:count]
 
 
-def roots(out: Path) -> dict[str, str]:
+def folders(out: Path) -> dict[str, Path]:
     """The folder of each medium's pictures, by split and id."""
-    plans = sorted((out / "plan").glob("*.jsonl"))
-    return {f"{medium.split}/{medium.media_id}": medium.root for plan in plans for medium in read_plan(plan)}
+    plan = read_plan(out)
+    root = Path(plan.root or "")
+    return {
+        f"{medium.split}/{medium.media_id}": root / medium.folder
+        for entry in plan.shards
+        for medium in read_media(out, entry, legacy_root=plan.legacy_root)
+    }
 
 
-def cell(rows: list[dict[str, Any]], root: str, font: Any) -> Image.Image:
+def cell(rows: list[dict[str, Any]], root: Path, font: Any) -> Image.Image:
     """One image with its objects outlined and numbered, and their captions in the same colours below."""
     first = rows[0]
-    pixels = cv2.imread(str(Path(root) / first["file_names"][0]))[:, :, ::-1].copy()
+    pixels = cv2.imread(str(root / first["file_names"][0]))[:, :, ::-1].copy()
     scale = min(CELL / first["width"], 300 / first["height"])
     size = round(first["width"] * scale), round(first["height"] * scale)
     pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
@@ -73,9 +79,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2)
     arguments = parser.parse_args()
     font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 15)
-    folders = roots(arguments.out)
+    where = folders(arguments.out)
     media = chosen(arguments.out, arguments.columns * arguments.rows)
-    cells = [cell(rows, folders[f"{rows[0]['split']}/{rows[0]['media_id']}"], font) for rows in media]
+    cells = [cell(rows, where[f"{rows[0]['split']}/{rows[0]['media_id']}"], font) for rows in media]
     wide, high = cells[0].size
     sheet = Image.new("RGB", (wide * arguments.columns, high * arguments.rows), "white")
     for number, picture in enumerate(cells):

@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from capgen.dataset.card import CardInfo
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import PLAN_VERSION, PlannedMedia, PlannedObject, PlanRecord, ShardEntry, ShardTable
+from capgen.dataset.reader import read_plan
 from capgen.dataset.release_record import Release
 from capgen.dataset.row import Row
 from capgen.dataset.shards import write_candidates
 from capgen.dataset.types import Media, MediaObject
-from capgen.pipeline.planning.plan import ShardEntry, ShardTable
+from capgen.pipeline.planning.plan import write_plan_json
 from capgen.pipeline.releasing.pack import pack
-from capgen.pipeline.sources.base import PlannedMedia, PlannedObject
 from capgen.pipeline.sources.decode import decode_media
 
 FINGERPRINT = "f" * 64
@@ -31,9 +33,7 @@ CARD = CardInfo(
 )
 
 
-def planned_image(
-    media_id: str, objects: int = 2, split: str = "train", root: str = "/nowhere", **more
-) -> PlannedMedia:
+def planned_image(media_id: str, objects: int = 2, split: str = "train", **more) -> PlannedMedia:
     """An image of 64x48 pixels with a rectangle for each object."""
     boxes = [(2 + 7 * number, 3 + number, 6, 9) for number in range(objects)]
     polygons = [[[x, y, x + w, y, x + w, y + h, x, y + h]] for x, y, w, h in boxes]
@@ -42,7 +42,6 @@ def planned_image(
         "split": split,
         "media_id": media_id,
         "kind": "image",
-        "root": root,
         "file_names": (f"{media_id}.jpg",),
         "width": 64,
         "height": 48,
@@ -62,7 +61,7 @@ def planned_image(
 
 def rows_of(planned: PlannedMedia, change: Callable[[Row], Row] = lambda row: row) -> list[Row]:
     """A kept row for each object, with a caption of its own, after `change`."""
-    media = decode_media(planned)
+    media = decode_media(planned, "")
     return [change(row_of(media, item)) for item in media.objects]
 
 
@@ -72,15 +71,8 @@ def row_of(media: Media, item: MediaObject) -> Row:
     size = [media.height, media.width]
     row = Row(
         key=item.key,
-        dataset=media.dataset,
-        split=media.split,
-        media_id=media.media_id,
+        **media.header() | {"license": None},
         object_id=item.object_id,
-        kind=media.kind,
-        file_names=media.file_names,
-        coco_url=media.coco_url,
-        width=media.width,
-        height=media.height,
         category_id=item.category_id,
         category=item.category,
         frame_index=visible,
@@ -110,17 +102,19 @@ def row_of(media: Media, item: MediaObject) -> Row:
 
 def dropped(row: Row, *reasons: str) -> Row:
     """The row as a check would have left it."""
-    return replace(row, status="dropped", reasons=reasons, message=f"because of {reasons[0]}")
+    return msgspec.structs.replace(row, status="dropped", reasons=reasons, message=f"because of {reasons[0]}")
 
 
 def failed(row: Row, reason: str) -> Row:
     """The row of an object that never got an answer."""
-    return replace(row, status="failed", reasons=(reason,), message="no answer", caption=None, finish_reason=None)
+    return msgspec.structs.replace(
+        row, status="failed", reasons=(reason,), message="no answer", caption=None, finish_reason=None
+    )
 
 
 def said(row: Row, caption: str) -> Row:
     """The row with another caption."""
-    return replace(row, caption=caption)
+    return msgspec.structs.replace(row, caption=caption)
 
 
 @dataclass(frozen=True)
@@ -140,17 +134,17 @@ class TinyRun:
 
     def pack(self, **options) -> Release:
         """The release, with a card of the test's own unless `card` is given."""
-        return pack(self.out, self.table, **{"card": CARD, "fingerprint": FINGERPRINT} | options)
+        return pack(self.out, read_plan(self.out), **{"card": CARD} | options)
 
 
-def plan_run(out: Path, shards: Sequence[Sequence[PlannedMedia]]) -> TinyRun:
+def plan_run(out: Path, shards: Sequence[Sequence[PlannedMedia]], root: str = "/nowhere") -> TinyRun:
     """Write the plan of a run."""
-    (out / "plan").mkdir(parents=True)
+    RunLayout(out).plan_dir.mkdir(parents=True)
     entries = []
     for index, media in enumerate(shards):
         data = b"".join(msgspec.json.encode(one) + b"\n" for one in media)
         name = f"{index:05d}.jsonl"
-        (out / "plan" / name).write_bytes(data)
+        RunLayout(out).plan_file(name).write_bytes(data)
         objects = sum(len(one.objects) for one in media)
         entries.append(
             ShardEntry(
@@ -163,8 +157,7 @@ def plan_run(out: Path, shards: Sequence[Sequence[PlannedMedia]]) -> TinyRun:
             )
         )
     table = ShardTable(shards=tuple(entries))
-    body = {"version": "1", "fingerprint": FINGERPRINT, "parts": {}, "settings": {}}
-    (out / "plan.json").write_text(json.dumps(body | {"shards": msgspec.to_builtins(table)["shards"]}))
+    write_plan_json(out, PlanRecord(version=PLAN_VERSION, fingerprint=FINGERPRINT, root=root, shards=table.shards))
     return TinyRun(out, shards, table)
 
 
@@ -173,8 +166,9 @@ def three_shards(out: Path, root: str = "/nowhere") -> TinyRun:
     return plan_run(
         out,
         [
-            [planned_image("1", root=root), planned_image("2", root=root)],
-            [planned_image("3", objects=0, root=root), planned_image("4", root=root)],
-            [planned_image("5", split="val", root=root)],
+            [planned_image("1"), planned_image("2")],
+            [planned_image("3", objects=0), planned_image("4")],
+            [planned_image("5", split="val")],
         ],
+        root,
     )

@@ -115,15 +115,14 @@ def retry(
 
     The release is written anew; rows of all other objects stay as they are.
     """
-    from capgen.pipeline.planning.prepare import ModelName
     from capgen.pipeline.running.retry import recorded
     from capgen.pipeline.running.session import Wanted, run_session
 
     was = recorded(out, {"source.root": root}, set_ or ())
-    again, name = tuple(dict.fromkeys(reason or ())), ModelName(was.model, was.revision)
+    again = tuple(dict.fromkeys(reason or ()))
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
     console = terminal()
-    wanted = Wanted(out, name, devices, embed_media=was.embed_media, again=again)
+    wanted = Wanted(out, was.model, devices, embed_media=was.embed_media, again=again)
     _, report = run_session(in_world(was.settings), wanted, console)
     console.print(report.table())
     if report.retried and not any(did["changed"] for did in report.retried.values()):
@@ -173,12 +172,14 @@ def gallery(
     out: options.Out,
     file: Annotated[Path | None, typer.Option(help="HTML file to write. Default: OUT/gallery.html.")] = None,
     limit: Annotated[int, typer.Option(help="Maximum number of images or videos.")] = 100,
+    root: options.Root = None,
 ) -> None:
     """Write a page with the captions of a run, mask by mask.
 
     Dropped and failed objects are shown too, with their reasons.
     """
+    from capgen.dataset.layout import RunLayout
     from capgen.pipeline.pages.gallery import gallery_page
 
-    where = file or out / "gallery.html"
-    echo(f"{gallery_page(out, where, limit=limit)} images and videos in {where}")
+    where = file or RunLayout(out).gallery
+    echo(f"{gallery_page(out, where, limit=limit, root=root)} images and videos in {where}")

@@ -10,7 +10,7 @@ from capgen.cli.options import dataset_names
 from capgen.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
-    from capgen.pipeline.planning.prepare import ModelName
+    from capgen.dataset.plan import ModelName
     from capgen.pipeline.settings import Settings
 
 _EMBEDDED = "embedded"
@@ -31,8 +31,8 @@ def settings_of(
     Raises:
         UserError: not exactly one of ``dataset`` and ``pipeline`` is given, or a value is wrong.
     """
+    from capgen.dataset.plan import ModelName
     from capgen.pipeline.planning.config import load_settings
-    from capgen.pipeline.planning.prepare import ModelName
 
     if (dataset is None) == (pipeline is None):
         raise UserError("give either --dataset or --pipeline", f"--dataset takes {', '.join(dataset_names())}")
@@ -56,9 +56,10 @@ def with_world(settings: Settings, out: Path) -> Settings:
     """The settings with a root: a pipeline over the sample world writes the world under OUT where none is given."""
     if settings.source.world is None or settings.source.root is not None:
         return in_world(settings)
+    from capgen.dataset.layout import RunLayout
     from capgen.sample.write import write_world
 
-    world = out / "world"
+    world = RunLayout(out).world
     if not (world / "facts.json").is_file():
         wanted = settings.source.world
         write_world(world, images=wanted.images, videos=wanted.videos, seed=wanted.seed)

@@ -15,10 +15,8 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capgen.dataset.layout import PART
 from capgen.errors import UserError
-
-PART = ".part"
-"""Suffix of what is still being written; such files count as not there."""
 
 _REPEATING = (
     *("dataset", "split", "kind", "category", "coco_url", "license", "status", "message", "finish_reason"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from capgen.dataset.layout import RunLayout
 from capgen.errors import LedgerError
 
 CONFIGS = ("captions", "media")
@@ -60,7 +61,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
 def release_path(out: Path) -> Path:
     """Where the record of a release is."""
-    return out / "release.json"
+    return RunLayout(out).release_json
 
 
 def read_release(out: Path) -> Release | None:

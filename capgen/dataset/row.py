@@ -1,11 +1,14 @@
-"""One object of one medium, with everything that is known of it once it has been asked for: a row of a shard."""
+"""One object of one medium, with everything that is known of it once it has been asked for: a row of a shard.
+
+A column is added here and nowhere else: the schemas, the card and the readers follow the fields of ``Row``. Give a new
+column a default, so that files which were written before it can still be read.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Annotated, Literal, TypedDict
 
-from capgen.dataset.types import Box, Kind
+from capgen.dataset.types import Box, Column, MediaHeader
 
 Status = Literal["kept", "dropped", "failed"]
 
@@ -17,9 +20,10 @@ class Rle(TypedDict):
     counts: str
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(MediaHeader, frozen=True, kw_only=True):
     """A row of ``OUT/candidates/``: kept, dropped by a check, or failed for good.
+
+    The medium's ``license`` is no column of the candidates: a row that was read has None.
 
     Args:
         key: ``dataset/split/media_id/object_id``; rows join by it, never by their order.
@@ -33,36 +37,37 @@ class Row:
         request_sha256: digest of what was asked; None where nothing was.
     """
 
-    key: str
-    dataset: str
-    split: str
-    media_id: str
-    object_id: str
-    kind: Kind
-    file_names: tuple[str, ...]
-    coco_url: str | None
-    width: int
-    height: int
-    category_id: int | None
-    category: str | None
-    frame_index: tuple[int, ...]
-    segmentation: tuple[Rle, ...]
-    bbox: tuple[Box, ...]
-    area: tuple[int, ...]
-    caption: str | None
-    status: Status
-    reasons: tuple[str, ...]
-    message: str | None
-    model: str | None
-    model_revision: str | None
-    engine: str | None
-    prompt: str | None
-    prompt_sha256: str | None
-    highlight: str | None
-    seed: int | None
-    finish_reason: str | None
-    prompt_tokens: int | None
-    cached_tokens: int | None
-    output_tokens: int | None
-    attempts: int
-    request_sha256: str | None
+    key: Annotated[str, Column("text", "`dataset/split/media_id/object_id`; rows of every config join by it")]
+    object_id: Annotated[str, Column("text", "id of the annotation in the source, as text", objects=True)]
+    category_id: Annotated[int | None, Column("int64", "id of the category in the source", objects=True)]
+    category: Annotated[str | None, Column("text", "name of the category in the source", objects=True)]
+    frame_index: Annotated[
+        tuple[int, ...],
+        Column("int32s", "frames on which the object is visible; the next three columns follow it", objects=True),
+    ]
+    segmentation: Annotated[
+        tuple[Rle, ...],
+        Column("masks", "masks: COCO run lengths, `size` = [height, width], `counts` as text", objects=True),
+    ]
+    bbox: Annotated[tuple[Box, ...], Column("boxes", "x, y, width, height in pixels, tight on the mask", objects=True)]
+    area: Annotated[tuple[int, ...], Column("int64s", "pixels of the mask", objects=True)]
+    caption: Annotated[str | None, Column("text", "the caption", objects=True)]
+    status: Annotated[Status, Column("text", "`kept`, `dropped` (by a check) or `failed` (for good)", captions=False)]
+    reasons: Annotated[
+        tuple[str, ...],
+        Column("texts", "why the row is not kept; the first code is the one that is counted", captions=False),
+    ]
+    message: Annotated[str | None, Column("text", "the first reason in a sentence", captions=False)]
+    model: Annotated[str | None, Column("text", "the model that wrote the caption")]
+    model_revision: Annotated[str | None, Column("text", "the model's pinned revision, if it has one")]
+    engine: Annotated[str | None, Column("text", "the engine that ran the model")]
+    prompt: Annotated[str | None, Column("text", "name of the prompt file")]
+    prompt_sha256: Annotated[str | None, Column("text", "sha256 of the prompt file")]
+    highlight: Annotated[str | None, Column("text", "how the object was shown to the model")]
+    seed: Annotated[int | None, Column("int64", "seed of sampling")]
+    finish_reason: Annotated[str | None, Column("text", "why the model stopped writing")]
+    prompt_tokens: Annotated[int | None, Column("int32", "tokens of the request")]
+    cached_tokens: Annotated[int | None, Column("int32", "tokens of the request that the engine had computed before")]
+    output_tokens: Annotated[int | None, Column("int32", "tokens of the answer")]
+    attempts: Annotated[int, Column("int32", "how often the object was asked for")]
+    request_sha256: Annotated[str | None, Column("text", "digest of what was asked", captions=False)]

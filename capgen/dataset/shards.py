@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capgen.dataset.files import open_parquet, part_of, publish, remove_parts, sha256_of, write_whole
+from capgen.dataset.layout import RunLayout
 from capgen.dataset.row import Row
 from capgen.dataset.schema import CANDIDATES, SCHEMA_VERSION
-from capgen.dataset.types import object_key
 from capgen.errors import LedgerError
 
 _GROUP_ROWS = 500
@@ -70,12 +70,12 @@ class ShardState(StrEnum):
 
 def candidates_path(out: Path, index: int) -> Path:
     """The Parquet file of a shard."""
-    return out / "candidates" / f"{index:05d}.parquet"
+    return RunLayout(out).candidates(index)
 
 
 def manifest_path(out: Path, index: int) -> Path:
     """The manifest of a shard."""
-    return out / "candidates" / f"{index:05d}.json"
+    return RunLayout(out).manifest(index)
 
 
 def write_candidates(rows: Iterable[Row], out: Path, index: int, manifest_extra: Mapping[str, Any]) -> Manifest:
@@ -137,7 +137,7 @@ class _Tally:
         self.reasons: Counter[str] = Counter()
 
     def add(self, row: Row, path: Path) -> None:
-        if row.key != object_key(row.dataset, row.split, row.media_id, row.object_id):
+        if row.key != row.key_of(row.object_id):
             raise LedgerError(f"{path}: the row of {row.key} has the ids of another object")
         if row.key in self.keys:
             raise LedgerError(f"{path}: the key {row.key} comes twice")
@@ -196,7 +196,7 @@ def is_committed(out: Path, index: int, fingerprint: str, *, deep: bool = False)
 
 def remove_leftovers(out: Path) -> list[Path]:
     """Delete half-written files of killed workers; call it only while no worker writes to ``out``."""
-    return remove_parts(out / "candidates")
+    return remove_parts(RunLayout(out).candidates_dir)
 
 
 def iter_rows(out: Path, index: int) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from capgen.encoding import read_bytes
+from capgen.dataset.layout import RunLayout
 from capgen.errors import MissingFile, UserError
 from capgen.text import words
 
@@ -161,7 +161,7 @@ def read_facts(path: Path) -> WorldFacts:
     if not path.is_file():
         raise MissingFile(path, "give the facts.json that `capgen sample` wrote")
     try:
-        facts = msgspec.json.decode(read_bytes(path), type=WorldFacts)
+        facts = msgspec.json.decode(path.read_bytes(), type=WorldFacts)
     except msgspec.MsgspecError as error:
         raise UserError(f"{path} is not a facts.json: {error}", "give the one that `capgen sample` wrote") from error
     if facts.version != 1:
@@ -181,10 +181,11 @@ def read_captions(out: Path) -> Iterator[tuple[str, str]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    folder = out / "data" / "captions"
-    files = sorted(folder.glob("*.parquet"))
+    files = RunLayout(out).data_files("captions")
     if not files:
-        raise UserError(f"no Parquet files in {folder}", "give the OUT of a finished `capgen run`")
+        raise UserError(
+            f"no Parquet files of captions in {RunLayout(out).data_dir}", "give the OUT of a finished `capgen run`"
+        )
     for path in files:
         try:
             table = pq.read_table(path, columns=["key", "caption"])

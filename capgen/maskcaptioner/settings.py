@@ -12,21 +12,23 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from capgen.errors import UnknownName, UserError
-from capgen.layered_toml import Positive, Share, merge, nested, read_toml, sentence
+from capgen.layered_toml import merge, nested, read_toml, sentence
 from capgen.resources import resource_dir
 
+Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Above = Annotated[float, Field(gt=0)]
 Loss = Literal["dice", "bce", "l1", "giou", "cls", "obj", "lm"]
 
 
-class TrainTable(BaseModel):
+class Table(BaseModel):
     """A table of a training file: frozen, and strict about its keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TrainModelSettings(TrainTable):
+class ModelSettings(Table):
     """What is trained.
 
     ``init``: a trained MaskCaptioner's folder or hub name to go on from; without it, a new model of ``preset``.
@@ -40,7 +42,7 @@ class TrainModelSettings(TrainTable):
     options: dict[str, Any] = {}
 
 
-class DataSettings(TrainTable):
+class DataSettings(Table):
     """Where clips come from.
 
     ``releases``: folders that capgen wrote (flag ``--data``, repeatable), images and videos alike.
@@ -72,7 +74,7 @@ class DataSettings(TrainTable):
     captions_min: NotNegative = 1
 
 
-class AugmentSettings(TrainTable):
+class AugmentSettings(Table):
     """What may happen to a clip, the same to all of its frames. Colours are never changed: captions name them.
 
     ``height``, ``width``: of the canvas that every clip is cropped or padded to; None: the model's own, and where its
@@ -100,7 +102,7 @@ class AugmentSettings(TrainTable):
         return self
 
 
-class ScheduleSettings(TrainTable):
+class ScheduleSettings(Table):
     """The learning rate over a stage: ``warmup`` steps linearly up, then down by cosine to ``floor``, or by steps.
 
     ``drops``: shares of the stage after which ``step`` multiplies by ``factor``.
@@ -113,7 +115,7 @@ class ScheduleSettings(TrainTable):
     factor: Share = 0.1
 
 
-class StageSettings(TrainTable):
+class StageSettings(Table):
     """One stage: its data, its length, what learns.
 
     ``steps``: 0 leaves the stage out. ``kind``: which media it sees. ``frames``: of a clip, None for the model's own.
@@ -141,7 +143,7 @@ class StageSettings(TrainTable):
     losses: dict[Loss, Annotated[float, Field(ge=0)]] = {}
 
 
-class OptimizerSettings(TrainTable):
+class OptimizerSettings(Table):
     """AdamW. ``clip_norm``: of all gradients together; 0 does not clip. Norms, biases and embeddings do not decay."""
 
     betas: tuple[Share, Share] = (0.9, 0.999)
@@ -149,7 +151,7 @@ class OptimizerSettings(TrainTable):
     clip_norm: Annotated[float, Field(ge=0)] = 0.01
 
 
-class TrainRunSettings(TrainTable):
+class RunSettings(Table):
     """How a training runs; nothing here but ``seed`` and ``precision`` changes what is learnt.
 
     ``threads``: of PyTorch on a CPU; 0 leaves its default.
@@ -165,7 +167,7 @@ class TrainRunSettings(TrainTable):
     tensorboard: bool = True
 
 
-class ValidationSettings(TrainTable):
+class ValidationSettings(Table):
     """Scores on the way: every so many steps (0: never), on the first ``media`` of ``split``."""
 
     every: NotNegative = 0
@@ -177,16 +179,16 @@ class ValidationSettings(TrainTable):
     final: bool = True
 
 
-class TrainSettings(TrainTable):
+class TrainSettings(Table):
     """Everything that decides what a training does."""
 
     name: str
-    model: TrainModelSettings = TrainModelSettings()
+    model: ModelSettings = ModelSettings()
     data: DataSettings = DataSettings()
     augment: AugmentSettings = AugmentSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     stages: dict[str, StageSettings]
-    run: TrainRunSettings = TrainRunSettings()
+    run: RunSettings = RunSettings()
     validation: ValidationSettings = ValidationSettings()
 
     @property
@@ -216,9 +218,7 @@ def load_train_settings(file: str, overrides: Mapping[str, Any], assignments: It
     try:
         settings = TrainSettings.model_validate(merge(read_toml(path), nested(overrides, assignments)))
     except ValidationError as error:
-        raise UserError(
-            f"{path.name}: {sentence(error, TrainSettings)}", "correct it in the file or with --set"
-        ) from error
+        raise UserError(f"{path.name}: {sentence(error)}", "correct it in the file or with --set") from error
     if not settings.active:
         raise UserError(f"{path.name}: no stage has steps", "for example --set stages.NAME.steps=1000")
     return settings

@@ -51,7 +51,17 @@ def media_of(scene: Scene, kind: Kind, key: str) -> Media:
     """A scene as the pipeline's sources give it to the renderer; its files are never read."""
     frames, height, width, _ = scene.frames.shape
     objects = tuple(_object(item, f"{key}/{number}", str(number)) for number, item in enumerate(scene.objects))
-    return Media("world", "train", key, kind, ".", ("frame",) * frames, width, height, objects)
+    return Media(
+        dataset="world",
+        split="train",
+        media_id=key,
+        kind=kind,
+        file_names=("frame",) * frames,
+        width=width,
+        height=height,
+        root=".",
+        objects=objects,
+    )
 
 
 def _object(item: SceneObject, key: str, object_id: str) -> MediaObject:

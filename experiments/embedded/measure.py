@@ -19,6 +19,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from capgen.dataset.layout import RunLayout
+
 RESULTS = Path(__file__).with_name("results")
 ATTRIBUTES = ("category", "colour", "texture", "size", "motion")
 WAYS = {
@@ -41,7 +43,7 @@ def measured(world: Path, kind: str, out: Path, assignments: tuple[str, ...]) ->
     flags += ["--set", "dedup.enabled=false"]
     capgen("run", "--dataset", f"sample-{kind}", "--root", world, "--gpus", "0", "--out", out, *flags)
     score = json.loads(capgen("score", out, "--facts", world / "facts.json", "--json"))
-    report = json.loads((out / "report.json").read_text())
+    report = json.loads(RunLayout(out).report_json.read_text())
     ledger = json.loads(capgen("verify", out, "--json"))
     return {"score": score, "report": report, "ledger": ledger}
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.release_record import CONFIGS
 from capgen.dataset.types import object_key
 from capgen.evaluation.sample_facts import WorldFacts, read_facts, score_release
 from capgen.sample.words import caption
@@ -51,7 +53,7 @@ def pipeline_releases(out: Path, size: Size, given: Releases | None = None) -> R
     ensure_world(made.world, size.images, size.videos, TRAIN_SEED)
     for kind in _KINDS:
         folder: Path = getattr(made, kind)
-        if not (folder / "release.json").is_file():
+        if not RunLayout(folder).release_json.is_file():
             command = [sys.executable, "-m", "capgen.cli", "run", "--dataset", f"sample-{kind}", "--gpus", "0"]
             command += ["--root", str(made.world / _FORMS[kind]), "--out", str(folder)]
             command += ["--engine", size.engine] if size.engine else []
@@ -95,20 +97,22 @@ def recaption(source: Path, target: Path, change: Recaption, what: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    done = target / "README.md"
+    old, new = RunLayout(source), RunLayout(target)
+    done = new.card
     if done.is_file():
         return
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source / "plan", target / "plan")
-    for file in sorted((source / "data").glob("*/*.parquet")):
+    shutil.copytree(old.plan_dir, new.plan_dir)  # the plan says where the pictures are
+    shutil.copy(old.plan_json, new.plan_json)
+    for file in (file for config in CONFIGS for file in old.data_files(config)):
         table = pq.read_table(file)
         rows = [_changed(row, change) for row in table.to_pylist()]
         if file.parent.name == "captions":
             rows = [row for row in rows if row["caption"]]
-        place = target / "data" / file.parent.name / file.name
+        place = new.released(old.record_of(file))
         place.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), place, row_group_size=256)
-    front = (source / "README.md").read_text(encoding="utf-8").split("---\n")[1]
+    front = old.card.read_text(encoding="utf-8").split("---\n")[1]
     done.write_text(f"---\n{front}---\nThe same release, its captions replaced: {what}.\n", encoding="utf-8")
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
 
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
 from capgen.dataset.row import Row
 from capgen.dataset.schema import CANDIDATES, CAPTIONS, MEDIA, MEDIA_EMBEDDED, SCHEMA_VERSION, describe
@@ -34,7 +34,7 @@ def rows():
 
 
 def test_a_row_is_a_line_of_the_candidates_schema():
-    assert [field.name for field in fields(Row)] == CANDIDATES.names
+    assert {*Row.__struct_fields__} - {"license"} == {*CANDIDATES.names}
 
 
 @pytest.mark.parametrize("schema", [CANDIDATES, CAPTIONS, MEDIA, MEDIA_EMBEDDED])

@@ -147,7 +147,7 @@ def test_captions_of_another_world_are_refused(world, tmp_path):
 
 
 def test_missing_and_bad_files_are_named(world, tmp_path):
-    with pytest.raises(UserError, match="no Parquet files in"):
+    with pytest.raises(UserError, match="no Parquet files of captions in"):
         score_release(tmp_path / "nothing", world / "facts.json")
     with pytest.raises(MissingFile, match=r"facts\.json"):
         read_facts(tmp_path / "facts.json")

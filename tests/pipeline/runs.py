@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from capgen.dataset.plan import ModelName
 from capgen.pipeline.planning.config import load_settings
-from capgen.pipeline.planning.prepare import ModelName
 from capgen.pipeline.running.session import Devices, Wanted, run_session
 
 

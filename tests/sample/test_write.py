@@ -142,7 +142,7 @@ def test_the_pipelines_readers_read_every_object(world):
         item.key
         for source in (Lvis(world / "lvis"), LvVis(world / "lv-vis"))
         for planned in source.scan()
-        for item in decode_media(planned).objects
+        for item in decode_media(planned, "").objects
         if item.fault is None
     }
     assert keys == set(load(world / "facts.json")["objects"])

@@ -36,12 +36,13 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.common import machine, save
+from capgen.dataset.plan import ModelName
+from capgen.dataset.reader import read_media
 from capgen.dataset.shards import iter_rows
 from capgen.errors import LedgerError, UserError
 from capgen.pipeline.pages.gallery import gallery_page
 from capgen.pipeline.planning.config import load_settings
-from capgen.pipeline.planning.plan import read_plan, write_plan
-from capgen.pipeline.planning.prepare import ModelName
+from capgen.pipeline.planning.plan import write_plan
 from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.running.session import Devices, Wanted, run_session
@@ -151,9 +152,9 @@ def _render(case: World, root: Path, out: Path, outcome: Outcome) -> None:
     source, renderer = _tools(case.form)
     failed: Counter[str] = Counter()
     for entry in write_plan(source(root=root), out, shard_objects=4).shards:
-        for planned in read_plan(out / "plan" / entry.file):
+        for planned in read_media(out, entry):
             outcome.planned += len(planned.objects)
-            for shown in render_media(decode_media(planned), renderer):
+            for shown in render_media(decode_media(planned, root), renderer):
                 if not isinstance(shown, View):
                     failed[shown[1].reason] += 1
                 elif any(isinstance(part, str) and EXECUTED in part for part in shown.parts):

@@ -5,7 +5,6 @@ A row stays in Arrow until it is its turn, so that skipping is cheap; objects be
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.reader import find_plan, plan_folders
 from capgen.dataset.types import Box, Kind
 from capgen.errors import MissingFile, UnknownName, UserError
 
@@ -128,8 +129,9 @@ class ReleaseRows:
         from datasets.utils.logging import disable_progress_bar
 
         disable_progress_bar()
-        if not (self.out / "README.md").is_file() or not (self.out / "data").is_dir():
-            raise MissingFile(f"{self.out}/data", "--data takes the OUT of a finished `capgen run`")
+        layout = RunLayout(self.out)
+        if not layout.card.is_file() or not layout.data_dir.is_dir():
+            raise MissingFile(layout.data_dir, "--data takes the OUT of a finished `capgen run`")
         try:
             splits = load_dataset(str(self.out.resolve()), "media", streaming=True)
         except (OSError, ValueError) as error:
@@ -163,15 +165,20 @@ class _Row:
         return row
 
 
-def roots(out: Path) -> dict[str, str]:
-    """Where the pictures of a release lie on the machine that made it, by dataset and split, from its plan."""
-    found: dict[str, str] = {}
-    for plan in sorted((out / "plan").glob("*.jsonl")):
-        with plan.open("rb") as lines:
-            first = json.loads(lines.readline() or b"{}")
-        if "root" in first:
-            found.setdefault(f"{first['dataset']}/{first['split']}", first["root"])
-    return found
+def picture_folders(out: Path, root: Path | None = None) -> dict[str, tuple[str, ...]]:
+    """The folders in which a release's pictures may be, by dataset and split.
+
+    Args:
+        root: where the dataset is, or the folder of its pictures; None for where it was when the run was planned.
+    """
+    plan = find_plan(out)
+    where = root if root is not None or plan is None or plan.root is None else Path(plan.root)
+    if where is None:
+        return {}
+    own = (str(where),) if root is not None else ()
+    folders = {} if plan is None else plan_folders(out, plan)
+    below = {name: tuple(str(where / folder) for folder in found) for name, found in folders.items()}
+    return {"*": own} | {name: tuple(dict.fromkeys((*found, *own))) for name, found in below.items()}
 
 
 def medium_of(row: Mapping[str, Any], root: str | None) -> Medium:
@@ -211,15 +218,23 @@ def _masklet(entry: Mapping[str, Any]) -> Masklet:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One release: its rows, and the pictures' folder by dataset and split (``*``: any)."""
+    """One release: its rows, and the folders in which the pictures may be, by dataset and split (``*``: any)."""
 
     rows: Rows
-    roots: Mapping[str, str] = field(default_factory=dict)
+    roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def medium(self, row: Mapping[str, Any]) -> Medium:
         """The medium of a row."""
-        root = self.roots.get("*") or self.roots.get(f"{row['dataset']}/{row['split']}")
-        return medium_of(row, root)
+        roots = self.roots.get(f"{row['dataset']}/{row['split']}") or self.roots.get("*") or ()
+        return medium_of(row, _holding(roots, row))
+
+
+def _holding(roots: Sequence[str], row: Mapping[str, Any]) -> str | None:
+    """The first of some folders that holds the first frame of a row; the first of all where none does."""
+    names = row.get("file_names") or ()
+    if len(roots) > 1 and names:
+        return next((root for root in roots if Path(root, names[0]).is_file()), roots[0])
+    return roots[0] if roots else None
 
 
 def open_releases(
@@ -235,7 +250,7 @@ def open_releases(
     for out in releases:
         if not out.is_dir():
             raise MissingFile(out, "--data takes the OUT of a finished `capgen run`")
-        parts.append(Part(ReleaseRows(out, split, limit), {"*": str(pictures)} if pictures else roots(out)))
+        parts.append(Part(ReleaseRows(out, split, limit), picture_folders(out, pictures)))
     if not parts:
         raise UserError("there is no data to train on", "give --data OUT, the folder that `capgen run` filled")
     return tuple(parts)

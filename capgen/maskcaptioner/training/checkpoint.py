@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from capgen.dataset.files import PART, sync, write_whole
+from capgen.dataset.files import sync, write_whole
+from capgen.dataset.layout import PART
 from capgen.errors import UserError
 from capgen.maskcaptioner.settings import TrainSettings
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from capgen.dataset.files import DiskTrouble, telling_disk_trouble
+from capgen.dataset.plan import PlannedMedia, ShardEntry
 from capgen.dataset.row import Row
 from capgen.dataset.shards import Manifest, write_candidates
 from capgen.dataset.types import Fault, Media, MediaObject
@@ -23,10 +24,7 @@ from capgen.pipeline.asking.journal import Flight, Journal, Strike, Why
 from capgen.pipeline.asking.retry_state import Carried, load
 from capgen.pipeline.engines.base import EngineDead, EngineFault, Postponed, Session, together
 from capgen.pipeline.planning.job import Job, Verdict, failed, judged
-from capgen.pipeline.planning.plan import ShardEntry, read_plan
 from capgen.pipeline.rendering.render import render_media
-from capgen.pipeline.sources.base import PlannedMedia
-from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.view import Settled, View, request_digest
 
 _RENDER_THREADS = 2
@@ -238,7 +236,7 @@ class Worker:
     def _known(self, shard: Shard) -> View | None:
         answered = {key for key, settled in shard.journal.settled.items() if settled.fault is None}
         answered |= {key for key, row in shard.stay.items() if row.status != "failed"}
-        for media in map(decode_media, read_plan(self.job.plan_file(shard.entry.file))):
+        for media in map(self.job.decode, self.job.planned(shard.entry)):
             keys = {item.key for item in media.objects}
             if not answered.isdisjoint(keys):
                 for result in render_media(media, self.job.renderer, skip=frozenset(keys - answered)):
@@ -314,12 +312,12 @@ class Worker:
         for ended in shard.journal.proven_faults(self.job.settings.run.attempts):
             self._settle(shard, ended)
         skip = frozenset({*shard.journal.settled, *shard.stay})
-        planned = read_plan(self.job.plan_file(shard.entry.file))
+        planned = self.job.planned(shard.entry)
         loop = asyncio.get_running_loop()
 
         def render(item: PlannedMedia) -> tuple[Media, list[View], dict[str, Fault], float]:
             begun = time.perf_counter()
-            media = decode_media(item)
+            media = self.job.decode(item)
             views: list[View] = []
             faults: dict[str, Fault] = {}
             for result in render_media(media, self.job.renderer, skip=skip):

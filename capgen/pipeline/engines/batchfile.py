@@ -13,7 +13,6 @@ of two answers the first counts, and a request whose file was answered without i
 
 from __future__ import annotations
 
-import codecs
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ import msgspec
 import xxhash
 
 from capgen.dataset.files import part_of, publish
+from capgen.dataset.layout import RunLayout
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineFault, Postponed, RequestRefused
 from capgen.pipeline.engines.chat_completions import BodyOptions, BodyWriter, error_text, read_completion
@@ -81,7 +81,7 @@ class Batchfile:
         Raises:
             UserError: there is no folder to use, or a file in it cannot be read.
         """
-        folder = Path(self.folder) if self.folder else context.out and context.out / "batch"
+        folder = Path(self.folder) if self.folder else context.out and RunLayout(context.out).batch_dir
         if folder is None:
             raise UserError("engine batchfile needs a folder", "give it with --set engine.options.folder=DIR")
         try:
@@ -168,7 +168,7 @@ class Results:
 
     def add(self, line: bytes) -> None:
         """Take a line; one that was there already, byte for byte, is as if it were not."""
-        line = line.removeprefix(codecs.BOM_UTF8).strip()
+        line = line.strip()
         mark = xxhash.xxh64_intdigest(line)
         if not line or mark in self._seen:
             return

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from capgen import rle
 from capgen.dataset.files import part_of, publish
+from capgen.dataset.plan import PlanRecord, ShardEntry
+from capgen.dataset.reader import read_plan
 from capgen.dataset.release_record import release_path
 from capgen.dataset.shards import is_committed
 from capgen.dataset.types import Media
 from capgen.display import html, html_head
 from capgen.errors import UserError
-from capgen.pipeline.planning.plan import ShardEntry
-from capgen.pipeline.planning.prepare import read_plan_json, shard_table
 from capgen.pipeline.releasing import dedup
 from capgen.pipeline.releasing.verdicts import join
 from capgen.pipeline.rendering.frames import PictureFault, load_frame
@@ -69,19 +69,19 @@ def gallery_page(out: Path, file: Path, *, limit: int, root: Path | None = None)
         UserError: ``out`` is no run, nothing is committed in it yet, or the page cannot be written.
         LedgerError: the run's files are damaged.
     """
-    plan = read_plan_json(out)
-    if plan is None:
-        raise UserError(f"{out} is not the folder of a run: no plan.json", "give the --out of `capgen run`")
+    plan = read_plan(out)
     if limit < 1:
         raise UserError(f"--limit {limit} shows nothing", "give 1 or more")
-    table = shard_table(plan)
-    done = [entry for entry in table.shards if is_committed(out, entry.index, plan["fingerprint"])]
+    table = plan.table
+    done = [entry for entry in table.shards if is_committed(out, entry.index, plan.fingerprint)]
     if not done:
         raise UserError(f"no shard of {out} is done yet", "wait, or run the same `capgen run` command again")
     note = f"{len(done)} of {len(table.shards)} shards done, {table.objects:,} objects planned"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        return write_gallery(_chosen(out, done, limit, root), file, title=f"{out.resolve().name}: captions", note=note)
+        return write_gallery(
+            _chosen(out, plan, done, limit, root), file, title=f"{out.resolve().name}: captions", note=note
+        )
     except OSError as error:
         raise UserError(f"cannot write {file}: {error.strerror}", "give another place with --file") from None
 
@@ -115,7 +115,7 @@ def write_gallery(media: Iterable[tuple[Media, Sequence[Shown]]], file: Path, *,
 
 
 def _chosen(
-    out: Path, done: Sequence[ShardEntry], limit: int, root: Path | None
+    out: Path, plan: PlanRecord, done: Sequence[ShardEntry], limit: int, root: Path | None
 ) -> Iterator[tuple[Media, Sequence[Shown]]]:
     """Media with objects: as many of every shard as its size and the limit allow, evenly spaced within it."""
     deduplicate = release_path(out).is_file()
@@ -127,7 +127,7 @@ def _chosen(
         left -= quotas[entry.index]
     for entry in done:
         if quotas[entry.index]:
-            shard = _of_shard(out, entry, root, deduplicate=deduplicate)
+            shard = _of_shard(out, plan, entry, root, deduplicate=deduplicate)
             yield from (shard[i] for i in _spread(len(shard), quotas[entry.index]))
 
 
@@ -138,9 +138,9 @@ def _spread(length: int, count: int) -> list[int]:
 
 
 def _of_shard(
-    out: Path, entry: ShardEntry, root: Path | None, *, deduplicate: bool
+    out: Path, plan: PlanRecord, entry: ShardEntry, root: Path | None, *, deduplicate: bool
 ) -> list[tuple[Media, Sequence[Shown]]]:
-    shard = join(out, entry, deduplicate=deduplicate)
+    shard = join(out, entry, deduplicate=deduplicate, legacy_root=plan.legacy_root)
     columns = (shard.rows.column(name).to_pylist() for name in _COLUMNS)
     rows = iter([dict(zip(_COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)])
     verdicts = iter(shard.verdicts)
@@ -148,19 +148,7 @@ def _of_shard(
     for planned in shard.media:
         objects = [_shown(next(rows), next(verdicts).duplicate_of) for _ in planned.objects]
         if objects:
-            medium = Media(
-                dataset=planned.dataset,
-                split=planned.split,
-                media_id=planned.media_id,
-                kind=planned.kind,
-                root=str(root or planned.root),
-                file_names=planned.file_names,
-                width=planned.width,
-                height=planned.height,
-                objects=(),
-                coco_url=planned.coco_url,
-                license=planned.license,
-            )
+            medium = Media(**planned.header(), root=str(Path(root or plan.root or "", planned.folder)))
             found.append((medium, objects))
     return found
 
@@ -213,9 +201,8 @@ def _article(medium: Media, objects: Sequence[Shown]) -> str:
     frames = _frames(medium, objects)
     figures = "".join(_figure(medium, objects, index) for index in frames)
     captions = "".join(_item(number, item) for number, item in enumerate(objects, 1))
-    name = f"{medium.dataset}/{medium.split}/{medium.media_id}"
     return (
-        f'<article class="{html(medium.kind)}"><h2>{html(name)}</h2>\n'
+        f'<article class="{html(medium.kind)}"><h2>{html(medium.name)}</h2>\n'
         f"<div class=frames>{figures}</div>\n<ol>{captions}</ol></article>\n"
     )
 

@@ -45,7 +45,7 @@ def preview_page(settings: Settings, out: Path) -> int:
 
     def shown() -> Iterator[tuple[MediaObject, View | Fault]]:
         for planned in build_source(settings).scan():
-            media = decode_media(planned)
+            media = decode_media(planned, settings.source.root or "")
             for obj, result in zip(media.objects, render_media(media, renderer), strict=True):
                 yield obj, result if isinstance(result, View) else result[1]
 

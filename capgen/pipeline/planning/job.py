@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import PlannedMedia, ShardEntry
+from capgen.dataset.reader import read_media
 from capgen.dataset.row import Rle, Row, Status
 from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.pipeline.checks.base import NamedChecks, Said, build_checks, judge
@@ -15,6 +19,7 @@ from capgen.pipeline.planning.fingerprint import deciding_options
 from capgen.pipeline.rendering.prompt import Prompt
 from capgen.pipeline.rendering.render import Renderer
 from capgen.pipeline.settings import Settings
+from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.view import Settled
 from capgen.text import tidy
 
@@ -30,6 +35,7 @@ class Job:
         out: the run's folder, the same path on every machine of the cluster.
         gpus: GPUs of one engine.
         model_name, model_revision: what the rows say of the model.
+        legacy_root: see ``PlanRecord``.
     """
 
     out: Path
@@ -39,6 +45,7 @@ class Job:
     gpus: int
     model_name: str
     model_revision: str | None
+    legacy_root: str | None = None
 
     @cached_property
     def renderer(self) -> Renderer:
@@ -71,13 +78,17 @@ class Job:
         chosen = f":{json.dumps(options, sort_keys=True, default=str)}" if options else ""
         return f"{self.settings.model.id}@{self.model_revision}:{self.settings.sampling.model_dump_json()}{chosen}"
 
-    def plan_file(self, file: str) -> Path:
-        """The planned media of a shard."""
-        return self.out / "plan" / file
+    def planned(self, entry: ShardEntry) -> Iterator[PlannedMedia]:
+        """The planned media of a shard, in order; see ``read_media``."""
+        return read_media(self.out, entry, legacy_root=self.legacy_root)
+
+    def decode(self, planned: PlannedMedia) -> Media:
+        """A planned medium with its masks, its pictures where this run was told that they are."""
+        return decode_media(planned, self.settings.source.root or "")
 
     def journal_dir(self, index: int) -> Path:
         """Where a shard's unfinished answers are kept."""
-        return self.out / "journal" / f"{index:05d}"
+        return RunLayout(self.out).journal_dir(index)
 
 
 def failed(job: Job, media: Media, item: MediaObject, fault: Fault, settled: Settled | None = None) -> Row:
@@ -113,16 +124,9 @@ def _row(
     caption: str | None,
 ) -> Row:
     return Row(
+        **media.header(),
         key=item.key,
-        dataset=media.dataset,
-        split=media.split,
-        media_id=media.media_id,
         object_id=item.object_id,
-        kind=media.kind,
-        file_names=media.file_names,
-        coco_url=media.coco_url,
-        width=media.width,
-        height=media.height,
         category_id=item.category_id,
         category=item.category,
         frame_index=item.visible,

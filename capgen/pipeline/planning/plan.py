@@ -17,43 +17,17 @@ from pathlib import Path
 
 import msgspec
 
-from capgen.errors import LedgerError
-from capgen.pipeline.sources.base import PlannedMedia, Source
+from capgen.dataset.files import write_whole
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import PlannedMedia, PlanRecord, ShardEntry, ShardTable
+from capgen.pipeline.sources.base import Source
 
 Progress = Callable[[int, int], None]
 """Told after every shard how many media and objects are planned so far."""
 
 _HASHED = 32 * 2**20  # so much is hashed at a time: between two pieces a thread waits for the interpreter
 _SWITCH_S = 0.0005  # the threads that hash and write need the interpreter often and briefly
-_REMEDY = "restore it, or start anew in another --out"
 _NAME = re.compile(r"\d{5,}\.jsonl(\.part)?")
-
-
-class ShardEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A shard: consecutive media of one split, in the order of the source; ``file`` lies in ``OUT/plan/``."""
-
-    index: int
-    split: str
-    media: int
-    objects: int
-    file: str
-    sha256: str
-
-
-class ShardTable(msgspec.Struct, frozen=True, kw_only=True):
-    """All shards of a run, ``shards[i].index == i``."""
-
-    shards: tuple[ShardEntry, ...]
-
-    @property
-    def media(self) -> int:
-        """Images and videos planned, with and without objects."""
-        return sum(entry.media for entry in self.shards)
-
-    @property
-    def objects(self) -> int:
-        """Objects planned: as many rows as the run ends with."""
-        return sum(entry.objects for entry in self.shards)
 
 
 def write_plan(
@@ -69,37 +43,27 @@ def write_plan(
         UserError: the source is missing or not of its format.
         OSError: ``out`` cannot be written.
     """
-    folder = out / "plan"
+    folder = RunLayout(out).plan_dir
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         if _NAME.fullmatch(old.name):
             old.unlink()
     entries: list[ShardEntry] = []
+    folders: dict[str, dict[str, None]] = {}
     media = objects = 0
     with _quick_threads():
-        for entry in _written(folder, _shards(_limited(source.scan(), limit), shard_objects)):
+        planned = _noting_folders(_limited(source.scan(), limit), folders)
+        for entry in _written(folder, _shards(planned, shard_objects)):
             entries.append(entry)
             media, objects = media + entry.media, objects + entry.objects
             if progress is not None:
                 progress(media, objects)
-    return ShardTable(shards=tuple(entries))
+    return ShardTable(shards=tuple(entries), folders={name: tuple(found) for name, found in folders.items()})
 
 
-def read_plan(path: Path) -> Iterator[PlannedMedia]:
-    """The media of one shard's file, in order, without holding them all.
-
-    Raises:
-        LedgerError: the file is missing or damaged.
-    """
-    decoder = msgspec.json.Decoder(PlannedMedia)
-    try:
-        with path.open("rb") as lines:
-            for line in lines:
-                yield decoder.decode(line)
-    except FileNotFoundError:
-        raise LedgerError(f"{path} is missing; {_REMEDY}") from None
-    except msgspec.MsgspecError as error:
-        raise LedgerError(f"{path} is damaged ({error}); {_REMEDY}") from error
+def write_plan_json(out: Path, record: PlanRecord) -> None:
+    """Write ``OUT/plan.json``, which makes OUT a run; whole or not at all."""
+    write_whole(RunLayout(out).plan_json, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
 
 def file_sha256(path: Path) -> str:
@@ -133,6 +97,14 @@ def _limited(media: Iterable[PlannedMedia], limit: int | None) -> Iterator[Plann
             yield msgspec.structs.replace(medium, objects=medium.objects[:left])
             return
         left -= len(medium.objects)
+        yield medium
+
+
+def _noting_folders(media: Iterable[PlannedMedia], folders: dict[str, dict[str, None]]) -> Iterator[PlannedMedia]:
+    """The media, while their folders are written down by dataset and split, in the order of their first use."""
+    for medium in media:
+        if medium.file_names:
+            folders.setdefault(f"{medium.dataset}/{medium.split}", {})[medium.folder] = None
         yield medium
 
 

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from capgen.dataset.card import CardInfo, check_card
-from capgen.dataset.files import write_whole
-from capgen.errors import LedgerError, UserError
+from capgen.dataset.plan import PLAN_VERSION, ModelName, PlanRecord, ShardTable
+from capgen.dataset.reader import find_plan
+from capgen.errors import UserError
 from capgen.pipeline.checks.base import build_checks
 from capgen.pipeline.engines.base import build_engine
 from capgen.pipeline.planning.fingerprint import differences, digest, fingerprint_parts
 from capgen.pipeline.planning.job import Job
-from capgen.pipeline.planning.plan import ShardTable, file_sha256, write_plan
+from capgen.pipeline.planning.plan import file_sha256, write_plan, write_plan_json
 from capgen.pipeline.planning.preflight import check_model
 from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources import SOURCES
 from capgen.pipeline.sources.base import Source
-
-PLAN_VERSION = "1"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelName:
-    """What the rows say of the model, and where it lies: they differ for the embedded captioner."""
-
-    name: str
-    revision: str | None
 
 
 def card_info(settings: Settings) -> CardInfo:
@@ -87,24 +74,30 @@ def prepare(
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
         # The largest files take seconds to hash and seconds to plan: side by side.
         hashes = pool.submit(lambda: {file.name: file_sha256(file) for file in files})
-        fresh = _planned(source, out, settings) if read_plan_json(out) is None else None
+        fresh = _planned(source, out, settings) if find_plan(out) is None else None
         parts = fingerprint_parts(settings, prompt, hashes.result())
     fingerprint = digest(parts)
     out = _settle_out(out, parts, fingerprint, fork=fork)
-    job = Job(out.resolve(), fingerprint, settings, prompt, gpus, model.name, model.revision)
-    plan = read_plan_json(out)
+    plan = find_plan(out)
+    legacy_root = plan.legacy_root if plan is not None else None
+    job = Job(out.resolve(), fingerprint, settings, prompt, gpus, model.name, model.revision, legacy_root)
     if plan is not None:
-        return job, shard_table(plan)
+        return job, plan.table
     table = fresh or _planned(source, out, settings)
-    body = {
-        "version": PLAN_VERSION,
-        "fingerprint": fingerprint,
-        "parts": parts,
-        "settings": _wherever(settings).model_dump(mode="json"),
-        "model": {"name": model.name, "revision": model.revision},
-        "shards": msgspec.to_builtins(table)["shards"],
-    }
-    write_whole(out / "plan.json", json.dumps(body, indent=1).encode() + b"\n")
+    recorded = _wherever(settings)
+    write_plan_json(
+        out,
+        PlanRecord(
+            version=PLAN_VERSION,
+            fingerprint=fingerprint,
+            parts=parts,
+            settings=recorded.model_dump(mode="json"),
+            model=model,
+            root=str(recorded.source.root),
+            folders=table.folders,
+            shards=table.shards,
+        ),
+    )
     return job, table
 
 
@@ -119,34 +112,13 @@ def _planned(source: Source, out: Path, settings: Settings) -> ShardTable:
     return write_plan(source, out, shard_objects=settings.run.shard_objects, limit=settings.source.limit)
 
 
-def read_plan_json(out: Path) -> dict[str, Any] | None:
-    """OUT's plan; None where nothing is planned.
-
-    Raises:
-        LedgerError: there is a plan that cannot be read.
-    """
-    file = out / "plan.json"
-    try:
-        plan: dict[str, Any] = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise LedgerError(f"{file} is damaged ({error}); restore it, or start anew in another --out") from error
-    return plan
-
-
-def shard_table(plan: dict[str, Any]) -> ShardTable:
-    """The shard table of a plan."""
-    return msgspec.convert({"shards": plan["shards"]}, ShardTable)
-
-
 def _settle_out(out: Path, parts: dict[str, Any], fingerprint: str, *, fork: bool) -> Path:
-    plan = read_plan_json(out)
-    if plan is None or plan["fingerprint"] == fingerprint:
+    plan = find_plan(out)
+    if plan is None or plan.fingerprint == fingerprint:
         return out
     if fork:
         return _settle_out(out.with_name(f"{out.name}-{fingerprint[:8]}"), parts, fingerprint, fork=False)
-    lines = differences(plan["parts"], parts)
+    lines = differences(plan.parts, parts)
     raise UserError(
         f"{out} holds a run with another fingerprint: {'; '.join(lines)}",
         "choose another --out, or --fork to start beside it",

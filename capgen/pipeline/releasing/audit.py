@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capgen.dataset.files import sha256_of
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.release_record import CONFIGS, Release, ReleasedFile
 from capgen.dataset.stats import Verdict
-from capgen.pipeline.sources.base import PlannedMedia
 
 Note = Callable[[str], None]
 """Is told each problem in a sentence."""
@@ -40,7 +41,7 @@ class ReleaseAudit:
         bad = {file.path for file in release.files if not _as_recorded(out, file, note)}
         _note_strangers(out, release, note)
         named = [(config, split, release.of(config, split)) for config in CONFIGS for split in splits]
-        dedup = [file for file in release.files if file.path == "dedup.parquet"]
+        dedup = [file for file in release.files if file.path == RunLayout(out).record_of(RunLayout(out).dedup)]
         self._streams = {
             (config, split): _Stream(out, config, files)
             for config, split, files in [*named, ("dedup", "", dedup)]
@@ -98,7 +99,7 @@ class _Stream:
     def _read(self) -> Iterator[tuple[Any, ...]]:
         for file in self._files:
             self.name = file.path
-            with pq.ParquetFile(self._out / file.path) as parquet:
+            with pq.ParquetFile(RunLayout(self._out).released(file.path)) as parquet:
                 for batch in parquet.iter_batches(_BATCH_ROWS, columns=_COLUMNS[self._config]):
                     yield from map(_plain, batch.to_pylist())
 
@@ -110,7 +111,7 @@ def _plain(row: dict[str, Any]) -> tuple[Any, ...]:
 def _media_rows(media: Sequence[PlannedMedia], verdicts: Sequence[Verdict]) -> Iterator[tuple[Any, ...]]:
     said = {verdict.key: verdict for verdict in verdicts}
     for one in media:
-        of_medium = [said[f"{one.dataset}/{one.split}/{one.media_id}/{item.object_id}"] for item in one.objects]
+        of_medium = [said[one.key_of(item.object_id)] for item in one.objects]
         yield (
             one.media_id,
             tuple(
@@ -121,7 +122,7 @@ def _media_rows(media: Sequence[PlannedMedia], verdicts: Sequence[Verdict]) -> I
 
 
 def _as_recorded(out: Path, file: ReleasedFile, note: Note) -> bool:
-    path = out / file.path
+    path = RunLayout(out).released(file.path)
     if not path.is_file():
         note(f"{path} is missing; {_REMEDY}")
         return False
@@ -142,6 +143,5 @@ def _as_recorded(out: Path, file: ReleasedFile, note: Note) -> bool:
 def _note_strangers(out: Path, release: Release, note: Note) -> None:
     """Files in ``data/`` that no record names would be loaded with the others."""
     known = {file.path for file in release.files}
-    for path in sorted((out / "data").rglob("*")):
-        if path.is_file() and path.relative_to(out).as_posix() not in known:
-            note(f"{path} does not belong to the release; delete it")
+    for path in RunLayout(out).unrecorded(known):
+        note(f"{path} does not belong to the release; delete it")

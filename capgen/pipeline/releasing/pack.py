@@ -15,29 +15,28 @@ import msgspec
 
 from capgen.dataset.card import CardInfo, ReleaseInfo, check_card, render_card, template_text
 from capgen.dataset.files import sha256_of, write_whole
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import PlanRecord, ShardEntry, ShardTable
 from capgen.dataset.release_record import CONFIGS, Counts, Release, ReleasedFile, read_release, release_path, stem
 from capgen.dataset.schema import CAPTIONS, SCHEMA_VERSION
 from capgen.dataset.shards import is_committed, read_manifest, remove_leftovers
 from capgen.errors import LedgerError, UserError
-from capgen.pipeline.planning.plan import ShardEntry, ShardTable
 from capgen.pipeline.releasing.release_writer import Packing, PackOptions
 from capgen.pipeline.releasing.verdicts import join
 
 Progress = Callable[[int, int], None]
 """Is told (shards packed, shards in all)."""
 
-_RECORDED_WHOLE = ("dedup.parquet", "README.md", "plan.json")
-
 
 def pack(
     out: Path,
-    table: ShardTable,
+    plan: PlanRecord,
     card: CardInfo,
     *,
-    fingerprint: str,
     embed_media: bool = False,
     deduplicate: bool = True,
     partial: bool = False,
+    root: Path | None = None,
     progress: Progress | None = None,
 ) -> Release:
     """Write a run's release: ``OUT/data/``, ``OUT/dedup.parquet``, ``OUT/README.md``, and ``OUT/release.json`` last.
@@ -47,12 +46,14 @@ def pack(
 
     Args:
         partial: pack what is committed although shards are missing.
+        root: where the dataset is now, for ``embed_media``; None where it was when the run was planned.
 
     Raises:
         UserError: shards are missing and ``partial`` is not set, or the card's template has a mistake.
         LedgerError: candidates and plan disagree.
         MissingFile: with ``embed_media``, not one of the pictures is where the plan says.
     """
+    table, fingerprint = plan.table, plan.fingerprint
     done = [entry for entry in table.shards if is_committed(out, entry.index, fingerprint)]
     if len(done) < len(table.shards) and not partial:
         missing = len(table.shards) - len(done)
@@ -66,11 +67,10 @@ def pack(
     if current is not None:
         return current
 
-    splits = tuple(dict.fromkeys(entry.split for entry in table.shards))
     check_card(card)
-    packing = Packing(out, splits, options)
+    packing = Packing(out, table.splits, options, root or plan.root or "")
     for number, entry in enumerate(done, 1):
-        packing.add(entry.split, join(out, entry, deduplicate=deduplicate))
+        packing.add(entry.split, join(out, entry, deduplicate=deduplicate, legacy_root=plan.legacy_root))
         if progress:
             progress(number, len(done))
     files = packing.finish()
@@ -93,7 +93,7 @@ def pack(
         missing_pictures=stats.missing_pictures,
         files=tuple(files),
     )
-    packing.swap(render_card(card, _release_info(release, splits, options), stats))
+    packing.swap(render_card(card, _release_info(release, table.splits, options), stats))
     release = msgspec.structs.replace(release, files=(*files, *_recorded_whole(out)))
     write_whole(release_path(out), msgspec.json.format(msgspec.json.encode(release)) + b"\n")
     return release
@@ -124,7 +124,7 @@ def _current(out: Path, inputs: str) -> Release | None:
         return None
     if release is None or release.inputs != inputs:
         return None
-    sizes = ((out / file.path, file.bytes) for file in release.files)
+    sizes = ((RunLayout(out).released(file.path), file.bytes) for file in release.files)
     return release if all(path.is_file() and path.stat().st_size == size for path, size in sizes) else None
 
 
@@ -143,10 +143,13 @@ def _release_info(release: Release, splits: Sequence[str], options: PackOptions)
 def _globs(config: str, release: Release, splits: Sequence[str]) -> dict[str, str]:
     """The splits that have rows: ``datasets`` refuses a whole config because of one split without any."""
     filled = [split for split in splits if any(file.rows for file in release.of(config, split))]
-    return {stem(split): f"data/{config}/{stem(split)}-*.parquet" for split in filled or splits}
+    return {stem(split): RunLayout.data_pattern(config, stem(split)) for split in filled or splits}
 
 
 def _recorded_whole(out: Path) -> list[ReleasedFile]:
     """The records of the files beside ``data/``."""
-    paths = [out / name for name in _RECORDED_WHOLE if (out / name).is_file()]
-    return [ReleasedFile(path=path.name, sha256=sha256_of(path), bytes=path.stat().st_size) for path in paths]
+    layout = RunLayout(out)
+    paths = [path for path in (layout.dedup, layout.card, layout.plan_json) if path.is_file()]
+    return [
+        ReleasedFile(path=layout.record_of(path), sha256=sha256_of(path), bytes=path.stat().st_size) for path in paths
+    ]

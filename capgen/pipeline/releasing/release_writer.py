@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capgen.dataset.files import (
-    PART,
     Limits,
     NumberedWriter,
     open_parquet,
@@ -23,13 +22,14 @@ from capgen.dataset.files import (
     sync,
     write_whole,
 )
-from capgen.dataset.release_record import CONFIGS, ReleasedFile, release_path, stem
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import PlannedMedia
+from capgen.dataset.release_record import CONFIGS, ReleasedFile, stem
 from capgen.dataset.schema import CAPTIONS, DEDUP, IMAGE_TYPE, MEDIA, MEDIA_EMBEDDED, OBJECT_FIELDS, OBJECT_TYPE
 from capgen.dataset.stats import Origin, Stats, Verdict
 from capgen.errors import MissingFile
 from capgen.pipeline.releasing import dedup
 from capgen.pipeline.releasing.verdicts import JoinedShard
-from capgen.pipeline.sources.base import PlannedMedia
 
 _CAPTIONS_LIMITS = Limits(group_rows=1000)
 _MEDIA_LIMITS = Limits(group_rows=500)
@@ -51,12 +51,16 @@ class PackOptions:
 
 
 class Packing:
-    """A release in the making; each shard is added once, in the order of the plan."""
+    """A release in the making; each shard is added once, in the order of the plan.
 
-    def __init__(self, out: Path, splits: Sequence[str], options: PackOptions) -> None:
+    Args:
+        root: where the dataset's pictures are now.
+    """
+
+    def __init__(self, out: Path, splits: Sequence[str], options: PackOptions, root: Path | str = "") -> None:
         self.stats = Stats()
-        self._out, self._options = out, options
-        self._folder = out / f"data{PART}"
+        self._layout, self._options, self._root = RunLayout(out), options, root
+        self._folder = self._layout.data_part
         remove_parts(out)
         shutil.rmtree(self._folder, ignore_errors=True)
         parts = {
@@ -69,8 +73,7 @@ class Packing:
             for split in splits:
                 self._writers[config, split] = NumberedWriter(self._folder / config, stem(split), *parts[config])
                 self.stats.open_split(split)
-        self._dedup_part = out / f"dedup.parquet{PART}"
-        self._dedup = open_parquet(self._dedup_part, DEDUP)
+        self._dedup = open_parquet(self._layout.dedup_part, DEDUP)
 
     def add(self, split: str, shard: JoinedShard) -> None:
         """Write a shard's captions and media, and count them."""
@@ -95,10 +98,10 @@ class Packing:
         self._dedup.close()
         files = [(config, split, file) for (config, split), writer in self._writers.items() for file in writer.close()]
         if self.stats.pictures and self.stats.missing_pictures == self.stats.pictures:
-            raise MissingFile("every picture that was to be embedded", "put them back where they were planned from")
+            raise MissingFile("every picture that was to be embedded", "give the folder that holds them with --root")
         return [
             ReleasedFile(
-                path=f"data/{config}/{file.path.name}",
+                path=self._layout.record_of(self._layout.data_dir / config / file.path.name),
                 sha256=sha256_of(file.path),
                 bytes=file.path.stat().st_size,
                 config=config,
@@ -110,16 +113,16 @@ class Packing:
 
     def swap(self, readme: str) -> None:
         """Replace OUT's release by this one; its record is removed first, because it is no longer true."""
-        data, old = self._out / "data", self._out / f"data.old{PART}"
-        release_path(self._out).unlink(missing_ok=True)
+        data, old = self._layout.data_dir, self._layout.data_old
+        self._layout.release_json.unlink(missing_ok=True)
         shutil.rmtree(old, ignore_errors=True)
         if data.exists():
             data.rename(old)
         self._folder.rename(data)
-        sync(self._out)
+        sync(self._layout.out)
         shutil.rmtree(old, ignore_errors=True)
-        publish(self._dedup_part, self._out / "dedup.parquet")
-        write_whole(self._out / "README.md", readme.encode())
+        publish(self._layout.dedup_part, self._layout.dedup)
+        write_whole(self._layout.card, readme.encode())
 
     def _media_tables(self, shard: JoinedShard) -> Iterator[pa.Table]:
         table = media_table(shard)
@@ -133,7 +136,7 @@ class Packing:
             yield part.replace_schema_metadata(MEDIA_EMBEDDED.metadata)
 
     def _images(self, media: PlannedMedia) -> list[dict[str, Any] | None]:
-        images = [read_picture(media.root, name) for name in media.file_names]
+        images = [read_picture(Path(self._root, media.folder), name) for name in media.file_names]
         self.stats.pictures += len(images)
         self.stats.missing_pictures += images.count(None)
         return images
@@ -176,7 +179,7 @@ def dedup_table(verdicts: Sequence[Verdict]) -> pa.Table:
     return pa.Table.from_pylist(rows, DEDUP)
 
 
-def read_picture(root: str, name: str) -> dict[str, Any] | None:
+def read_picture(root: Path, name: str) -> dict[str, Any] | None:
     """A picture as ``datasets`` stores an image; None where the file is missing or its name leaves ``root``."""
     relative = PurePosixPath(name)
     if relative.is_absolute() or ".." in relative.parts:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from capgen.dataset.plan import PlannedMedia, ShardEntry
+from capgen.dataset.reader import read_media
 from capgen.dataset.shards import candidates_path, read_columns
 from capgen.dataset.stats import Verdict
-from capgen.dataset.types import object_key
 from capgen.errors import LedgerError
-from capgen.pipeline.planning.plan import ShardEntry, read_plan
 from capgen.pipeline.releasing import dedup
-from capgen.pipeline.sources.base import PlannedMedia
 
 VERDICT_COLUMNS = ("key", "media_id", "category", "caption", "status", "reasons")
 
@@ -28,23 +27,21 @@ class JoinedShard:
     verdicts: list[Verdict]
 
 
-def plan_file(out: Path, entry: ShardEntry) -> Path:
-    """The planned media of a shard."""
-    return out / "plan" / entry.file
-
-
 def planned_keys(media: Iterable[PlannedMedia]) -> list[str]:
     """The keys of all planned objects, in order."""
-    return [object_key(m.dataset, m.split, m.media_id, item.object_id) for m in media for item in m.objects]
+    return [m.key_of(item.object_id) for m in media for item in m.objects]
 
 
-def join(out: Path, entry: ShardEntry, *, deduplicate: bool) -> JoinedShard:
+def join(out: Path, entry: ShardEntry, *, deduplicate: bool, legacy_root: str | None = None) -> JoinedShard:
     """A committed shard in the order of its plan; rows find their objects by key.
+
+    Args:
+        legacy_root: see ``PlanRecord``.
 
     Raises:
         LedgerError: the keys of the plan and of the candidates are not the same set.
     """
-    media = list(read_plan(plan_file(out, entry)))
+    media = list(read_media(out, entry, legacy_root=legacy_root))
     keys = planned_keys(media)
     rows = read_columns(out, entry.index)
     found: list[str] = rows.column("key").to_pylist()

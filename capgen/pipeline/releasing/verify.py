@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import xxhash
 
 from capgen.dataset.files import sha256_of
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import PlannedMedia, ShardEntry
+from capgen.dataset.reader import read_media, read_plan
 from capgen.dataset.release_record import Release, read_release, release_path
 from capgen.dataset.shards import (
     Manifest,
@@ -28,11 +30,9 @@ from capgen.dataset.shards import (
     shard_state,
 )
 from capgen.dataset.stats import Verdict
-from capgen.errors import CapgenError, LedgerError, MissingFile
-from capgen.pipeline.planning.plan import ShardEntry, read_plan
+from capgen.errors import CapgenError, LedgerError
 from capgen.pipeline.releasing.audit import ReleaseAudit
-from capgen.pipeline.releasing.verdicts import VERDICT_COLUMNS, judge_rows, plan_file, planned_keys
-from capgen.pipeline.sources.base import PlannedMedia
+from capgen.pipeline.releasing.verdicts import VERDICT_COLUMNS, judge_rows, planned_keys
 
 _SHOWN = 50
 Progress = Callable[[int, int], None]
@@ -77,13 +77,6 @@ class Ledger:
         return "\n".join([*lines, "ok: the ledger closes" if self.ok else "NOT ok"])
 
 
-class _Plan(msgspec.Struct):
-    """What is read of ``OUT/plan.json``."""
-
-    fingerprint: str
-    shards: tuple[ShardEntry, ...]
-
-
 def verify(out: Path, progress: Progress | None = None) -> Ledger:
     """Read a run's folder again and prove its ledger, or say what is wrong.
 
@@ -91,11 +84,10 @@ def verify(out: Path, progress: Progress | None = None) -> Ledger:
         MissingFile: ``out`` holds no run.
         LedgerError: ``OUT/plan.json`` is damaged, so that nothing can be said.
     """
-    plan = _read_plan_json(out)
-    books = _Books(out, plan.fingerprint)
+    plan = read_plan(out)
+    books = _Books(out, plan.fingerprint, plan.legacy_root)
     release = books.release(len(plan.shards))
-    splits = tuple(dict.fromkeys(entry.split for entry in plan.shards))
-    audit = ReleaseAudit(out, release, splits, books.note) if release is not None else None
+    audit = ReleaseAudit(out, release, plan.table.splits, books.note) if release is not None else None
     for number, entry in enumerate(plan.shards, 1):
         books.add(entry, audit, deduplicate=release is not None and release.dedup)
         if progress:
@@ -103,16 +95,6 @@ def verify(out: Path, progress: Progress | None = None) -> Ledger:
     if audit is not None:
         audit.finish()
     return books.close(plan.shards, release)
-
-
-def _read_plan_json(out: Path) -> _Plan:
-    path = out / "plan.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Plan)
-    except (FileNotFoundError, NotADirectoryError):
-        raise MissingFile(path, "give the folder of a run, as capgen run --out named it") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise LedgerError(f"{path} is damaged ({error}); restore it, or start anew in another --out") from error
 
 
 def _digest(text: str) -> int:
@@ -141,6 +123,7 @@ class _Books:
 
     out: Path
     fingerprint: str
+    legacy_root: str | None
     planned: int = 0
     kept: int = 0
     missing: int = 0
@@ -192,20 +175,20 @@ class _Books:
                 audit.give_up(entry.split)
 
     def _plan(self, entry: ShardEntry) -> list[PlannedMedia] | None:
-        path = plan_file(self.out, entry)
+        path = RunLayout(self.out).plan_file(entry.file)
         try:
             damaged = sha256_of(path) != entry.sha256
-            media = list(read_plan(path))
+            media = list(read_media(self.out, entry, legacy_root=self.legacy_root))
         except OSError:
             self.note(f"{path} is missing; restore it, or start anew in another --out")
             return None
-        except (CapgenError, msgspec.MsgspecError, ValueError):
+        except CapgenError:
             damaged, media = True, None
         if damaged:
             self.note(f"{path} differs from its record in plan.json; restore it, or start anew in another --out")
         elif media is not None and (len(media), sum(len(m.objects) for m in media)) != (entry.media, entry.objects):
             self.note(f"{path} does not hold what plan.json says: {entry.media} media, {entry.objects} objects")
-        self.media.add(_medium(one) for one in media or ())
+        self.media.add(one.name for one in media or ())
         return media
 
     def _verdicts(self, entry: ShardEntry, *, deduplicate: bool) -> list[Verdict] | None:
@@ -258,7 +241,7 @@ class _Books:
         for key, count in sorted(twice.items()):
             self.note(f"the key {key} has {count} candidates")
         for medium, count in sorted(_repeated(self.media, self._all_media(shards)).items()):
-            self.note(f"{medium} is planned {count} times: {self.out / 'plan'}")
+            self.note(f"{medium} is planned {count} times: {RunLayout(self.out).plan_dir}")
         accounted = self.kept + self.dropped.total() + self.failed.total()
         if accounted + self.missing != self.planned and not self.problems:
             self.note(f"{self.planned} objects are planned, but {accounted} accounted for and {self.missing} missing")
@@ -291,8 +274,8 @@ class _Books:
     def _all_media(self, shards: Iterable[ShardEntry]) -> Iterator[str]:
         for entry in shards:
             try:
-                yield from map(_medium, read_plan(plan_file(self.out, entry)))
-            except (CapgenError, OSError, ValueError):
+                yield from (one.name for one in read_media(self.out, entry, legacy_root=self.legacy_root))
+            except (CapgenError, OSError):
                 continue  # noted when the shard was read first
 
 
@@ -303,10 +286,6 @@ def _repeated(digests: _Digests, texts: Iterator[str]) -> Counter[str]:
         return Counter()
     counts = Counter(text for text in texts if _digest(text) in suspects)
     return Counter({text: count for text, count in counts.items() if count > 1})
-
-
-def _medium(media: PlannedMedia) -> str:
-    return f"{media.dataset}/{media.split}/{media.media_id}"
 
 
 def _in_order(keys: Sequence[str], verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from capgen.dataset.plan import ShardEntry, ShardTable
 from capgen.dataset.shards import Manifest, is_committed
 from capgen.errors import CapgenError, Interrupted
 from capgen.pipeline.asking.journal import count_settled
 from capgen.pipeline.asking.shard import Standing, Worker, first_leaf
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.planning.job import Job
-from capgen.pipeline.planning.plan import ShardEntry, ShardTable
 from capgen.pipeline.running.stop import GRACE_S, Stop
 
 log = logging.getLogger(__name__)

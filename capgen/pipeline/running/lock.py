@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from capgen.dataset.layout import RunLayout
 from capgen.errors import UserError
 
 
@@ -22,7 +23,7 @@ def exclusive(out: Path) -> Iterator[None]:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(RunLayout(out).lock, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror}", "choose another --out") from error
     try:

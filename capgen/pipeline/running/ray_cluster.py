@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError, Interrupted, UserError
 from capgen.pipeline.asking.journal import note_lost
@@ -22,7 +24,6 @@ from capgen.pipeline.asking.parent_watchdog import end_with_parent
 from capgen.pipeline.asking.shard import Standing, Worker
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.planning.job import Job
-from capgen.pipeline.planning.plan import ShardEntry
 from capgen.pipeline.running.driver import Live, Losses, RunFailed
 from capgen.pipeline.running.stop import GRACE_S, Stop
 
@@ -50,7 +51,7 @@ class ShardActor:
         self._life = uuid4().hex
         sys.setswitchinterval(_SWITCH_S)
         end_with_parent()
-        _log_to(job.out / "logs" / f"engine-{number:02d}.log")
+        _log_to(RunLayout(job.out).engine_log(number))
 
     async def start(self) -> dict[str, Any]:
         """Load the engine, if it is not; says how long that took, and which of the actor's lives this is."""

@@ -14,14 +14,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import ModelName, ShardTable
+from capgen.dataset.reader import read_plan
 from capgen.dataset.release_record import read_release
 from capgen.dataset.shards import Manifest, is_committed, read_columns, read_manifest
 from capgen.errors import UserError
 from capgen.layered_toml import merge, nested, sentence
 from capgen.pipeline.asking.retry_state import earlier, reopen
 from capgen.pipeline.planning.job import Job
-from capgen.pipeline.planning.plan import ShardTable
-from capgen.pipeline.planning.prepare import read_plan_json
 from capgen.pipeline.releasing import dedup
 from capgen.pipeline.settings import Settings
 
@@ -31,8 +32,7 @@ class Recorded:
     """What OUT itself says of its run: the settings, and what the rows call the model."""
 
     settings: Settings
-    model: str
-    revision: str | None
+    model: ModelName
     embed_media: bool
 
 
@@ -43,18 +43,17 @@ def recorded(out: Path, overrides: Mapping[str, Any], assignments: Iterable[str]
         overrides, assignments: as for ``load_settings``.
 
     Raises:
-        UserError: ``out`` holds no run, or an assignment is wrong.
+        MissingFile: ``out`` holds no run.
+        UserError: an assignment is wrong.
     """
-    plan = read_plan_json(out)
-    if plan is None:
-        raise UserError(f"{out} holds no run", "give the folder that `capgen run --out` wrote")
+    plan = read_plan(out)
     try:
-        settings = Settings.model_validate(merge(plan["settings"], nested(overrides, assignments)))
+        settings = Settings.model_validate(merge(plan.settings, nested(overrides, assignments)))
     except ValidationError as error:
-        raise UserError(f"--set: {sentence(error, Settings)}", "correct it") from error
+        raise UserError(f"--set: {sentence(error)}", "correct it") from error
     release = read_release(out)
     embedded = _has_pictures(out) if release is None else release.embed_media
-    return Recorded(settings, plan["model"]["name"], plan["model"]["revision"], embedded)
+    return Recorded(settings, plan.model, embedded)
 
 
 def ask_again(job: Job, table: ShardTable, codes: Sequence[str]) -> Counter[str]:
@@ -112,6 +111,5 @@ def _has_pictures(out: Path) -> bool:
     """Whether the release that is there, although its record is not, was made with ``--embed-media``."""
     import pyarrow.parquet as pq
 
-    folders = [out / folder / "media" for folder in ("data", "data.old.part")]
-    file = next((path for folder in folders for path in folder.glob("*.parquet")), None)
+    file = next(iter(RunLayout(out).media_files()), None)
     return file is not None and "images" in pq.read_schema(file).names

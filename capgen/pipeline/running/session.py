@@ -13,9 +13,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from capgen.dataset.files import PART, DiskTrouble, telling_disk_trouble, write_whole
+from capgen.dataset.files import DiskTrouble, telling_disk_trouble, write_whole
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import ModelName
+from capgen.dataset.reader import read_plan
 from capgen.errors import Interrupted, LedgerError
-from capgen.pipeline.planning.prepare import ModelName, card_info, prepare
+from capgen.pipeline.planning.prepare import card_info, prepare
 from capgen.pipeline.releasing.pack import pack
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.running.driver import Executor, InProcess, run_shards
@@ -86,17 +89,17 @@ def run_session(settings: Settings, wanted: Wanted, console: Console) -> tuple[P
         asked = time.monotonic()
         pack(
             job.out,
-            table,
+            read_plan(job.out),
             card_info(settings),
-            fingerprint=job.fingerprint,
             embed_media=wanted.embed_media,
             deduplicate=settings.dedup.enabled,
+            root=job.settings.source.root,
         )
         ledger = verify(job.out)
         ended = time.monotonic()
         seconds = {"plan": planned - begun, "ask": asked - planned, "pack and verify": ended - asked}
         report = end_report(progress, ledger, {name: round(value, 2) for name, value in seconds.items()})
-        write_whole(job.out / "report.json", json.dumps(asdict(report), indent=1).encode() + b"\n")
+        write_whole(RunLayout(job.out).report_json, json.dumps(asdict(report), indent=1).encode() + b"\n")
         if not ledger.ok:
             raise LedgerError(f"{job.out}: the ledger does not close; `capgen verify {job.out}` says where")
         return job.out, report
@@ -116,7 +119,7 @@ def _in(out: Path) -> Iterator[Stop]:
     except KeyboardInterrupt:
         raise Interrupted from None
     except DiskTrouble:
-        shutil.rmtree(out / f"data{PART}", ignore_errors=True)
+        shutil.rmtree(RunLayout(out).data_part, ignore_errors=True)
         raise
 
 

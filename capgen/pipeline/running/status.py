@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.reader import read_plan
 from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.shards import is_committed, read_manifest
-from capgen.errors import UserError
 from capgen.pipeline.asking.journal import count_settled
 from capgen.pipeline.asking.retry_state import Tally, earlier, summed
-from capgen.pipeline.planning.prepare import read_plan_json, shard_table
 from capgen.pipeline.releasing.dedup import REASON
 
 
@@ -76,12 +76,10 @@ def standing(out: Path) -> Standing:
     """Read the plan, the manifests and the journals of OUT.
 
     Raises:
-        UserError: OUT holds no run.
+        MissingFile: OUT holds no run.
     """
-    plan = read_plan_json(out)
-    if plan is None:
-        raise UserError(f"{out} holds no run", "give the folder that `capgen run --out` wrote")
-    table, fingerprint = shard_table(plan), plan["fingerprint"]
+    plan = read_plan(out)
+    table, fingerprint = plan.table, plan.fingerprint
     kept, done, settled = 0, 0, 0
     dropped: Counter[str] = Counter()
     failed: Counter[str] = Counter()
@@ -89,7 +87,7 @@ def standing(out: Path) -> Standing:
     for entry in table.shards:
         manifest = read_manifest(out, entry.index) if is_committed(out, entry.index, fingerprint) else None
         if manifest is None:
-            settled += count_settled(out / "journal" / f"{entry.index:05d}")
+            settled += count_settled(RunLayout(out).journal_dir(entry.index))
             continue
         done += 1
         kept += manifest.kept
@@ -107,7 +105,7 @@ def standing(out: Path) -> Standing:
     return Standing(
         out=str(out),
         fingerprint=fingerprint,
-        planned=sum(entry.objects for entry in table.shards),
+        planned=table.objects,
         kept=kept,
         dropped=dict(dropped.most_common()),
         failed=dict(failed.most_common()),

@@ -7,6 +7,7 @@ here first, and polygons are measured, before the C code sees them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from capgen.dataset.types import Box, Fault, Media, MediaObject, object_key
-from capgen.pipeline.sources.base import PlannedMedia, PlannedObject
+from capgen.dataset.plan import PlannedMedia, PlannedObject
+from capgen.dataset.types import Box, Fault, Media, MediaObject
 from capgen.rle import Size
 
 _FAR = 8
@@ -42,11 +43,14 @@ class _Bad(Exception):
     """A segmentation that cannot be a mask; becomes the object's fault."""
 
 
-def decode_media(planned: PlannedMedia) -> Media:
+def decode_media(planned: PlannedMedia, root: Path | str) -> Media:
     """The medium with every object's masks as compressed counts at the medium's (height, width).
 
     An object that already has a reason, or whose segmentation is malformed (``bad_mask``) or shows nothing on any
     frame (``empty_mask``), has that fault and no masks. Valid compressed counts pass through unchanged.
+
+    Args:
+        root: the dataset's folder on this machine.
     """
     size = (planned.height, planned.width)
     drafts = [_draft(item, planned, size) for item in planned.objects]
@@ -55,19 +59,7 @@ def decode_media(planned: PlannedMedia) -> Media:
     )
     masks = iter(_measure(counts, size))
     objects = tuple(_object(planned, item, draft, masks) for item, draft in zip(planned.objects, drafts, strict=True))
-    return Media(
-        dataset=planned.dataset,
-        split=planned.split,
-        media_id=planned.media_id,
-        kind=planned.kind,
-        root=planned.root,
-        file_names=planned.file_names,
-        width=planned.width,
-        height=planned.height,
-        objects=objects,
-        coco_url=planned.coco_url,
-        license=planned.license,
-    )
+    return Media(**planned.header(), root=str(Path(root, planned.folder)), objects=objects)
 
 
 _Mask = tuple[str, Box, int]
@@ -85,7 +77,7 @@ def _object(
         if not any(frames):
             fault = Fault("empty_mask", "no pixel of the object lies inside the picture on any frame")
     return MediaObject(
-        key=object_key(planned.dataset, planned.split, planned.media_id, item.object_id),
+        key=planned.key_of(item.object_id),
         object_id=item.object_id,
         category_id=item.category_id,
         category=item.category,

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
 
+from capgen.dataset.plan import PlannedMedia
 from capgen.errors import MissingFile
 from capgen.pipeline.sources import common, planner
-from capgen.pipeline.sources.base import PlannedMedia
 from capgen.pipeline.sources.sections import Form, read_sections
 
 FORM = Form("an LVIS", "images", {"videos": "it looks like LV-VIS: use --dataset lv-vis"})
@@ -86,15 +86,13 @@ class Lvis:
         images = rows["images"] or []
         pictures = Pictures(self.root.absolute())
         pictures.check(images)
-        join = planner.Planner(
-            self.dataset, split, "image", str(self.root.absolute()), common.read_categories(rows["categories"] or [])
-        )
-        return join.plan(images, pictures.medium, rows["annotations"] or [])
+        join = planner.Planner(self.dataset, split, "image", common.read_categories(rows["categories"] or []))
+        return join.plan(images, pictures.describe, rows["annotations"] or [])
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Finds the picture of an image below a root; the folders found are kept in ``bases``."""
+    """Finds the picture of an image below a root; ``bases`` keeps the folders found, relative to it."""
 
     root: Path
     bases: dict[str, str] = field(default_factory=dict)
@@ -116,29 +114,32 @@ class Pictures:
         if missing:
             raise MissingFile(self.root / min(missing), "put COCO's 2017 pictures there, or below coco/ or images/")
 
-    def medium(self, media_id: str, row: Image) -> planner.Medium:
+    def describe(self, media: PlannedMedia, row: Image) -> planner.Described:
         """The image as a medium of one frame."""
         name = picture_name(row)
         fault = common.size_fault(row.width, row.height) if name else common.path_fault(row.file_name or row.coco_url)
         url = common.line(row.coco_url, 2000) if isinstance(row.coco_url, str) else None
         license_code = common.code(row.license)
+        media = msgspec.structs.replace(media, coco_url=url, license=license_code)
         if name is None or fault is not None:
-            return planner.Medium(media_id, str(self.root), coco_url=url, license=license_code, fault=fault)
+            return media, fault
         width, height = int(row.width), int(row.height)
-        return planner.Medium(media_id, self._base(name), (name,), width, height, url, license_code)
+        return msgspec.structs.replace(
+            media, folder=self._base(name), file_names=(name,), width=width, height=height
+        ), None
 
     def _base(self, name: str) -> str:
         folder = _folder(name)
         if not folder:
             return self._base_of_bare(name)
         if folder not in self.bases:
-            found = (self.root / base for base in _PICTURES if (self.root / base / folder).is_dir())
-            self.bases[folder] = str(next(found, self.root))
+            found = (base for base in _PICTURES if (self.root / base / folder).is_dir())
+            self.bases[folder] = next(found, "")
         return self.bases[folder]
 
     def _base_of_bare(self, name: str) -> str:
-        bases = [self.root / base / folder for base in _PICTURES for folder in _COCO_FOLDERS]
-        return str(next((base for base in bases if (base / name).is_file()), self.root))
+        bases = [_joined(base, folder) for base in _PICTURES for folder in _COCO_FOLDERS]
+        return next((base for base in bases if (self.root / base / name).is_file()), "")
 
 
 def picture_name(row: Image) -> str | None:
@@ -156,6 +157,11 @@ def picture_name(row: Image) -> str | None:
     of_2014 = _OF_2014.fullmatch(name)
     name = of_2014[1] if of_2014 else name
     return common.safe_name(f"{url[-2]}/{name}") if len(url) > 1 else name
+
+
+def _joined(base: str, folder: str) -> str:
+    path = PurePosixPath(base, folder).as_posix()
+    return "" if path == "." else path
 
 
 def _folder(name: str) -> str:

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
+from capgen.dataset.plan import PlannedMedia
 from capgen.errors import MissingFile
 from capgen.pipeline.sources import common, planner
-from capgen.pipeline.sources.base import PlannedMedia
 from capgen.pipeline.sources.sections import Form, read_sections
 
 FORM = Form("an LV-VIS", "videos", {"images": "it looks like LVIS: use --dataset lvis"})
@@ -83,26 +83,26 @@ class LvVis:
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
         rows = read_sections(path, FORM, {"videos": Video, "annotations": Annotation, "categories": common.CategoryRow})
         videos = rows["videos"] or []
-        root = self._frames_root(split, videos)
+        folder = self._frames_folder(split, videos)
 
-        def medium(media_id: str, row: Video) -> planner.Medium:
-            return video_medium(media_id, row, root)
+        def describe(media: PlannedMedia, row: Video) -> planner.Described:
+            return describe_video(media, row, folder)
 
-        categories = common.read_categories(rows["categories"] or [])
-        join = planner.Planner(self.dataset, split, "video", root, categories)
-        return join.plan(videos, medium, rows["annotations"] or [])
+        join = planner.Planner(self.dataset, split, "video", common.read_categories(rows["categories"] or []))
+        return join.plan(videos, describe, rows["annotations"] or [])
 
-    def _frames_root(self, split: str, videos: Sequence[Any]) -> str:
+    def _frames_folder(self, split: str, videos: Sequence[Any]) -> str:
+        """The folder of the split's frames, relative to the root."""
         root = self.root.absolute()
         known = _KNOWN.search(split)
-        folders = [root / (known[1] if known else split) / _FRAMES, root / _FRAMES]
-        existing = [folder for folder in folders if folder.is_dir()]
+        folders = [f"{known[1] if known else split}/{_FRAMES}", _FRAMES]
+        existing = [folder for folder in folders if (root / folder).is_dir()]
         if videos and not existing:
-            raise MissingFile(folders[0], f"put the videos' frames there, or into {folders[1]}")
-        return str((existing or folders)[0])
+            raise MissingFile(root / folders[0], f"put the videos' frames there, or into {root / folders[1]}")
+        return (existing or folders)[0]
 
 
-def video_medium(media_id: str, row: Video, root: str) -> planner.Medium:
+def describe_video(media: PlannedMedia, row: Video, folder: str) -> planner.Described:
     """The video as a medium; ``bad_path`` where one of its frames has no safe name."""
     names = row.file_names if isinstance(row.file_names, list) else []
     safe = [frame_name(name) for name in names]
@@ -110,10 +110,12 @@ def video_medium(media_id: str, row: Video, root: str) -> planner.Medium:
     fault = common.size_fault(row.width, row.height)
     if None in safe or not safe:
         fault = common.path_fault(names[safe.index(None)] if names else row.file_names)
+    media = msgspec.structs.replace(media, license=license_code)
     if fault is not None:
-        return planner.Medium(media_id, root, license=license_code, fault=fault)
+        return media, fault
     frames = tuple(name for name in safe if name)
-    return planner.Medium(media_id, root, frames, int(row.width), int(row.height), license=license_code)
+    width, height = int(row.width), int(row.height)
+    return msgspec.structs.replace(media, folder=folder, file_names=frames, width=width, height=height), None
 
 
 def frame_name(name: object) -> str | None:

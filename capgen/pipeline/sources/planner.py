@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from capgen.dataset.plan import PlannedMedia, PlannedObject
 from capgen.dataset.types import Fault, Kind
-from capgen.pipeline.sources.base import PlannedMedia, PlannedObject
 from capgen.pipeline.sources.common import Category, IdKey, brief, id_key, int64
 
 NULL = msgspec.Raw(b"null")
@@ -29,21 +29,11 @@ class Annotation(msgspec.Struct, gc=False):
     segmentation: msgspec.Raw = NULL
 
 
-@dataclass(frozen=True, slots=True)
-class Medium:
-    """An image or video before its objects are known; ``fault`` is why none of them can be captioned.
+Described = tuple[PlannedMedia, Fault | None]
+"""An image or video before its objects are known, and why none of them can be captioned.
 
-    One with a fault names no files: nothing may open them.
-    """
-
-    media_id: str
-    root: str
-    file_names: tuple[str, ...] = ()
-    width: int = 0
-    height: int = 0
-    coco_url: str | None = None
-    license: str | None = None
-    fault: Fault | None = None
+One with a fault names no files: nothing may open them.
+"""
 
 
 @dataclass(slots=True)
@@ -67,38 +57,42 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Joins one split. ``root`` is what media say that exist only in annotations."""
+    """Joins the annotations of one split to its images or videos."""
 
     dataset: str
     split: str
     kind: Kind
-    root: str
     categories: Mapping[IdKey, Category]
 
     def plan(
-        self, rows: Sequence[Any], read: Callable[[str, Any], Medium], annotations: list[Any]
+        self, rows: Sequence[Any], describe: Callable[[PlannedMedia, Any], Described], annotations: list[Any]
     ) -> Iterator[PlannedMedia]:
         """The media in the order of ``rows``, then those that only annotations name.
 
         Args:
             rows: rows of ``images`` or ``videos``, each with an ``id``; None for a row that is none. A row without a
                 usable id is left out: nothing can refer to it.
-            read: makes the medium of an id and its row.
+            describe: fills in what a row says of its medium.
             annotations: ``Annotation`` or None; emptied, so that its rows can be freed while the plan is written.
         """
-        media, ambiguous = _unique(rows)
+        by_id, ambiguous = _unique(rows)
         groups = _by_media(annotations)
         names = Names()
-        for media_id, row in media.items():
+        for media_id, row in by_id.items():
             name = names.claim(str(media_id))
-            medium = self._nowhere(name, self._duplicate(media_id)) if media_id in ambiguous else read(name, row)
-            yield self._media(medium, groups.pop(media_id, []))
+            media, fault = self._blank(name), self._duplicate(media_id) if media_id in ambiguous else None
+            if fault is None:
+                media, fault = describe(media, row)
+            yield self._with_objects(media, fault, groups.pop(media_id, []))
         for stray_id in list(groups):
             name = names.claim("no-id" if stray_id is None else str(stray_id))
-            yield self._media(self._nowhere(name, self._unknown(stray_id)), groups.pop(stray_id))
+            yield self._with_objects(self._blank(name), self._unknown(stray_id), groups.pop(stray_id))
 
-    def _nowhere(self, name: str, fault: Fault) -> Medium:
-        return Medium(name, self.root, fault=fault)
+    def _blank(self, name: str) -> PlannedMedia:
+        """A medium of which nothing is known but its name."""
+        return PlannedMedia(
+            dataset=self.dataset, split=self.split, media_id=name, kind=self.kind, file_names=(), width=0, height=0
+        )
 
     def _duplicate(self, media_id: IdKey) -> Fault:
         return Fault("duplicate_media", f"the file describes {self.kind} {media_id} twice and differently")
@@ -108,25 +102,14 @@ class Planner:
             return Fault("unknown_media", f"the annotation does not say of which {self.kind} it is")
         return Fault("unknown_media", f"the annotation is of {self.kind} {media_id}, which the file does not list")
 
-    def _media(self, medium: Medium, annotations: Sequence[Annotation | None]) -> PlannedMedia:
-        fault = medium.fault
+    def _with_objects(
+        self, media: PlannedMedia, fault: Fault | None, annotations: Sequence[Annotation | None]
+    ) -> PlannedMedia:
         objects = None if fault else self._usual(annotations)
         if objects is None:
             names = Names()
             objects = [self._object(row, names, fault) for row in annotations]
-        return PlannedMedia(
-            dataset=self.dataset,
-            split=self.split,
-            media_id=medium.media_id,
-            kind=self.kind,
-            root=medium.root,
-            file_names=medium.file_names,
-            width=medium.width,
-            height=medium.height,
-            objects=tuple(objects),
-            coco_url=medium.coco_url,
-            license=medium.license,
-        )
+        return msgspec.structs.replace(media, objects=tuple(objects))
 
     def _usual(self, rows: Sequence[Annotation | None]) -> list[PlannedObject] | None:
         """The objects of nearly every medium, in a third of the time: whole numbers as ids, all known, none twice."""

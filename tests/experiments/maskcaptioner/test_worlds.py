@@ -38,7 +38,7 @@ def releases(world, tmp_path) -> Releases:
             (folder / "data" / kind).mkdir(parents=True)
             pq.write_table(pa.Table.from_pylist(table), folder / "data" / kind / "train-00000-of-00001.parquet")
         (folder / "plan").mkdir()
-        (folder / "plan" / "train.jsonl").write_text('{"root": "somewhere"}\n')
+        (folder / "plan.json").write_text('{"root": "somewhere"}\n')
         (folder / "README.md").write_text("---\nlicense: cc0-1.0\n---\n# Card\n")
     return Releases(tmp_path / "made" / "images", tmp_path / "made" / "videos", world)
 
@@ -59,7 +59,7 @@ def test_true_captions_are_the_facts_of_the_captioned_objects_alone(releases, tm
     assert after == {key: caption(facts.objects[key]) if old else None for key, old in before.items()}
     table = pq.read_table(next(made.images.glob("data/captions/*.parquet"))).to_pylist()
     assert {row["key"]: row["caption"] for row in table} == {key: said for key, said in after.items() if said}
-    assert (made.images / "plan" / "train.jsonl").is_file()
+    assert (made.images / "plan.json").read_text() == (releases.images / "plan.json").read_text()
     assert (made.images / "README.md").read_text().startswith("---\nlicense: cc0-1.0\n---\n")
 
 

@@ -214,12 +214,12 @@ def test_choosing_in_the_form_filters_and_is_remembered_in_the_address(run, tmp_
 
 def test_no_text_from_data_runs_or_loads_anything(tmp_path, browser):
     evil = "</script><script>document.title='hacked'</script><img src=x onerror=document.title='hacked'>\"'\x00\u202e"
-    planned = planned_image("1", root=str(pictures(tmp_path / "pictures", ["1.jpg"])))
+    planned = planned_image("1")
     planned = msgspec.structs.replace(
         planned,
         objects=tuple(msgspec.structs.replace(one, category=f"http://example.com/{evil}") for one in planned.objects),
     )
-    run = plan_run(tmp_path / "out", [[planned]])
+    run = plan_run(tmp_path / "out", [[planned]], str(pictures(tmp_path / "pictures", ["1.jpg"])))
     run.commit(change=lambda row: dropped(said(row, evil), f"code{evil}".replace(" ", "")))
     file = tmp_path / "gallery.html"
     gallery_page(run.out, file, limit=100)
@@ -276,7 +276,7 @@ def test_pictures_may_have_moved(run, tmp_path):
 
 def test_a_caption_that_dedup_leaves_out_is_shown_as_dropped(tmp_path):
     root = pictures(tmp_path / "pictures", ["1.jpg"])
-    run = plan_run(tmp_path / "out", [[planned_image("1", objects=3, root=str(root))]])
+    run = plan_run(tmp_path / "out", [[planned_image("1", objects=3)]], str(root))
     run.commit(change=lambda row: said(row, "A white cup."))
     file = tmp_path / "gallery.html"
     gallery_page(run.out, file, limit=1)
@@ -306,7 +306,7 @@ def test_the_same_run_gives_the_same_page(run, tmp_path):
 
 
 def test_mistakes_are_named_in_one_line(tmp_path, run):
-    with pytest.raises(UserError, match=r"no plan\.json"):
+    with pytest.raises(UserError, match=r"missing .*plan\.json"):
         gallery_page(tmp_path / "nothing", tmp_path / "a.html", limit=9)
     with pytest.raises(UserError, match="--limit 0"):
         gallery_page(run.out, tmp_path / "a.html", limit=0)

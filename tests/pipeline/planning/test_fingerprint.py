@@ -2,9 +2,10 @@
 
 import pytest
 
+from capgen.dataset.plan import ModelName
 from capgen.pipeline.planning.fingerprint import deciding_options, differences
 from capgen.pipeline.planning.job import Job
-from capgen.pipeline.planning.prepare import ModelName, prepare
+from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.settings import EngineSettings
 from tests.pipeline.runs import echo_settings
 

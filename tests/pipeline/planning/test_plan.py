@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capgen.dataset.plan import PlannedMedia, PlannedObject, ShardTable
+from capgen.dataset.reader import read_media
 from capgen.errors import UserError
-from capgen.pipeline.planning.plan import ShardTable, file_sha256, read_plan, write_plan
-from capgen.pipeline.sources.base import PlannedMedia, PlannedObject
+from capgen.pipeline.planning.plan import file_sha256, write_plan
 from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.sources.lvis import Lvis
 from tests.pipeline.sources.files import SQUARE, lvis, lvis_root
@@ -39,7 +40,6 @@ class Listed:
                     split=split,
                     media_id=str(media_id),
                     kind="image",
-                    root="r",
                     file_names=("a.jpg",),
                     width=8,
                     height=6,
@@ -48,7 +48,7 @@ class Listed:
 
 
 def planned(out: Path, table: ShardTable) -> list[PlannedMedia]:
-    return [medium for entry in table.shards for medium in read_plan(out / "plan" / entry.file)]
+    return [medium for entry in table.shards for medium in read_media(out, entry)]
 
 
 def keys(media: list[PlannedMedia]) -> list[tuple[str, str, str]]:
@@ -66,7 +66,7 @@ def test_a_shard_never_holds_two_splits(tmp_path: Path) -> None:
     table = write_plan(Listed(train=[1, 1], val=[1]), tmp_path, shard_objects=100)
     assert [(entry.split, entry.media) for entry in table.shards] == [("train", 2), ("val", 1)]
     for entry in table.shards:
-        assert {medium.split for medium in read_plan(tmp_path / "plan" / entry.file)} == {entry.split}
+        assert {medium.split for medium in read_media(tmp_path, entry)} == {entry.split}
 
 
 @settings(deadline=None, max_examples=50)
@@ -130,7 +130,7 @@ def test_a_file_with_line_breaks_inside_its_masks_is_planned_as_one_line_a_mediu
     assert text.count(b"\n") == table.media == 3
     media = planned(tmp_path, table)
     assert json.loads(bytes(media[0].objects[0].segmentation)) == SQUARE
-    assert [item.areas for item in decode_media(media[0]).objects] == [(16,), (4,)]
+    assert [item.areas for item in decode_media(media[0], "").objects] == [(16,), (4,)]
 
 
 def test_what_is_read_back_is_what_was_scanned(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -24,7 +23,7 @@ def spoil(row):
     if row.object_id == "10":
         return dropped(row, "length", "refusal")
     if row.media_id == "5":
-        return said(replace(row, category="cup", category_id=1), "A cup.")
+        return said(msgspec.structs.replace(row, category="cup", category_id=1), "A cup.")
     return failed(row, "engine_failed") if row.object_id == "41" else row
 
 

@@ -20,7 +20,16 @@ WIDTH, HEIGHT = 48, 32
 
 
 def medium(root: Path, name: str, width: int = WIDTH, height: int = HEIGHT) -> Media:
-    return Media("lvis", "val", "1", "image", str(root), (name,), width, height, ())
+    return Media(
+        dataset="lvis",
+        split="val",
+        media_id="1",
+        kind="image",
+        root=str(root),
+        file_names=(name,),
+        width=width,
+        height=height,
+    )
 
 
 def scene() -> np.ndarray:
@@ -294,7 +303,17 @@ def clip(*visibility: str, areas: tuple[int, ...] = (), fault: Fault | None = No
         for n, row in enumerate(visibility)
     )
     names = tuple(f"{i}.jpg" for i in range(len(visibility[0])))
-    return Media("lv-vis", "val", "1", "video", "/", names, 8, 8, objects)
+    return Media(
+        dataset="lv-vis",
+        split="val",
+        media_id="1",
+        kind="video",
+        root="/",
+        file_names=names,
+        width=8,
+        height=8,
+        objects=objects,
+    )
 
 
 def test_uniform_frames_are_spread_from_first_to_last():

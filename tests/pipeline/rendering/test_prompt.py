@@ -49,7 +49,17 @@ def thing(category: str | None, key: str = "a", synonyms: tuple[str, ...] = ()) 
 
 
 def image(*objects: MediaObject) -> Media:
-    return Media("lvis", "val", "1", "image", "/", ("1.jpg",), 100, 100, objects)
+    return Media(
+        dataset="lvis",
+        split="val",
+        media_id="1",
+        kind="image",
+        root="/",
+        file_names=("1.jpg",),
+        width=100,
+        height=100,
+        objects=objects,
+    )
 
 
 @pytest.mark.parametrize("name", SHIPPED)

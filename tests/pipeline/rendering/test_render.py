@@ -17,7 +17,6 @@ from capgen.pipeline.rendering import render
 from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.rendering.render import Renderer, picture, render_media
 from capgen.pipeline.settings import RenderSettings
-from capgen.pipeline.sources.base import PlannedMedia
 from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.sources.lvis import Lvis
 from capgen.pipeline.sources.lvvis import LvVis
@@ -61,7 +60,17 @@ def medium(root: Path, *objects: MediaObject) -> Media:
     for i, name in enumerate(names):
         cv2.imwrite(str(root / name), pixels(i))
     kind = "image" if count == 1 else "video"
-    return Media("d", "val", "1", kind, str(root), names, WIDTH, HEIGHT, objects)
+    return Media(
+        dataset="d",
+        split="val",
+        media_id="1",
+        kind=kind,
+        root=str(root),
+        file_names=names,
+        width=WIDTH,
+        height=HEIGHT,
+        objects=objects,
+    )
 
 
 def renderer(name: str = "shared-crop_v1", **settings) -> Renderer:
@@ -264,11 +273,11 @@ def test_threads_do_not_change_a_pixel(tmp_path):
 
 
 def real(shared: Path) -> list[Media]:
-    planned: list[PlannedMedia] = [
-        *Lvis(root=shared / "data" / "lvis_mini", split="all").scan(),
-        *LvVis(root=shared / "data" / "lv-vis_mini", split="train").scan(),
+    images, videos = shared / "data" / "lvis_mini", shared / "data" / "lv-vis_mini"
+    return [
+        *(decode_media(one, images) for one in Lvis(root=images, split="all").scan()),
+        *(decode_media(one, videos) for one in LvVis(root=videos, split="train").scan()),
     ]
-    return [decode_media(one) for one in planned]
 
 
 @pytest.mark.parametrize("name", ["shared-crop_v1", "paper_v1"])

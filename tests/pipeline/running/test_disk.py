@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from capgen.pipeline.planning.prepare import ModelName, prepare
+from capgen.dataset.plan import ModelName
+from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.running.status import standing
 from tests.conftest import write_lvis

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from capgen.dataset.plan import ModelName
+from capgen.dataset.reader import read_plan
 from capgen.dataset.shards import iter_rows
 from capgen.errors import UserError
-from capgen.pipeline.planning.prepare import ModelName, prepare, read_plan_json
+from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.running.retry import ask_again, recorded
 from capgen.pipeline.running.status import standing
@@ -241,9 +243,9 @@ def test_the_command_takes_everything_from_out_itself(garbage):
 
 
 def test_a_folder_without_a_run_has_nothing_to_retry(tmp_path):
-    with pytest.raises(UserError, match="holds no run"):
+    with pytest.raises(UserError, match=r"missing .*plan\.json"):
         recorded(tmp_path, {})
 
 
 def test_the_plan_names_the_dataset_from_wherever_it_is_called(garbage):
-    assert read_plan_json(garbage)["settings"]["source"]["root"].startswith("/")
+    assert read_plan(garbage).root.startswith("/")

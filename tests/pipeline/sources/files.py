@@ -11,8 +11,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from capgen.dataset.plan import PlannedMedia
 from capgen.errors import UserError
-from capgen.pipeline.sources.base import PlannedMedia, Source
+from capgen.pipeline.sources.base import Source
 from capgen.pipeline.sources.decode import decode_media
 
 SHARED = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
@@ -192,6 +193,6 @@ def check_accounts(source: Callable[[Path], Source], put_file: Callable[[Path, o
     assert expected is None or len(found) == expected
     for medium in media:
         assert all(not name.startswith("/") and ".." not in name.split("/") for name in medium.file_names)
-        for item in decode_media(medium).objects:
+        for item in decode_media(medium, "").objects:
             assert (item.fault is None) == bool(item.visible)
             assert len(item.counts) == len(item.boxes) == len(item.areas) == len(medium.file_names)

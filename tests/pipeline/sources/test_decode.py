@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from capgen import rle
+from capgen.dataset.plan import PlannedMedia, PlannedObject
 from capgen.dataset.types import Media
-from capgen.pipeline.sources.base import PlannedMedia, PlannedObject
 from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.sources.lvis import Lvis
 from tests.pipeline.sources.files import SHARED, SQUARE
@@ -36,9 +36,9 @@ def _decoded(kind: Any, names: tuple[str, ...], segmentations: tuple[object, ...
         )
         for i, raw in enumerate(segmentations)
     )
-    common = {"dataset": "d", "split": "s", "media_id": "m", "root": "r", "height": size[0], "width": size[1]}
+    common = {"dataset": "d", "split": "s", "media_id": "m", "height": size[0], "width": size[1]}
     planned = PlannedMedia(kind=kind, file_names=names, objects=objects, **common)  # type: ignore[arg-type]
-    return decode_media(planned)
+    return decode_media(planned, "")
 
 
 def coded(counts: object, size: tuple[int, int] = SIZE) -> dict[str, object]:
@@ -92,7 +92,7 @@ def test_the_mask_is_pycocotools_own_on_977_real_objects(tmp_path: Path) -> None
     (tmp_path / "val2017").mkdir()
     checked = 0
     for planned in Lvis(tmp_path, str(source.resolve())).scan():
-        for item, raw in zip(decode_media(planned).objects, planned.objects, strict=True):
+        for item, raw in zip(decode_media(planned, "").objects, planned.objects, strict=True):
             size = (planned.height, planned.width)
             one = coco.merge(coco.frPyObjects(json.loads(bytes(raw.segmentation)), *size))
             assert item.counts == (one["counts"].decode(),)
@@ -170,13 +170,12 @@ def test_a_reason_of_the_plan_stays_and_nothing_is_decoded() -> None:
         split="s",
         media_id="7",
         kind="image",
-        root="r",
         file_names=(),
         width=0,
         height=0,
         objects=(item,),
     )
-    found = decode_media(planned).objects[0]
+    found = decode_media(planned, "").objects[0]
     assert found.fault is not None
     assert (found.fault.reason, found.fault.message, found.counts) == ("unknown_media", "of image 7", ())
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
+from capgen.dataset.plan import PlannedMedia
 from capgen.errors import MissingFile, UserError
-from capgen.pipeline.sources.base import PlannedMedia
 from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.sources.lvvis import LvVis
 from tests.pipeline.sources.files import (
@@ -38,7 +38,7 @@ def test_videos_come_with_their_tracks_and_frames(tmp_path: Path) -> None:
     media = scanned(tmp_path, lvvis())
     assert [[item.object_id for item in medium.objects] for medium in media] == [["1", "2"], ["3"], []]
     assert media[0].file_names == ("00000/00000.jpg", "00000/00001.jpg")
-    assert {(medium.root, medium.kind) for medium in media} == {(str(tmp_path / "train" / "JPEGImages"), "video")}
+    assert {(medium.folder, medium.kind) for medium in media} == {("train/JPEGImages", "video")}
     assert set(reasons(media).values()) == {None}
 
 
@@ -48,7 +48,7 @@ def test_categories_are_mapped_by_the_list_not_by_position(tmp_path: Path) -> No
 
 
 def test_null_segmentations_are_frames_on_which_the_track_is_not_visible(tmp_path: Path) -> None:
-    tracks = decode_media(scanned(tmp_path, lvvis())[0]).objects
+    tracks = decode_media(scanned(tmp_path, lvvis())[0], tmp_path).objects
     assert [track.visible for track in tracks] == [(0,), (1,)]
     assert tracks[0].counts[1] is tracks[0].boxes[1] is tracks[0].areas[1] is None
 
@@ -57,7 +57,7 @@ def test_a_track_that_is_never_visible_fails_with_a_reason(tmp_path: Path) -> No
     data = lvvis()
     data["annotations"][0]["segmentations"] = [None, None]
     data["annotations"][1]["segmentations"] = None
-    tracks = decode_media(scanned(tmp_path, data)[0]).objects
+    tracks = decode_media(scanned(tmp_path, data)[0], tmp_path).objects
     assert [track.fault and track.fault.reason for track in tracks] == ["empty_mask", "empty_mask"]
     assert [track.counts for track in tracks] == [(None, None), (None, None)]
 
@@ -85,7 +85,7 @@ def test_run_lengths_may_be_text_a_list_or_what_python_writes_for_bytes(tmp_path
         {"id": i, "video_id": 9, "category_id": 7, "segmentations": [{"size": [80, 60], "counts": counts}]}
         for i, counts in enumerate((escaped.decode(), str(escaped)))
     ]
-    media = [decode_media(medium) for medium in scanned(tmp_path, data)]
+    media = [decode_media(medium, tmp_path) for medium in scanned(tmp_path, data)]
     assert {item.counts for item in media[1].objects} == {(made.decode(),)}
     assert {item.counts for item in media[3].objects} == {(escaped.decode(),)}
 
@@ -114,14 +114,14 @@ def test_files_are_found_where_the_releases_put_them(tmp_path: Path, name: str, 
     put(tmp_path, name, lvvis())
     (tmp_path / frames).mkdir(parents=True)
     medium = scan(tmp_path)[0]
-    assert (medium.split, medium.root) == ("val", str(tmp_path / frames))
+    assert (medium.split, medium.folder) == ("val", frames)
 
 
 def test_the_frames_of_an_image_oracle_file_are_those_of_its_split(tmp_path: Path) -> None:
     put(tmp_path, "image_val_instances.json", lvvis())
     (tmp_path / "val" / "JPEGImages").mkdir(parents=True)
     medium = scan(tmp_path, "image_val_instances.json")[0]
-    assert (medium.split, medium.root) == ("image_val", str(tmp_path / "val" / "JPEGImages"))
+    assert (medium.split, medium.folder) == ("image_val", "val/JPEGImages")
 
 
 def test_what_is_missing_is_said_in_one_line_with_the_expected_path(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_tracks_that_name_no_video_are_accounted_for(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared")
 def test_the_two_real_clips_have_six_tracks() -> None:
-    media = [decode_media(medium) for medium in scan(SHARED / "lv-vis_mini")]
+    media = [decode_media(medium, SHARED / "lv-vis_mini") for medium in scan(SHARED / "lv-vis_mini")]
     tracks = [track for medium in media for track in medium.objects]
     assert (len(media), len(tracks), {track.fault for track in tracks}) == (2, 6, {None})
     assert all((Path(medium.root) / name).is_file() for medium in media for name in medium.file_names)

@@ -1,0 +1,152 @@
+"""Where everything of a run lies. No other module spells a path inside OUT, so that OUT can become something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PART = ".part"
+"""Suffix of what is still being written; such files count as not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLayout:
+    """The paths of a run's folder OUT, which ``capgen run --out`` names.
+
+    Args:
+        out: the folder; nothing has to exist.
+    """
+
+    out: Path
+
+    @property
+    def plan_json(self) -> Path:
+        """What was planned, with which settings; written last, so a run is planned when it is there."""
+        return self.out / "plan.json"
+
+    @property
+    def plan_dir(self) -> Path:
+        """The folder of the planned media, a file a shard."""
+        return self.out / "plan"
+
+    def plan_file(self, name: str) -> Path:
+        """The planned media of a shard, under the name that its entry in the shard table has."""
+        return self.plan_dir / name
+
+    @property
+    def journals_dir(self) -> Path:
+        """The folder of the answers in unfinished shards."""
+        return self.out / "journal"
+
+    def journal_dir(self, index: int) -> Path:
+        """The answers of an unfinished shard."""
+        return self.journals_dir / f"{index:05d}"
+
+    @property
+    def candidates_dir(self) -> Path:
+        """The folder of the finished shards."""
+        return self.out / "candidates"
+
+    def candidates(self, index: int) -> Path:
+        """The rows of a finished shard."""
+        return self.candidates_dir / f"{index:05d}.parquet"
+
+    def manifest(self, index: int) -> Path:
+        """The manifest of a finished shard, without which it is not finished."""
+        return self.candidates_dir / f"{index:05d}.json"
+
+    def all_candidates(self) -> list[Path]:
+        """The rows of every shard that is there, in order."""
+        return sorted(self.candidates_dir.glob("*.parquet"))
+
+    @property
+    def data_dir(self) -> Path:
+        """The Parquet files of the release, a folder for each config."""
+        return self.out / "data"
+
+    @property
+    def data_part(self) -> Path:
+        """The next release while it is being made."""
+        return self.out / f"data{PART}"
+
+    @property
+    def data_old(self) -> Path:
+        """The last release while the next one takes its place."""
+        return self.out / f"data.old{PART}"
+
+    def data_files(self, config: str) -> list[Path]:
+        """The released files of a config, in order."""
+        return sorted((self.data_dir / config).glob("*.parquet"))
+
+    def media_files(self) -> list[Path]:
+        """The released files of the config ``media``, also where a kill has left only those of the release before."""
+        return sorted(file for data in (self.data_dir, self.data_old) for file in (data / "media").glob("*.parquet"))
+
+    @staticmethod
+    def data_pattern(config: str, stem: str) -> str:
+        """The released files of a config and split, relative to OUT, as the card says them to ``datasets``."""
+        return f"data/{config}/{stem}-*.parquet"
+
+    def released(self, path: str) -> Path:
+        """A file by the name that ``release.json`` has for it."""
+        return self.out / path
+
+    def record_of(self, path: Path) -> str:
+        """The name that ``release.json`` has for a file of OUT."""
+        return path.relative_to(self.out).as_posix()
+
+    @property
+    def release_json(self) -> Path:
+        """The record of the release, written last."""
+        return self.out / "release.json"
+
+    @property
+    def dedup(self) -> Path:
+        """The rows that the release leaves out because another one says the same."""
+        return self.out / "dedup.parquet"
+
+    @property
+    def dedup_part(self) -> Path:
+        """The next ``dedup`` while it is being made."""
+        return self.out / f"dedup.parquet{PART}"
+
+    @property
+    def card(self) -> Path:
+        """The data card, which tells ``datasets`` what to load."""
+        return self.out / "README.md"
+
+    @property
+    def report_json(self) -> Path:
+        """What the last session did."""
+        return self.out / "report.json"
+
+    def engine_log(self, number: int) -> Path:
+        """What an engine's process printed."""
+        return self.out / "logs" / f"engine-{number:02d}.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one run that works on OUT."""
+        return self.out / ".lock"
+
+    @property
+    def batch_dir(self) -> Path:
+        """The requests and answers of the engine ``batchfile``."""
+        return self.out / "batch"
+
+    @property
+    def gallery(self) -> Path:
+        """The page of captions that ``capgen gallery`` writes."""
+        return self.out / "gallery.html"
+
+    @property
+    def world(self) -> Path:
+        """The sample world of a run that was given no dataset."""
+        return self.out / "world"
+
+    def unrecorded(self, known: set[str]) -> Iterator[Path]:
+        """Files in the release's folder whose names are not in ``known``."""
+        for path in sorted(self.data_dir.rglob("*")):
+            if path.is_file() and self.record_of(path) not in known:
+                yield path

@@ -1,0 +1,113 @@
+"""What a run is to do: ``OUT/plan.json``, and a file of JSON lines for each shard with its media still undecoded.
+
+Planning a split of a million objects must neither decode nor copy a million masks: ``segmentation`` stays raw JSON
+until the worker that owns the shard turns it into run lengths.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from capgen.dataset.types import MediaHeader
+
+PLAN_VERSION = "2"
+"""Version 1 had the absolute folder of the pictures in every line; it can still be read."""
+
+
+class PlannedObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One annotation: ``segmentation`` is raw JSON, of one frame (image) or a list with an entry a frame (video)."""
+
+    object_id: str
+    category_id: int | None = None
+    category: str | None = None
+    synonyms: tuple[str, ...] = ()
+    segmentation: msgspec.Raw = msgspec.Raw(b"null")
+    reason: str | None = None
+    message: str | None = None
+
+
+class PlannedMedia(MediaHeader, frozen=True, kw_only=True, omit_defaults=True):
+    """One image or video of the plan: a line of a shard's file.
+
+    Args:
+        folder: the folder that ``file_names`` are relative to, itself relative to the dataset's root.
+    """
+
+    folder: str = ""
+    objects: tuple[PlannedObject, ...] = ()
+
+
+class ShardEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A shard: consecutive media of one split, in the order of the source; ``file`` lies in ``OUT/plan/``."""
+
+    index: int
+    split: str
+    media: int
+    objects: int
+    file: str
+    sha256: str
+
+
+class ShardTable(msgspec.Struct, frozen=True, kw_only=True):
+    """All shards of a run, ``shards[i].index == i``.
+
+    Args:
+        folders: by ``dataset/split``, the folders below the root in which its pictures are.
+    """
+
+    shards: tuple[ShardEntry, ...]
+    folders: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def media(self) -> int:
+        """Images and videos planned, with and without objects."""
+        return sum(entry.media for entry in self.shards)
+
+    @property
+    def objects(self) -> int:
+        """Objects planned: as many rows as the run ends with."""
+        return sum(entry.objects for entry in self.shards)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits, in the order of the plan."""
+        return tuple(dict.fromkeys(entry.split for entry in self.shards))
+
+
+class ModelName(msgspec.Struct, frozen=True):
+    """What the rows say of the model; where it lies may be something else, as for the embedded captioner."""
+
+    name: str
+    revision: str | None = None
+
+
+class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """``OUT/plan.json``.
+
+    Args:
+        parts: what the fingerprint is made of, by a name that a person understands.
+        settings: the pipeline's settings, with a root that means the same from any folder.
+        root: where the dataset was when it was planned; ``--root`` says where it is now.
+        folders: see ``ShardTable``.
+    """
+
+    version: str
+    fingerprint: str
+    parts: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    model: ModelName = ModelName("")
+    root: str | None = None
+    folders: dict[str, tuple[str, ...]] = {}
+    shards: tuple[ShardEntry, ...]
+
+    @property
+    def table(self) -> ShardTable:
+        """The shards."""
+        return ShardTable(shards=self.shards, folders=self.folders)
+
+    @property
+    def legacy_root(self) -> str | None:
+        """The root that the lines of a plan of version 1 start with; None where they have none."""
+        return self.root if self.version == "1" else None
