@@ -71,5 +71,8 @@ class Interrupted(CapgenError):
 
     exit_code = 130
 
+    def __init__(self, kept: str = "what is done is kept") -> None:
+        super().__init__(kept)
+
     def __str__(self) -> str:
-        return "stopped; what is done is kept: run the same command again to resume"
+        return f"stopped; {self.args[0]}: run the same command again to resume"

@@ -17,7 +17,8 @@ from capgen.pipeline.asking.journal import count_settled
 from capgen.pipeline.asking.shard import Standing, Worker, first_leaf
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.planning.job import Job
-from capgen.pipeline.running.stop import GRACE_S, Stop
+from capgen.pipeline.running.stop import GRACE_S
+from capgen.stop import Stop
 
 log = logging.getLogger(__name__)
 

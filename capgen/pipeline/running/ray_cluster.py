@@ -25,7 +25,8 @@ from capgen.pipeline.asking.shard import Standing, Worker
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.driver import Live, Losses, RunFailed
-from capgen.pipeline.running.stop import GRACE_S, Stop
+from capgen.pipeline.running.stop import GRACE_S
+from capgen.stop import Stop
 
 log = logging.getLogger(__name__)
 

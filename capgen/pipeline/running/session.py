@@ -15,6 +15,7 @@ from rich.console import Console
 
 from capgen.dataset.files import DiskTrouble, telling_disk_trouble, write_whole
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.lock import exclusive
 from capgen.dataset.plan import ModelName
 from capgen.dataset.reader import read_plan
 from capgen.errors import Interrupted, LedgerError
@@ -22,12 +23,12 @@ from capgen.pipeline.planning.prepare import card_info, prepare
 from capgen.pipeline.releasing.pack import pack
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.running.driver import Executor, InProcess, run_shards
-from capgen.pipeline.running.lock import exclusive
 from capgen.pipeline.running.progress import EndReport, Show, end_report
 from capgen.pipeline.running.ray_cluster import RayCluster
 from capgen.pipeline.running.retry import ask_again
-from capgen.pipeline.running.stop import Stop
+from capgen.pipeline.running.stop import listener
 from capgen.pipeline.settings import Settings
+from capgen.stop import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def _in(out: Path) -> Iterator[Stop]:
         Interrupted: the user stopped it while nothing was being asked.
     """
     try:
-        with telling_disk_trouble(out), Stop() as stop, exclusive(out):
+        with telling_disk_trouble(out), listener() as stop, exclusive(out):
             yield stop
     except KeyboardInterrupt:
         raise Interrupted from None

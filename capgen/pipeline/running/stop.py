@@ -1,73 +1,13 @@
-"""Ctrl-C and SIGTERM: the first ends a run in an orderly way, the second at once; both leave it resumable."""
+"""How long a run that was told to stop waits for the model."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
-
-from capgen.errors import Interrupted
+from capgen.stop import Stop
 
 GRACE_S = 10.0
 """So long the requests in flight may take after the first signal; what has not ended by then is asked again later."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-
-@dataclass(slots=True)
-class Stop:
-    """Whether somebody asked the run to end.
-
-    While requests are in flight (``orderly``), a first signal is only noted in ``asked`` and the executor acts on it;
-    at any other time it is a ``KeyboardInterrupt``. A second one ends the process.
-    """
-
-    asked: bool = False
-    _orderly: bool = False
-    _before: dict[int, Any] = field(default_factory=dict)
-
-    def __enter__(self) -> Stop:
-        self.listen()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before.clear()
-
-    def listen(self) -> None:
-        """Take the signals; once more after a library has taken them for itself. Only a main thread can."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in _SIGNALS:
-            before = signal.signal(number, self._heard)
-            self._before.setdefault(number, before)
-
-    @contextmanager
-    def orderly(self) -> Iterator[None]:
-        """While this lasts, a first signal interrupts nothing: whoever entered looks at ``asked``."""
-        self._orderly = True
-        try:
-            yield
-        finally:
-            self._orderly = False
-
-    def _heard(self, *_: object) -> None:
-        # Written without buffers: the signal may have come while the main thread was writing.
-        if self.asked:
-            _say("capgen: stopped at once; run the same command again to resume\n")
-            os._exit(Interrupted.exit_code)
-        self.asked = True
-        if not self._orderly:
-            raise KeyboardInterrupt
-        _say(f"capgen: stopping: up to {GRACE_S:g} s for the requests in flight; once more ends at once\n")
-
-
-def _say(line: str) -> None:
-    shown = "\x1b[?25h\n" if sys.stderr.isatty() else ""  # a live progress bar hides the cursor
-    os.write(2, f"{shown}{line}".encode())
+def listener() -> Stop:
+    """What a run hears Ctrl-C and SIGTERM with."""
+    return Stop(f"stopping: up to {GRACE_S:g} s for the requests in flight; once more ends at once")

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
+from capgen.dataset.lock import exclusive
 from capgen.errors import UserError
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.running.driver import RunFailed
-from capgen.pipeline.running.lock import exclusive
 from capgen.pipeline.running.status import standing
 from tests.pipeline.runs import echo_settings, manifests, released, session
 

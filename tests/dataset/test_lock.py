@@ -3,8 +3,8 @@ import os
 
 import pytest
 
+from capgen.dataset.lock import exclusive
 from capgen.errors import UserError
-from capgen.pipeline.running.lock import exclusive
 
 
 def hold(out, ready, leave):

@@ -1,4 +1,4 @@
-"""One run on an OUT at a time: a lock that the system frees when its holder dies."""
+"""One run or training on an OUT at a time: a lock that the system frees when its holder dies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def exclusive(out: Path) -> Iterator[None]:
     """Hold ``OUT/.lock`` for as long as the block runs.
 
     Raises:
-        UserError: another run holds it (says which process on which machine), or OUT cannot be written.
+        UserError: another process holds it (says which process on which machine), or OUT cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -45,4 +45,4 @@ def _holder(descriptor: int) -> str:
         holder = json.loads(os.pread(descriptor, 4096, 0))
         return f"process {holder['pid']} on {holder['host']}"
     except (ValueError, KeyError, TypeError):
-        return "another run"
+        return "another process"
