@@ -62,9 +62,9 @@ def one(kind: str, video: Path, model: Path, out: Path) -> None:
     if kind == "predict":
         from rich.console import Console
 
-        from capgen.cli.maskcaptioner import Wanted, predict
+        from capgen.cli.maskcaptioner import PredictRequest, predict
 
-        found, _ = predict(Wanted(video, str(model), out, threshold=0.05, max_tracks=6), Console(stderr=True))
+        found, _ = predict(PredictRequest(video, str(model), out, threshold=0.05, max_tracks=6), Console(stderr=True))
         count, tracks = found.frames, len(found.tracks)
     else:
         from capgen.maskcaptioner.inference.frames import open_frames

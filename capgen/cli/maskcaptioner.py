@@ -45,8 +45,8 @@ def predict_verb(
 
     Writes masks, tracks and captions, and draws them into an annotated video.
     """
-    wanted = Wanted(source, model, out, threshold, max_tracks, every, fps, device, video_id)
-    found, written = predict(wanted, terminal(stderr=as_json))
+    request = PredictRequest(source, model, out, threshold, max_tracks, every, fps, device, video_id)
+    found, written = predict(request, terminal(stderr=as_json))
     if as_json:
         typer.echo(json.dumps(summary(found, written), indent=1))
         return
@@ -90,7 +90,7 @@ def _validation_scores(truth: Path, predictions: Path) -> dict[str, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PredictRequest:
     """What ``capgen predict`` was asked for; ``threshold`` and ``max_tracks`` are the stream's own where None."""
 
     source: Path
@@ -104,7 +104,7 @@ class Wanted:
     video_id: str = "1"
 
 
-def predict(wanted: Wanted, console: Console) -> tuple[Found, Written]:
+def predict(request: PredictRequest, console: Console) -> tuple[Found, Written]:
     """Open the input, then the model, and predict with a bar on the terminal.
 
     Raises:
@@ -114,13 +114,13 @@ def predict(wanted: Wanted, console: Console) -> tuple[Found, Written]:
     from capgen.maskcaptioner.inference.load import open_model, resolve
     from capgen.maskcaptioner.predict import predict as run
 
-    options = _stream_options(wanted.threshold, wanted.max_tracks)
-    source = open_frames(wanted.source, every=wanted.every, fps=wanted.fps)
-    resolve(wanted.model)
+    options = _stream_options(request.threshold, request.max_tracks)
+    source = open_frames(request.source, every=request.every, fps=request.fps)
+    resolve(request.model)
     with console.status("opening the model") if console.is_terminal else _Quiet():
-        model = open_model(wanted.model, wanted.device)
-    name = Path(wanted.model).name or wanted.model
-    identity = int(wanted.video_id) if wanted.video_id.isdecimal() else wanted.video_id
+        model = open_model(request.model, request.device)
+    name = Path(request.model).name or request.model
+    identity = int(request.video_id) if request.video_id.isdecimal() else request.video_id
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         tasks: dict[str, Any] = {}
 
@@ -132,7 +132,7 @@ def predict(wanted: Wanted, console: Console) -> tuple[Found, Written]:
         stream = _stream(model, options)
         frames = int(model.config.clip_frames)
         info = {"model": name, **options, "clip_frames": frames}
-        return run(source, stream, wanted.out, clip_frames=frames, info=info, video_id=identity, progress=show)
+        return run(source, stream, request.out, clip_frames=frames, info=info, video_id=identity, progress=show)
 
 
 def summary(found: Found, written: Written) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -13,8 +13,9 @@ from capgen.display import terminal
 from capgen.errors import UserError
 from capgen.maskcaptioner.settings import TrainSettings, load_train_settings
 
-Score = Callable[[Path, Path], Mapping[str, float]]
-"""Scores by name of (ground truth, predictions), two JSON files as ``capgen eval tracks`` takes them."""
+if TYPE_CHECKING:
+    from capgen.maskcaptioner.training.validate import Scorer
+
 MakeRows = Callable[[str, Path, str, int | None], Any]
 """``Rows`` of (benchmark, root, split, limit): what a benchmark's owners released, as rows of a release's media."""
 
@@ -23,7 +24,7 @@ MakeRows = Callable[[str, Path, str, int | None], Any]
 class Seams:
     """What the command line hands in, because this wing may not reach it: a scorer, and the benchmarks' readers."""
 
-    score: Score | None = None
+    score: Scorer | None = None
     benchmark: MakeRows | None = None
 
 
@@ -52,7 +53,7 @@ def train(
     hub.disable_progress_bar()
     from capgen.maskcaptioner.data.release_rows import check_captions, count
     from capgen.maskcaptioner.training import checkpoint
-    from capgen.maskcaptioner.training.logs import Show
+    from capgen.maskcaptioner.training.logs import TrainingProgress
     from capgen.maskcaptioner.training.loop import Data, Trainer, accelerator_of
     from capgen.maskcaptioner.training.validate import Validation
 
@@ -72,7 +73,7 @@ def train(
         held_out = parts_of(settings, settings.validation.split, None, seams)
         validate = Validation(settings.validation, held_out, out, seams.score)
         validate.check()
-    with Show(console, settings.steps) as show:
+    with TrainingProgress(console, settings.steps) as show:
         if accelerator.is_main_process:
             media = ", ".join(f"{n:,} {kind}s" for kind, n in census.media.items())
             show.note(f"{media}, {census.objects:,} objects, {census.captions:,} captions; model {_millions(model)} M")

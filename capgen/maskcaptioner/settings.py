@@ -12,23 +12,21 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from capgen.errors import UnknownName, UserError
-from capgen.layered_toml import merge, nested, read_toml, sentence
+from capgen.layered_toml import Positive, Share, merge, nested, read_toml, sentence
 from capgen.resources import resource_dir
 
-Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Above = Annotated[float, Field(gt=0)]
 Loss = Literal["dice", "bce", "l1", "giou", "cls", "obj", "lm"]
 
 
-class Table(BaseModel):
+class TrainTable(BaseModel):
     """A table of a training file: frozen, and strict about its keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ModelSettings(Table):
+class TrainModelSettings(TrainTable):
     """What is trained.
 
     ``init``: a trained MaskCaptioner's folder or hub name to go on from; without it, a new model of ``preset``.
@@ -42,7 +40,7 @@ class ModelSettings(Table):
     options: dict[str, Any] = {}
 
 
-class DataSettings(Table):
+class DataSettings(TrainTable):
     """Where clips come from.
 
     ``releases``: folders that capgen wrote (flag ``--data``, repeatable), images and videos alike.
@@ -74,7 +72,7 @@ class DataSettings(Table):
     captions_min: NotNegative = 1
 
 
-class AugmentSettings(Table):
+class AugmentSettings(TrainTable):
     """What may happen to a clip, the same to all of its frames. Colours are never changed: captions name them.
 
     ``height``, ``width``: of the canvas that every clip is cropped or padded to; None: the model's own, and where its
@@ -102,7 +100,7 @@ class AugmentSettings(Table):
         return self
 
 
-class ScheduleSettings(Table):
+class ScheduleSettings(TrainTable):
     """The learning rate over a stage: ``warmup`` steps linearly up, then down by cosine to ``floor``, or by steps.
 
     ``drops``: shares of the stage after which ``step`` multiplies by ``factor``.
@@ -115,7 +113,7 @@ class ScheduleSettings(Table):
     factor: Share = 0.1
 
 
-class StageSettings(Table):
+class StageSettings(TrainTable):
     """One stage: its data, its length, what learns.
 
     ``steps``: 0 leaves the stage out. ``kind``: which media it sees. ``frames``: of a clip, None for the model's own.
@@ -143,7 +141,7 @@ class StageSettings(Table):
     losses: dict[Loss, Annotated[float, Field(ge=0)]] = {}
 
 
-class OptimizerSettings(Table):
+class OptimizerSettings(TrainTable):
     """AdamW. ``clip_norm``: of all gradients together; 0 does not clip. Norms, biases and embeddings do not decay."""
 
     betas: tuple[Share, Share] = (0.9, 0.999)
@@ -151,7 +149,7 @@ class OptimizerSettings(Table):
     clip_norm: Annotated[float, Field(ge=0)] = 0.01
 
 
-class RunSettings(Table):
+class TrainRunSettings(TrainTable):
     """How a training runs; nothing here but ``seed`` and ``precision`` changes what is learnt.
 
     ``threads``: of PyTorch on a CPU; 0 leaves its default.
@@ -167,7 +165,7 @@ class RunSettings(Table):
     tensorboard: bool = True
 
 
-class ValidationSettings(Table):
+class ValidationSettings(TrainTable):
     """Scores on the way: every so many steps (0: never), on the first ``media`` of ``split``."""
 
     every: NotNegative = 0
@@ -179,16 +177,16 @@ class ValidationSettings(Table):
     final: bool = True
 
 
-class TrainSettings(Table):
+class TrainSettings(TrainTable):
     """Everything that decides what a training does."""
 
     name: str
-    model: ModelSettings = ModelSettings()
+    model: TrainModelSettings = TrainModelSettings()
     data: DataSettings = DataSettings()
     augment: AugmentSettings = AugmentSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     stages: dict[str, StageSettings]
-    run: RunSettings = RunSettings()
+    run: TrainRunSettings = TrainRunSettings()
     validation: ValidationSettings = ValidationSettings()
 
     @property

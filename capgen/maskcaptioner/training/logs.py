@@ -24,7 +24,7 @@ _SMOOTH = 0.05  # share of the plotted points that one of the smooth line averag
 Value = float | int | str
 
 
-class Journal:
+class ScalarLog:
     """A CSV that is appended to, and TensorBoard beside it; on resuming, what came after the checkpoint is cut off.
 
     Args:
@@ -164,7 +164,7 @@ class Meter:
         return found
 
 
-class Show:
+class TrainingProgress:
     """Where a training stands: one line that is rewritten on a terminal, a line now and then in a log."""
 
     def __init__(self, console: Console, steps: int) -> None:
@@ -173,7 +173,7 @@ class Show:
         self._next_line = 0.0
         self._begun: tuple[float, int] | None = None
 
-    def __enter__(self) -> Show:
+    def __enter__(self) -> TrainingProgress:
         if self._console.is_terminal:
             self._live = Live(console=self._console, refresh_per_second=4, transient=True)
             self._live.start()

@@ -29,7 +29,7 @@ from capgen.maskcaptioner.data.sampling import repeat_factors
 from capgen.maskcaptioner.data.training_clip import ClipMaker
 from capgen.maskcaptioner.settings import StageSettings, TrainSettings
 from capgen.maskcaptioner.training import checkpoint, optim
-from capgen.maskcaptioner.training.logs import Journal, Meter, Show, plot_losses
+from capgen.maskcaptioner.training.logs import Meter, ScalarLog, TrainingProgress, plot_losses
 
 Validate = Callable[[Any, int], Mapping[str, float]]
 """Scores a model at a step; it may be called on the main process only."""
@@ -56,7 +56,13 @@ class Trainer:
     """
 
     def __init__(
-        self, settings: TrainSettings, out: Path, model: Any, data: Data, show: Show, validate: Validate | None = None
+        self,
+        settings: TrainSettings,
+        out: Path,
+        model: Any,
+        data: Data,
+        show: TrainingProgress,
+        validate: Validate | None = None,
     ) -> None:
         self.settings, self.out, self.data, self.show, self.validate = settings, out, data, show, validate
         self.stages = list(settings.active.items())
@@ -81,8 +87,8 @@ class Trainer:
         state, folder = self._open()
         tensorboard = self.settings.run.tensorboard and self.main
         out = self.out if self.main else self.out / "logs" / f"process-{self.accelerator.process_index}"
-        self.journal = Journal(out, "steps", step=self.step, tensorboard=tensorboard)
-        self.scores = Journal(out, "validation", step=self.step, tensorboard=tensorboard)
+        self.journal = ScalarLog(out, "steps", step=self.step, tensorboard=tensorboard)
+        self.scores = ScalarLog(out, "validation", step=self.step, tensorboard=tensorboard)
         number, done = optim.place([stage for _, stage in self.stages], self.step)
         for index in range(number, len(self.stages)):
             self._stage(index, done if index == number else 0, state, folder)

@@ -24,7 +24,7 @@ from capgen.maskcaptioner.inference.track import Track
 from capgen.maskcaptioner.predict import clips, detections
 from capgen.maskcaptioner.settings import ValidationSettings
 
-Score = Callable[[Path, Path], Mapping[str, float]]
+Scorer = Callable[[Path, Path], Mapping[str, float]]
 """Scores by name of (ground truth, predictions), two JSON files."""
 
 
@@ -40,7 +40,7 @@ class Validation:
     settings: ValidationSettings
     parts: tuple[Part, ...]
     out: Path
-    score: Score | None
+    score: Scorer | None
 
     def check(self) -> None:
         """Find out before the first step whether there is something to validate on.

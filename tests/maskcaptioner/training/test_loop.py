@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from capgen.cli.training import Seams, train
 from capgen.errors import UserError
 from capgen.maskcaptioner.training import checkpoint
-from capgen.maskcaptioner.training.logs import Journal, Show, plot_losses, read_csv
+from capgen.maskcaptioner.training.logs import ScalarLog, TrainingProgress, plot_losses, read_csv
 from capgen.maskcaptioner.training.loop import Diverged
 from capgen.text import duration
 from tests.maskcaptioner.worlds import make_releases, training_file
@@ -206,12 +206,12 @@ def test_two_processes_learn_together(home, tmp_path):
 
 
 def test_a_journal_forgets_what_came_after_the_checkpoint(tmp_path):
-    journal = Journal(tmp_path, "steps", step=0, tensorboard=False)
+    journal = ScalarLog(tmp_path, "steps", step=0, tensorboard=False)
     for step in range(1, 5):
         journal.add({"step": step, "loss": 1.0 / step})
     with journal.path.open("a") as file:
         file.write("5,0.")
-    journal = Journal(tmp_path, "steps", step=2, tensorboard=False)
+    journal = ScalarLog(tmp_path, "steps", step=2, tensorboard=False)
     journal.add({"step": 3, "loss": 0.5, "loss/lm": 0.1})
     assert [(row["step"], row["loss"]) for row in read_csv(journal.path)] == [("1", "1"), ("2", "0.5"), ("3", "0.5")]
     assert read_csv(journal.path)[2]["loss/lm"] == "0.1"
@@ -220,7 +220,7 @@ def test_a_journal_forgets_what_came_after_the_checkpoint(tmp_path):
 
 
 def test_progress_tells_rate_and_time_left():
-    show = Show(Console(file=io.StringIO()), 1000)
+    show = TrainingProgress(Console(file=io.StringIO()), 1000)
     show.step(100, "clips", 3.0)
     began, _ = show._begun
     assert (
