@@ -5,11 +5,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from capgen.errors import UserError
+from capgen.encoding import read_text
+from capgen.errors import UserError, did_you_mean
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -22,8 +23,8 @@ def read_toml(file: Path) -> dict[str, Any]:
         UserError: it cannot be read or is no TOML.
     """
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(read_text(file))
+    except tomllib.TOMLDecodeError as error:
         raise UserError(f"{file}: {error}", "correct the file") from error
 
 
@@ -53,13 +54,37 @@ def nested(overrides: Mapping[str, Any], assignments: Iterable[str]) -> dict[str
     return tables
 
 
-def sentence(error: ValidationError) -> str:
-    """The first mistake that pydantic found, as people say it."""
+def sentence(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first mistake that pydantic found in the tables of ``model``, as people say it."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    *path, last = [str(part) for part in first["loc"]] or [""]
+    where = ".".join((*path, last))
     if first["type"] == "extra_forbidden":
-        return f"unknown key {where!r}"
+        known = known_keys(model, path)
+        return f"unknown key {where!r}{did_you_mean(last, known) or _listed(known)}"
     return f"{where}: {first['msg']}"
+
+
+def known_keys(model: type[BaseModel], path: Iterable[str]) -> tuple[str, ...]:
+    """The keys of the table at ``path`` below the tables of ``model``; none where it has keys of the user's own."""
+    at: Any = model
+    for key in path:
+        fields = getattr(at, "model_fields", {})
+        # a table of tables of the user's own names (``stages``) is a mapping to one model
+        at = _model_in(fields[key].annotation) if key in fields else at
+    return tuple(getattr(at, "model_fields", ()))
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model in an annotation: itself, or within ``X | None`` or ``dict[str, X]``; None if there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+
+
+def _listed(known: Iterable[str]) -> str:
+    names = ", ".join(known)
+    return f" (known: {names})" if names else ""
 
 
 def _assign(tables: dict[str, Any], dotted: str, value: Any) -> None:

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from capgen.dataset.layout import RunLayout
+from capgen.encoding import read_bytes
 from capgen.errors import MissingFile, UserError
 from capgen.text import words
 
@@ -161,7 +162,7 @@ def read_facts(path: Path) -> WorldFacts:
     if not path.is_file():
         raise MissingFile(path, "give the facts.json that `capgen sample` wrote")
     try:
-        facts = msgspec.json.decode(path.read_bytes(), type=WorldFacts)
+        facts = msgspec.json.decode(read_bytes(path), type=WorldFacts)
     except msgspec.MsgspecError as error:
         raise UserError(f"{path} is not a facts.json: {error}", "give the one that `capgen sample` wrote") from error
     if facts.version != 1:

@@ -216,7 +216,9 @@ def load_train_settings(file: str, overrides: Mapping[str, Any], assignments: It
     try:
         settings = TrainSettings.model_validate(merge(read_toml(path), nested(overrides, assignments)))
     except ValidationError as error:
-        raise UserError(f"{path.name}: {sentence(error)}", "correct it in the file or with --set") from error
+        raise UserError(
+            f"{path.name}: {sentence(error, TrainSettings)}", "correct it in the file or with --set"
+        ) from error
     if not settings.active:
         raise UserError(f"{path.name}: no stage has steps", "for example --set stages.NAME.steps=1000")
     return settings

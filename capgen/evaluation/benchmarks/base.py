@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from capgen.encoding import read_text
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.benchmarks.frames import FrameSource, Picture
 from capgen.evaluation.reading.tracks import Id, Iou
@@ -137,10 +138,10 @@ def read_json(path: Path) -> Any:
         UserError: it is no JSON.
     """
     try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
+        return json.loads(read_text(path))
+    except MissingFile as error:
         raise MissingFile(path, "check --root") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except json.JSONDecodeError as error:
         raise UserError(f"{path} is not valid JSON ({error})", "download it again") from error
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from capgen.encoding import read_text
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.benchmarks.base import (
     CAPTIONFORMER_THRESHOLD,
@@ -125,7 +127,7 @@ class BenSmot:
     def _rows(self, path: Path) -> np.ndarray:
         """The rows of a gt.txt: frame, id, x, y, width, height, …"""
         try:
-            rows = np.loadtxt(path, delimiter=",", ndmin=2, usecols=range(6))
+            rows = np.loadtxt(StringIO(read_text(path)), delimiter=",", ndmin=2, usecols=range(6))
         except ValueError as error:
             raise UserError(f"{path} is not in the MOTChallenge form ({error})", "download it again") from error
         return rows[np.argsort(rows[:, 0], kind="stable")]
@@ -154,11 +156,11 @@ def read_captions(path: Path) -> dict[str, str]:
 
     Raises:
         MissingFile: there is no such file.
-        UserError: a line has no name.
+        UserError: a line has no name, or the file is not UTF-8.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+        lines = read_text(path).splitlines()
+    except MissingFile as error:
         raise MissingFile(path, _SOURCE) from error
     by_name: dict[str, list[str]] = defaultdict(list)
     for number, line in enumerate(lines, 1):

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 import numpy as np
 
+from capgen.encoding import unmarked
 from capgen.errors import MissingFile, UserError
 
 _BLANK = re.compile(r"[ \t\r\n]*")
@@ -82,6 +83,16 @@ class _Window:
         # Latin-1 gives one character a byte; the structure of JSON is ASCII, and strings are read again as UTF-8.
         self.text, self.pos = self.text[self.pos :] + data.decode("latin-1"), 0
         return not self._ended
+
+    def skip_mark(self) -> None:
+        """Step over a byte order mark of UTF-8 at the start of the file.
+
+        Raises:
+            UserError: the file is text of another encoding.
+        """
+        self._more()
+        head = self.text[:4].encode("latin-1")
+        self.pos = len(head) - len(unmarked(head, self._path))
 
     def peek(self) -> str:
         """The next character that is not blank; empty at the end of the file."""
@@ -179,6 +190,7 @@ def scan(path: Path, arrays: frozenset[str], light: frozenset[str]) -> Iterator[
         raise MissingFile(path, "check the path") from error
     with file:
         window = _Window(file, path)
+        window.skip_mark()
         start = window.peek()
         if start == "[":
             yield from _list(window, "", "" in light)

@@ -13,6 +13,7 @@ of two answers the first counts, and a request whose file was answered without i
 
 from __future__ import annotations
 
+import codecs
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -168,7 +169,7 @@ class Results:
 
     def add(self, line: bytes) -> None:
         """Take a line; one that was there already, byte for byte, is as if it were not."""
-        line = line.strip()
+        line = line.removeprefix(codecs.BOM_UTF8).strip()
         mark = xxhash.xxh64_intdigest(line)
         if not line or mark in self._seen:
             return

@@ -43,7 +43,7 @@ def load_settings(pipeline: str, overrides: Mapping[str, Any], assignments: Iter
     try:
         return Settings.model_validate(_layer(tables, wanted))
     except ValidationError as error:
-        raise UserError(f"{file.name}: {sentence(error)}", "correct it in the file or with --set") from error
+        raise UserError(f"{file.name}: {sentence(error, Settings)}", "correct it in the file or with --set") from error
 
 
 def _for_engine(profile: Mapping[str, Any], name: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capgen.dataset.types import Box, Kind, Media, MediaObject
+from capgen.encoding import read_text
 from capgen.errors import UnknownName, UserError
 from capgen.pipeline.rendering.frames import Choice
 from capgen.pipeline.rendering.highlights import HIGHLIGHTS
@@ -197,9 +198,9 @@ def load_prompt(name: str, *, category: bool) -> Prompt:
     """
     path = resource("prompts", name, ".toml")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         file = _File.model_validate(tomllib.loads(text))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path} is not a TOML file: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -50,7 +50,7 @@ def recorded(out: Path, overrides: Mapping[str, Any], assignments: Iterable[str]
     try:
         settings = Settings.model_validate(merge(plan.settings, nested(overrides, assignments)))
     except ValidationError as error:
-        raise UserError(f"--set: {sentence(error)}", "correct it") from error
+        raise UserError(f"--set: {sentence(error, Settings)}", "correct it") from error
     release = read_release(out)
     embedded = _has_pictures(out) if release is None else release.embed_media
     return Recorded(settings, plan.model, embedded)

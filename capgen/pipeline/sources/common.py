@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from capgen.dataset.types import Fault
-from capgen.errors import MissingFile, UserError
+from capgen.errors import MissingFile, UserError, did_you_mean
 
 IdKey = int | str
 
@@ -161,12 +161,12 @@ def annotation_files(
         raise MissingFile(root, "--root must name the folder that holds the dataset")
     found: dict[str, Path] = {}
     for name in dict.fromkeys(name.strip() for name in split.split(",")):
-        if name == "all":
+        if name.lower() == "all":
             _add_usual(found, usual, candidates, root)
         elif name.endswith(".json"):
             _add(found, _label(affixes.sub("", Path(name).stem)), root / name)
         elif re.fullmatch(r"[\w.-]+", name):
-            _add(found, _label(name), _first(candidates(name), root))
+            _add(found, _label(name), _first(name, usual, candidates, root))
         else:
             raise UserError(
                 f"--split {split!r} is not a list of splits", f"give all, {', '.join(usual)}, or a .json file"
@@ -186,22 +186,27 @@ def _add_usual(
 
 
 def _add(found: dict[str, Path], label: str, path: Path) -> None:
+    if label.lower() == "all":
+        raise UserError(
+            f"--split: {path.name} would make a split called {label!r}, which for `datasets` means every split",
+            "rename the file or link it under another name",
+        )
     if found.setdefault(label, path) != path:
         raise UserError(f"--split names two files for the split {label!r}: {found[label]} and {path}", "run them apart")
 
 
-def _first(candidates: Sequence[Path], root: Path) -> Path:
-    existing = [path for path in candidates if path.is_file()]
+def _first(name: str, usual: Sequence[str], candidates: Callable[[str], Sequence[Path]], root: Path) -> Path:
+    existing = [path for path in candidates(name) if path.is_file()]
     if not existing:
-        raise _missing(candidates, root)
+        raise _missing(candidates(name), root, did_you_mean(name, (*usual, "all")))
     return existing[0]
 
 
-def _missing(candidates: Sequence[Path], root: Path) -> MissingFile:
+def _missing(candidates: Sequence[Path], root: Path, hint: str = "") -> MissingFile:
     others = ", ".join(str(path.relative_to(root)) for path in candidates[1:])
     present = sorted(path.name for path in root.glob("*.json"))[:5]
     beside = f"; the folder holds {', '.join(present)}: --split takes a file name too" if present else ""
-    return MissingFile(candidates[0], f"--root must hold it (or {others}){beside}")
+    return MissingFile(candidates[0], f"--root must hold it (or {others}){beside}{hint}")
 
 
 def _label(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from capgen.encoding import read_bytes
 from capgen.errors import MissingFile, UserError
 
 Rows = dict[str, list[Any] | None]
@@ -123,16 +124,11 @@ def _finite(match: re.Match[bytes]) -> bytes:
 def _read(path: Path) -> bytes:
     if not path.is_file():
         raise MissingFile(path, "put the annotation file of the release there")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror or error}", "check the file and its permissions"
-        ) from error
+    data = read_bytes(path)
     if not data or data.isspace():
         raise UserError(f"{path} is empty", "download it again")
     _check_utf8(path, data)
-    return data.removeprefix(codecs.BOM_UTF8)
+    return data
 
 
 def _check_utf8(path: Path, data: bytes) -> None:

@@ -12,6 +12,7 @@ from capgen.dataset.plan import PlannedMedia
 from capgen.errors import MissingFile, UserError
 from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.sources.lvis import Lvis
+from tests.conftest import write_lvis
 from tests.pipeline.sources.files import SHARED, check_accounts, damaged, lvis, lvis_root, lvvis, mutated, put, reasons
 
 
@@ -130,7 +131,7 @@ def test_what_is_missing_is_said_in_one_line_with_the_expected_path(tmp_path: Pa
         (b"", "is empty"),
         (b" \n", "is empty"),
         (json.dumps(lvis()).encode()[:-40], "is not valid JSON"),
-        (json.dumps(lvis()).encode("utf-16"), "is not UTF-8 text"),
+        (json.dumps(lvis()).encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
         (json.dumps(lvis()).encode().replace(b"wallet", b"wall\xff"), "is not UTF-8 text"),
         (json.dumps(lvis()).encode() + b"}", "is not valid JSON"),
         (b"\x1f\x8b\x08\x00", "is not UTF-8 text"),
@@ -325,3 +326,18 @@ def test_whatever_stands_in_the_file_every_annotation_is_accounted_for(data: st.
 @given(damaged(lvis()))
 def test_a_damaged_file_is_refused_or_accounted_for(text: bytes) -> None:
     check_accounts(Lvis, lvis_root, text)
+
+
+@pytest.mark.parametrize("label", ["all", "All", "ALL"])
+def test_no_split_is_called_all(tmp_path: Path, label: str) -> None:
+    """``datasets`` reads ``all`` as every split, so that a release with such a split could not be loaded."""
+    root = write_lvis(tmp_path / "lvis")
+    (root / f"lvis_v1_{label}.json").write_bytes((root / "lvis_v1_train.json").read_bytes())
+    with pytest.raises(UserError, match=f"a split called '{label}'.*rename the file"):
+        Lvis(root, split=f"lvis_v1_{label}.json").files  # noqa: B018 - reading it is the check
+    assert Lvis(root, split=label).files == Lvis(root).files
+
+
+def test_a_misspelt_split_is_answered_with_the_right_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="did you mean 'train'"):
+        Lvis(write_lvis(tmp_path / "lvis"), split="tran").files  # noqa: B018 - reading it is the check

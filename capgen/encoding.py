@@ -1,0 +1,70 @@
+"""Text files from anywhere: UTF-8 with or without a byte order mark; every other encoding is named in one line."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+from capgen.errors import MissingFile, UserError
+
+_OTHERS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",  # after UTF-32, whose mark begins with the same bytes
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_REMEDY = "save it as UTF-8"
+
+
+def unmarked(data: bytes, name: Path | str) -> bytes:
+    """UTF-8 bytes without a byte order mark; ``name`` is what errors call them.
+
+    Raises:
+        UserError: the mark of another encoding stands in front.
+    """
+    for mark, encoding in _OTHERS.items():
+        if data.startswith(mark):
+            raise UserError(f"{name} is {encoding} text", _REMEDY)
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def decode(data: bytes, name: Path | str) -> str:
+    """UTF-8 bytes as text, without a byte order mark.
+
+    Raises:
+        UserError: they are text of another encoding, or no text.
+    """
+    text = unmarked(data, name)
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        what = f"{name} is not UTF-8 text (line {line} has the byte 0x{text[error.start]:02x})"
+        raise UserError(what, f"{_REMEDY}; it may be Windows-1252") from None
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        MissingFile: there is no such file.
+        UserError: it cannot be read, or is not UTF-8.
+    """
+    return decode(read_bytes(path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a UTF-8 file without a byte order mark, for decoders of JSON that take bytes.
+
+    Raises:
+        MissingFile: there is no such file.
+        UserError: it cannot be read, or has the mark of another encoding.
+    """
+    try:
+        return unmarked(path.read_bytes(), path)
+    except FileNotFoundError:
+        raise MissingFile(path, "check the path") from None
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror or error}", "check the file and its permissions"
+        ) from None
