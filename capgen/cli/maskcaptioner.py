@@ -39,7 +39,7 @@ def predict_verb(
     ] = None,
     device: Annotated[str | None, typer.Option(help="Torch device. Default: a GPU if there is one.")] = None,
     video_id: Annotated[str, typer.Option(help="Video id in tracks.json, for capgen eval tracks.")] = "1",
-    as_json: options.AsJson = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Detect, segment, track and caption the objects of a video.
 
@@ -67,7 +67,7 @@ def train_verb(
         list[Path] | None,
         typer.Option(metavar="DIR", help="Folder of a run, or of a benchmark's files; may be repeated."),
     ] = None,
-    set_: options.Assignments = None,
+    set_: options.SetFlag = None,
 ) -> None:
     """Train a MaskCaptioner on captioned masks.
 
