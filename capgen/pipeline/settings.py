@@ -66,10 +66,16 @@ class PromptSettings(Table):
 
 
 class ModelSettings(Table):
-    """``id``: a hub name, a directory, or ``embedded``; ``revision`` pins a hub name."""
+    """``id``: a hub name, a directory, or ``embedded``; ``revision`` pins a hub name.
+
+    ``template``: arguments of the model's chat template (``enable_thinking = false``), whatever engine fills it in.
+    ``reasoning``: pairs of texts that begin and end reasoning inside an answer, beside the usual ones.
+    """
 
     id: str
     revision: str | None = None
+    template: dict[str, Any] = {}
+    reasoning: tuple[tuple[str, str], ...] = ()
 
 
 class EngineSettings(Table):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -23,6 +24,11 @@ class Picture:
 
 
 Part = str | Picture
+
+LARGEST_COUNT = 2**31 - 1
+"""The largest number of tokens that a row can hold."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_COUNT)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an engine said. Only ``finish_reason == "stop"`` is a caption."""
+    """What an engine said. Only ``finish_reason == "stop"`` is a caption.
+
+    A number of tokens that no row can hold is not known: 0.
+    """
 
     text: str
     finish_reason: str
@@ -60,21 +69,27 @@ class Answer:
     cached_tokens: int = 0
     output_tokens: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("prompt_tokens", "cached_tokens", "output_tokens"):
+            if not 0 <= getattr(self, name) <= LARGEST_COUNT:
+                object.__setattr__(self, name, 0)
+
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of a request when it needs no more asking: an answer, or the fault that ended it.
 
-    This is what a journal line holds; everything else of a row can be computed again.
+    This is what a journal line holds; everything else of a row can be computed again. A line with a number that no row
+    can hold is not decoded: its request counts as never asked.
     """
 
     key: str
     request: str
     text: str = ""
     finish_reason: str = ""
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
-    attempts: int = 1
+    prompt_tokens: Count = 0
+    cached_tokens: Count = 0
+    output_tokens: Count = 0
+    attempts: Count = 1
     fault: str | None = None
     message: str | None = None
 

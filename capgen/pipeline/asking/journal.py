@@ -227,11 +227,14 @@ def _read(files: Iterable[Path]) -> Record:
 
 
 def _lines(file: Path) -> Iterator[Line]:
-    """Whole lines only: a line without its end, or that is no JSON, was torn by a kill and is as if never written."""
+    """Whole lines only: one without its end or that is no JSON was torn by a kill, and is as if never written.
+
+    So is a line that says what no row can hold: its object alone is asked again.
+    """
     for raw in file.read_bytes().split(b"\n")[:-1]:
         try:
             yield _decode(raw)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
 
 

@@ -1,3 +1,5 @@
+import pytest
+
 from capgen.pipeline.asking.journal import Journal, Strike, count_settled
 from capgen.pipeline.view import Settled
 
@@ -25,6 +27,27 @@ def test_a_line_torn_by_a_kill_is_as_if_never_written(tmp_path):
     for cut in range(len(whole) - 1, len(whole) // 2, -7):
         file.write_bytes(whole[:cut])
         assert set(Journal(tmp_path / "0").settled) == {"a"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"key":"b","request":"r","text":"x","finish_reason":"stop","prompt_tokens":2147483648}',
+        b'{"key":"b","request":"r","text":"x","finish_reason":"stop","prompt_tokens":-1}',
+        b'{"key":"b","request":"r","text":"x","finish_reason":"stop","output_tokens":1.5}',
+        b'{"key":"b","request":"r","text":"x","finish_reason":"stop","attempts":-2147483649}',
+        b'{"key":"b","request":"r","x":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"key":"b","request":"r","text":"\xff"}',
+        b'{"strike":7}',
+    ],
+)
+def test_a_poisoned_line_is_as_if_never_written_and_takes_no_other_with_it(tmp_path, line):
+    """Its object is asked again; a number that no row can hold would end the shard on every resume."""
+    good = b'{"key":"a","request":"r","text":"A cup.","finish_reason":"stop"}'
+    (tmp_path / "0001-0123abcd.jsonl").write_bytes(good + b"\n" + line + b"\n" + good.replace(b'"a"', b'"c"') + b"\n")
+    with Journal(tmp_path) as journal:
+        assert sorted(journal.settled) == ["a", "c"]
+        assert not journal.strikes
 
 
 def test_workers_that_had_the_same_shard_never_share_a_file(tmp_path):
