@@ -109,7 +109,17 @@ class RunSettings(Table):
 class CheckSettings(Table):
     """Which checks judge a caption, in order, and their options by name."""
 
-    names: tuple[str, ...] = ("empty", "not_stopped", "refusal", "marker_leak", "meta_talk", "length", "repetition")
+    names: tuple[str, ...] = (
+        "empty",
+        "not_stopped",
+        "refusal",
+        "marker_leak",
+        "meta_talk",
+        "coordinates",
+        "format",
+        "length",
+        "repetition",
+    )
     options: dict[str, dict[str, Any]] = {}
 
 

@@ -56,9 +56,45 @@ class View:
         return tuple(part for part in self.parts if isinstance(part, Picture))
 
 
+_STOPPED = frozenset(
+    {
+        "stop",
+        "eos",
+        "eos_token",
+        "eos_token_id",
+        "end_turn",
+        "stop_sequence",
+        "stop_token",
+        "stop_word",
+        "completed",
+        "complete",
+        "end_of_text",
+    }
+)
+_TOO_LONG = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "max_length", "max_new_tokens", "model_length", "token_limit"}
+)
+
+
+def normal_finish_reason(given: object) -> str:
+    """Why a model stopped, in the words of the chat-completions format, whatever the server's dialect and case.
+
+    Returns:
+        ``stop`` where the model ended its answer itself, ``length`` where a limit cut it off, ``none`` where the
+        server gives no reason, otherwise the server's own word in lower case, at most 80 characters.
+    """
+    if given is None or given == "":
+        return "none"
+    reason = str(given).strip().lower().removeprefix("finishreason.").removeprefix("finish_reason_")
+    reason = reason.replace("-", "_").replace(" ", "_")[:80]
+    if reason in _STOPPED:
+        return "stop"
+    return "length" if reason in _TOO_LONG else reason
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an engine said. Only ``finish_reason == "stop"`` is a caption.
+    """What an engine said. Only a ``finish_reason`` that ``normal_finish_reason`` makes ``stop`` ends a caption.
 
     A number of tokens that no row can hold is not known: 0.
     """

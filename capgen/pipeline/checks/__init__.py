@@ -11,6 +11,8 @@ CHECKS = Registry(
         "refusal": "capgen.pipeline.checks.refusal:Refusal",
         "marker_leak": "capgen.pipeline.checks.marker_leak:MarkerLeak",
         "meta_talk": "capgen.pipeline.checks.meta_talk:MetaTalk",
+        "coordinates": "capgen.pipeline.checks.coordinates:Coordinates",
+        "format": "capgen.pipeline.checks.format:Format",
         "length": "capgen.pipeline.checks.length:Length",
         "repetition": "capgen.pipeline.checks.repetition:Repetition",
     },

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import Said
-from capgen.pipeline.checks.units import word_count
+from capgen.pipeline.checks.vocabulary.units import word_count
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from operator import eq
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import Said
-from capgen.pipeline.checks.units import units
+from capgen.pipeline.checks.vocabulary.units import units
 from capgen.text import normal
 
 _LONGEST_CYCLE = 12  # words; longer ones show in the share of repeated n-grams

@@ -16,14 +16,12 @@ import msgspec
 
 from capgen.pipeline.engines.base import EngineFault
 from capgen.pipeline.engines.reasoning import USUAL, Markers, split_reasoning
-from capgen.pipeline.view import LARGEST_COUNT, Answer
+from capgen.pipeline.view import LARGEST_COUNT, Answer, normal_finish_reason
 from capgen.redaction import LONGEST_MESSAGE
 
 LONGEST_TEXT = 100_000
 """Characters of an answer; no caption has as many."""
 
-_STOPPED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", "completed", "finish_reason_stop"})
-_TOO_LONG = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "finish_reason_max_tokens"})
 _TEXT_PARTS = frozenset({"text", "output_text"})
 _THINKING = ("reasoning_content", "reasoning", "thinking")
 
@@ -109,7 +107,7 @@ class Completion(msgspec.Struct):
         if not self.choices:
             raise EngineFault("the answer holds no choice")
         said = self.choices[0].message
-        reason = _reason(self.choices[0].finish_reason)
+        reason = normal_finish_reason(self.choices[0].finish_reason)
         text = _text(said.content)
         if text is None and isinstance(said.refusal, str) and said.refusal:
             text, reason = said.refusal, "refusal"
@@ -246,13 +244,3 @@ def _part(part: Any) -> str:
     if isinstance(text, Mapping):
         text = text.get("value")
     return text if isinstance(text, str) else ""
-
-
-def _reason(given: Any) -> str:
-    """A finish reason in our words; ``none`` where the server gives none."""
-    if given is None or given == "":
-        return "none"
-    reason = str(given).strip().lower()[:80]
-    if reason in _STOPPED:
-        return "stop"
-    return "length" if reason in _TOO_LONG else reason

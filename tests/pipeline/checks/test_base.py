@@ -19,6 +19,7 @@ from capgen.errors import UnknownName, UserError
 from capgen.pipeline.checks import CHECKS, marker_leak, meta_talk, refusal
 from capgen.pipeline.checks.base import Said, build_checks, judge
 from capgen.pipeline.settings import CheckSettings
+from capgen.pipeline.view import normal_finish_reason
 from capgen.sample.words import CATEGORIES, COLOURS, MOTIONS, SIZES, TEXTURES, caption
 
 ALL = build_checks(CheckSettings().names, {})
@@ -120,6 +121,25 @@ def test_a_caption_without_words_is_empty(caption):
 def test_only_stop_is_a_finished_caption(reason):
     assert codes("A red ball on the grass.", finish_reason=reason) == ["not_stopped"]
     assert codes("A red ball on the grass.", finish_reason="stop") == []
+
+
+@pytest.mark.parametrize(
+    "reason", ["STOP", "Stop", "end_turn", "eos", "EOS_TOKEN", "stop_sequence", "FinishReason.STOP"]
+)
+def test_other_words_for_stop_are_understood(reason):
+    assert normal_finish_reason(reason) == "stop"
+    assert codes("A red ball on the grass.", finish_reason=reason) == []
+
+
+@pytest.mark.parametrize("reason", ["length", "LENGTH", "MAX_TOKENS", "max_tokens", "FINISH_REASON_MAX_TOKENS"])
+def test_other_words_for_length_are_understood(reason):
+    assert normal_finish_reason(reason) == "length"
+    assert codes("A red ball on the grass.", finish_reason=reason) == ["not_stopped"]
+
+
+@pytest.mark.parametrize(("given", "said"), [(None, "none"), ("", "none"), ("SAFETY", "safety"), (7, "7")])
+def test_any_other_finish_reason_keeps_the_servers_word(given, said):
+    assert normal_finish_reason(given) == said
 
 
 @pytest.mark.parametrize("module", [marker_leak, meta_talk, refusal])

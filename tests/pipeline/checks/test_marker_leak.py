@@ -71,10 +71,6 @@ A sofa against a greyed-out background.
 A zoomed-in view of a wall clock.
 A zoomed picture of a pair of glasses.
 The inset image shows a spoon.
-A crab at [0.12, 0.33, 0.48, 0.71] on the sand.
-A crab at (120, 300, 480, 710) on the sand.
-A crab, left 0.12, top 0.33, on the sand.
-A dog <box> on a lawn.
 The region of interest holds a wine glass.
 A carrot indicated by the arrow lies on the board.
 A carrot indicated by a red box lies on the board.

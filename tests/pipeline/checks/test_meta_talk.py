@@ -74,12 +74,7 @@ Based on the provided coordinates, it is a chair.
 A chair with a cushion. Let me know if you need more.
 A chair with a cushion. I hope this helps!
 A chair with a cushion in one sentence.
-- A chair with a blue cushion.
-1. A chair with a blue cushion.
 {"caption": "A chair with a blue cushion."}
-```A chair with a blue cushion.```
-A chair with a blue cushion.<|im_end|>
-<think>A chair with a blue cushion.
 The footage captures a goose that crosses a road.
 The goose is shown in the photo with its wings spread.
 A goose as seen in the given image crosses a road.
