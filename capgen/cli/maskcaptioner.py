@@ -19,7 +19,7 @@ from capgen.evaluation.benchmarks.base import Clip
 
 if TYPE_CHECKING:
     from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
-    from capgen.maskcaptioner.predict import Found, Written
+    from capgen.maskcaptioner.predict import Prediction, PredictionFiles
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -104,7 +104,7 @@ class PredictRequest:
     video_id: str = "1"
 
 
-def predict(request: PredictRequest, console: Console) -> tuple[Found, Written]:
+def predict(request: PredictRequest, console: Console) -> tuple[Prediction, PredictionFiles]:
     """Open the input, then the model, and predict with a bar on the terminal.
 
     Raises:
@@ -135,7 +135,7 @@ def predict(request: PredictRequest, console: Console) -> tuple[Found, Written]:
         return run(source, stream, request.out, clip_frames=frames, info=info, video_id=identity, progress=show)
 
 
-def summary(found: Found, written: Written) -> dict[str, Any]:
+def summary(found: Prediction, written: PredictionFiles) -> dict[str, Any]:
     """The result as ``--json`` prints it: the tracks without their masks, and the files."""
     tracks = [
         {"id": t.track_id, "score": round(t.score, 6), "category": t.category, "caption": t.caption, "frames": t.frames}

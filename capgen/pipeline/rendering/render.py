@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from xxhash import xxh3_128
 
 from capgen.dataset.types import Fault, Media, MediaObject
-from capgen.pipeline.rendering.frames import PictureFault, choose, load_frame
+from capgen.images import PictureFault
+from capgen.pipeline.rendering.frames import choose, load_frame
 from capgen.pipeline.rendering.highlights.base import Fit, Marked, show, whole
 from capgen.pipeline.rendering.prompt import Place, Prompt, place, variables
 from capgen.pipeline.settings import RenderSettings
 from capgen.pipeline.view import Part, Picture, View
 
-RENDER_VERSION = "1"
+RENDER_VERSION = "2"
 """Part of a run's fingerprint and of every picture's digest: changes when the same input gives other pixels."""
 
 
