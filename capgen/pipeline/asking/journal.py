@@ -81,7 +81,7 @@ class Record:
             self.alone.setdefault(line.strike, []).append(line)
 
 
-class Journal:
+class ShardJournal:
     """The journal of one shard, open for appending.
 
     Args:
@@ -167,7 +167,7 @@ class Journal:
                 os.close(self._fd)
                 self._fd = None
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> ShardJournal:
         return self
 
     def __exit__(
@@ -189,7 +189,7 @@ def note_lost(folder: Path) -> None:
     Raises:
         DiskTrouble: it cannot be written.
     """
-    with Journal(folder) as journal:
+    with ShardJournal(folder) as journal:
         journal.add(Lost())
 
 
