@@ -98,10 +98,15 @@ def track_score(row: TruthRow) -> float:
     if not row.tp:
         return 0.0
     factors = [row.tp / row.frames, row.associated / row.tp]
-    if row.votes and row.captions:
-        mean = sum(row.captions.values()) / len(row.captions) / row.votes
-        factors.append(min(1.0, mean))
+    found = caption_scores(row)
+    if found:
+        factors.append(min(1.0, sum(found.values()) / len(found)))
     return float(np.prod(factors) ** (1 / len(factors)))
+
+
+def caption_scores(row: TruthRow) -> dict[str, float]:
+    """The mean caption score of a track over the frames it was found on, by metric; empty without captions."""
+    return {metric: score / row.captions.found for metric, score in row.captions.scores.items() if row.captions.found}
 
 
 def _summary(result: Evaluation) -> str:
@@ -147,7 +152,7 @@ def _card(
                 _outline(canvas, one, colour)
         pictures.append(StripPicture(frame, _data_url(canvas)))
     category = result.categories.get(row.category) if row.category is not None else None
-    values = [(name, f"{100 * value / row.votes:.1f}") for name, value in row.captions.items() if row.votes]
+    values = [(name, f"{100 * value:.1f}") for name, value in caption_scores(row).items()]
     return TrackCard(
         anchor=f"track-{row.video}-{row.track}",
         category=category.name if category else "object",
