@@ -115,8 +115,10 @@ class CheckSettings(Table):
         "refusal",
         "marker_leak",
         "meta_talk",
+        "thinking",
         "coordinates",
         "format",
+        "language",
         "length",
         "repetition",
     )

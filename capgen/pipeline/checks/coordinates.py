@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
 _N = r"\s?-?\d{1,4}(?:\.\d{1,6})?%?\s?"
@@ -48,7 +48,7 @@ class Coordinates:
 
     final: ClassVar[bool] = False
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the place."""
         if _DIGIT_OR_MARK.search(said.caption) is None:
             return None

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary.mojibake import mojibake
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
@@ -54,7 +54,7 @@ class Format:
 
     final: ClassVar[bool] = False
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the first piece that is no plain text."""
         broken = mojibake(said.caption)
         if broken is not None:

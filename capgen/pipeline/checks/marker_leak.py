@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary import phrases
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
@@ -221,7 +221,7 @@ class MarkerLeak:
 
     final: ClassVar[bool] = False
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the leak."""
         found = _BOOK.first(said)
         if found is None and (numbered := _NUMBERED.search(without_readings(said.caption))):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary import phrases
 
 _VOCABULARY = {
@@ -140,7 +140,7 @@ class MetaTalk:
 
     final: ClassVar[bool] = False
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the talk."""
         found = _BOOK.first(said)
         return None if found is None else f"talks about the picture or the task: {found!r}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.view import normal_finish_reason
 
 
@@ -18,7 +18,7 @@ class NotStopped:
 
     final: ClassVar[bool] = True
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """Name the other ``finish_reason``."""
         stopped = normal_finish_reason(said.finish_reason) == "stop"
         return None if stopped else f"finish_reason is {said.finish_reason!r}, not 'stop'"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary import phrases
 
 _VOCABULARY = {
@@ -88,7 +88,7 @@ class Refusal:
 
     final: ClassVar[bool] = False
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the refusal."""
         found = _BOOK.first(said)
         if found is None and not said.caption.isascii():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.coordinates import Coordinates
 
 PLACES = """
@@ -60,9 +60,9 @@ A jersey with 10 and a jersey with 9 hang at the right.
 
 @pytest.mark.parametrize("caption", PLACES)
 def test_a_place_in_numbers_is_dropped(caption):
-    assert "gives a place in numbers" in (Coordinates()(Said(caption)) or "")
+    assert "gives a place in numbers" in (Coordinates()(CheckedCaption(caption)) or "")
 
 
 @pytest.mark.parametrize("caption", HONEST)
 def test_numbers_of_the_object_are_kept(caption):
-    assert Coordinates()(Said(caption)) is None
+    assert Coordinates()(CheckedCaption(caption)) is None

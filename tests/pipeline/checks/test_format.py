@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.format import Format
 from capgen.pipeline.checks.vocabulary.mojibake import mojibake
 
@@ -78,12 +78,12 @@ A bus to \u0141\u00f3d\u017a and Malm\u00f6.
 
 @pytest.mark.parametrize("caption", NO_SENTENCE)
 def test_what_is_no_plain_sentence_is_dropped(caption):
-    assert Format()(Said(caption))
+    assert Format()(CheckedCaption(caption))
 
 
 @pytest.mark.parametrize("caption", SENTENCES)
 def test_a_plain_sentence_is_kept(caption):
-    assert Format()(Said(caption)) is None
+    assert Format()(CheckedCaption(caption)) is None
 
 
 @pytest.mark.parametrize("text", ["naïve café", "Ærø Ýmir", "Łódź Ÿ", "漢字", "a\u0085b", "über-größe", "½ ° €"])

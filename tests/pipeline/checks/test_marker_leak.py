@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.marker_leak import MarkerLeak
 
 LEAKS = """
@@ -181,12 +181,12 @@ A wooden crate of oranges, stacked on another box.
 
 @pytest.mark.parametrize("caption", LEAKS)
 def test_a_caption_that_speaks_of_the_mark_is_dropped(caption):
-    assert MarkerLeak()(Said(caption))
+    assert MarkerLeak()(CheckedCaption(caption))
 
 
 @pytest.mark.parametrize("caption", HONEST)
 def test_an_honest_caption_is_kept(caption):
-    assert MarkerLeak()(Said(caption)) is None
+    assert MarkerLeak()(CheckedCaption(caption)) is None
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,10 @@ def test_an_honest_caption_is_kept(caption):
     ],
 )
 def test_words_of_the_mark_may_be_the_objects_own_name(category, synonyms, caption):
-    assert MarkerLeak()(Said(caption, category=category, synonyms=synonyms)) is None
-    assert MarkerLeak()(Said(caption, category="dog")), "the same words leak when another object was asked for"
+    assert MarkerLeak()(CheckedCaption(caption, category=category, synonyms=synonyms)) is None
+    assert MarkerLeak()(CheckedCaption(caption, category="dog")), (
+        "the same words leak when another object was asked for"
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,7 +221,7 @@ def test_words_of_the_mark_may_be_the_objects_own_name(category, synonyms, capti
     ],
 )
 def test_a_name_excuses_only_its_own_word(category, caption):
-    assert MarkerLeak()(Said(caption, category=category))
+    assert MarkerLeak()(CheckedCaption(caption, category=category))
 
 
 @pytest.mark.parametrize(
@@ -233,10 +235,11 @@ def test_a_name_excuses_only_its_own_word(category, caption):
     ],
 )
 def test_case_blanks_and_typography_hide_nothing(caption):
-    assert MarkerLeak()(Said(caption))
+    assert MarkerLeak()(CheckedCaption(caption))
 
 
 def test_the_message_quotes_the_leak():
     assert (
-        MarkerLeak()(Said("A woman outlined in red waves.")) == "speaks of how the object was shown: 'outlined in red'"
+        MarkerLeak()(CheckedCaption("A woman outlined in red waves."))
+        == "speaks of how the object was shown: 'outlined in red'"
     )

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 from capgen.text import normal, words
 
@@ -150,7 +150,7 @@ class PhraseBook:
                 index[word].append(number)
         object.__setattr__(self, "index", {word: tuple(numbers) for word, numbers in index.items()})
 
-    def first(self, said: Said) -> str | None:
+    def first(self, said: CheckedCaption) -> str | None:
         """The first of the phrases that the caption says and that is not innocent; None where there is none."""
         text, present = plain(said.caption)
         numbers = {number for word in present & self.index.keys() for number in self.index[word]}
@@ -164,7 +164,7 @@ class PhraseBook:
         return None
 
 
-def _innocent(candidate: Phrase, match: re.Match[str], said: Said, kin: Families) -> bool:
+def _innocent(candidate: Phrase, match: re.Match[str], said: CheckedCaption, kin: Families) -> bool:
     text = match.string
     thing = match.groupdict().get("thing")
     if thing is not None:
