@@ -46,25 +46,6 @@ class Renderer:
         layout = self.prompt.layout_for(media.kind)
         return choose(layout.marked_choice, media, obj, layout.marked_frames)
 
-    def frames_needed(self, media: Media) -> tuple[int, ...]:
-        """Indices of all frames that the views of a medium show, in the order of time."""
-        objects = [obj for obj in media.objects if obj.fault is None and obj.visible]
-        if not objects:
-            return ()
-        marked = (i for obj in objects for i in self.marked_frames(media, obj))
-        return tuple(sorted({*self.clean_frames(media), *marked}))
-
-    def views(self, media: Media, frames: Mapping[int, NDArray[np.uint8]]) -> Iterator[View]:
-        """A view of each object that has neither a fault nor an empty mask, in order.
-
-        Args:
-            frames: by index, uint8 RGB [height, width, 3]; at least ``frames_needed``. They are not written to.
-        """
-        objects = [obj for obj in media.objects if obj.fault is None and obj.visible]
-        if objects:
-            clean = self.clean(media, frames)
-            yield from (self.view(media, obj, frames, clean) for obj in objects)
-
     def clean(self, media: Media, frames: Mapping[int, NDArray[np.uint8]]) -> tuple[Picture, ...]:
         """The unmarked pictures, made once for all objects of a medium."""
         fit = Fit(self.settings.patch, self.settings.clean_pixels, self.settings.square)

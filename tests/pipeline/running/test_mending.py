@@ -113,10 +113,10 @@ def test_torn_journals_of_several_workers_cost_only_the_torn_lines(run, out):
 
 
 def answers(out):
-    from capgen.dataset.shards import iter_rows
+    from capgen.dataset.shards import candidates_path, read_rows
 
     for index in range(3):
-        for row in iter_rows(out, index):
+        for row in read_rows(candidates_path(out, index)):
             yield Settled(
                 key=row.key,
                 request=row.request_sha256,
