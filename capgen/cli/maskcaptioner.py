@@ -19,7 +19,7 @@ from capgen.evaluation.benchmarks.base import Clip
 
 if TYPE_CHECKING:
     from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
-    from capgen.maskcaptioner.predict import Prediction, PredictionFiles
+    from capgen.maskcaptioner.predict import Found, Written
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -39,7 +39,7 @@ def predict_verb(
     ] = None,
     device: Annotated[str | None, typer.Option(help="Torch device. Default: a GPU if there is one.")] = None,
     video_id: Annotated[str, typer.Option(help="Video id in tracks.json, for capgen eval tracks.")] = "1",
-    as_json: options.JsonFlag = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Detect, segment, track and caption the objects of a video.
 
@@ -67,7 +67,10 @@ def train_verb(
         list[Path] | None,
         typer.Option(metavar="DIR", help="Folder of a run, or of a benchmark's files; may be repeated."),
     ] = None,
-    set_: options.SetFlag = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the captioned dataset, if it is no longer where it was captioned.")
+    ] = None,
+    set_: options.Assignments = None,
 ) -> None:
     """Train a MaskCaptioner on captioned masks.
 
@@ -77,7 +80,7 @@ def train_verb(
     from capgen.evaluation.benchmarks.media import BenchmarkRows
 
     seams = Seams(score=_validation_scores, benchmark=BenchmarkRows)
-    made = train(file, data=data or (), out=out, assignments=set_ or (), seams=seams)
+    made = train(file, data=data or (), out=out, root=root, assignments=set_ or (), seams=seams)
     echo(f"model: {made}  (capgen predict INPUT --model {made})")
 
 
@@ -104,7 +107,7 @@ class PredictRequest:
     video_id: str = "1"
 
 
-def predict(request: PredictRequest, console: Console) -> tuple[Prediction, PredictionFiles]:
+def predict(request: PredictRequest, console: Console) -> tuple[Found, Written]:
     """Open the input, then the model, and predict with a bar on the terminal.
 
     Raises:
@@ -135,7 +138,7 @@ def predict(request: PredictRequest, console: Console) -> tuple[Prediction, Pred
         return run(source, stream, request.out, clip_frames=frames, info=info, video_id=identity, progress=show)
 
 
-def summary(found: Prediction, written: PredictionFiles) -> dict[str, Any]:
+def summary(found: Found, written: Written) -> dict[str, Any]:
     """The result as ``--json`` prints it: the tracks without their masks, and the files."""
     tracks = [
         {"id": t.track_id, "score": round(t.score, 6), "category": t.category, "caption": t.caption, "frames": t.frames}

@@ -33,11 +33,15 @@ def train(
     *,
     data: Sequence[Path] = (),
     out: Path,
+    root: Path | None = None,
     assignments: Sequence[str] = (),
     seams: Seams | None = None,
     console: Console | None = None,
 ) -> Path:
     """Train what a training file says, or go on with what OUT holds; the trained model's folder.
+
+    Args:
+        root: where the captioned dataset is now; the same as the setting ``data.pictures``.
 
     Raises:
         UnknownName: no such training file, split, preset or module.
@@ -45,7 +49,7 @@ def train(
         UserError: a setting is wrong, the data will not do, or OUT was trained with another configuration.
         Diverged: the loss is no longer a number.
     """
-    flags = {"data.releases": [str(path) for path in data] or None}
+    flags = {"data.releases": [str(path) for path in data] or None, "data.pictures": root and str(root)}
     settings = load_train_settings(file, flags, assignments)
     _needs_torch()
     from transformers.utils import logging as hub

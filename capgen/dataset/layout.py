@@ -30,6 +30,11 @@ class RunLayout:
         """The folder of the planned media, a file a shard."""
         return self.out / "plan"
 
+    @property
+    def plan_part(self) -> Path:
+        """The planned media of a larger limit, until those that differ have their place in ``plan_dir``."""
+        return self.out / f"plan{PART}"
+
     def plan_file(self, name: str) -> Path:
         """The planned media of a shard, under the name that its entry in the shard table has."""
         return self.plan_dir / name
@@ -42,6 +47,11 @@ class RunLayout:
     def journal_dir(self, index: int) -> Path:
         """The answers of an unfinished shard."""
         return self.journals_dir / f"{index:05d}"
+
+    def has_answers(self) -> bool:
+        """Whether anything was asked, or is about to be asked elsewhere, that is worth keeping."""
+        places = (self.journals_dir, self.batch_dir, self.candidates_dir)
+        return any(path.is_file() for place in places for path in place.rglob("*"))
 
     @property
     def candidates_dir(self) -> Path:

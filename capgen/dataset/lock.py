@@ -6,8 +6,8 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from capgen.dataset.layout import RunLayout
@@ -21,23 +21,57 @@ def exclusive(out: Path) -> Iterator[None]:
     Raises:
         UserError: another process holds it (says which process on which machine), or OUT cannot be written.
     """
+    path = RunLayout(out).lock
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(RunLayout(out).lock, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = _locked(path)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror}", "choose another --out") from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{out} is in use by {_holder(descriptor)}", "wait for it or choose another --out"
-            ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
         yield
     finally:
+        _leave_nothing(path, made)
         os.close(descriptor)
+
+
+def _locked(path: Path) -> int:
+    """The lock's file, open and held; opened again where its holder took it away meanwhile.
+
+    Raises:
+        UserError: another run holds it.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BlockingIOError:
+            holder = _holder(descriptor)
+            os.close(descriptor)
+            raise UserError(f"{path.parent} is in use by {holder}", "wait for it or choose another --out") from None
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _leave_nothing(path: Path, made: Sequence[Path]) -> None:
+    """Remove the lock and the folders made for it where nothing else came into OUT: the run did not even start."""
+    if not made or any(entry != path for entry in path.parent.iterdir()):
+        return
+    with suppress(OSError):
+        path.unlink()
+        for folder in made:
+            folder.rmdir()
 
 
 def _holder(descriptor: int) -> str:

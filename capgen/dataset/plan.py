@@ -90,6 +90,7 @@ class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
         parts: what the fingerprint is made of, by a name that a person understands.
         settings: the pipeline's settings, with a root that means the same from any folder.
         root: where the dataset was when it was planned; ``--root`` says where it is now.
+        limit: so many objects were planned at most; None is all.
         folders: see ``ShardTable``.
     """
 
@@ -99,6 +100,7 @@ class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     model: ModelName = ModelName("")
     root: str | None = None
+    limit: int | None = None
     folders: dict[str, tuple[str, ...]] = {}
     shards: tuple[ShardEntry, ...]
 

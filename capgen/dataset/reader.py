@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PLAN_VERSION, PlannedMedia, PlanRecord, ShardEntry
-from capgen.errors import LedgerError, MissingFile
+from capgen.errors import LedgerError, MissingFile, UserError
 
 _REMEDY = "restore it, or start anew in another --out"
 _VERSIONS = ("1", PLAN_VERSION)
+_SHARDS, _MEDIA_OF_SHARD = 8, 4
+"""So many pictures are looked for, spread over the shards: enough to tell a wrong folder from some missing files."""
+_ROWS = 32
+
+Folders = Mapping[str, tuple[str, ...]]
+"""The folders in which pictures may be, by ``dataset/split``; ``*`` stands for all others."""
 
 
 def find_plan(out: Path) -> PlanRecord | None:
@@ -36,8 +44,8 @@ def find_plan(out: Path) -> PlanRecord | None:
         )
     if record.version != "1":
         return record
-    root = record.settings.get("source", {}).get("root")
-    return msgspec.structs.replace(record, root=root)
+    source = record.settings.get("source", {})
+    return msgspec.structs.replace(record, root=source.get("root"), limit=source.get("limit"))
 
 
 def read_plan(out: Path) -> PlanRecord:
@@ -82,22 +90,6 @@ def read_media_file(path: Path, *, legacy_root: str | None = None) -> Iterator[P
         raise LedgerError(f"{path} is damaged ({error}); {_REMEDY}") from error
 
 
-def plan_folders(out: Path, record: PlanRecord) -> dict[str, tuple[str, ...]]:
-    """By ``dataset/split``, the folders below the root in which the pictures of a plan are.
-
-    A plan of version 1 has them in its lines only: the first of each shard is read.
-    """
-    if record.legacy_root is None:
-        return dict(record.folders)
-    found: dict[str, dict[str, None]] = {}
-    for entry in record.shards:
-        for media in islice(read_media(out, entry, legacy_root=record.legacy_root), 1):
-            if not media.file_names:
-                continue
-            found.setdefault(f"{media.dataset}/{media.split}", {})[media.folder] = None
-    return {name: tuple(folders) for name, folders in found.items()}
-
-
 class _LegacyMedia(PlannedMedia, frozen=True, kw_only=True):
     """A line of a plan of version 1: ``root`` is where the files were on the machine that planned."""
 
@@ -118,13 +110,114 @@ def _legacy(path: Path, root: str) -> Callable[[bytes], PlannedMedia]:
     return decode
 
 
+def is_below(name: str) -> bool:
+    """Whether a name from data stays below the folder that it is relative to, on any system."""
+    windows = PureWindowsPath(name)
+    outside = windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in windows.parts
+    return bool(name) and not outside
+
+
 def _checked(folder: str, path: Path) -> str:
     """A folder's name, if it lies below the root.
 
     Raises:
         LedgerError: it does not.
     """
-    windows = PureWindowsPath(folder)
-    if windows.drive or windows.root or PurePosixPath(folder).is_absolute() or ".." in windows.parts:
+    if not is_below(folder):
         raise LedgerError(f"{path} has pictures in {folder!r}, outside of the dataset's root; {_REMEDY}")
     return folder
+
+
+def plan_folders(out: Path, record: PlanRecord) -> dict[str, tuple[str, ...]]:
+    """By ``dataset/split``, the folders below the root in which the pictures of a plan are.
+
+    A plan of version 1 has them in its lines only: the first of each shard is read.
+    """
+    if record.legacy_root is None:
+        return dict(record.folders)
+    found: dict[str, dict[str, None]] = {}
+    for entry in record.shards:
+        for media in islice(read_media(out, entry, legacy_root=record.legacy_root), 1):
+            if media.file_names:
+                found.setdefault(f"{media.dataset}/{media.split}", {})[media.folder] = None
+    return {name: tuple(folders) for name, folders in found.items()}
+
+
+def check_root(out: Path, record: PlanRecord, root: Path) -> None:
+    """Refuse a folder in which the pictures of a plan are not; a few of them are looked for.
+
+    Raises:
+        UserError: not one is there.
+    """
+    names = list(_planned_names(out, record))
+    if names and not any((root / name).is_file() for name in names):
+        raise UserError(
+            f"--root {root} does not hold the pictures of {out}: none of {len(names)} that were looked for is there, "
+            f"such as {names[0]}; when the run was planned they were in {record.root}",
+            "give the folder that holds them now with --root",
+        )
+
+
+def _planned_names(out: Path, record: PlanRecord) -> Iterator[str]:
+    """Names of some pictures, relative to the root."""
+    for entry in _spread(record.shards):
+        media = (one for one in read_media(out, entry, legacy_root=record.legacy_root) if one.file_names)
+        for one in islice(media, _MEDIA_OF_SHARD):
+            name = PurePosixPath(one.folder, one.file_names[0])
+            if is_below(name.as_posix()):
+                yield name.as_posix()
+
+
+def _spread(shards: Sequence[ShardEntry]) -> Iterable[ShardEntry]:
+    return (shards[i * len(shards) // min(_SHARDS, len(shards))] for i in range(min(_SHARDS, len(shards))))
+
+
+def release_folders(out: Path, root: Path | None = None) -> Folders:
+    """The folders in which a release's pictures are.
+
+    Args:
+        root: where the dataset is now, or the folder of its pictures; None where it was when the run was planned.
+
+    Raises:
+        UserError: the release has no pictures of its own, and not one of some that were looked for is in ``root``.
+    """
+    record = find_plan(out)
+    below = {} if record is None else plan_folders(out, record)
+    planned = None if record is None or record.root is None else Path(record.root)
+    if root is None:
+        return {} if planned is None else {name: _joined(planned, found) for name, found in below.items()}
+    given = {name: (*_joined(root, found), str(root)) for name, found in below.items()} | {"*": (str(root),)}
+    sample = _released_names(out)
+    if sample and not any(_found(given, name, file) for name, file in sample):
+        was = f"; when the run was planned they were in {planned}" if planned else ""
+        raise UserError(
+            f"{root} does not hold the pictures of {out}: none of {len(sample)} that were looked for is there, "
+            f"such as {sample[0][1]}{was}",
+            "give the folder that holds them now",
+        )
+    return given
+
+
+def _joined(root: Path, folders: Iterable[str]) -> tuple[str, ...]:
+    return tuple(str(root / folder) for folder in folders)
+
+
+def _found(folders: Folders, name: str, file: str) -> bool:
+    return any(Path(folder, file).is_file() for folder in folders.get(name) or folders.get("*", ()))
+
+
+def _released_names(out: Path) -> list[tuple[str, str]]:
+    """(dataset/split, name) of some pictures of a release; none where it holds the pictures, or cannot be read."""
+    found: list[tuple[str, str]] = []
+    for file in RunLayout(out).data_files("media"):
+        try:
+            with pq.ParquetFile(file) as parquet:
+                if "images" in parquet.schema_arrow.names:
+                    return []
+                columns = ["dataset", "split", "file_names"]
+                for batch in islice(parquet.iter_batches(_ROWS, columns=columns), 1):
+                    rows = ((f"{row['dataset']}/{row['split']}", row["file_names"] or ()) for row in batch.to_pylist())
+                    found += [(name, names[0]) for name, names in rows if names and is_below(names[0])]
+        except (OSError, pa.ArrowException, KeyError):
+            continue  # whoever reads the rows says what is wrong with them
+    return found

@@ -67,7 +67,7 @@ class LvisFile:
                 "id": image_id,
                 "width": width,
                 "height": height,
-                "file_name": name,
+                "coco_url": f"http://images.cocodataset.org/{name}",
                 "flickr_url": "",
                 "license": LICENSE["id"],
                 "date_captured": _DATE,

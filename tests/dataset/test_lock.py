@@ -39,6 +39,23 @@ def test_a_killed_holder_frees_the_lock(tmp_path):
         pass
 
 
+def test_a_run_that_could_not_start_leaves_no_folder(tmp_path):
+    out = tmp_path / "deep" / "out"
+    with pytest.raises(UserError, match="no root"), exclusive(out):
+        raise UserError("no root")
+    assert not (tmp_path / "deep").exists()
+
+
+def test_a_run_that_wrote_something_keeps_its_folder_and_so_does_one_that_found_it(tmp_path):
+    with exclusive(tmp_path / "out"):
+        (tmp_path / "out" / "plan.json").write_text("{}")
+    assert (tmp_path / "out" / "plan.json").is_file()
+    (tmp_path / "mine").mkdir()
+    with exclusive(tmp_path / "mine"):
+        pass
+    assert (tmp_path / "mine").is_dir()
+
+
 def test_an_out_that_is_a_file_is_named(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(UserError, match="cannot be written"), exclusive(tmp_path / "out"):

@@ -11,9 +11,8 @@ from typing import Any, Literal, Protocol
 
 from capgen.encoding import read_text
 from capgen.errors import MissingFile, UserError
-from capgen.evaluation.benchmarks.frames import NumberedFrames
+from capgen.evaluation.benchmarks.frames import FrameSource, Picture
 from capgen.evaluation.reading.tracks import Id, Iou
-from capgen.images import Pixels
 
 Reading = Literal["official", "clean"]
 
@@ -41,13 +40,13 @@ class Clip:
     numbers: tuple[int, ...]
     file_names: tuple[str, ...]
     annotations: tuple[dict[str, Any], ...]
-    source: NumberedFrames | None = None
+    source: FrameSource | None = None
 
-    def frames(self) -> Iterator[Pixels]:
+    def frames(self) -> Iterator[Picture]:
         """The evaluated frames, uint8 [H, W, 3] RGB, in order."""
         return self.at(self.numbers)
 
-    def at(self, numbers: Iterable[int]) -> Iterator[Pixels]:
+    def at(self, numbers: Iterable[int]) -> Iterator[Picture]:
         """Frames by number: a model may look at others than those that are evaluated.
 
         Raises:

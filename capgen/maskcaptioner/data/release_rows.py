@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capgen.dataset.layout import RunLayout
-from capgen.dataset.reader import find_plan, plan_folders
+from capgen.dataset.reader import Folders, release_folders
 from capgen.dataset.types import Box, Kind
 from capgen.errors import MissingFile, UnknownName, UserError
 
@@ -165,22 +165,6 @@ class _Row:
         return row
 
 
-def picture_folders(out: Path, root: Path | None = None) -> dict[str, tuple[str, ...]]:
-    """The folders in which a release's pictures may be, by dataset and split.
-
-    Args:
-        root: where the dataset is, or the folder of its pictures; None for where it was when the run was planned.
-    """
-    plan = find_plan(out)
-    where = root if root is not None or plan is None or plan.root is None else Path(plan.root)
-    if where is None:
-        return {}
-    own = (str(where),) if root is not None else ()
-    folders = {} if plan is None else plan_folders(out, plan)
-    below = {name: tuple(str(where / folder) for folder in found) for name, found in folders.items()}
-    return {"*": own} | {name: tuple(dict.fromkeys((*found, *own))) for name, found in below.items()}
-
-
 def medium_of(row: Mapping[str, Any], root: str | None) -> Medium:
     """A row as a medium; objects that are visible nowhere are left out.
 
@@ -221,11 +205,11 @@ class Part:
     """One release: its rows, and the folders in which the pictures may be, by dataset and split (``*``: any)."""
 
     rows: Rows
-    roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    folders: Folders = field(default_factory=dict)
 
     def medium(self, row: Mapping[str, Any]) -> Medium:
         """The medium of a row."""
-        roots = self.roots.get(f"{row['dataset']}/{row['split']}") or self.roots.get("*") or ()
+        roots = self.folders.get(f"{row['dataset']}/{row['split']}") or self.folders.get("*") or ()
         return medium_of(row, _holding(roots, row))
 
 
@@ -242,15 +226,18 @@ def open_releases(
 ) -> tuple[Part, ...]:
     """The releases as parts.
 
+    Args:
+        pictures: where the dataset is now, or the folder of its pictures; None where it was when it was captioned.
+
     Raises:
-        UserError: none is given.
+        UserError: none is given, or ``pictures`` does not hold the pictures of one.
         MissingFile: one is not there.
     """
     parts = []
     for out in releases:
         if not out.is_dir():
             raise MissingFile(out, "--data takes the OUT of a finished `capgen run`")
-        parts.append(Part(ReleaseRows(out, split, limit), picture_folders(out, pictures)))
+        parts.append(Part(ReleaseRows(out, split, limit), release_folders(out, pictures)))
     if not parts:
         raise UserError("there is no data to train on", "give --data OUT, the folder that `capgen run` filled")
     return tuple(parts)

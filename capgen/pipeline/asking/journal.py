@@ -81,7 +81,7 @@ class Record:
             self.alone.setdefault(line.strike, []).append(line)
 
 
-class ShardJournal:
+class Journal:
     """The journal of one shard, open for appending.
 
     Args:
@@ -167,7 +167,7 @@ class ShardJournal:
                 os.close(self._fd)
                 self._fd = None
 
-    def __enter__(self) -> ShardJournal:
+    def __enter__(self) -> Journal:
         return self
 
     def __exit__(
@@ -189,7 +189,7 @@ def note_lost(folder: Path) -> None:
     Raises:
         DiskTrouble: it cannot be written.
     """
-    with ShardJournal(folder) as journal:
+    with Journal(folder) as journal:
         journal.add(Lost())
 
 
@@ -227,14 +227,11 @@ def _read(files: Iterable[Path]) -> Record:
 
 
 def _lines(file: Path) -> Iterator[Line]:
-    """Whole lines only: one without its end or that is no JSON was torn by a kill, and is as if never written.
-
-    So is a line that says what no row can hold: its object alone is asked again.
-    """
+    """Whole lines only: a line without its end, or that is no JSON, was torn by a kill and is as if never written."""
     for raw in file.read_bytes().split(b"\n")[:-1]:
         try:
             yield _decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except msgspec.MsgspecError:
             continue
 
 

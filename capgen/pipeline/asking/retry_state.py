@@ -25,7 +25,7 @@ from capgen.errors import LedgerError
 log = logging.getLogger(__name__)
 
 
-class RetryCounts(msgspec.Struct, kw_only=True):
+class Tally(msgspec.Struct, kw_only=True):
     """How often the rows of one reason were asked again: rounds, rows in all, and what became of them.
 
     ``changed`` rows said something else than before, ``kept`` of these passed every check.
@@ -36,7 +36,7 @@ class RetryCounts(msgspec.Struct, kw_only=True):
     changed: int = 0
     kept: int = 0
 
-    def __iadd__(self, other: RetryCounts) -> RetryCounts:
+    def __iadd__(self, other: Tally) -> Tally:
         self.rounds += other.rounds
         self.asked += other.asked
         self.changed += other.changed
@@ -50,11 +50,11 @@ class Reopened(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     rows: int
     again: dict[str, str]
-    before: dict[str, RetryCounts] = {}
+    before: dict[str, Tally] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class RetryState:
+class Carried:
     """The rows of the earlier commit by key: those that stay, and those that are asked again as they were."""
 
     stay: Mapping[str, Row]
@@ -63,22 +63,22 @@ class RetryState:
 
     def compared(self, rows: Iterable[Row]) -> dict[str, Any]:
         """For the new manifest: ``retry``, what this round changed by reason, and ``retries``, all rounds together."""
-        now = {code: RetryCounts(rounds=1) for code in self.reopened.again.values()}
+        now = {code: Tally(rounds=1) for code in self.reopened.again.values()}
         for row in rows:
             before = self.again.get(row.key)
             if before is None:
                 continue
             tally = now[self.reopened.again[row.key]]
             tally.asked += 1
-            tally.changed += _outcome(row) != _outcome(before)
+            tally.changed += _said(row) != _said(before)
             tally.kept += row.status == "kept"
         total = {code: msgspec.structs.replace(tally) for code, tally in self.reopened.before.items()}
         for code, tally in now.items():
-            total.setdefault(code, RetryCounts()).__iadd__(tally)
+            total.setdefault(code, Tally()).__iadd__(tally)
         return {"retry": msgspec.to_builtins(now), "retries": msgspec.to_builtins(total)}
 
 
-def reopen(out: Path, index: int, folder: Path, again: Mapping[str, str], before: Mapping[str, RetryCounts]) -> None:
+def reopen(out: Path, index: int, folder: Path, again: Mapping[str, str], before: Mapping[str, Tally]) -> None:
     """Undo the commit of a shard and ask for the keys of ``again`` anew; call it only while no worker writes to OUT.
 
     A kill before the rename leaves the shard committed, one after it leaves a shard that the next run finishes.
@@ -99,7 +99,7 @@ def reopen(out: Path, index: int, folder: Path, again: Mapping[str, str], before
     manifest_path(out, index).unlink(missing_ok=True)
 
 
-def load(folder: Path) -> RetryState | None:
+def load(folder: Path) -> Carried | None:
     """What the shard with this journal carries; None where it was not reopened, or its file is no longer whole."""
     reopened = _reopened(folder)
     if reopened is None:
@@ -113,7 +113,12 @@ def load(folder: Path) -> RetryState | None:
         log.warning("%s; the whole shard is asked again", error)
         return None
     stay = {key: row for key, row in rows.items() if key not in reopened.again}
-    return RetryState(stay, {key: row for key, row in rows.items() if key in reopened.again}, reopened)
+    return Carried(stay, {key: row for key, row in rows.items() if key in reopened.again}, reopened)
+
+
+def is_reopened(folder: Path) -> bool:
+    """Whether the shard with this journal was committed once and then reopened."""
+    return _reopened(folder) is not None
 
 
 def count(folder: Path) -> int:
@@ -122,18 +127,18 @@ def count(folder: Path) -> int:
     return reopened.rows - len(reopened.again) if reopened else 0
 
 
-def earlier(extra: Mapping[str, Any]) -> dict[str, RetryCounts]:
+def earlier(extra: Mapping[str, Any]) -> dict[str, Tally]:
     """The rounds that a manifest's ``extra`` tells of."""
-    return msgspec.convert(extra.get("retries", {}), dict[str, RetryCounts])
+    return msgspec.convert(extra.get("retries", {}), dict[str, Tally])
 
 
-def summed(tallies: Iterable[Mapping[str, RetryCounts]]) -> dict[str, RetryCounts]:
+def summed(tallies: Iterable[Mapping[str, Tally]]) -> dict[str, Tally]:
     """Over shards, by reason: rows add up, and a round that touched several shards is one round."""
-    total: dict[str, RetryCounts] = {}
+    total: dict[str, Tally] = {}
     rounds: Counter[str] = Counter()
     for one in tallies:
         for code, tally in one.items():
-            total.setdefault(code, RetryCounts()).__iadd__(tally)
+            total.setdefault(code, Tally()).__iadd__(tally)
             rounds[code] = max(rounds[code], tally.rounds)
     for code, tally in total.items():
         tally.rounds = rounds[code]
@@ -157,5 +162,5 @@ def _about(folder: Path) -> Path:
     return folder / "carried.json"
 
 
-def _outcome(row: Row) -> tuple[Any, ...]:
+def _said(row: Row) -> tuple[Any, ...]:
     return row.status, row.reasons, row.caption, row.message

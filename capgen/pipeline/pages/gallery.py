@@ -21,16 +21,15 @@ from numpy.typing import NDArray
 from capgen import rle
 from capgen.dataset.files import part_of, publish
 from capgen.dataset.plan import PlanRecord, ShardEntry
-from capgen.dataset.reader import read_plan
+from capgen.dataset.reader import check_root, read_plan
 from capgen.dataset.release_record import release_path
 from capgen.dataset.shards import is_committed
 from capgen.dataset.types import Media
 from capgen.display import html, html_head
 from capgen.errors import UserError
-from capgen.images import PictureFault
 from capgen.pipeline.releasing import dedup
 from capgen.pipeline.releasing.verdicts import join
-from capgen.pipeline.rendering.frames import load_frame
+from capgen.pipeline.rendering.frames import PictureFault, load_frame
 
 _FRAMES = 6  # of a video
 _SIDE = {"image": 900, "video": 480}  # pixels of the longer side of a picture in the page
@@ -77,6 +76,8 @@ def gallery_page(out: Path, file: Path, *, limit: int, root: Path | None = None)
     done = [entry for entry in table.shards if is_committed(out, entry.index, plan.fingerprint)]
     if not done:
         raise UserError(f"no shard of {out} is done yet", "wait, or run the same `capgen run` command again")
+    if root is not None:
+        check_root(out, plan, root)
     note = f"{len(done)} of {len(table.shards)} shards done, {table.objects:,} objects planned"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

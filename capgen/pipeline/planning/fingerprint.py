@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,19 @@ from capgen.pipeline.rendering.render import RENDER_VERSION
 from capgen.pipeline.settings import EngineSettings, Settings
 
 _WHOLE_FILE = 64 * 2**20
+_SHOWN, _LONG = 3, 60
+_DIGEST = re.compile(r'"[0-9a-f]{64}"')
+_BY_WEIGHT = ("dataset", "model", "engine", "engine_options", "prompt", "source", "sampling", "render", "checks")
 
 
 def fingerprint_parts(settings: Settings, prompt: Prompt, source_hashes: Mapping[str, str]) -> dict[str, Any]:
-    """The parts, each JSON-able, by a name that a person understands."""
+    """The parts, each JSON-able, by a name that a person understands.
+
+    Not among them: where the dataset is, and ``source.limit``, which a run that is resumed may raise.
+    """
     parts = {
         "dataset": settings.dataset,
         "source": dict(source_hashes) | {"type": settings.source.type, "split": settings.source.split},
-        "limit": settings.source.limit,
         "shard_objects": settings.run.shard_objects,
         "render": settings.render.model_dump() | {"version": RENDER_VERSION},
         "prompt": {"name": prompt.name, "sha256": prompt.sha256, "category": settings.prompt.category},
@@ -83,18 +89,31 @@ def model_files(settings: Settings) -> str | None:
     return total.hexdigest()
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: Sequence[str] = ()) -> list[str]:
-    """What differs between two fingerprints' parts, as ``key: old -> new`` lines."""
-    lines: list[str] = []
-    for key in sorted({*old, *new}):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            lines += differences(before, after, (*path, key))
-        elif before != after:
-            lines.append(f"{'.'.join((*path, key))}: {_short(before)} -> {_short(after)}")
-    return lines
+def same_run(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two runs' parts are those of one run; a plan of version 1 has the limit among them."""
+    before, now = ({key: value for key, value in parts.items() if key != "limit"} for parts in (old, new))
+    return digest(before) == digest(now)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What differs between two runs' parts, in one short line, what a person most likely has changed first."""
+    names = [*_BY_WEIGHT, *sorted({*old, *new} - {*_BY_WEIGHT, "limit"})]
+    found = [line for name in names for line in _differing(old.get(name), new.get(name), name)]
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return "; ".join(found[:_SHOWN]) + more
+
+
+def _differing(old: Any, new: Any, name: str) -> list[str]:
+    if isinstance(old, Mapping) or isinstance(new, Mapping):
+        old, new = old or {}, new or {}
+        keys = sorted({*old, *new})
+        return [line for key in keys for line in _differing(old.get(key), new.get(key), f"{name}.{key}")]
+    if json.dumps(old, default=str) == json.dumps(new, default=str):
+        return []
+    before, now = _short(old), _short(new)
+    return [f"{name} has changed" if before == now else f"{name} is {before} there and {now} here"]
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 48 else f"{text[:20]}…{text[-20:]}"
+    text = "not set" if value is None else json.dumps(value, default=str, ensure_ascii=False)
+    return "something else" if _DIGEST.fullmatch(text) or len(text) > _LONG else text

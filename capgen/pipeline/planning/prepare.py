@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from capgen.dataset.card import CardInfo, check_card
+from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PLAN_VERSION, ModelName, PlanRecord, ShardTable
-from capgen.dataset.reader import find_plan
+from capgen.dataset.reader import check_root, find_plan
 from capgen.errors import UserError
 from capgen.pipeline.checks.base import build_checks
 from capgen.pipeline.engines.base import build_engine
-from capgen.pipeline.planning.fingerprint import differences, digest, fingerprint_parts
+from capgen.pipeline.planning.extend import check_limit, extend
+from capgen.pipeline.planning.fingerprint import differences, digest, fingerprint_parts, same_run
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.plan import file_sha256, write_plan, write_plan_json
 from capgen.pipeline.planning.preflight import check_model
@@ -57,12 +59,15 @@ def prepare(
 ) -> tuple[Job, ShardTable]:
     """Plan a run, or take up the plan that OUT already has.
 
+    A plan of other settings under which nothing was asked yet is replaced. A larger limit adds to the plan.
+
     Args:
         gpus: GPUs of one engine.
         fork: where OUT belongs to a run of another fingerprint, plan beside it (``OUT-<fingerprint>``).
 
     Raises:
-        UserError: anything that the user can mend; a differing OUT is refused with what differs.
+        UserError: anything that the user can mend; a differing OUT is refused with what differs, and a root that does
+            not hold the planned pictures with the root that they were planned in.
     """
     source = build_source(settings)
     files = source.files
@@ -76,50 +81,63 @@ def prepare(
         hashes = pool.submit(lambda: {file.name: file_sha256(file) for file in files})
         fresh = _planned(source, out, settings) if find_plan(out) is None else None
         parts = fingerprint_parts(settings, prompt, hashes.result())
-    fingerprint = digest(parts)
-    out = _settle_out(out, parts, fingerprint, fork=fork)
-    plan = find_plan(out)
-    legacy_root = plan.legacy_root if plan is not None else None
-    job = Job(out.resolve(), fingerprint, settings, prompt, gpus, model.name, model.revision, legacy_root)
-    if plan is not None:
-        return job, plan.table
-    table = fresh or _planned(source, out, settings)
-    recorded = _wherever(settings)
-    write_plan_json(
-        out,
-        PlanRecord(
-            version=PLAN_VERSION,
-            fingerprint=fingerprint,
-            parts=parts,
-            settings=recorded.model_dump(mode="json"),
-            model=model,
-            root=str(recorded.source.root),
-            folders=table.folders,
-            shards=table.shards,
-        ),
+    out = _settle_out(out, parts, fork=fork)
+    record = find_plan(out)
+    if record is None:
+        record = _recorded(settings, parts, model, fresh or _planned(source, out, settings))
+        write_plan_json(out, record)
+    else:
+        check_root(out, record, _root(settings))
+        check_limit(settings.source.limit, record.limit, out)
+        if settings.source.limit != record.limit:
+            record = extend(source, out, _recorded(settings, parts, model, ShardTable(shards=())), record)
+    name, revision = model.name, model.revision
+    job = Job(out.resolve(), record.fingerprint, settings, prompt, gpus, name, revision, record.legacy_root)
+    return job, record.table
+
+
+def _recorded(settings: Settings, parts: dict[str, Any], model: ModelName, table: ShardTable) -> PlanRecord:
+    """What ``plan.json`` is to say, with a root that means the same from any folder."""
+    root = _root(settings)
+    source = settings.source.model_copy(update={"root": root})
+    return PlanRecord(
+        version=PLAN_VERSION,
+        fingerprint=digest(parts),
+        parts=parts,
+        settings=settings.model_copy(update={"source": source}).model_dump(mode="json"),
+        model=model,
+        root=str(root),
+        limit=settings.source.limit,
+        folders=table.folders,
+        shards=table.shards,
     )
-    return job, table
 
 
-def _wherever(settings: Settings) -> Settings:
-    """The settings with a root that means the same from any folder."""
+def _root(settings: Settings) -> Path:
     root = settings.source.root
-    source = settings.source.model_copy(update={"root": root and root.resolve()})
-    return settings.model_copy(update={"source": source})
+    assert root is not None  # build_source has refused settings without one
+    return root.resolve()
 
 
 def _planned(source: Source, out: Path, settings: Settings) -> ShardTable:
     return write_plan(source, out, shard_objects=settings.run.shard_objects, limit=settings.source.limit)
 
 
-def _settle_out(out: Path, parts: dict[str, Any], fingerprint: str, *, fork: bool) -> Path:
+def _settle_out(out: Path, parts: dict[str, Any], *, fork: bool) -> Path:
+    """The folder of the run with these parts; a plan in it that nothing was asked of and that differs is removed.
+
+    Raises:
+        UserError: OUT holds another run.
+    """
     plan = find_plan(out)
-    if plan is None or plan.fingerprint == fingerprint:
+    if plan is None or same_run(plan.parts, parts):
+        return out
+    if not RunLayout(out).has_answers():
+        RunLayout(out).plan_json.unlink()
         return out
     if fork:
-        return _settle_out(out.with_name(f"{out.name}-{fingerprint[:8]}"), parts, fingerprint, fork=False)
-    lines = differences(plan.parts, parts)
+        return _settle_out(out.with_name(f"{out.name}-{digest(parts)[:8]}"), parts, fork=False)
     raise UserError(
-        f"{out} holds a run with another fingerprint: {'; '.join(lines)}",
-        "choose another --out, or --fork to start beside it",
+        f"{out} holds a run with other settings: {differences(plan.parts, parts)}",
+        "give this run a folder of its own with --out, or --fork to start beside it",
     )

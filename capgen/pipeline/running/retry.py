@@ -21,7 +21,7 @@ from capgen.dataset.release_record import read_release
 from capgen.dataset.shards import Manifest, is_committed, read_columns, read_manifest
 from capgen.errors import UserError
 from capgen.layered_toml import merge, nested, sentence
-from capgen.pipeline.asking.retry_state import earlier, reopen
+from capgen.pipeline.asking.retry_state import earlier, is_reopened, reopen
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.releasing import dedup
 from capgen.pipeline.settings import Settings
@@ -59,14 +59,15 @@ def recorded(out: Path, overrides: Mapping[str, Any], assignments: Iterable[str]
 def ask_again(job: Job, table: ShardTable, codes: Sequence[str]) -> Counter[str]:
     """Reopen the shards that hold objects to be asked again; how many these are, by reason.
 
-    Call it only while nobody writes to OUT. Objects of shards that are not finished are asked for anyway.
+    Call it only while nobody writes to OUT. Shards that an earlier retry has reopened are finished by this one.
 
     Args:
         codes: reasons, as ``capgen status`` counts them (the first of each row); none is every reason of failed rows.
 
     Raises:
-        UserError: no object has such a reason, and no shard is unfinished.
+        UserError: the run was never finished, or no object has such a reason.
     """
+    _check_finished(job, table)
     done: list[Manifest] = []
     for entry in table.shards:
         manifest = read_manifest(job.out, entry.index) if is_committed(job.out, entry.index, job.fingerprint) else None
@@ -84,6 +85,35 @@ def ask_again(job: Job, table: ShardTable, codes: Sequence[str]) -> Counter[str]
             reopen(job.out, manifest.index, job.journal_dir(manifest.index), again, before)
             asked.update(again.values())
     return asked
+
+
+def reopen_grown(job: Job, table: ShardTable) -> None:
+    """Reopen the shards that were finished before a larger limit added to them; all of their rows stay as they are.
+
+    Call it only while nobody writes to OUT.
+    """
+    for entry in table.shards:
+        manifest = read_manifest(job.out, entry.index) if is_committed(job.out, entry.index, job.fingerprint) else None
+        if manifest is not None and manifest.rows < entry.objects:
+            reopen(job.out, entry.index, job.journal_dir(entry.index), {}, earlier(manifest.extra))
+
+
+def _check_finished(job: Job, table: ShardTable) -> None:
+    """Refuse to retry while there are objects that were never asked for: nobody wants to caption those unawares.
+
+    Raises:
+        UserError: there are.
+    """
+    never = [
+        entry
+        for entry in table.shards
+        if not is_committed(job.out, entry.index, job.fingerprint) and not is_reopened(job.journal_dir(entry.index))
+    ]
+    if never:
+        raise UserError(
+            f"{job.out} is not finished: {len(never)} of its {len(table.shards)} shards are still to be captioned",
+            "run the `capgen run` command that began it to its end, then retry",
+        )
 
 
 def _again(out: Path, index: int, wanted: set[str], *, dropped: bool) -> dict[str, str]:

@@ -25,7 +25,7 @@ from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.running.driver import Executor, InProcess, run_shards
 from capgen.pipeline.running.progress import EndReport, Show, end_report
 from capgen.pipeline.running.ray_cluster import RayCluster
-from capgen.pipeline.running.retry import ask_again
+from capgen.pipeline.running.retry import ask_again, reopen_grown
 from capgen.pipeline.running.stop import listener
 from capgen.pipeline.settings import Settings
 from capgen.stop import Stop
@@ -83,6 +83,7 @@ def run_session(settings: Settings, wanted: Wanted, console: Console) -> tuple[P
         planned = time.monotonic()
         planned_of = f"{table.objects:,} objects of {table.media:,} media planned in {len(table.shards):,} shards"
         console.print(f"{planned_of}, in {job.out}", highlight=False)
+        reopen_grown(job, table)
         if wanted.again is not None:
             console.print(_told(ask_again(job, table, wanted.again)), highlight=False)
         with Show(console) as show:

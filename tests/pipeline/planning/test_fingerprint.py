@@ -69,6 +69,14 @@ def test_a_run_with_other_options_is_another_run_and_another_request(lvis_root, 
 
 
 def test_the_difference_is_told_by_its_name():
-    assert differences({}, {"engine_options": {"image_format": "png"}}) == [
-        'engine_options: null -> {"image_format": "png"}'
-    ]
+    found = differences({}, {"engine_options": {"image_format": "png"}})
+    assert found == 'engine_options.image_format is not set there and "png" here'
+
+
+def test_many_differences_are_three_short_ones_and_a_number():
+    old = {"dataset": "lvis", "model": {"id": "a"}, "prompt": {"sha256": "0" * 64}, "seed": 1, "limit": 4}
+    new = {"dataset": "lv-vis", "model": {"id": "b" * 99}, "prompt": {"sha256": "1" * 64}, "seed": 2}
+    assert differences(old, new) == (
+        'dataset is "lvis" there and "lv-vis" here; model.id is "a" there and something else here; '
+        "prompt.sha256 has changed and 1 more"
+    )

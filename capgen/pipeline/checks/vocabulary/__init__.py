@@ -1,1 +1,0 @@
-"""What several checks know of words: phrases, quotations, scripts, and units of length."""
