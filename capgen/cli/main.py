@@ -40,8 +40,11 @@ def main(providers: Providers | None = None) -> None:
         code = app(standalone_mode=False, obj=providers or Providers())
         if code == 130:  # so typer tells of a Ctrl-C that no verb took
             _say("stopped; run the same command again", 130)
-    except Abort:
-        code = _say("stopped; run the same command again to resume", 130)
+    except Abort as error:
+        if isinstance(error.__cause__, EOFError):  # typer takes it for a Ctrl-D; a file that ends early is none
+            code = _unforeseen(error.__cause__)
+        else:
+            code = _say("stopped; run the same command again to resume", 130)
     except TyperException as error:
         code = _say(error.format_message(), 2)
     except CapgenError as error:

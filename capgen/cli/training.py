@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from capgen.dataset.lock import exclusive
 from capgen.display import terminal
-from capgen.errors import UserError
+from capgen.errors import Interrupted, UserError
 from capgen.maskcaptioner.settings import TrainSettings, load_train_settings
+from capgen.stop import Stop
 
 if TYPE_CHECKING:
     from capgen.maskcaptioner.training.validate import Scorer
 
+_STOPPING = "stopping after this step and a checkpoint; once more ends at once"
 MakeRows = Callable[[str, Path, str, int | None], Any]
 """``Rows`` of (benchmark, root, split, limit): what a benchmark's owners released, as rows of a release's media."""
 
@@ -48,24 +52,49 @@ def train(
         MissingFile: a release or a picture is not there.
         UserError: a setting is wrong, the data will not do, or OUT was trained with another configuration.
         Diverged: the loss is no longer a number.
+        Interrupted: Ctrl-C or SIGTERM; what was learnt is saved.
     """
     flags = {"data.releases": [str(path) for path in data] or None, "data.pictures": root and str(root)}
     settings = load_train_settings(file, flags, assignments)
     _needs_torch()
+    from capgen.maskcaptioner.training.loop import accelerator_of
+
+    accelerator = accelerator_of(settings)
+    console = console or terminal(stderr=True, quiet=not accelerator.is_main_process)
+    try:
+        with Stop(_STOPPING) as stop, _alone(out, accelerator):
+            _train(settings, out, seams or Seams(), console, stop)
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    return out / "model"
+
+
+@contextmanager
+def _alone(out: Path, accelerator: Any) -> Iterator[None]:
+    """Hold OUT for all processes of this training; only the main one takes the lock, before the others go on."""
+    with ExitStack() as held:
+        with accelerator.main_process_first():
+            if accelerator.is_main_process:
+                held.enter_context(exclusive(out))
+        yield
+
+
+def _train(settings: TrainSettings, out: Path, seams: Seams, console: Console, stop: Stop) -> None:
+    """The training itself, once OUT is held and signals are heard."""
     from transformers.utils import logging as hub
 
     hub.disable_progress_bar()
-    from capgen.maskcaptioner.data.release_rows import check_captions, count
+    hub.set_verbosity_error()  # it warns of model types that it does not know, which are ours
+    from capgen.maskcaptioner.data.release_rows import check_captions, check_kinds, count
     from capgen.maskcaptioner.training import checkpoint
     from capgen.maskcaptioner.training.logs import TrainingProgress
     from capgen.maskcaptioner.training.loop import Data, Trainer, accelerator_of
     from capgen.maskcaptioner.training.validate import Validation
 
-    seams = seams or Seams()
     accelerator = accelerator_of(settings)
-    console = console or terminal(stderr=True, quiet=not accelerator.is_main_process)
     parts = parts_of(settings, settings.data.split, settings.data.limit, seams)
     census = count(parts)
+    check_kinds(census, {name: stage.kind for name, stage in settings.active.items()})
     if any(stage.captions for stage in settings.active.values()):
         check_captions(census, settings.data.captions_min)
     record = {"media": dict(census.media), "objects": census.objects, "captions": census.captions}
@@ -81,8 +110,7 @@ def train(
         if accelerator.is_main_process:
             media = ", ".join(f"{n:,} {kind}s" for kind, n in census.media.items())
             show.note(f"{media}, {census.objects:,} objects, {census.captions:,} captions; model {_millions(model)} M")
-        Trainer(settings, out, model, Data(parts, census), show, validate).run()
-    return out / "model"
+        Trainer(settings, out, model, Data(parts, census), show, validate, stop).run()
 
 
 def _millions(model: Any) -> str:

@@ -209,12 +209,14 @@ def load_train_settings(file: str, overrides: Mapping[str, Any], assignments: It
         overrides: dotted keys with values, from flags; None values are left out.
 
     Raises:
-        UnknownName: there is no such file.
+        UnknownName: there is no such file, or a change is for a stage that the file does not have.
         UserError: a file is no TOML, a key is unknown or a value is of the wrong kind, or no stage has steps.
     """
     path = training_file(file)
+    tables, changes = read_toml(path), nested(overrides, assignments)
+    _check_stages(tables, changes)
     try:
-        settings = TrainSettings.model_validate(merge(read_toml(path), nested(overrides, assignments)))
+        settings = TrainSettings.model_validate(merge(tables, changes))
     except ValidationError as error:
         raise UserError(
             f"{path.name}: {sentence(error, TrainSettings)}", "correct it in the file or with --set"
@@ -222,6 +224,15 @@ def load_train_settings(file: str, overrides: Mapping[str, Any], assignments: It
     if not settings.active:
         raise UserError(f"{path.name}: no stage has steps", "for example --set stages.NAME.steps=1000")
     return settings
+
+
+def _check_stages(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Refuse changes to a stage that the file does not have: they would make a new one, of default settings."""
+    known, changed = tables.get("stages"), changes.get("stages")
+    if isinstance(known, Mapping) and isinstance(changed, Mapping):
+        for name in changed:
+            if name not in known:
+                raise UnknownName("stage", name, known)
 
 
 def training_file(file: str) -> Path:

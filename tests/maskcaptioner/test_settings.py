@@ -44,6 +44,11 @@ def test_a_wrong_setting_is_named(assignment, message, tmp_path):
         load_train_settings(str(training_file(tmp_path)), {}, [assignment])
 
 
+def test_a_stage_that_the_file_does_not_have_is_no_new_one(tmp_path):
+    with pytest.raises(UnknownName, match=r"no stage is called 'image' [(]did you mean 'images'"):
+        load_train_settings(str(training_file(tmp_path)), {}, ["stages.image.steps=0"])
+
+
 def test_no_steps_and_no_file_are_refused(tmp_path):
     with pytest.raises(UserError, match="no stage has steps"):
         load_train_settings(str(training_file(tmp_path)), {}, ["stages.images.steps=0", "stages.clips.steps=0"])

@@ -7,6 +7,7 @@ So a resumed run goes on with the very batch that the killed one would have seen
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -181,11 +182,18 @@ def _by_processes(feed: Feed, start: int, workers: int, prefetch: int) -> Genera
         prefetch_factor=prefetch,
         multiprocessing_context=context,
         pin_memory=False,
+        worker_init_fn=_leave_signals,
     )
     for item in loader:
         if isinstance(item, CapgenError):
             raise item
         yield item
+
+
+def _leave_signals(_: int) -> None:
+    """Ctrl-C reaches the workers as well; the training needs them for as long as it goes on, and ends them itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _by_threads(feed: Feed, start: int, threads: int, prefetch: int) -> Generator[Batch]:

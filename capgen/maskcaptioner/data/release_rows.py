@@ -300,6 +300,24 @@ def count(parts: Iterable[Part]) -> Census:
     return census
 
 
+def check_kinds(census: Census, stages: Mapping[str, str]) -> None:
+    """Refuse data that a stage finds nothing in, before the first stage is trained.
+
+    Args:
+        stages: the kind of media of each: image, video or any.
+
+    Raises:
+        UserError: there is no such medium with an object.
+    """
+    there = {kind for rows in census.rows for kind, _ in rows if kind is not None}
+    for name, kind in stages.items():
+        if kind != "any" and kind not in there:
+            raise UserError(
+                f"stage {name} learns from {kind}s, and the data has no {kind} with objects",
+                f"give a release that has with one more --data, or leave it out with --set stages.{name}.steps=0",
+            )
+
+
 def check_captions(census: Census, wanted: int) -> None:
     """Refuse data without captions before it is learnt from.
 

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -145,19 +146,33 @@ def load_state(folder: Path, *, world: int) -> dict[str, Any]:
     Raises:
         UserError: the checkpoint is damaged, or belongs to another number of processes.
     """
+    state = _load(folder / "state.pt")
     try:
-        state: dict[str, Any] = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        there = state["position"]["world"]
+    except (KeyError, TypeError) as error:
         raise UserError(
-            f"{folder}/state.pt cannot be read", "delete that folder to go on from the one before"
+            f"{folder}/state.pt is no state of a training", "delete that folder to go on from the one before"
         ) from error
-    there = state["position"]["world"]
     if there != world:
         raise UserError(
             f"{folder} was written by {there} processes, this is {world}",
             "start as many as before: the order of the data depends on it",
         )
     return state
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """What torch wrote there.
+
+    Raises:
+        UserError: the file is missing, empty or damaged.
+    """
+    try:
+        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
+        what = "is missing" if not path.exists() else "is empty" if not path.stat().st_size else "is damaged"
+        raise UserError(f"{path} {what}", f"delete {path.parent} to go on from the checkpoint before") from error
+    return found
 
 
 def restore_weights(model: nn.Module, state: Mapping[str, Any], folder: Path) -> None:
@@ -194,12 +209,9 @@ def restore_rng(folder: Path, rank: int) -> None:
     """Put the random generators where they were.
 
     Raises:
-        UserError: this process has no random state in the checkpoint.
+        UserError: this process has no random state in the checkpoint, or it is damaged.
     """
-    path = folder / f"rng-{rank}.pt"
-    if not path.is_file():
-        raise UserError(f"missing {path}", "delete that checkpoint to go on from the one before")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = _load(folder / f"rng-{rank}.pt")
     torch.set_rng_state(state["torch"])
     if state["cuda"] is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])

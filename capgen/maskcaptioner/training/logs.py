@@ -197,7 +197,7 @@ class TrainingProgress:
 
     def note(self, line: str) -> None:
         """Say something that stays."""
-        self._console.print(line, highlight=False, markup=False)
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def sentence(self, step: int, stage: str, loss: float, now: float) -> str:
         """``step 120/2,000 (clips), loss 3.21, 1.4 steps/s, 22 min 10 s left``."""

@@ -19,7 +19,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import nn
 
-from capgen.errors import CapgenError, UserError
+from capgen.errors import CapgenError, Interrupted, UserError
 from capgen.maskcaptioner.data.augment import canvas_of
 from capgen.maskcaptioner.data.collate import Batch
 from capgen.maskcaptioner.data.loader import Feed, batches, order_of
@@ -30,6 +30,7 @@ from capgen.maskcaptioner.data.training_clip import ClipMaker
 from capgen.maskcaptioner.settings import StageSettings, TrainSettings
 from capgen.maskcaptioner.training import checkpoint, optim
 from capgen.maskcaptioner.training.logs import Meter, ScalarLog, TrainingProgress, plot_losses
+from capgen.stop import Stop
 
 Validate = Callable[[Any, int], Mapping[str, float]]
 """Scores a model at a step; it may be called on the main process only."""
@@ -53,6 +54,7 @@ class Trainer:
     Args:
         model: called as ``model(pixels, targets=..., caption_loss=...)``, giving ``loss`` and ``losses`` by part; its
             ``config`` has ``picture``, ``classes``, ``clip_frames`` and ``losses``.
+        stop: hears Ctrl-C and SIGTERM; the step that they come in is finished and saved.
     """
 
     def __init__(
@@ -63,8 +65,10 @@ class Trainer:
         data: Data,
         show: TrainingProgress,
         validate: Validate | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self.settings, self.out, self.data, self.show, self.validate = settings, out, data, show, validate
+        self.stop = stop or Stop()
         self.stages = list(settings.active.items())
         self.accelerator = accelerator_of(settings)
         self.model = model.to(self.accelerator.device)
@@ -82,6 +86,7 @@ class Trainer:
 
         Raises:
             Diverged: a loss or gradient is NaN or infinite.
+            Interrupted: somebody asked for an end; a checkpoint of the last step is there.
             UserError: the data or a checkpoint will not do.
         """
         state, folder = self._open()
@@ -89,6 +94,8 @@ class Trainer:
         out = self.out if self.main else self.out / "logs" / f"process-{self.accelerator.process_index}"
         self.journal = ScalarLog(out, "steps", step=self.step, tensorboard=tensorboard)
         self.scores = ScalarLog(out, "validation", step=self.step, tensorboard=tensorboard)
+        if self.step:
+            self._validated(missing_only=True)
         number, done = optim.place([stage for _, stage in self.stages], self.step)
         for index in range(number, len(self.stages)):
             self._stage(index, done if index == number else 0, state, folder)
@@ -125,7 +132,7 @@ class Trainer:
         stream = batches(
             feed, start=done * stage.accumulate, workers=data.workers, threads=data.threads, prefetch=data.prefetch
         )
-        with closing(stream):
+        with closing(stream), self.stop.orderly():
             self._steps(name, stage, done, optimizer, stream)
         self.accelerator.unwrap_model(self._wrapped, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
@@ -143,9 +150,20 @@ class Trainer:
             self._log(name, rate, meter, last=self.step == self.settings.steps)
             if self.main:
                 self.show.step(self.step, name, values["loss"])
+            last = self.step == self.settings.steps
+            if self._asked_to_stop() and not last:
+                folder = self._save(optimizer)
+                raise Interrupted(f"step {self.step:,} of {self.settings.steps:,} is saved in {folder}")
             self._validated()
-            if self.step % self.settings.run.checkpoint_every == 0 or self.step == self.settings.steps:
+            if self.step % self.settings.run.checkpoint_every == 0 or last:
                 self._save(optimizer)
+
+    def _asked_to_stop(self) -> bool:
+        """Whether any process was asked to, the same answer in all of them."""
+        if self.accelerator.num_processes == 1:
+            return self.stop.asked
+        asked = torch.tensor(float(self.stop.asked), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(asked, "sum"))
 
     def _one(
         self, stage: StageSettings, optimizer: torch.optim.Optimizer, stream: Iterator[Batch]
@@ -207,12 +225,14 @@ class Trainer:
         if (self.step % self.settings.run.log_every == 0 or last) and self.main:
             self.journal.add({"step": self.step, "stage": name, "lr": rate, **meter.means()})
 
-    def _validated(self) -> None:
+    def _validated(self, *, missing_only: bool = False) -> None:
+        """Score the model where it is time to; ``missing_only``: unless the scores of this step are there."""
         settings = self.settings.validation
         last = self.step == self.settings.steps and settings.final
         if self.validate is None or not (last or (settings.every and self.step % settings.every == 0)):
             return
-        if self.main:
+        scored = missing_only and any(row["step"] == str(self.step) for row in self.scores.rows)
+        if self.main and not scored:
             modes = [(module, module.training) for module in self.model.modules()]
             with torch.random.fork_rng(), torch.no_grad():
                 scores = self.validate(self.model.eval(), self.step)
@@ -222,15 +242,17 @@ class Trainer:
             self.show.note(f"step {self.step}: " + ", ".join(f"{key} {value:.3f}" for key, value in scores.items()))
         self.accelerator.wait_for_everyone()
 
-    def _save(self, optimizer: torch.optim.Optimizer) -> None:
+    def _save(self, optimizer: torch.optim.Optimizer) -> Path:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         position = checkpoint.Position(self.step, world)
         wait = self.accelerator.wait_for_everyone
         self.model.config.losses, stage_losses = self._losses, self.model.config.losses
-        checkpoint.save(self.out, self.model, optimizer, position, rank=rank, keep=self.settings.run.keep, wait=wait)
+        keep = self.settings.run.keep
+        folder = checkpoint.save(self.out, self.model, optimizer, position, rank=rank, keep=keep, wait=wait)
         self.model.config.losses = stage_losses
         if self.main:
             self._plot()
+        return folder
 
     def _plot(self) -> None:
         plot_losses(self.journal.rows, self.scores.rows, self.out / "loss.png", self.settings.name)
