@@ -19,7 +19,7 @@ from capgen.evaluation.benchmarks.base import Clip
 
 if TYPE_CHECKING:
     from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
-    from capgen.maskcaptioner.predict import Found, Written
+    from capgen.maskcaptioner.predict import Prediction, PredictionFiles
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -39,7 +39,7 @@ def predict_verb(
     ] = None,
     device: Annotated[str | None, typer.Option(help="Torch device. Default: a GPU if there is one.")] = None,
     video_id: Annotated[str, typer.Option(help="Video id in tracks.json, for capgen eval tracks.")] = "1",
-    as_json: options.AsJson = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Detect, segment, track and caption the objects of a video.
 
@@ -70,7 +70,7 @@ def train_verb(
     root: Annotated[
         Path | None, typer.Option(help="Folder of the captioned dataset, if it is no longer where it was captioned.")
     ] = None,
-    set_: options.Assignments = None,
+    set_: options.SetFlag = None,
 ) -> None:
     """Train a MaskCaptioner on captioned masks.
 
@@ -107,7 +107,7 @@ class PredictRequest:
     video_id: str = "1"
 
 
-def predict(request: PredictRequest, console: Console) -> tuple[Found, Written]:
+def predict(request: PredictRequest, console: Console) -> tuple[Prediction, PredictionFiles]:
     """Open the input, then the model, and predict with a bar on the terminal.
 
     Raises:
@@ -138,7 +138,7 @@ def predict(request: PredictRequest, console: Console) -> tuple[Found, Written]:
         return run(source, stream, request.out, clip_frames=frames, info=info, video_id=identity, progress=show)
 
 
-def summary(found: Found, written: Written) -> dict[str, Any]:
+def summary(found: Prediction, written: PredictionFiles) -> dict[str, Any]:
     """The result as ``--json`` prints it: the tracks without their masks, and the files."""
     tracks = [
         {"id": t.track_id, "score": round(t.score, 6), "category": t.category, "caption": t.caption, "frames": t.frames}

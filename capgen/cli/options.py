@@ -20,20 +20,22 @@ def dataset_names() -> tuple[str, ...]:
         return ()
 
 
-Dataset = Annotated[
+DatasetFlag = Annotated[
     str | None, typer.Option(help=f"Dataset to caption: {', '.join(dataset_names())}.", show_default=False)
 ]
-Pipeline = Annotated[str | None, typer.Option(help="Pipeline file (TOML) to use instead of --dataset.")]
-Root = Annotated[Path | None, typer.Option(help="Folder of the dataset, laid out as its release.")]
-Split = Annotated[str | None, typer.Option(help="Split, several separated by commas, or all.")]
-Model = Annotated[str | None, typer.Option(help="Hub name, model folder, or embedded.")]
-Engine = Annotated[str | None, typer.Option(help=f"Inference engine: {', '.join(ENGINES)}.")]
-Gpus = Annotated[int | None, typer.Option(help="Number of GPUs; 0 runs on the CPU. Default: all GPUs of this machine.")]
-TensorParallel = Annotated[int, typer.Option(help="GPUs per engine.")]
-Workers = Annotated[int, typer.Option(help="Number of engines when running on the CPU.")]
-Assignments = Annotated[
+PipelineFlag = Annotated[str | None, typer.Option(help="Pipeline file (TOML) to use instead of --dataset.")]
+RootFlag = Annotated[Path | None, typer.Option(help="Folder of the dataset, laid out as its release.")]
+SplitFlag = Annotated[str | None, typer.Option(help="Split, several separated by commas, or all.")]
+ModelFlag = Annotated[str | None, typer.Option(help="Hub name, model folder, or embedded.")]
+EngineFlag = Annotated[str | None, typer.Option(help=f"Inference engine: {', '.join(ENGINES)}.")]
+GpusFlag = Annotated[
+    int | None, typer.Option(help="Number of GPUs; 0 runs on the CPU. Default: all GPUs of this machine.")
+]
+TensorParallelFlag = Annotated[int, typer.Option(help="GPUs per engine.")]
+WorkersFlag = Annotated[int, typer.Option(help="Number of engines when running on the CPU.")]
+SetFlag = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a setting of the file; may be repeated."),
 ]
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a run.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a run.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -22,18 +22,18 @@ _DEFAULT_OUT = {"image": "out/lviscap", "video": "out/lv-viscap"}
 @app.command()
 def run(
     ctx: typer.Context,
-    dataset: options.Dataset = None,
-    pipeline: options.Pipeline = None,
-    root: options.Root = None,
-    split: options.Split = None,
+    dataset: options.DatasetFlag = None,
+    pipeline: options.PipelineFlag = None,
+    root: options.RootFlag = None,
+    split: options.SplitFlag = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run. Default: out/lviscap (images) or out/lv-viscap (videos).")
     ] = None,
-    gpus: options.Gpus = None,
-    tensor_parallel: options.TensorParallel = 1,
-    workers: options.Workers = 1,
-    engine: options.Engine = None,
-    model: options.Model = None,
+    gpus: options.GpusFlag = None,
+    tensor_parallel: options.TensorParallelFlag = 1,
+    workers: options.WorkersFlag = 1,
+    engine: options.EngineFlag = None,
+    model: options.ModelFlag = None,
     revision: Annotated[str | None, typer.Option(help="Revision of the model on the hub.")] = None,
     limit: Annotated[int | None, typer.Option(help="Maximum number of objects to caption.")] = None,
     embed_media: Annotated[
@@ -42,7 +42,7 @@ def run(
     fork: Annotated[
         bool, typer.Option("--fork", help="If --out holds a run with other settings, start a new run beside it.")
     ] = False,
-    set_: options.Assignments = None,
+    set_: options.SetFlag = None,
 ) -> None:
     """Caption every object of a dataset and write the release.
 
@@ -69,7 +69,7 @@ def run(
 
 
 @app.command()
-def status(out: options.Out, as_json: options.AsJson = False) -> None:
+def status(out: options.RunFolder, as_json: options.JsonFlag = False) -> None:
     """Show how far a run is."""
     from capgen.pipeline.running.status import standing
 
@@ -81,7 +81,7 @@ def status(out: options.Out, as_json: options.AsJson = False) -> None:
 
 
 @app.command()
-def verify(out: options.Out, as_json: options.AsJson = False) -> None:
+def verify(out: options.RunFolder, as_json: options.JsonFlag = False) -> None:
     """Check that a run accounts for every object exactly once.
 
     Planned = kept + dropped + failed, no key twice, no key missing, every file's hash as recorded. Exit code 3 if not.
@@ -100,16 +100,16 @@ def verify(out: options.Out, as_json: options.AsJson = False) -> None:
 @app.command()
 def retry(
     ctx: typer.Context,
-    out: options.Out,
+    out: options.RunFolder,
     reason: Annotated[
         list[str] | None,
         typer.Option(metavar="CODE", help="Reason to retry, as status prints it; may be repeated. Default: failures."),
     ] = None,
-    root: options.Root = None,
-    gpus: options.Gpus = None,
-    tensor_parallel: options.TensorParallel = 1,
-    workers: options.Workers = 1,
-    set_: options.Assignments = None,
+    root: options.RootFlag = None,
+    gpus: options.GpusFlag = None,
+    tensor_parallel: options.TensorParallelFlag = 1,
+    workers: options.WorkersFlag = 1,
+    set_: options.SetFlag = None,
 ) -> None:
     """Ask again for objects that failed or were dropped.
 
@@ -132,7 +132,7 @@ def retry(
 @app.command()
 def lint(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON Lines file with a caption on each line.")],
-    as_json: options.AsJson = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Check the captions of any JSON Lines file.
 
@@ -146,14 +146,14 @@ def lint(
 
 @app.command()
 def preview(
-    dataset: options.Dataset = None,
-    pipeline: options.Pipeline = None,
-    root: options.Root = None,
-    split: options.Split = None,
-    model: options.Model = None,
+    dataset: options.DatasetFlag = None,
+    pipeline: options.PipelineFlag = None,
+    root: options.RootFlag = None,
+    split: options.SplitFlag = None,
+    model: options.ModelFlag = None,
     number: Annotated[int, typer.Option("-n", help="Number of objects to show.")] = 12,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("preview.html"),
-    set_: options.Assignments = None,
+    set_: options.SetFlag = None,
 ) -> None:
     """Write a page with the pictures and prompts that the model gets.
 
@@ -169,10 +169,10 @@ def preview(
 
 @app.command()
 def gallery(
-    out: options.Out,
+    out: options.RunFolder,
     file: Annotated[Path | None, typer.Option(help="HTML file to write. Default: OUT/gallery.html.")] = None,
     limit: Annotated[int, typer.Option(help="Maximum number of images or videos.")] = 100,
-    root: options.Root = None,
+    root: options.RootFlag = None,
 ) -> None:
     """Write a page with the captions of a run, mask by mask.
 

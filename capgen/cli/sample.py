@@ -32,9 +32,9 @@ def sample(
 
 @app.command()
 def score(
-    out: options.Out,
+    out: options.RunFolder,
     facts: Annotated[Path, typer.Option(help="facts.json of the sample world.")],
-    as_json: options.AsJson = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Count how many captions of the sample world are true."""
     from capgen.evaluation.sample_facts import render_table, score_release

@@ -112,7 +112,7 @@ def check_card(card: CardInfo) -> None:
 
 def front_matter(card: CardInfo, release: ReleaseInfo, stats: Stats) -> str:
     """The YAML block: licence, tasks, size, and the data files by config; text is quoted as JSON, which is YAML."""
-    lines = ["---", f"pretty_name: {json.dumps(card.title)}", f"license: {json.dumps(card.license_captions)}"]
+    lines = ["---", f"pretty_name: {json.dumps(_title(card, stats))}", f"license: {json.dumps(card.license_captions)}"]
     lines += ["language:", "- en", "task_categories:", *(f"- {task}" for task in _TASKS[card.kind])]
     lines += ["size_categories:", f"- {size_category(stats.kept)}", "configs:"]
     for config, splits in release.globs.items():
@@ -120,6 +120,10 @@ def front_matter(card: CardInfo, release: ReleaseInfo, stats: Stats) -> str:
         for split, glob in splits.items():
             lines += [f"  - split: {json.dumps(split)}", f"    path: {json.dumps(glob)}"]
     return "\n".join([*lines, "---", ""])
+
+
+def _title(card: CardInfo, stats: Stats) -> str:
+    return f"Dry run: {card.title}" if stats.dry_run else card.title
 
 
 def size_category(rows: int) -> str:
@@ -132,8 +136,10 @@ def _values(card: CardInfo, release: ReleaseInfo, stats: Stats) -> dict[str, Any
     first_split = next(iter(release.globs["captions"]), "train")
     return {
         "card": card,
+        "title": _title(card, stats),
         "release": release,
         "stats": stats,
+        "dry_run": stats.dry_run,
         "first_split": first_split,
         "schema_version": SCHEMA_VERSION,
         "splits": _splits(stats),

@@ -58,7 +58,7 @@ class Row(MediaHeader, frozen=True, kw_only=True):
         Column("texts", "why the row is not kept; the first code is the one that is counted", captions=False),
     ]
     message: Annotated[str | None, Column("text", "the first reason in a sentence", captions=False)]
-    model: Annotated[str | None, Column("text", "the model that wrote the caption")]
+    model: Annotated[str | None, Column("text", "the model that wrote it; the engine's name where none did")]
     model_revision: Annotated[str | None, Column("text", "the model's pinned revision, if it has one")]
     engine: Annotated[str | None, Column("text", "the engine that ran the model")]
     prompt: Annotated[str | None, Column("text", "name of the prompt file")]

@@ -116,6 +116,11 @@ class Stats:
         return sum(split.media for split in self.splits.values())
 
     @property
+    def dry_run(self) -> bool:
+        """Whether there are captions and no model wrote any: their rows name the engine in the model's place."""
+        return bool(self.origins) and all(origin.model == origin.engine for origin in self.origins)
+
+    @property
     def dropped(self) -> Counter[str]:
         """Rows that a check or dedup dropped, by first reason."""
         return sum((split.dropped for split in self.splits.values()), Counter())

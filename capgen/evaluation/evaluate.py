@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from capgen.errors import UnknownName, UserError
-from capgen.evaluation.metrics.chota import METRICS, Clean, Official, Scores, Scoring
+from capgen.evaluation.metrics.chota import METRICS, Scores, Scoring, Values
+from capgen.evaluation.metrics.clean_chota import CleanChota
 from capgen.evaluation.metrics.dense_captioning import DenseCap
 from capgen.evaluation.metrics.mask_ap import MaskAp
+from capgen.evaluation.metrics.official_chota import PUBLIC_SIZES, LineBreaks, OfficialChota, PublicSizes
 from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.metrics.text.java_metrics import Scorer, ScorerFailed, scorers
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou, videos
@@ -29,6 +33,8 @@ class Options:
         threshold: predictions must score above it (official) or reach it (clean).
         metrics: the caption metrics, of ``cider``, ``meteor``, ``spice``; none for tracks alone.
         dense: count AP_M where boxes are compared and METEOR is among the metrics.
+        public_sizes: count the official numbers of each size anew, as CaptionFormer's script does.
+        line_breaks: what becomes of a predicted caption after a line break, under ``official``.
     """
 
     iou: Iou | None = None
@@ -36,8 +42,12 @@ class Options:
     threshold: float = THRESHOLD
     metrics: tuple[str, ...] = ("cider", "meteor")
     dense: bool = True
+    public_sizes: bool = False
+    line_breaks: LineBreaks = "cut"
 
     def __post_init__(self) -> None:
+        if math.isnan(self.threshold):
+            raise UserError("the threshold is not a number", "give one, such as 0.5")
         for metric in self.metrics:
             if metric not in METRICS:
                 raise UnknownName("caption metric", metric, METRICS)
@@ -49,6 +59,7 @@ class Evaluation:
 
     Args:
         scores: one a protocol, in the order asked for.
+        public_sizes: the official values by CaptionFormer's sizes, where they were asked for.
         refused: why a protocol has no scores, where the other has.
     """
 
@@ -59,6 +70,7 @@ class Evaluation:
     videos: int
     categories: dict[Id, TruthCategory]
     scores: list[Scores]
+    public_sizes: dict[str, Values] = field(default_factory=dict)
     refused: dict[Protocol, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -71,6 +83,7 @@ class _ProtocolRun:
     scoring: Scoring
     mask_ap: MaskAp | None
     dense: DenseCap | None
+    sizes: PublicSizes | None
     refused: str = ""
 
 
@@ -112,7 +125,9 @@ def evaluate(
             progress(done, len(own.videos))
     scores = [_finish(run, own, programs) for run in runs if not run.refused]
     refused = {run.protocol: run.refused for run in runs if run.refused}
-    return Evaluation(truth, predictions, iou, options, len(own.videos), own.categories, scores, refused, notes.all())
+    sizes = next((run.sizes.finish() for run in runs if run.sizes and not run.refused), {})
+    kinds = own.categories
+    return Evaluation(truth, predictions, iou, options, len(own.videos), kinds, scores, sizes, refused, notes.all())
 
 
 def _add(run: _ProtocolRun, video: VideoTracks, *, alone: bool) -> None:
@@ -126,18 +141,25 @@ def _add(run: _ProtocolRun, video: VideoTracks, *, alone: bool) -> None:
             raise
         run.refused = str(error)
         return
-    for extra in (run.mask_ap, run.dense):
+    for extra in (run.mask_ap, run.dense, run.sizes):
         if extra:
             extra.add(video)
 
 
 def _start(protocol: Protocol, iou: Iou, options: Options, programs: Mapping[str, Scorer]) -> _ProtocolRun:
-    kind = Official if protocol == "official" else Clean
-    scoring: Scoring = kind(iou=iou, threshold=options.threshold, metrics=options.metrics, scorers=programs)
-    dense = options.dense and iou == "box" and "meteor" in programs
-    return _ProtocolRun(
-        protocol, scoring, MaskAp(protocol) if iou == "mask" else None, DenseCap(protocol) if dense else None
-    )
+    common: dict[str, Any] = {"iou": iou, "threshold": options.threshold, "metrics": options.metrics}
+    common["scorers"] = programs
+
+    def official() -> OfficialChota:
+        return OfficialChota(**common, line_breaks=options.line_breaks)
+
+    scoring: Scoring = official() if protocol == "official" else CleanChota(**common)
+    mask_ap = MaskAp(protocol) if iou == "mask" else None
+    dense = DenseCap(protocol) if options.dense and iou == "box" and "meteor" in programs else None
+    sizes = None
+    if options.public_sizes and protocol == "official":
+        sizes = PublicSizes({name: official() for name in PUBLIC_SIZES})
+    return _ProtocolRun(protocol, scoring, mask_ap, dense, sizes)
 
 
 def _finish(run: _ProtocolRun, truth: TruthFile, programs: Mapping[str, Scorer]) -> Scores:

@@ -5,7 +5,8 @@ made. Neither walk holds more than a clip of frames. ``tracks.json`` has the for
 
 - ``info``: the program, ``model``, ``input``, the settings, and ``frames``, how many were looked at.
 - ``videos``: one: ``id``, ``name``, ``width``, ``height``, ``length`` (frames), ``fps``, ``frame_numbers`` (their
-  numbers in the input, from 0) and, for pictures, ``file_names``.
+  numbers in the input, from 0), ``times`` (seconds after the first frame; of a folder by its ``fps``) and, for
+  pictures, ``file_names``.
 - ``categories``: ``id``, ``name``: the classes that occur; ``id`` is the place in the model's list of classes, from 1.
 - ``annotations``: one a track: ``id``, ``video_id``, ``category_id``, ``category``, ``score`` (0 to 1), ``caption``,
   and with one entry a frame, null where the object is not seen: ``bboxes`` (x, y, width, height in pixels),
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,22 +28,24 @@ from PIL import Image
 
 from capgen import __version__, rle
 from capgen.errors import UserError
+from capgen.images import Pixels
 from capgen.maskcaptioner.drawing.sheet import Sheet, chosen
-from capgen.maskcaptioner.drawing.video_writer import Annotator, Film
-from capgen.maskcaptioner.inference.frames import Frame, FrameSource
+from capgen.maskcaptioner.drawing.video_writer import Annotator, VideoWriter
+from capgen.maskcaptioner.inference.frames import InputFrames
 from capgen.maskcaptioner.inference.track import Track
+from capgen.rle import Size
 
 _log = logging.getLogger(__name__)
 _WHOLE = 0.95  # containers state the number of frames only roughly
 
-Progress = Callable[[str, int, int | None], None]
+ShowProgress = Callable[[str, int, int | None], None]
 """Called with what is being done, frames done, and frames in all where that is known."""
 
 
 class TrackStream(Protocol):
     """What turns clips of frames into tracks; ``capgen.maskcaptioner.inference.stream.Stream`` is one."""
 
-    def push(self, frames: list[Frame]) -> None:
+    def push(self, frames: list[Pixels]) -> None:
         """Look at the next clip: uint8 [H, W, 3] RGB frames; the last clip may be shorter."""
         ...
 
@@ -52,20 +55,26 @@ class TrackStream(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Prediction:
     """What came of one input.
 
     Args:
+        times: when each frame is shown, seconds after the first.
         size: height, width in pixels.
     """
 
     tracks: list[Track]
-    frames: int
-    size: tuple[int, int]
+    times: tuple[float, ...]
+    size: Size
+
+    @property
+    def frames(self) -> int:
+        """How many frames were looked at."""
+        return len(self.times)
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class PredictionFiles:
     """The files of one prediction; ``annotated`` is an mp4, or a PNG for a picture."""
 
     tracks: Path
@@ -77,26 +86,41 @@ def _silent(what: str, done: int, total: int | None) -> None:
     """No progress is shown."""
 
 
-def find_tracks(source: FrameSource, stream: TrackStream, clip_frames: int, progress: Progress = _silent) -> Found:
+def find_tracks(
+    source: InputFrames, stream: TrackStream, clip_frames: int, progress: ShowProgress = _silent
+) -> Prediction:
     """Show a source to the model, ``clip_frames`` frames at a time.
 
     Raises:
         UserError: the source cannot be read to its end.
     """
-    count, size = 0, (0, 0)
-    for clip in clips(source, clip_frames):
+    size = (0, 0)
+    times: list[float] = []
+
+    def frames() -> Iterator[Pixels]:
+        for seconds, frame in source:
+            times.append(seconds)
+            yield frame
+
+    for clip in clips(frames(), clip_frames):
         size = clip[0].shape[0], clip[0].shape[1]
         stream.push(clip)
-        count += len(clip)
-        progress("looking", count, source.expected)
-    if source.expected and count < _WHOLE * source.expected:
-        _log.warning("%s should have %d frames, but only %d can be read", source.path, source.expected, count)
-    return Found(stream.finish(), count, size)
+        progress("looking", len(times), source.expected)
+    _warn_if_short(source, times)
+    return Prediction(stream.finish(), tuple(times), size)
 
 
-def clips(frames: FrameSource | Iterator[Frame], length: int) -> Iterator[list[Frame]]:
+def _warn_if_short(source: InputFrames, times: Sequence[float]) -> None:
+    """Say when the end of a file is missing; its length tells, as edit lists hide frames that its count includes."""
+    if source.seconds is None or source.expected is None or len(times) < 2:
+        return
+    if 2 * times[-1] - times[-2] < _WHOLE * source.seconds:
+        _log.warning("%s should have %d frames, but only %d can be read", source.path, source.expected, len(times))
+
+
+def clips(frames: Iterable[Pixels], length: int) -> Iterator[list[Pixels]]:
     """Frames in lists of ``length``; the last may be shorter."""
-    clip: list[Frame] = []
+    clip: list[Pixels] = []
     for frame in frames:
         clip.append(frame)
         if len(clip) == length:
@@ -106,7 +130,9 @@ def clips(frames: FrameSource | Iterator[Frame], length: int) -> Iterator[list[F
         yield clip
 
 
-def write_tracks(path: Path, source: FrameSource, found: Found, info: dict[str, Any], video_id: int | str = 1) -> None:
+def write_tracks(
+    path: Path, source: InputFrames, found: Prediction, info: dict[str, Any], video_id: int | str = 1
+) -> None:
     """Write ``tracks.json`` (the module says what is in it), a track in memory at a time."""
     names = source.names(found.frames)
     video = {
@@ -117,6 +143,7 @@ def write_tracks(path: Path, source: FrameSource, found: Found, info: dict[str, 
         "length": found.frames,
         "fps": round(source.fps, 4),
         "frame_numbers": list(range(0, found.frames * source.every, source.every)),
+        "times": [round(seconds, 6) for seconds in found.times],
     } | ({"file_names": names} if names else {})
     classes = {(t.category_id, t.category) for t in found.tracks if t.category_id is not None}
     categories = [{"id": row + 1, "name": name} for row, name in sorted(classes, key=lambda pair: pair[0])]
@@ -172,7 +199,7 @@ def detections(track: Track, image_ids: Sequence[int]) -> Iterator[dict[str, Any
 
 
 def write_pictures(
-    out: Path, source: FrameSource, found: Found, about: str, progress: Progress = _silent
+    out: Path, source: InputFrames, found: Prediction, about: str, progress: ShowProgress = _silent
 ) -> tuple[Path, Path]:
     """Walk the source again and write the annotated video (or picture) and the contact sheet; returns both paths.
 
@@ -181,12 +208,12 @@ def write_pictures(
     """
     video = source.kind == "video"
     annotate = Annotator(found.tracks, found.size, everything=not video)
-    sheet = Sheet(found.tracks, found.size, chosen(found.frames), source.fps if video else None)
+    sheet = Sheet(found.tracks, found.size, chosen(found.frames), found.times if video else None)
     if video:
         annotated = out / "annotated.mp4"
-        with Film(annotated, source.fps) as film:
+        with VideoWriter(annotated, source.fps, found.times) as writer:
             for index, frame in _again(source, found, progress):
-                film.add(annotate(frame, index))
+                writer.add(annotate(frame, index))
                 sheet.add(frame, index)
     else:
         annotated = out / "annotated.png"
@@ -198,9 +225,9 @@ def write_pictures(
     return annotated, where
 
 
-def _again(source: FrameSource, found: Found, progress: Progress) -> Iterator[tuple[int, Frame]]:
+def _again(source: InputFrames, found: Prediction, progress: ShowProgress) -> Iterator[tuple[int, Pixels]]:
     count = 0
-    for index, frame in enumerate(source):
+    for index, (_, frame) in enumerate(source):
         if index >= found.frames or (frame.shape[0], frame.shape[1]) != found.size:
             break
         yield index, frame
@@ -211,22 +238,22 @@ def _again(source: FrameSource, found: Found, progress: Progress) -> Iterator[tu
         raise UserError(what, "predict again when it is complete")
 
 
-def _summary(source: FrameSource, found: Found) -> str:
+def _summary(source: InputFrames, found: Prediction) -> str:
     objects = f"{len(found.tracks)} object{'' if len(found.tracks) == 1 else 's'}"
     size = f"{found.size[1]}×{found.size[0]}"
     return f"{objects}  ·  {size}  ·  " + (f"{found.frames} frames  ·  " if source.kind == "video" else "")
 
 
 def predict(
-    source: FrameSource,
+    source: InputFrames,
     stream: TrackStream,
     out: Path,
     *,
     clip_frames: int,
     info: dict[str, Any],
     video_id: int | str = 1,
-    progress: Progress = _silent,
-) -> tuple[Found, Written]:
+    progress: ShowProgress = _silent,
+) -> tuple[Prediction, PredictionFiles]:
     """Write ``tracks.json``, the annotated video or picture, and ``sheet.png`` into ``out``.
 
     Args:
@@ -242,7 +269,7 @@ def predict(
     found = find_tracks(source, stream, clip_frames, progress)
     write_tracks(out / "tracks.json", source, found, info, video_id)
     annotated, sheet = write_pictures(out, source, found, str(info.get("model", "")), progress)
-    return found, Written(out / "tracks.json", annotated, sheet)
+    return found, PredictionFiles(out / "tracks.json", annotated, sheet)
 
 
 def _json(value: Any) -> str:

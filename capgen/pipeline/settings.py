@@ -66,10 +66,16 @@ class PromptSettings(Table):
 
 
 class ModelSettings(Table):
-    """``id``: a hub name, a directory, or ``embedded``; ``revision`` pins a hub name."""
+    """``id``: a hub name, a directory, or ``embedded``; ``revision`` pins a hub name.
+
+    ``template``: arguments of the model's chat template (``enable_thinking = false``), whatever engine fills it in.
+    ``reasoning``: pairs of texts that begin and end reasoning inside an answer, beside the usual ones.
+    """
 
     id: str
     revision: str | None = None
+    template: dict[str, Any] = {}
+    reasoning: tuple[tuple[str, str], ...] = ()
 
 
 class EngineSettings(Table):
@@ -103,7 +109,19 @@ class RunSettings(Table):
 class CheckSettings(Table):
     """Which checks judge a caption, in order, and their options by name."""
 
-    names: tuple[str, ...] = ("empty", "not_stopped", "refusal", "marker_leak", "meta_talk", "length", "repetition")
+    names: tuple[str, ...] = (
+        "empty",
+        "not_stopped",
+        "refusal",
+        "marker_leak",
+        "meta_talk",
+        "thinking",
+        "coordinates",
+        "format",
+        "language",
+        "length",
+        "repetition",
+    )
     options: dict[str, dict[str, Any]] = {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -23,6 +24,11 @@ class Picture:
 
 
 Part = str | Picture
+
+LARGEST_COUNT = 2**31 - 1
+"""The largest number of tokens that a row can hold."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_COUNT)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +56,48 @@ class View:
         return tuple(part for part in self.parts if isinstance(part, Picture))
 
 
+_STOPPED = frozenset(
+    {
+        "stop",
+        "eos",
+        "eos_token",
+        "eos_token_id",
+        "end_turn",
+        "stop_sequence",
+        "stop_token",
+        "stop_word",
+        "completed",
+        "complete",
+        "end_of_text",
+    }
+)
+_TOO_LONG = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "max_length", "max_new_tokens", "model_length", "token_limit"}
+)
+
+
+def normal_finish_reason(given: object) -> str:
+    """Why a model stopped, in the words of the chat-completions format, whatever the server's dialect and case.
+
+    Returns:
+        ``stop`` where the model ended its answer itself, ``length`` where a limit cut it off, ``none`` where the
+        server gives no reason, otherwise the server's own word in lower case, at most 80 characters.
+    """
+    if given is None or given == "":
+        return "none"
+    reason = str(given).strip().lower().removeprefix("finishreason.").removeprefix("finish_reason_")
+    reason = reason.replace("-", "_").replace(" ", "_")[:80]
+    if reason in _STOPPED:
+        return "stop"
+    return "length" if reason in _TOO_LONG else reason
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an engine said. Only ``finish_reason == "stop"`` is a caption."""
+    """What an engine said. Only a ``finish_reason`` that ``normal_finish_reason`` makes ``stop`` ends a caption.
+
+    A number of tokens that no row can hold is not known: 0.
+    """
 
     text: str
     finish_reason: str
@@ -60,21 +105,27 @@ class Answer:
     cached_tokens: int = 0
     output_tokens: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("prompt_tokens", "cached_tokens", "output_tokens"):
+            if not 0 <= getattr(self, name) <= LARGEST_COUNT:
+                object.__setattr__(self, name, 0)
+
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of a request when it needs no more asking: an answer, or the fault that ended it.
 
-    This is what a journal line holds; everything else of a row can be computed again.
+    This is what a journal line holds; everything else of a row can be computed again. A line with a number that no row
+    can hold is not decoded: its request counts as never asked.
     """
 
     key: str
     request: str
     text: str = ""
     finish_reason: str = ""
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
-    attempts: int = 1
+    prompt_tokens: Count = 0
+    cached_tokens: Count = 0
+    output_tokens: Count = 0
+    attempts: Count = 1
     fault: str | None = None
     message: str | None = None
 

@@ -67,7 +67,7 @@ class LvisFile:
                 "id": image_id,
                 "width": width,
                 "height": height,
-                "coco_url": f"http://images.cocodataset.org/{name}",
+                "file_name": name,
                 "flickr_url": "",
                 "license": LICENSE["id"],
                 "date_captured": _DATE,

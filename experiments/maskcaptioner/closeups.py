@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 
 from capgen.dataset.types import Box
 from capgen.maskcaptioner.data.caption_flip import mirrored
-from capgen.maskcaptioner.data.pictures import Reader
+from capgen.maskcaptioner.data.pictures import FrameReader
 from capgen.maskcaptioner.data.release_rows import Medium
 
 SIDE = 96
@@ -57,7 +57,7 @@ class Draw:
 def cut(parts: Sequence[Any]) -> CloseUps:
     """The close-ups of all objects, of videos from the frame that shows most of them."""
     pictures, categories, captions = [], [], []
-    reader = Reader()
+    reader = FrameReader()
     for part in parts:
         for row in part.rows():
             medium: Medium = part.medium(row())

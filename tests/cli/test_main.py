@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 
 from capgen.cli.options import dataset_names
@@ -124,6 +125,16 @@ def test_names_in_help_are_those_of_the_registries():
     assert all(name in said for name in (*ENGINES, *dataset_names()))
     assert set(dataset_names()) >= {"lvis", "lv-vis", "sample-images", "sample-videos"}
     assert all(name in capgen("eval", "benchmark", "--help").stdout for name in BENCHMARKS)
+
+
+def test_an_echo_run_names_no_model_that_it_did_not_ask(root, tmp_path):
+    flags = ("--dataset", "lvis", "--root", root, "--engine", "echo", "--out", tmp_path / "out")
+    command = [sys.executable, "-m", "tests.pipeline.inprocess", "run", *map(str, flags)]
+    subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    files = [*(tmp_path / "out" / "data" / "captions").rglob("*.parquet")]
+    rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+    assert {(row["model"], row["model_revision"], row["engine"]) for row in rows} == {("echo", None, "echo")}
+    assert "This is a dry run" in (tmp_path / "out" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["out [v2]", "x [/b]", "[red]run[/red]", ":smile:"])

@@ -10,7 +10,7 @@ from capgen.cli import main as cli
 from capgen.cli import maskcaptioner as cli_model
 from capgen.errors import UserError
 from capgen.evaluation.benchmarks.base import Clip
-from capgen.evaluation.benchmarks.frames import Folder
+from capgen.evaluation.benchmarks.frames import FrameFolder
 from capgen.maskcaptioner.inference import load as checkpoints
 from capgen.maskcaptioner.inference.load import open_model, resolve
 from tests.maskcaptioner.films import HEIGHT, WIDTH, write_video
@@ -68,7 +68,7 @@ def benchmark_clip(tmp_path, size):
 
     for index in range(4):
         Image.fromarray(frame(index)).save(tmp_path / f"{index}.png")
-    source = Folder(tmp_path, {number: f"{number}.png" for number in range(4)})
+    source = FrameFolder(tmp_path, {number: f"{number}.png" for number in range(4)})
     ids, names = (10, 11, 12), ("0.png", "1.png", "3.png")
     return Clip(1, "clip", size, ids, (0, 1, 3), names, (), source)
 

@@ -89,6 +89,20 @@ def test_a_partial_release_says_so(stats):
     assert "partial" not in render_card(card(), RELEASE, stats)
 
 
+@pytest.mark.parametrize(("template", "kind"), [("lvis", "image"), ("lv-vis", "video"), ("sample", "image")])
+def test_the_card_of_a_run_without_a_model_speaks_of_none(template, kind):
+    stats = Stats()
+    stats.add_objects("train", [Verdict("k1", "cup", "A cup with the number 1.", "kept", None)])
+    stats.origins[Origin("echo", None, "echo", "shared-crop_v1", "a" * 64, "crop+box")] = 1
+    text = render_card(card(template, kind=kind), RELEASE, stats)
+    assert "This is a dry run: no model saw the objects." in text
+    front, body = split_card(text)
+    assert front["pretty_name"] == 'Dry run: LVISCap: "objects"'
+    assert "# Dry run: " in body
+    for false in ("vision-language model", "written by a model", "The model", "embedded captioner follow"):
+        assert false not in body
+
+
 def test_a_release_without_captions_has_a_card(stats):
     assert "Of 0 objects" in render_card(card(), RELEASE, Stats())
 

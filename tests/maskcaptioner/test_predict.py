@@ -15,7 +15,7 @@ from capgen.maskcaptioner.drawing.legend import Legend
 from capgen.maskcaptioner.drawing.sheet import WIDTH as SHEET
 from capgen.maskcaptioner.drawing.sheet import chosen
 from capgen.maskcaptioner.drawing.text import font, wrap
-from capgen.maskcaptioner.drawing.video_writer import Annotator, Film
+from capgen.maskcaptioner.drawing.video_writer import Annotator, VideoWriter
 from capgen.maskcaptioner.inference.frames import open_frames
 from capgen.maskcaptioner.inference.track import Track
 from capgen.maskcaptioner.predict import clips, detections, predict
@@ -129,7 +129,7 @@ def test_the_film_has_every_frame_at_the_speed_of_the_input_with_marks_that_foll
 def test_the_film_keeps_the_colours_that_players_show(tmp_path):
     shades = [(250, 20, 20), (20, 220, 40), (30, 60, 240), (128, 128, 128), (250, 240, 20)]
     picture = np.repeat(np.repeat(np.array(shades, np.uint8)[None], 64, 0), 64, 1)
-    with Film(tmp_path / "a.mp4", 5) as film:
+    with VideoWriter(tmp_path / "a.mp4", 5) as film:
         film.add(picture)
     with av.open(str(tmp_path / "a.mp4")) as container:
         one = next(container.decode(video=0))
@@ -140,7 +140,7 @@ def test_the_film_keeps_the_colours_that_players_show(tmp_path):
 
 @pytest.mark.parametrize("fps", [0.2, 6.0, 23.976, 59.94, 119.88, 240])
 def test_any_speed_can_be_written(tmp_path, fps):
-    with Film(tmp_path / "a.mp4", fps) as film:
+    with VideoWriter(tmp_path / "a.mp4", fps) as film:
         for index in range(3):
             film.add(frame(index))
     stream, frames = decoded(tmp_path / "a.mp4")
@@ -149,7 +149,7 @@ def test_any_speed_can_be_written(tmp_path, fps):
 
 
 def fail_after_one_frame(path):
-    with Film(path, 6) as film:
+    with VideoWriter(path, 6) as film:
         film.add(frame(0))
         raise UserError("the input changed")
 

@@ -61,7 +61,7 @@ def test_captions_follow_the_mark_in_an_unseen_world():
     from experiments.embedded.evaluate import Captioner, judge, questions
 
     asked = list(questions(load_config(), "image", 910_777, 40, told=False))
-    said = Captioner(FOLDER).say([item.view for item in asked])
+    said = Captioner(FOLDER).answer([item.view for item in asked])
     assert all(text[:2] in ("A ", "An") and text.endswith(".") for text in said)
     own = [judge(text, item.truth) for text, item in zip(said, asked, strict=True)]
     other = [judge(text, item.other) for text, item in zip(said, asked, strict=True)]

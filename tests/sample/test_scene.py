@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from capgen.pipeline.checks import CHECKS
-from capgen.pipeline.checks.base import Said, build_checks, judge
+from capgen.pipeline.checks.base import CheckedCaption, build_checks, judge
 from capgen.sample.paint import draw_look, sprite
 from capgen.sample.polygons import polygons
 from capgen.sample.scene import empty_scene, image_scene, video_scene
@@ -226,7 +226,7 @@ def test_captions_are_short_and_pass_every_check():
                 said = caption(Facts(category.name, "orange", texture.name, "medium", motion))
                 assert 4 <= len(words(said)) <= 16
                 assert re.fullmatch(r"A [a-z ]+\.", said)
-                assert not judge(checks, Said(said))
+                assert not judge(checks, CheckedCaption(said))
 
 
 def test_no_synonym_belongs_to_two_values():

@@ -11,8 +11,9 @@ from typing import Any, Literal, Protocol
 
 from capgen.encoding import read_text
 from capgen.errors import MissingFile, UserError
-from capgen.evaluation.benchmarks.frames import FrameSource, Picture
+from capgen.evaluation.benchmarks.frames import NumberedFrames
 from capgen.evaluation.reading.tracks import Id, Iou
+from capgen.images import Pixels
 
 Reading = Literal["official", "clean"]
 
@@ -40,13 +41,13 @@ class Clip:
     numbers: tuple[int, ...]
     file_names: tuple[str, ...]
     annotations: tuple[dict[str, Any], ...]
-    source: FrameSource | None = None
+    source: NumberedFrames | None = None
 
-    def frames(self) -> Iterator[Picture]:
+    def frames(self) -> Iterator[Pixels]:
         """The evaluated frames, uint8 [H, W, 3] RGB, in order."""
         return self.at(self.numbers)
 
-    def at(self, numbers: Iterable[int]) -> Iterator[Picture]:
+    def at(self, numbers: Iterable[int]) -> Iterator[Pixels]:
         """Frames by number: a model may look at others than those that are evaluated.
 
         Raises:

@@ -25,8 +25,9 @@ from capgen.evaluation.benchmarks.base import (
     read_json,
     write_truth,
 )
-from capgen.evaluation.benchmarks.frames import Folder
+from capgen.evaluation.benchmarks.frames import FrameFolder, numbered
 from capgen.evaluation.reading.tracks import Iou
+from capgen.images import PictureFault, read_header
 
 _SOURCE = "BenSMOT comes from github.com/HengLan/SMOT"
 _COMBINED = {"captions": ("instance_caption.json", "instance_captioin.json"), "summary": ("video_summary.json",)}
@@ -98,7 +99,7 @@ class BenSmot:
     def _clip(self, number: int, sequence: str, images_before: int, captions: dict[str, Any] | None) -> Clip:
         folder = self.root / self.split / sequence
         rows = self._rows(folder / "gt" / "gt.txt")
-        pictures = {int(path.stem): path.name for path in (folder / "imgs").glob("*.jpg") if path.stem.isdigit()}
+        pictures = numbered(folder / "imgs")
         frames = sorted(pictures) or sorted({int(row[0]) for row in rows})
         images = {frame: images_before + i + 1 for i, frame in enumerate(frames)}
         by_id = captions[sequence] if captions is not None else read_captions(folder / "instance_captions.txt")
@@ -121,7 +122,7 @@ class BenSmot:
             numbers=tuple(frames),
             file_names=tuple(f"{sequence}/imgs/{pictures.get(f, f'{f:03d}.jpg')}" for f in frames),
             annotations=tuple(annotations),
-            source=Folder(folder / "imgs", pictures, _SOURCE) if pictures else None,
+            source=FrameFolder(folder / "imgs", pictures, _SOURCE) if pictures else None,
         )
 
     def _rows(self, path: Path) -> np.ndarray:
@@ -174,10 +175,7 @@ def read_captions(path: Path) -> dict[str, str]:
 
 
 def _size(path: Path) -> tuple[int, int]:
-    from PIL import Image
-
     try:
-        with Image.open(path) as picture:
-            return picture.height, picture.width
-    except OSError as error:
-        raise UserError(f"{path} is no picture ({error})", _SOURCE) from error
+        return read_header(path).upright
+    except PictureFault as fault:
+        raise UserError(f"{path.parent}: {fault.message}", _SOURCE) from fault

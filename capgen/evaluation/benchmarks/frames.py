@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from capgen.errors import MissingFile, UserError
+from capgen.images import SUFFIXES, PictureFault, Pixels, path_under, read_picture
+from capgen.rle import Size
+from capgen.videos import read_video
 
-Picture = NDArray[np.uint8]
-"""uint8 [H, W, 3], red, green, blue."""
+
+def stated(size: Size) -> Size | None:
+    """The size that annotations declare, None for the 0, 0 of those that declare none."""
+    return size if all(size) else None
 
 
-class FrameSource(Protocol):
+def numbered(folder: Path) -> dict[int, str]:
+    """The pictures of a folder whose names are numbers, by number; what else lies there is no frame."""
+    files = [path for path in folder.glob("*.*") if path.suffix.lower() in SUFFIXES and path.stem.isdecimal()]
+    return {int(path.stem): path.name for path in sorted(files)}
+
+
+class NumberedFrames(Protocol):
     """Where the frames of one video are."""
 
-    def read(self, numbers: Sequence[int]) -> Iterator[Picture]:
-        """The frames of those numbers, which ascend.
+    def read(self, numbers: Sequence[int]) -> Iterator[Pixels]:
+        """The frames of those numbers, which ascend, as uint8 RGB [H, W, 3].
 
         Raises:
             UserError: a frame is missing or cannot be decoded.
@@ -29,61 +37,65 @@ class FrameSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
-    """Frames as picture files; ``names`` gives the file of each frame number."""
+class FrameFolder:
+    """Frames as picture files.
+
+    Args:
+        names: the file of each frame number, under ``root``.
+        size: height, width that the annotations declare; None turns pictures upright as their EXIF says.
+    """
 
     root: Path
     names: Mapping[int, str]
     remedy: str = "check --root"
+    size: Size | None = None
 
-    def read(self, numbers: Sequence[int]) -> Iterator[Picture]:
+    def read(self, numbers: Sequence[int]) -> Iterator[Pixels]:
         """The frames of those numbers.
 
         Raises:
-            UserError: a frame is missing or no picture.
+            UserError: a frame is missing or no picture, or of another size than the annotations say.
         """
-        import cv2
-
         for number in numbers:
             if number not in self.names:
                 raise UserError(f"{self.root} has no frame {number}", self.remedy)
-            path = self.root / self.names[number]
-            picture: Any = cv2.imread(str(path))
-            if picture is None:
-                raise MissingFile(path, self.remedy)
-            yield np.ascontiguousarray(picture[:, :, ::-1])
+            name = self.names[number]
+            try:
+                yield read_picture(path_under(self.root, name), size=self.size, name=name)
+            except PictureFault as fault:
+                if fault.reason == "picture_missing":
+                    raise MissingFile(self.root / name, self.remedy) from fault
+                raise UserError(f"{self.root}: {fault.message}", self.remedy) from fault
 
 
 @dataclass(frozen=True, slots=True)
-class VideoFile:
-    """Frames of a video file, decoded in order through PyAV; frame 0 is the first that decodes."""
+class FrameVideo:
+    """Frames of a video file, decoded in order; frame 0 is the first that decodes.
+
+    Args:
+        size: height, width that the annotations declare: frames are upright unless only those as stored have it.
+    """
 
     path: Path
     remedy: str = "check --root"
+    size: Size | None = None
 
-    def read(self, numbers: Sequence[int]) -> Iterator[Picture]:
+    def read(self, numbers: Sequence[int]) -> Iterator[Pixels]:
         """The frames of those numbers.
 
         Raises:
             UserError: PyAV is missing, or the file is missing, damaged, or shorter than its annotation.
         """
-        try:
-            import av
-        except ModuleNotFoundError as error:
-            raise UserError(f"{self.path.name} needs PyAV to be decoded", "pip install av") from error
         if not self.path.is_file():
             raise MissingFile(self.path, self.remedy)
         wanted = iter(numbers)
         number = next(wanted, None)
-        try:
-            with av.open(str(self.path)) as container:
-                for decoded, frame in enumerate(container.decode(video=0)):
-                    if number is None:
-                        return
-                    if decoded == number:
-                        yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                        number = next(wanted, None)
-        except av.FFmpegError as error:
-            raise UserError(f"{self.path} cannot be decoded ({error})", "download it again") from error
-        if number is not None:
-            raise UserError(f"{self.path} ends before its frame {number}", "download it again; the annotation has more")
+        if number is None:
+            return
+        for frame in read_video(self.path, size=self.size):
+            if frame.number == number:
+                yield frame.pixels()
+                number = next(wanted, None)
+                if number is None:
+                    return
+        raise UserError(f"{self.path} ends before its frame {number}", "download it again; the annotation has more")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capgen.evaluation.benchmarks.base import CAPTIONFORMER_THRESHOLD, Clip, PublishedSize, Reading, find
-from capgen.evaluation.benchmarks.frames import Folder
+from capgen.evaluation.benchmarks.frames import FrameFolder, stated
 from capgen.evaluation.reading.files import TruthFile
 from capgen.evaluation.reading.json_stream import elements
 from capgen.evaluation.reading.tracks import Id, Iou
@@ -62,7 +62,7 @@ class LvVisCap:
                 numbers=numbers,
                 file_names=tuple(names),
                 annotations=(),
-                source=Folder(folder, dict(zip(numbers, names, strict=True)), _CAPTIONS),
+                source=FrameFolder(folder, dict(zip(numbers, names, strict=True)), _CAPTIONS, stated(video.size)),
             )
 
     def describe(self) -> list[PublishedSize]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from capgen.evaluation.benchmarks import BENCHMARKS
 from capgen.evaluation.benchmarks.base import Benchmark, Clip
-from capgen.evaluation.benchmarks.frames import Picture
+from capgen.images import Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class ClipFrames:
 
     clip: Clip
 
-    def __call__(self, indices: Sequence[int], least: tuple[int, int]) -> list[Picture]:
+    def __call__(self, indices: Sequence[int], least: tuple[int, int]) -> list[Pixels]:
         """Frames at ascending places; videos are decoded at full size, whatever would do."""
         del least
         return list(self.clip.at(self.clip.numbers[i] for i in indices))

@@ -23,7 +23,7 @@ from capgen.evaluation.benchmarks.base import (
     read_json,
     write_truth,
 )
-from capgen.evaluation.benchmarks.frames import Folder, FrameSource, VideoFile
+from capgen.evaluation.benchmarks.frames import FrameFolder, FrameVideo, NumberedFrames, numbered, stated
 from capgen.evaluation.reading.tracks import Iou
 
 FRAMES_PER_SECOND = 5.0
@@ -103,11 +103,12 @@ class VidStg:
         frames = self._frames(vid, vidor, records)
         images = {frame: number * _IMAGES_PER_VIDEO + frame for frame in frames}
         name = str(vidor.get("video_path") or f"{vid}.mp4")
-        source, names = self._source(name, frames)
+        size = int(vidor["height"]), int(vidor["width"])
+        source, names = self._source(name, frames, size)
         return Clip(
             video_id=number,
             name=vid,
-            size=(int(vidor["height"]), int(vidor["width"])),
+            size=size,
             image_ids=tuple(images.values()),
             numbers=tuple(frames),
             file_names=names,
@@ -164,16 +165,18 @@ class VidStg:
             raise MissingFile(self.root / "vidor" / "annotations" / "training" / "*" / f"{vid}.json", _VIDOR)
         return path
 
-    def _source(self, name: str, frames: Sequence[int]) -> tuple[FrameSource | None, tuple[str, ...]]:
+    def _source(
+        self, name: str, frames: Sequence[int], size: tuple[int, int]
+    ) -> tuple[NumberedFrames | None, tuple[str, ...]]:
         """The video file, or the folder of frames that ffmpeg numbers from 1."""
         stem = name.removesuffix(".mp4")
         names = tuple(f"{stem}/{frame + 1:04d}.jpg" for frame in frames)
         for prefix in ("videos", "vidor/videos", "vidor/videos/training", "VidOR/videos", "frames", "vidor/frames", ""):
             if (self.root / prefix / name).is_file():
-                return VideoFile(self.root / prefix / name, _VIDOR), names
+                return FrameVideo(self.root / prefix / name, _VIDOR, stated(size)), names
             if (self.root / prefix / stem).is_dir():
-                folder = {int(p.stem) - 1: f"{stem}/{p.name}" for p in (self.root / prefix / stem).glob("*.jpg")}
-                return Folder(self.root / prefix, folder, _VIDOR), names
+                folder = {n - 1: f"{stem}/{file}" for n, file in numbered(self.root / prefix / stem).items()}
+                return FrameFolder(self.root / prefix, folder, _VIDOR, stated(size)), names
         return None, names
 
     def describe(self) -> list[PublishedSize]:

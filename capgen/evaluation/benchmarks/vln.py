@@ -21,7 +21,7 @@ from capgen.evaluation.benchmarks.base import (
     read_json,
     write_truth,
 )
-from capgen.evaluation.benchmarks.frames import Folder
+from capgen.evaluation.benchmarks.frames import FrameFolder, numbered
 from capgen.evaluation.reading.detections import to_rle
 from capgen.evaluation.reading.tracks import Iou, mask_box
 
@@ -119,7 +119,7 @@ class Vln:
             numbers=numbers,
             file_names=names,
             annotations=tuple(annotations),
-            source=Folder(folder, _around(folder, names), _UVO) if folder else None,
+            source=FrameFolder(folder, _around(folder, names), _UVO, size) if folder else None,
         )
 
     def _on_frame(
@@ -233,5 +233,5 @@ def _shape(one: dict[str, Any], frame: int, size: tuple[int, int]) -> dict[str, 
 def _around(folder: Path, names: tuple[str, ...]) -> dict[int, str]:
     """Every frame of the video that lies beside the annotated ones, by its number."""
     parent = Path(names[0]).parent if names else Path()
-    present = {int(path.stem): str(parent / path.name) for path in (folder / parent).glob("*.*") if path.stem.isdigit()}
+    present = {number: str(parent / name) for number, name in numbered(folder / parent).items()}
     return present | {int(Path(name).stem): name for name in names}

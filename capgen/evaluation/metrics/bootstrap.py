@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.evaluation.metrics.chota import Sums
+from capgen.evaluation.metrics.chota import VideoSums
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Interval:
 
 
 def intervals(
-    videos: Sequence[Sums], metrics: Sequence[str], *, draws: int = 1000, level: float = 0.95, seed: int = 0
+    videos: Sequence[VideoSums], metrics: Sequence[str], *, draws: int = 1000, level: float = 0.95, seed: int = 0
 ) -> dict[str, Interval]:
     """A percentile interval for each number, over ``draws`` samples of as many videos, with replacement.
 
@@ -44,11 +44,10 @@ def intervals(
 
 
 def _values(
-    videos: Sequence[Sums], metrics: Sequence[str], weights: NDArray[np.float64]
+    videos: Sequence[VideoSums], metrics: Sequence[str], weights: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
     half: NDArray[np.float64] = weights @ np.stack([v.half for v in videos])
     mean = np.asarray(np.tensordot(weights, np.stack([v.mean for v in videos]), axes=1), np.float64)
-    votes: NDArray[np.float64] = weights @ np.array([v.votes for v in videos])
     tp, fn, fp, associated, located = half.T
     values = {
         "DetA": _over(tp, tp + fn + fp),
@@ -60,13 +59,24 @@ def _values(
     total: NDArray[np.float64] = found + mean[:, 1] + mean[:, 2]
     per_alpha = np.sqrt(_over(found, total) * np.where(found > 0, together, 0.0) / np.maximum(found, 1.0))
     values["HOTA_mean"] = per_alpha.mean(axis=1)
-    known = [m for m in metrics if any(m in v.captions for v in videos)]
+    return values | _caption_intervals(videos, metrics, weights, values["DetA"] * values["AssA"])
+
+
+def _caption_intervals(
+    videos: Sequence[VideoSums], metrics: Sequence[str], weights: NDArray[np.float64], tracking: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """CapA and CHOTA of each draw, under the names that ``caption_values`` gives them."""
+    known = [m for m in metrics if any(m in v.captions.scores for v in videos)]
+    parts = np.array([(v.captions.found, v.captions.without, v.captions.total) for v in videos])
+    found, without, total = (weights @ parts).T
+    values: dict[str, NDArray[np.float64]] = {}
     for metric in known:
-        values[f"CapA_{metric}"] = _over(weights @ np.array([v.captions.get(metric, 0.0) for v in videos]), votes)
-    if known:
-        values["CapA"] = np.mean([values[f"CapA_{metric}"] for metric in known], axis=0)
-        values["CHOTA"] = np.cbrt(values["DetA"] * values["AssA"] * values["CapA"])
-    return values
+        score: NDArray[np.float64] = weights @ np.array([v.captions.scores.get(metric, 0.0) for v in videos])
+        values[f"CapA_{metric}"] = _over(score + without * score / np.maximum(total, 1.0), found + without)
+    if known == list(metrics) and known:
+        for name in ("_".join(["CapA", *metrics]), "CapA"):
+            values[name] = np.mean([values[f"CapA_{metric}"] for metric in known], axis=0)
+    return values | {n.replace("CapA", "CHOTA"): np.cbrt(tracking * capa) for n, capa in values.items()}
 
 
 def _over(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from capgen.evaluation.metrics.chota import Scores, Values
+from capgen.evaluation.metrics.chota import Scores, Values, caption_values
 from capgen.evaluation.metrics.mask_ap import SIZES
-from capgen.evaluation.metrics.rows import PredictionRow, TruthRow
+from capgen.evaluation.metrics.rows import CaptionSums, PredictionRow, TruthRow
 from capgen.evaluation.reading.tracks import Id, TruthCategory
 
 
@@ -32,14 +32,14 @@ def by_category(scores: Scores, categories: Mapping[Id, TruthCategory]) -> list[
         return known.name if known else str(category)
 
     groups = _groups(scores, lambda row: row.category)
-    found = [_group(name(key), *rows) for key, rows in groups.items() if rows[0]]
+    found = [_group(scores, name(key), *rows) for key, rows in groups.items() if rows[0]]
     return sorted(found, key=lambda group: (-group.tracks, group.name))
 
 
 def by_size(scores: Scores) -> list[Group]:
     """Small, medium and large objects: mean area below 128², below 256², and above, in pixels."""
     groups = _groups(scores, lambda row: size_of(row.area))
-    return [_group(name, *groups.get(name, ([], []))) for name in ("small", "medium", "large")]
+    return [_group(scores, name, *groups.get(name, ([], []))) for name in ("small", "medium", "large")]
 
 
 def size_of(area: float) -> str:
@@ -60,19 +60,18 @@ def _groups(
     return groups
 
 
-def _group(name: str, truths: Sequence[TruthRow], predictions: Sequence[PredictionRow]) -> Group:
+def _group(scores: Scores, name: str, truths: Sequence[TruthRow], predictions: Sequence[PredictionRow]) -> Group:
     tp = sum(row.tp for row in truths)
     total = sum(row.frames for row in truths) + sum(row.fp for row in predictions)
-    votes = sum(row.votes for row in truths)
     deta: float | None = tp / total if total else None
     assa = sum(row.associated for row in truths) / tp if tp else None
     values: Values = {"DetA": deta, "AssA": assa, "LocA": sum(row.located for row in truths) / tp if tp else None}
     values["HOTA"] = _root(2, deta, assa if tp else 0.0)
-    metrics = list(dict.fromkeys(metric for row in truths for metric in row.captions))
-    found = [sum(row.captions.get(metric, 0.0) for row in truths) / votes for metric in metrics] if votes else []
-    values |= {f"CapA_{metric}": value for metric, value in zip(metrics, found, strict=False)}
-    values["CapA"] = sum(found) / len(found) if found else None
-    values["CHOTA"] = _root(3, deta, assa if tp else 0.0, values["CapA"] if tp else 0.0)
+    whole = CaptionSums()
+    whole.add(row.captions for row in truths)
+    accuracy = {metric: whole.accuracy(metric) for metric in scores.metrics if metric in whole.scores}
+    tracking = None if deta is None else deta * (assa or 0.0)
+    values |= caption_values(accuracy, scores.metrics, tracking, combined=scores.combined, uncompared=whole.uncompared)
     return Group(name, len(truths), values)
 
 

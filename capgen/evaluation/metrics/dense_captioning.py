@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.evaluation.metrics.protocols import Protocol
+from capgen.evaluation.metrics.mask_ap import ends_of_ties
+from capgen.evaluation.metrics.protocols import Protocol, of_any_score, public_order
+from capgen.evaluation.metrics.text.captions import caption_text
 from capgen.evaluation.metrics.text.java_metrics import References, Scorer
 from capgen.evaluation.reading.similarity import box_iou, boxes
-from capgen.evaluation.reading.tracks import Detection, Floats, Id, VideoTracks, detection_area
-from capgen.text import normal
+from capgen.evaluation.reading.tracks import Detection, Floats, Id, VideoTracks
 
 IOUS = (0.3, 0.4, 0.5, 0.6, 0.7)
 METEORS = (-1.0, 0.0, 0.05, 0.1, 0.15, 0.2, 0.25)
@@ -42,8 +43,9 @@ class DenseCap:
 
     Under ``official`` truths that overlap by 0.7 are merged, a prediction competes for the truth it overlaps most even
     where that one is taken, and a truth without caption is right for whatever is said of it. Under ``clean`` truths are
-    left as they are, a prediction gets the best truth that is free, captions are normalised, and truths without caption
-    count for detection only.
+    left as they are, a prediction gets the best truth that is free, captions are normalised, truths without caption
+    count for detection only, crowds and what lies in them are left out as for CHOTA, and predictions of one score are
+    counted together.
     """
 
     protocol: Protocol
@@ -53,14 +55,14 @@ class DenseCap:
 
     def add(self, video: VideoTracks) -> None:
         """Take in one video of boxes."""
+        kept = video if self.protocol == "official" else of_any_score(video, "box")
+        truths, predictions = _by_frame(kept.truth), _by_frame(kept.predictions)
         for frame, image in enumerate(video.frames):
-            truth = [one for one in video.truth if one.frame == frame]
-            found = sorted((one for one in video.predictions if one.frame == frame), key=lambda one: -one.score)
+            truth, found = truths.get(frame, []), predictions.get(frame, [])
             if self.protocol == "official":
-                self._frames[image] = self._official(truth, found)
+                self._frames[image] = self._official(truth, sorted(found, key=lambda one: -one.score))
             else:
-                seen = [one for one in truth if not one.crowd and detection_area(one) > 0]
-                self._frames[image] = self._clean(seen, [one for one in found if detection_area(one) > 0])
+                self._frames[image] = self._clean(truth, found)
 
     def _official(self, truth: Sequence[Detection], found: Sequence[Detection]) -> list[_Record]:
         merged, captions = _merge(truth)
@@ -83,19 +85,21 @@ class DenseCap:
 
     def _clean(self, truth: Sequence[Detection], found: Sequence[Detection]) -> list[_Record]:
         self._positives += len(truth)
-        self._captioned += sum(bool(normal(one.caption)) for one in truth)
+        self._captioned += sum(bool(caption_text(one.caption)) for one in truth)
         ious = _table(boxes(found, np.float64), boxes(truth, np.float64))
+        order = sorted(range(len(found)), key=lambda i: (-found[i].score, -ious[i].max(initial=0.0)))
         free = np.ones(len(truth), np.bool_)
         records = []
-        for i, one in enumerate(found):
+        for i in order:
+            one = found[i]
             own = np.where(free, ious[i], -1.0)
             best = int(own.argmax()) if len(own) else -1
             matched = bool(len(own)) and own[best] > 0
-            references = (normal(truth[best].caption),) if matched else ("",)
+            references = (caption_text(truth[best].caption),) if matched else ("",)
             if matched:
                 free[best] = False
             iou = float(own[best]) if matched else -1.0
-            records.append(_Record(one.score, iou, matched, references, normal(one.caption)))
+            records.append(_Record(one.score, iou, matched, references, caption_text(one.caption)))
         return records
 
     def finish(self, meteor: Scorer | None) -> dict[str, float | None]:
@@ -104,7 +108,7 @@ class DenseCap:
         Raises:
             ScorerFailed: METEOR ended.
         """
-        records = [record for image in set(self._frames) for record in self._frames[image]]
+        records = [record for image in public_order(list(self._frames)) for record in self._frames[image]]
         records.sort(key=lambda record: -record.score)
         meteors = self._meteors(records, meteor) if meteor else np.ones(len(records))
         by_cell: dict[str, float] = {}
@@ -138,12 +142,26 @@ class DenseCap:
             positives = self._captioned
         if not positives or not count.any():
             return 0.0
-        return float(_ap(hit[count], positives))
+        scores = np.array([r.score for r in records], np.float64)[count]
+        ends = ends_of_ties(scores) if self.protocol == "clean" else np.arange(len(scores))
+        return float(_ap(hit[count], ends, positives))
 
 
-def _ap(hit: NDArray[np.bool_], positives: int) -> Floats:
-    """The mean of the best precision at 100 recalls, in single precision as the public code sums it."""
-    tp, fp = np.cumsum(hit.astype(np.float32)), np.cumsum((~hit).astype(np.float32))
+def _by_frame(side: Sequence[Detection]) -> dict[int, list[Detection]]:
+    found: dict[int, list[Detection]] = {}
+    for one in side:
+        found.setdefault(one.frame, []).append(one)
+    return found
+
+
+def _ap(hit: NDArray[np.bool_], ends: NDArray[np.int64], positives: int) -> Floats:
+    """The mean of the best precision at 100 recalls, in single precision as the public code sums it.
+
+    Args:
+        hit: bool [D], best score first.
+        ends: the places in ``hit`` after which precision and recall are looked at.
+    """
+    tp, fp = np.cumsum(hit.astype(np.float32))[ends], np.cumsum((~hit).astype(np.float32))[ends]
     recall, precision = tp / positives, tp / (tp + fp)
     total = np.zeros((), np.float32)
     for t in range(100):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.evaluation.metrics.protocols import Protocol
+from capgen.evaluation.metrics.protocols import Protocol, of_any_score
 from capgen.evaluation.reading.similarity import Overlaps
 from capgen.evaluation.reading.tracks import (
     Blank,
@@ -70,7 +70,8 @@ class MaskAp:
 
     Under ``official`` sizes are the areas that the ground truth states, crowds are truths like any other, a truth with
     the id 0 is never found, and base and novel categories are looked up at the place ``id - 1``. Under ``clean`` sizes
-    are counted from the masks, what matches a crowd is ignored, and categories are looked up by id.
+    are counted from the masks, crowds and what lies in them are left out as for CHOTA, categories are looked up by id,
+    and predictions of one score are counted together, so that no order among them matters.
     """
 
     protocol: Protocol
@@ -81,10 +82,12 @@ class MaskAp:
     def add(self, video: VideoTracks) -> None:
         """Take in one video: all its predictions, whatever their score."""
         official = self.protocol == "official"
-        truths = _tubes(video.truth, video.blank_truth if official else (), stated=official)
-        found = _tubes(video.predictions, video.blank_predictions if official else (), stated=False)
-        if not official:
-            truths, found = _visible(truths), _visible(found)
+        if official:
+            truths = _tubes(video.truth, video.blank_truth, stated=True)
+            found = _tubes(video.predictions, video.blank_predictions, stated=False)
+        else:
+            kept = of_any_score(video, "mask")
+            truths, found = _tubes(kept.truth, (), stated=False), _tubes(kept.predictions, (), stated=False)
         overlaps = video.overlaps or Overlaps(video.truth, video.predictions)
         nobody = 0 if official and video.by_track else None
         for category in truths.keys() | found.keys():
@@ -93,11 +96,22 @@ class MaskAp:
             if category in truths:
                 self._seen.add(category)
             side = truths.get(category, [])
-            ranked = sorted(found.get(category, []), key=lambda tube: -tube.score)[: MAX_DETECTIONS[-1]]
-            ious = _tube_ious(ranked, side, overlaps)
+            ranked, ious = self._rank(found.get(category, []), side, overlaps)
             for size, limits in SIZES.items():
                 group = self._match(side, ranked, ious, limits, nobody)
                 self._groups.setdefault((category, size), []).append((video.video, group))
+
+    def _rank(
+        self, found: Sequence[_Tube], truths: Sequence[_Tube], overlaps: Overlaps
+    ) -> tuple[list[_Tube], NDArray[np.float64]]:
+        """The best predictions, and their IoUs, [D, G]; ``clean`` ranks equal scores by their best overlap."""
+        if self.protocol == "official":
+            ranked = sorted(found, key=lambda tube: -tube.score)[: MAX_DETECTIONS[-1]]
+            return ranked, _tube_ious(ranked, truths, overlaps)
+        ious = _tube_ious(found, truths, overlaps)
+        best = ious.max(axis=1, initial=0.0)
+        order = sorted(range(len(found)), key=lambda d: (-found[d].score, -best[d]))[: MAX_DETECTIONS[-1]]
+        return [found[d] for d in order], ious[order]
 
     def _match(
         self,
@@ -111,8 +125,7 @@ class MaskAp:
 
         A match with the truth ``nobody`` is lost: the public code marks what is unmatched with the id 0.
         """
-        clean = self.protocol == "clean"
-        aside = [not limits[0] <= tube.area <= limits[1] or (clean and tube.crowd) for tube in truths]
+        aside = [not limits[0] <= tube.area <= limits[1] for tube in truths]
         order = sorted(range(len(truths)), key=lambda g: aside[g])
         outside = np.array([not limits[0] <= tube.area <= limits[1] for tube in found], np.bool_)
         hit = np.zeros((len(IOUS), len(found)), np.bool_)
@@ -178,13 +191,16 @@ class MaskAp:
         hit = np.concatenate([group.hit[:, :limit] for _, group in groups], axis=1)[:, order]
         counts = ~np.concatenate([group.ignored[:, :limit] for _, group in groups], axis=1)[:, order]
         tp, fp = np.cumsum(hit & counts, axis=1), np.cumsum(~hit & counts, axis=1)
+        if self.protocol == "clean":
+            ends = ends_of_ties(scores[order])
+            tp, fp = tp[:, ends], fp[:, ends]
         reached = tp / positives
         # The public code guards the quotient in a way that leaves a perfect precision just below 1.
         total = tp + fp + np.spacing(1) if self.protocol == "official" else np.maximum(tp + fp, 1)
         highest = np.maximum.accumulate((tp / total)[:, ::-1], axis=1)[:, ::-1]
         for t in range(len(IOUS)):
             places = np.searchsorted(reached[t], RECALLS, side="left")
-            inside = places < len(scores)
+            inside = places < tp.shape[1]
             precision[t, inside] = highest[t, places[inside]]
         return precision, reached[:, -1]
 
@@ -240,8 +256,9 @@ def _tubes(side: Sequence[Detection], blanks: Sequence[Blank], *, stated: bool) 
     return by_category
 
 
-def _visible(tubes: dict[Id | None, list[_Tube]]) -> dict[Id | None, list[_Tube]]:
-    return {category: [tube for tube in many if tube.area > 0] for category, many in tubes.items()}
+def ends_of_ties(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Of scores in descending order the last place of each run of equal ones."""
+    return np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(scores) else np.zeros(0, np.int64)
 
 
 def _best(
@@ -252,7 +269,10 @@ def _best(
     truths: Sequence[_Tube],
     threshold: float,
 ) -> int | None:
-    """The truth that a prediction is given; a crowd may be given again, and of equal ones the later is taken."""
+    """The truth that a prediction is given; of equal ones the later is taken.
+
+    Under ``official`` a crowd may be given again; ``clean`` has left crowds out.
+    """
     best: int | None = None
     for g in order:
         if not free[g] and not truths[g].crowd:

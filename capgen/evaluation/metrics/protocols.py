@@ -2,13 +2,15 @@
 
 ``official`` takes every detection as it is. ``clean`` has these remedies: a mask or box without pixels is no
 detection; crowd regions are neither hits nor misses, and what lies in them unmatched is no false positive; a track
-that is on one frame twice is refused; a score equal to the threshold is enough.
+that is on one frame twice is refused; a score equal to the threshold is enough; and detections are put in an order
+that does not depend on that of the file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
@@ -57,14 +59,61 @@ def clean(video: VideoTracks, threshold: float, iou: Iou, notes: Notes) -> Kept:
     predictions = [one for one in found if _visible(one)]
     notes.count("truths without pixels are no detections", len(video.truth) - len(truth))
     notes.count("predictions without pixels are no detections", len(found) - len(predictions))
+    kept = _without_crowds(truth, predictions, video, iou)
+    crowds = len(truth) - len(kept.truth)
+    notes.count("crowd regions are neither hits nor misses", crowds)
+    notes.count("predictions that lie in a crowd region are forgiven", len(predictions) - len(kept.predictions))
+    return kept
+
+
+def of_any_score(video: VideoTracks, iou: Iou) -> Kept:
+    """As ``clean`` without a threshold, for AP, which ranks all predictions; a track may be on a frame twice."""
+    truth, predictions = ([one for one in side if _visible(one)] for side in (video.truth, video.predictions))
+    return _without_crowds(truth, predictions, video, iou)
+
+
+def _without_crowds(truth: Sequence[Detection], predictions: Sequence[Detection], video: VideoTracks, iou: Iou) -> Kept:
+    """The objects, and the predictions that are not forgiven, both in their own order."""
     crowds = [one for one in truth if one.crowd]
-    truth = [one for one in truth if not one.crowd]
-    if crowds:
-        before = len(predictions)
-        predictions = _outside(crowds, truth, predictions, video, iou)
-        notes.count("crowd regions are neither hits nor misses", len(crowds))
-        notes.count("predictions that lie in a crowd region are forgiven", before - len(predictions))
-    return Kept(tuple(truth), tuple(predictions))
+    objects = in_own_order([one for one in truth if not one.crowd])
+    found = in_own_order(predictions)
+    return Kept(tuple(objects), tuple(_outside(crowds, objects, found, video, iou) if crowds else found))
+
+
+def in_own_order(side: Sequence[Detection]) -> list[Detection]:
+    """The detections track by track: the longest first, then the one with the best mean score, then by content.
+
+    The matching takes the first of two tracks that are equal in every overlap. The order depends neither on that of the
+    file nor, unless two tracks are alike in all they have, on the ids.
+    """
+    tracks: dict[Id, list[Detection]] = {}
+    for one in sorted(side, key=lambda one: one.frame):
+        tracks.setdefault(one.track, []).append(one)
+    ranked = sorted(tracks.values(), key=_rough_order)
+    ordered: list[Detection] = []
+    for _, alike in groupby(ranked, key=_rough_order):
+        group = list(alike)
+        ordered += [one for track in (sorted(group, key=_fine_order) if len(group) > 1 else group) for one in track]
+    return ordered
+
+
+def _rough_order(track: Sequence[Detection]) -> tuple[float, ...]:
+    return -len(track), -sum(one.score for one in track), track[0].frame
+
+
+def _fine_order(track: Sequence[Detection]) -> tuple[object, ...]:
+    content = [(one.frame, one.caption, one.box or (), one.mask["counts"] if one.mask else b"") for one in track]
+    return content, sort_key(track[0].track)
+
+
+def public_order(ids: Sequence[Id]) -> list[Id]:
+    """Ids in the order in which the public code meets them, which goes through a set.
+
+    For numbers that order is always the same, and single precision keeps it in its sums. For text it changes with
+    every start of Python; text is taken in its own order instead.
+    """
+    unique = set(ids)
+    return list(unique) if all(isinstance(one, int) for one in unique) else sorted(unique, key=sort_key)
 
 
 def _visible(one: Detection) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,48 @@ from capgen.evaluation.metrics.hota import Matches, Sequenced, accepted, track_l
 from capgen.evaluation.metrics.protocols import Kept, pairs_of
 from capgen.evaluation.metrics.text.captions import Pair
 from capgen.evaluation.reading.tracks import Detection, Id, VideoTracks, detection_area
+
+
+@dataclass(slots=True)
+class CaptionSums:
+    """What captions add to CapA, over a track, a video or all videos.
+
+    Args:
+        found: the weight of the matched detections whose truth has a caption.
+        without: the weight of those whose truth has none; 0 under ``official``.
+        total: how many detections of the ground truth have a caption, found or not.
+        scores: the sum of weight times score over the matched detections with captions, by metric.
+    """
+
+    found: float = 0.0
+    without: float = 0.0
+    total: float = 0.0
+    scores: dict[str, float] = field(default_factory=dict)
+
+    def add(self, others: Iterable[CaptionSums]) -> None:
+        """Add the sums of parts."""
+        for other in others:
+            self.found += other.found
+            self.without += other.without
+            self.total += other.total
+            for metric, score in other.scores.items():
+                self.scores[metric] = self.scores.get(metric, 0.0) + score
+
+    @property
+    def uncompared(self) -> float | None:
+        """CHOTA where no caption was compared: 0 if there were some to be found, else None."""
+        return 0.0 if self.total else None
+
+    def accuracy(self, metric: str) -> float | None:
+        """CapA by a metric; None where no caption was compared.
+
+        A matched detection whose truth has no caption counts with the score over all captioned truths, those that were
+        missed with 0. Were it left out, a model would gain by not finding the objects that it cannot describe.
+        """
+        if not self.found:
+            return None
+        score = self.scores.get(metric, 0.0)
+        return (score + self.without * score / max(self.total, 1.0)) / (self.found + self.without)
 
 
 @dataclass(slots=True)
@@ -24,9 +66,9 @@ class TruthRow:
         associated: the sum over those of the association accuracy of the two tracks.
         located: the sum over those of the IoU.
         partner: the predicted track that it is matched to most often.
-        pairs: reference and candidate of each frame that has a caption and was found, with the number of frames.
-        votes: how much this track weighs in the caption scores.
-        captions: the sum of its votes' scores, by metric.
+        pairs: reference and candidate of the frames that have a caption and were found, with their weight: 1 a frame
+            under ``official``, the association accuracy under ``clean``.
+        captions: what the track adds to CapA.
     """
 
     video: Id
@@ -40,9 +82,8 @@ class TruthRow:
     partner: Id | None = None
     caption: str = ""
     candidate: str = ""
-    pairs: Counter[Pair] = field(default_factory=Counter)
-    votes: float = 0.0
-    captions: dict[str, float] = field(default_factory=dict)
+    pairs: dict[Pair, float] = field(default_factory=dict)
+    captions: CaptionSums = field(default_factory=CaptionSums)
 
 
 @dataclass(slots=True)
@@ -60,9 +101,20 @@ class PredictionRow:
 
 
 def rows_of(
-    video: VideoTracks, kept: Kept, sequence: Sequenced, matches: Matches, read: Callable[[str, str], Pair | None]
+    video: VideoTracks,
+    kept: Kept,
+    sequence: Sequenced,
+    matches: Matches,
+    read: Callable[[str, str], Pair | None],
+    *,
+    by_association: bool,
 ) -> tuple[list[TruthRow], list[PredictionRow]]:
-    """The rows of one video; ``read`` makes the pair to score of two captions, or None where there is no reference."""
+    """The rows of one video.
+
+    Args:
+        read: makes the pair to score of two captions; None where there is no reference.
+        by_association: captions weigh by the association accuracy of their two tracks, else 1 each.
+    """
     truths = {track: _truth_row(video, track, side) for track, side in _by_track(kept.truth).items()}
     predictions = {track: _prediction_row(video, track, side) for track, side in _by_track(kept.predictions).items()}
     here = accepted(matches, 0.5)
@@ -76,8 +128,14 @@ def rows_of(
         partners[truth.track][prediction.track] += 1
         predictions[prediction.track].fp -= 1
         pair = read(truth.caption, prediction.caption)
+        weight = share if by_association else 1.0
         if pair:
-            row.pairs[pair] += 1
+            row.captions.found += weight
+            row.pairs[pair] = row.pairs.get(pair, 0.0) + weight
+        elif by_association:
+            row.captions.without += weight
+    for one in kept.truth:
+        truths[one.track].captions.total += bool(read(one.caption, ""))
     for track, row in truths.items():
         if partners[track]:
             row.partner = partners[track].most_common(1)[0][0]

@@ -13,12 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capgen.evaluation.metrics.protocols import Protocol
-from capgen.evaluation.metrics.text.captions import Pair, bleu, clean_cider, corpus, official_cider, rouge_l
+from capgen.evaluation.metrics.text.captions import (
+    Pair,
+    bleu,
+    caption_text,
+    clean_cider,
+    corpus,
+    official_cider,
+    rouge_l,
+)
 from capgen.evaluation.metrics.text.java_metrics import Scorer
 from capgen.evaluation.metrics.text.nltk_meteor import at_blanks, find_wordnet, nltk_meteor, whole_sentence
 from capgen.evaluation.reading.similarity import box_iou, boxes
 from capgen.evaluation.reading.tracks import Blank, Detection, Id, Notes, VideoTracks
-from capgen.text import normal, words
 
 
 @dataclass(slots=True)
@@ -53,7 +60,9 @@ class TrackCaptions:
             )
             return
         found = [one for one in video.predictions if self.threshold is None or one.score >= self.threshold]
-        self._pair_once([track for track in _tracks(video.truth, ()) if normal(track.caption)], _tracks(found, ()))
+        self._pair_once(
+            [track for track in _tracks(video.truth, ()) if caption_text(track.caption)], _tracks(found, ())
+        )
 
     def _pair_best(self, truth: list[_Track], found: list[_Track]) -> None:
         if not truth:
@@ -68,8 +77,8 @@ class TrackCaptions:
         overlap = _overlaps(truth, found, whole=True)
         partner = {j: i for i, j in zip(*linear_sum_assignment(-overlap), strict=True) if overlap[i, j] > 0}
         for j, track in enumerate(truth):
-            self._references.append(normal(track.caption))
-            self._pairs.append((self._references[-1], normal(found[partner[j]].caption) if j in partner else ""))
+            self._references.append(caption_text(track.caption))
+            self._pairs.append((self._references[-1], caption_text(found[partner[j]].caption) if j in partner else ""))
 
     def finish(self, meteor: Scorer | None = None) -> dict[str, float | None]:
         """CIDEr, BLEU, ROUGE-L and METEOR; None where there is nothing to compare or METEOR is not here.
@@ -85,7 +94,7 @@ class TrackCaptions:
             meteors = self._nltk_meteors()
         else:
             cider = clean_cider(self._pairs, corpus(self._references))
-            tokens = [(words(r), words(c)) for r, c in self._pairs]
+            tokens = [(r.split(), c.split()) for r, c in self._pairs]
             meteors = {"METEOR": meteor.score([((r,), c) for r, c in self._pairs]) if meteor else []}
         return {
             "CIDEr": _mean(cider),

@@ -6,7 +6,6 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,8 +19,10 @@ from capgen.evaluation.metrics.chota import Scores
 from capgen.evaluation.metrics.rows import TruthRow
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, video_at
 from capgen.evaluation.reading.tracks import Detection, VideoTracks
+from capgen.images import PictureFault, path_under, read_picture
 
 _WIDTH = 320
+_NO_PICTURE = ("picture_missing", "picture_unreadable")
 _TRUTH, _FOUND = (85, 158, 26), (154, 56, 194)  # BGR of the page's two colours
 _NUMBERS = (
     "CapA",
@@ -97,10 +98,15 @@ def track_score(row: TruthRow) -> float:
     if not row.tp:
         return 0.0
     factors = [row.tp / row.frames, row.associated / row.tp]
-    if row.votes and row.captions:
-        mean = sum(row.captions.values()) / len(row.captions) / row.votes
-        factors.append(min(1.0, mean))
+    found = caption_scores(row)
+    if found:
+        factors.append(min(1.0, sum(found.values()) / len(found)))
     return float(np.prod(factors) ** (1 / len(factors)))
+
+
+def caption_scores(row: TruthRow) -> dict[str, float]:
+    """The mean caption score of a track over the frames it was found on, by metric; empty without captions."""
+    return {metric: score / row.captions.found for metric, score in row.captions.scores.items() if row.captions.found}
 
 
 def _summary(result: Evaluation) -> str:
@@ -140,13 +146,13 @@ def _card(
     chosen = [visible[i] for i in np.linspace(0, len(visible) - 1, min(shown, len(visible))).round().astype(int)]
     pictures = []
     for frame in chosen:
-        canvas = _canvas(video.size, frames / names[frame] if frames and names[frame] else None, own[frame])
+        canvas = _canvas(video.size, (frames, names[frame]) if frames and names[frame] else None, own[frame])
         for one, colour in ((own[frame], _TRUTH), (found.get(frame), _FOUND)):
             if one is not None:
                 _outline(canvas, one, colour)
         pictures.append(StripPicture(frame, _data_url(canvas)))
     category = result.categories.get(row.category) if row.category is not None else None
-    values = [(name, f"{100 * value / row.votes:.1f}") for name, value in row.captions.items() if row.votes]
+    values = [(name, f"{100 * value:.1f}") for name, value in caption_scores(row).items()]
     return TrackCard(
         anchor=f"track-{row.video}-{row.track}",
         category=category.name if category else "object",
@@ -161,20 +167,21 @@ def _card(
     )
 
 
-def _canvas(size: tuple[int, int], path: Path | None, shape: Detection) -> NDArray[np.uint8]:
-    if path is None:
+def _canvas(size: tuple[int, int], place: tuple[Path, str] | None, shape: Detection) -> NDArray[np.uint8]:
+    """BGR pixels to draw on: the picture of that name in that folder, else plain grey."""
+    if place is None:
         height, width = size
         if not height or not width:  # a box file need not state sizes
             x, y, w, h = shape.box or (0.0, 0.0, 1.0, 1.0)
             height, width = int(y + h) + 1, int(x + w) + 1
         return np.full((height, width, 3), 128, np.uint8)
-    picture: Any = cv2.imread(str(path))
-    if picture is None:
-        raise UserError(
-            f"{path} is missing or no picture", "pass the folder that the file names of the ground truth start in"
-        )
-    canvas: NDArray[np.uint8] = picture
-    return canvas
+    try:
+        picture = read_picture(path_under(*place), size=size if all(size) else None, name=place[1])
+    except PictureFault as fault:
+        what = "is missing or no picture" if fault.reason in _NO_PICTURE else f"cannot be shown: {fault.message}"
+        remedy = "pass the folder that the file names of the ground truth start in"
+        raise UserError(f"{Path(*place)} {what}", remedy) from fault
+    return np.ascontiguousarray(picture[:, :, ::-1])
 
 
 def _outline(canvas: NDArray[np.uint8], one: Detection, colour: tuple[int, int, int]) -> None:

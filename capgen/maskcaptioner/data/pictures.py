@@ -7,35 +7,34 @@ its work. A cache holds what was decoded as plain memory-mapped bytes, which the
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from capgen import rle
 from capgen.dataset.files import part_of
 from capgen.errors import MissingFile, UserError
-from capgen.maskcaptioner.data.release_rows import Medium, Picture
+from capgen.images import PictureFault, Pixels, path_under, read_picture
+from capgen.maskcaptioner.data.release_rows import Medium
+from capgen.rle import Size
 
-Size = tuple[int, int]
 Bitmap = NDArray[np.bool_]
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_PICTURES = "say where the pictures are with --set data.pictures=DIR, or capgen run --embed-media"
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class MaskedFrame:
     """One frame [H, W, 3] and its masks [H', W'] by number of the masklet; both may be smaller than the medium."""
 
-    picture: Picture
+    picture: Pixels
     masks: Mapping[int, Bitmap]
 
 
-def read_frames(medium: Medium, indices: Sequence[int], least: Size) -> list[Picture]:
+def read_frames(medium: Medium, indices: Sequence[int], least: Size) -> list[Pixels]:
     """Frames by index, each once, at least ``least`` (height, width) large or as large as they are.
 
     Raises:
@@ -50,41 +49,26 @@ def read_frames(medium: Medium, indices: Sequence[int], least: Size) -> list[Pic
     return [found[index] for index in indices]
 
 
-def _read(medium: Medium, index: int, least: Size) -> Picture:
+def _read(medium: Medium, index: int, least: Size) -> Pixels:
     source = medium.files[index]
     name = medium.names[index] if index < len(medium.names) else f"frame {index}"
     try:
-        with Image.open(
-            io.BytesIO(source) if isinstance(source, bytes) else _path(medium, source), formats=_FORMATS
-        ) as image:
-            turned = image.size != (medium.width, medium.height)
-            if not turned:
-                image.draft("RGB", (least[1], least[0]))
-            picture = np.asarray((ImageOps.exif_transpose(image) if turned else image).convert("RGB"))
-    except FileNotFoundError as error:
-        raise MissingFile(
-            f"{medium.root}/{name}",
-            "say where the pictures are with --set data.pictures=DIR, or capgen run --embed-media",
-        ) from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UserError(f"{name} of {medium.key} is damaged or not a picture", "restore it") from error
-    if turned and picture.shape[:2] != (medium.height, medium.width):
-        raise UserError(
-            f"{name} of {medium.key} is {picture.shape[1]} x {picture.shape[0]} pixels, the release says "
-            f"{medium.width} x {medium.height}",
-            "check that data.pictures is the folder that was captioned",
-        )
-    return picture
+        return read_picture(_place(medium, source), size=(medium.height, medium.width), least=least, name=name)
+    except PictureFault as fault:
+        if fault.reason in ("picture_missing", "bad_path"):
+            raise MissingFile(f"{medium.root or 'the pictures of ' + medium.key}/{name}", _PICTURES) from fault
+        remedy = "restore it"
+        if fault.reason == "picture_size":
+            remedy = "check that data.pictures is the folder that was captioned"
+        raise UserError(f"a picture of {medium.key} cannot be used: {fault.message}", remedy) from fault
 
 
-def _path(medium: Medium, name: str) -> Path:
-    relative = PurePosixPath(name)
-    if medium.root is None or relative.is_absolute() or ".." in relative.parts:
-        raise MissingFile(
-            f"the pictures of {medium.key} ({name})",
-            "say where they are with --set data.pictures=DIR, or capgen run --embed-media",
-        )
-    return Path(medium.root, *relative.parts)
+def _place(medium: Medium, source: str | bytes) -> Path | bytes:
+    if isinstance(source, bytes):
+        return source
+    if medium.root is None:
+        raise PictureFault("bad_path", f"nobody says where the pictures of {medium.key} are")
+    return path_under(medium.root, source)
 
 
 def bitmaps(medium: Medium, index: int) -> dict[int, Bitmap]:
@@ -98,12 +82,12 @@ def bitmaps(medium: Medium, index: int) -> dict[int, Bitmap]:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class FrameReader:
     """Frames with their masks; ``cache`` is a folder for decoded ones, None decodes every time."""
 
     cache: Path | None = None
 
-    def __call__(self, medium: Medium, indices: Sequence[int], least: Size, keep: Size) -> list[Frame]:
+    def __call__(self, medium: Medium, indices: Sequence[int], least: Size, keep: Size) -> list[MaskedFrame]:
         """Frames by index.
 
         Args:
@@ -112,10 +96,10 @@ class Reader:
         """
         if self.cache is None:
             pictures = read_frames(medium, indices, least)
-            return [Frame(picture, bitmaps(medium, i)) for picture, i in zip(pictures, indices, strict=True)]
+            return [MaskedFrame(picture, bitmaps(medium, i)) for picture, i in zip(pictures, indices, strict=True)]
         return [self._cached(self.cache, medium, index, keep) for index in indices]
 
-    def _cached(self, folder: Path, medium: Medium, index: int, keep: Size) -> Frame:
+    def _cached(self, folder: Path, medium: Medium, index: int, keep: Size) -> MaskedFrame:
         shrink = min(1.0, max(keep[0] / medium.height, keep[1] / medium.width))
         size = max(1, round(medium.height * shrink)), max(1, round(medium.width * shrink))
         numbers = [i for i, masklet in enumerate(medium.masklets) if index in masklet.counts]
@@ -128,7 +112,7 @@ class Reader:
         return _restore(np.load(path, mmap_mode="r"), size, numbers)
 
     @staticmethod
-    def _small(medium: Medium, index: int, size: Size) -> Frame:
+    def _small(medium: Medium, index: int, size: Size) -> MaskedFrame:
         picture = read_frames(medium, [index], size)[0]
         found = bitmaps(medium, index)
         if picture.shape[:2] != size:
@@ -138,10 +122,10 @@ class Reader:
                 i: cv2.resize(mask.view(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST).astype(np.bool_)
                 for i, mask in found.items()
             }
-        return Frame(picture, found)
+        return MaskedFrame(picture, found)
 
 
-def _store(path: Path, frame: Frame) -> None:
+def _store(path: Path, frame: MaskedFrame) -> None:
     """One flat array: the picture's bytes, then the masks', a bit a pixel; whole or not at all."""
     packed = [np.packbits(frame.masks[i], axis=-1).ravel() for i in sorted(frame.masks)]
     flat = np.concatenate([frame.picture.ravel(), *packed])
@@ -152,7 +136,7 @@ def _store(path: Path, frame: Frame) -> None:
     part.replace(path)
 
 
-def _restore(flat: NDArray[np.uint8], size: Size, numbers: Sequence[int]) -> Frame:
+def _restore(flat: NDArray[np.uint8], size: Size, numbers: Sequence[int]) -> MaskedFrame:
     height, width = size
     start, step = height * width * 3, height * (-(-width // 8))
     picture = np.array(flat[:start]).reshape(height, width, 3)
@@ -160,4 +144,4 @@ def _restore(flat: NDArray[np.uint8], size: Size, numbers: Sequence[int]) -> Fra
     for number, masklet in enumerate(numbers):
         bits = flat[start + number * step : start + (number + 1) * step].reshape(height, -1)
         found[masklet] = np.unpackbits(bits, axis=-1, count=width).view(np.bool_)
-    return Frame(picture, found)
+    return MaskedFrame(picture, found)

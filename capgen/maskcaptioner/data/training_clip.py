@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from capgen.maskcaptioner.data.augment import Canvas, Geometry, choose_geometry
 from capgen.maskcaptioner.data.caption_flip import mirrored
-from capgen.maskcaptioner.data.pictures import Frame, Reader
+from capgen.maskcaptioner.data.pictures import FrameReader, MaskedFrame
 from capgen.maskcaptioner.data.release_rows import Masklet, Medium
 from capgen.maskcaptioner.data.sampling import clip_frames
 from capgen.maskcaptioner.settings import AugmentSettings
@@ -50,7 +50,7 @@ class ClipMaker:
     canvas: Canvas
     frames: int
     stride: tuple[int, int]
-    reader: Reader
+    reader: FrameReader
 
     def __call__(self, medium: Medium, seed: tuple[int, ...]) -> TrainClip:
         """A random clip of a medium.
@@ -71,7 +71,7 @@ class ClipMaker:
 
 
 def cut(
-    medium: Medium, indices: tuple[int, ...], geometry: Geometry, frames: list[Frame], settings: AugmentSettings
+    medium: Medium, indices: tuple[int, ...], geometry: Geometry, frames: list[MaskedFrame], settings: AugmentSettings
 ) -> TrainClip:
     """The clip of these frames under a geometry; objects with too few pixels left are not in it."""
     has_masks = any(masklet.counts for masklet in medium.masklets)
@@ -106,7 +106,7 @@ class _Cut:
     share: float
 
 
-def _cut_masks(number: int, frames: list[Frame], geometry: Geometry, settings: AugmentSettings) -> _Cut:
+def _cut_masks(number: int, frames: list[MaskedFrame], geometry: Geometry, settings: AugmentSettings) -> _Cut:
     found = np.zeros((len(frames), *geometry.valid), dtype=np.bool_)
     before = 0.0
     for t, frame in enumerate(frames):

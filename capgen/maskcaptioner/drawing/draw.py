@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from capgen import rle
 from capgen.dataset.types import Box
+from capgen.images import Pixels
 from capgen.maskcaptioner.drawing.text import Colour, paste, tag
-from capgen.maskcaptioner.inference.frames import Frame
 from capgen.maskcaptioner.inference.track import Track
 
 _PALETTE: tuple[Colour, ...] = (
@@ -101,7 +101,7 @@ class Painter:
     style: Style
     _sides: dict[int, int] = field(default_factory=dict)
 
-    def paint(self, frame: Frame, index: int) -> Frame:
+    def paint(self, frame: Pixels, index: int) -> Pixels:
         """The frame at the style's size with all tracks that are on frame ``index``."""
         style = self.style
         grows = style.width > frame.shape[1]
@@ -124,7 +124,7 @@ class Painter:
         self._tags(canvas, [(rank, box) for rank, _, box in shapes])
         return canvas
 
-    def _mask(self, rank: int, place: int, frame: Frame) -> NDArray[np.uint8] | None:
+    def _mask(self, rank: int, place: int, frame: Pixels) -> NDArray[np.uint8] | None:
         """Mask of a track, 0 or 1, at the style's size; enlarged masks get smooth edges."""
         found = self.tracks[rank].masks
         if found is None:
@@ -138,13 +138,13 @@ class Painter:
             large = cv2.GaussianBlur(large, (0, 0), reach * 0.5)
         return np.asarray(large > 127, np.uint8)
 
-    def _box(self, rank: int, place: int, frame: Frame) -> Box:
+    def _box(self, rank: int, place: int, frame: Pixels) -> Box:
         """x, y, width, height at the style's size."""
         across, down = self.style.width / frame.shape[1], self.style.height / frame.shape[0]
         x, y, width, height = self.tracks[rank].boxes[place]
         return x * across, y * down, width * across, height * down
 
-    def _tags(self, canvas: Frame, boxes: Sequence[tuple[int, Box]]) -> None:
+    def _tags(self, canvas: Pixels, boxes: Sequence[tuple[int, Box]]) -> None:
         """Name tags, small objects first, none over another where there is room."""
         taken: list[Box] = []
         for rank, box in reversed(boxes):
@@ -196,7 +196,7 @@ def _overlap(a: Box, b: Box) -> float:
     return max(0.0, across) * max(0.0, down)
 
 
-def _fill(canvas: Frame, mask: NDArray[np.uint8] | None, box: Box, paint: Colour) -> None:
+def _fill(canvas: Pixels, mask: NDArray[np.uint8] | None, box: Box, paint: Colour) -> None:
     """Tint the mask, or more lightly the box, in place."""
     if mask is None:
         x, y, right, bottom = (max(0, round(side)) for side in (box[0], box[1], box[0] + box[2], box[1] + box[3]))

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from PIL import Image, ImageDraw
 
+from capgen.images import Pixels
 from capgen.maskcaptioner.drawing.draw import class_of, colour
 from capgen.maskcaptioner.drawing.text import Colour, font, ink_on, wrap
-from capgen.maskcaptioner.inference.frames import Frame
 from capgen.maskcaptioner.inference.track import Track
 
 GROUND: Colour = (22, 24, 29)
@@ -48,7 +48,7 @@ class Legend:
         return round(self.size * 0.8)
 
     @cached_property
-    def rows(self) -> list[Frame]:
+    def rows(self) -> list[Pixels]:
         """Each track's entry, all of one size."""
         texts = self._texts(self.columns)
         tall = max((len(text) for text in texts), default=1)
@@ -64,7 +64,7 @@ class Legend:
         down = -(-entries // self.columns)
         return -(-(2 * self.pad + down * self.row_height) // 2) * 2 if entries else 0
 
-    def draw(self, ranks: Sequence[int], height: int, dim: Collection[int] = (), note: str = "") -> Frame:
+    def draw(self, ranks: Sequence[int], height: int, dim: Collection[int] = (), note: str = "") -> Pixels:
         """The entries of those ranks, column by column, on ``height`` pixels; ``dim`` ones are faint."""
         panel = np.empty((height, self.width, 3), np.uint8)
         panel[:] = GROUND
@@ -93,7 +93,7 @@ class Legend:
     def _indent(self) -> int:
         return round(self.size * 2.6)
 
-    def _row(self, rank: int, text: Sequence[str], width: int, tall: int) -> Frame:
+    def _row(self, rank: int, text: Sequence[str], width: int, tall: int) -> Pixels:
         """One entry: chip, class and score in small faint letters, caption."""
         track, size = self.tracks[rank], self.size
         small, step = round(size * 0.76), round(size * 1.32)
@@ -112,7 +112,7 @@ class Legend:
             pen.text((self._indent, y), line, fill=INK if track.caption else FAINT, font=font(size), anchor="ls")
         return np.asarray(image)
 
-    def _noted(self, panel: Frame, note: str) -> Frame:
+    def _noted(self, panel: Pixels, note: str) -> Pixels:
         """The panel with a remark at its lower right."""
         image = Image.fromarray(panel)
         small = round(self.size * 0.76)
@@ -132,6 +132,6 @@ def _chip(text: str, paint: Colour, side: int, size: int) -> Image.Image:
     return image.resize((side, side), Image.Resampling.LANCZOS)
 
 
-def _faint(row: Frame) -> Frame:
+def _faint(row: Pixels) -> Pixels:
     ground = np.array(GROUND, np.float32)
     return np.rint(ground + (row - ground) * np.float32(_DIM)).astype(np.uint8)

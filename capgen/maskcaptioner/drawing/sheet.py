@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageDraw
 
+from capgen.images import Pixels
 from capgen.maskcaptioner.drawing.draw import Painter, Style
 from capgen.maskcaptioner.drawing.legend import FAINT, GROUND, INK, Legend
 from capgen.maskcaptioner.drawing.text import font
-from capgen.maskcaptioner.inference.frames import Frame
 from capgen.maskcaptioner.inference.track import Track
 
 WIDTH = 1440
@@ -33,21 +33,21 @@ class Sheet:
 
     Args:
         size: height, width of the input's frames.
-        fps: to tell the time of a frame; None where there is no time.
+        times: when each frame is shown, in seconds; None where there is no time.
     """
 
     tracks: Sequence[Track]
     size: tuple[int, int]
     frames: Sequence[int]
-    fps: float | None = None
-    _cells: list[tuple[int, Frame]] = field(default_factory=list)
+    times: Sequence[float] | None = None
+    _cells: list[tuple[int, Pixels]] = field(default_factory=list)
 
-    def add(self, frame: Frame, index: int) -> None:
+    def add(self, frame: Pixels, index: int) -> None:
         """Take the frame if it is one of those that were chosen."""
         if index in self.frames:
             self._cells.append((index, Painter(self.tracks, self._style).paint(frame, index)))
 
-    def draw(self, title: str) -> Frame:
+    def draw(self, title: str) -> Pixels:
         """The sheet, uint8 [H, 1440, 3]."""
         shown = self.tracks[:_MOST]
         legend = Legend(shown, WIDTH - 2 * _PAD + 2 * round(_LETTERS * 0.8), _LETTERS, lines=4)
@@ -72,7 +72,7 @@ class Sheet:
         scale = min(width / self.size[1], 1000 / self.size[0])
         return Style(max(2, round(self.size[1] * scale)), max(2, round(self.size[0] * scale)))
 
-    def _heading(self, title: str) -> Frame:
+    def _heading(self, title: str) -> Pixels:
         image = Image.new("RGB", (WIDTH, round(_LETTERS * 3)), GROUND)
         pen, base = ImageDraw.Draw(image), round(_LETTERS * 2)
         name, _, rest = title.partition("\n")
@@ -80,9 +80,9 @@ class Sheet:
         pen.text((WIDTH - _PAD, base), rest, fill=FAINT, font=font(round(_LETTERS * 0.85)), anchor="rs")
         return np.asarray(image)
 
-    def _grid(self) -> Frame:
+    def _grid(self) -> Pixels:
         style, columns = self._style, self._columns
-        below = 0 if self.fps is None else round(_LETTERS * 1.4)
+        below = 0 if self.times is None else round(_LETTERS * 1.4)
         step = style.height + below + _PAD // 2
         rows = -(-len(self._cells) // columns)
         image = Image.new("RGB", (WIDTH, max(1, rows * step)), GROUND)
@@ -90,8 +90,8 @@ class Sheet:
         for number, (index, cell) in enumerate(self._cells):
             x, y = _PAD + number % columns * (style.width + _PAD), number // columns * step
             image.paste(Image.fromarray(cell), (x, y))
-            if self.fps is not None:
-                when = f"frame {index}  ·  {_time(index / self.fps)}"
+            if self.times is not None:
+                when = f"frame {index}  ·  {_time(self.times[index])}"
                 face = font(round(_LETTERS * 0.74))
                 pen.text((x, y + style.height + round(_LETTERS * 0.95)), when, fill=FAINT, font=face, anchor="ls")
         return np.asarray(image)
@@ -101,7 +101,7 @@ def _time(seconds: float) -> str:
     return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
-def _fit(list_: Frame, left: int) -> Frame:
+def _fit(list_: Pixels, left: int) -> Pixels:
     """The list moved right by ``left`` pixels onto the sheet's width."""
     wide = np.empty((list_.shape[0], WIDTH, 3), np.uint8)
     wide[:] = GROUND

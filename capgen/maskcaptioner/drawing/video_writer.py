@@ -13,10 +13,11 @@ from typing import Any, Self
 import numpy as np
 
 from capgen.errors import UserError
+from capgen.images import Pixels
 from capgen.maskcaptioner.drawing.draw import Painter, Style, film_style, seen
 from capgen.maskcaptioner.drawing.legend import Legend
-from capgen.maskcaptioner.inference.frames import Frame, import_av
 from capgen.maskcaptioner.inference.track import Track
+from capgen.videos import import_av
 
 _ENCODERS = ("libx264", "libopenh264", "mpeg4")
 """H.264 where PyAV's build of FFmpeg has it."""
@@ -24,6 +25,7 @@ _OPTIONS = {"libx264": {"crf": "20", "preset": "veryfast"}, "libopenh264": {"all
 _BITS_PER_PIXEL = 0.15  # of encoders that know no constant quality
 _PANEL = 0.6  # the list of captions takes at most so much of the frame's height
 _BT709 = 1
+_TICK = Fraction(1, 60_000)  # MPEG-4 wants a denominator below 65,536
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Annotator:
         down = int((self._style.height * _PANEL - 2 * self._legend.pad) / self._legend.row_height)
         return min(len(self.tracks), max(2, down) * self._legend.columns)
 
-    def __call__(self, frame: Frame, index: int) -> Frame:
+    def __call__(self, frame: Pixels, index: int) -> Pixels:
         """The marked frame over the captions; those not on it are faint, and leave first if room is short."""
         marked = self._painter.paint(frame, index)
         if not self.tracks:
@@ -76,18 +78,24 @@ class Annotator:
         return np.concatenate([marked, self._legend.draw(ranks, height, dim, note)])
 
 
-class Film:
+class VideoWriter:
     """An mp4 file under way; it appears under its name when the last frame is in, and not at all after an error.
+
+    Args:
+        fps: frames a second.
+        times: when each frame is shown, in seconds; None, or times that ``fps`` gives as well, for a constant rate.
 
     Raises:
         UserError: PyAV is missing, or its build has no encoder for mp4.
     """
 
-    def __init__(self, path: Path, fps: float) -> None:
+    def __init__(self, path: Path, fps: float, times: Sequence[float] | None = None) -> None:
         import_av(path)
         self.path = path
         self._part = path.with_suffix(".part")
         self._rate = _rate(fps)
+        self._times = None if times is None or _is_constant(times, fps) else times
+        self._added, self._last = 0, -1
         self.encoder = _encoder()
         self._container: Any = None
         self._stream: Any = None
@@ -95,7 +103,7 @@ class Film:
     def __enter__(self) -> Self:
         return self
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: Pixels) -> None:
         """Encode one frame, [H, W, 3] with even H and W, the same for all."""
         import av
 
@@ -104,16 +112,22 @@ class Film:
         # Players take BT.709 for granted; FFmpeg converts to BT.601 unless told, and colours shift.
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709")
+        if self._times is not None:
+            self._last = max(self._last + 1, round(self._times[self._added] / _TICK))
+            picture.pts, picture.time_base = self._last, _TICK
+        self._added += 1
         for packet in self._stream.encode(picture):
             self._container.mux(packet)
 
     def _start(self, height: int, width: int) -> None:
         import av
 
-        self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "faststart"})
+        self._container = av.open(f"file:{self._part}", "w", format="mp4", options={"movflags": "faststart"})
         self._stream = self._container.add_stream(self.encoder, rate=self._rate, options=_OPTIONS.get(self.encoder, {}))
         self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, "yuv420p"
         context = self._stream.codec_context
+        if self._times is not None:
+            context.time_base = _TICK
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         if self.encoder != "libx264":
             self._stream.bit_rate = int(height * width * float(self._rate) * _BITS_PER_PIXEL)
@@ -129,6 +143,11 @@ class Film:
             self._part.replace(self.path)
         else:
             self._part.unlink(missing_ok=True)
+
+
+def _is_constant(times: Sequence[float], fps: float) -> bool:
+    """Whether no frame is further than a tenth of a frame from where a constant rate shows it."""
+    return all(abs(seconds * fps - number) <= 0.1 for number, seconds in enumerate(times))
 
 
 def _rate(fps: float) -> Fraction:

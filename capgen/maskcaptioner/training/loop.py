@@ -23,7 +23,7 @@ from capgen.errors import CapgenError, Interrupted, UserError
 from capgen.maskcaptioner.data.augment import canvas_of
 from capgen.maskcaptioner.data.collate import Batch
 from capgen.maskcaptioner.data.loader import Feed, batches, order_of
-from capgen.maskcaptioner.data.pictures import Reader
+from capgen.maskcaptioner.data.pictures import FrameReader
 from capgen.maskcaptioner.data.release_rows import Census, Part
 from capgen.maskcaptioner.data.sampling import repeat_factors
 from capgen.maskcaptioner.data.training_clip import ClipMaker
@@ -317,7 +317,7 @@ def feed_of(
         canvas=canvas_of(settings.augment, model.config.picture),
         frames=stage.frames or model.config.clip_frames,
         stride=stage.stride,
-        reader=Reader(cache if settings.data.cache == "disk" else None),
+        reader=FrameReader(cache if settings.data.cache == "disk" else None),
     )
     feed = Feed(
         order=order,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from capgen.pipeline.engines.base import EngineDead, EngineFault, RequestRefused, Session
-from capgen.pipeline.view import Settled, View
+from capgen.pipeline.view import Settled, View, normal_finish_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Asker:
                     key=view.key,
                     request=request,
                     text=answer.text,
-                    finish_reason=answer.finish_reason,
+                    finish_reason=normal_finish_reason(answer.finish_reason),
                     prompt_tokens=answer.prompt_tokens,
                     cached_tokens=answer.cached_tokens,
                     output_tokens=answer.output_tokens,

@@ -81,7 +81,7 @@ class Record:
             self.alone.setdefault(line.strike, []).append(line)
 
 
-class Journal:
+class ShardJournal:
     """The journal of one shard, open for appending.
 
     Args:
@@ -167,7 +167,7 @@ class Journal:
                 os.close(self._fd)
                 self._fd = None
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> ShardJournal:
         return self
 
     def __exit__(
@@ -189,7 +189,7 @@ def note_lost(folder: Path) -> None:
     Raises:
         DiskTrouble: it cannot be written.
     """
-    with Journal(folder) as journal:
+    with ShardJournal(folder) as journal:
         journal.add(Lost())
 
 
@@ -227,11 +227,14 @@ def _read(files: Iterable[Path]) -> Record:
 
 
 def _lines(file: Path) -> Iterator[Line]:
-    """Whole lines only: a line without its end, or that is no JSON, was torn by a kill and is as if never written."""
+    """Whole lines only: one without its end or that is no JSON was torn by a kill, and is as if never written.
+
+    So is a line that says what no row can hold: its object alone is asked again.
+    """
     for raw in file.read_bytes().split(b"\n")[:-1]:
         try:
             yield _decode(raw)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
 
 

@@ -25,7 +25,7 @@ from capgen.errors import LedgerError
 log = logging.getLogger(__name__)
 
 
-class Tally(msgspec.Struct, kw_only=True):
+class RetryCounts(msgspec.Struct, kw_only=True):
     """How often the rows of one reason were asked again: rounds, rows in all, and what became of them.
 
     ``changed`` rows said something else than before, ``kept`` of these passed every check.
@@ -36,7 +36,7 @@ class Tally(msgspec.Struct, kw_only=True):
     changed: int = 0
     kept: int = 0
 
-    def __iadd__(self, other: Tally) -> Tally:
+    def __iadd__(self, other: RetryCounts) -> RetryCounts:
         self.rounds += other.rounds
         self.asked += other.asked
         self.changed += other.changed
@@ -50,11 +50,11 @@ class Reopened(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     rows: int
     again: dict[str, str]
-    before: dict[str, Tally] = {}
+    before: dict[str, RetryCounts] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class RetryState:
     """The rows of the earlier commit by key: those that stay, and those that are asked again as they were."""
 
     stay: Mapping[str, Row]
@@ -63,22 +63,22 @@ class Carried:
 
     def compared(self, rows: Iterable[Row]) -> dict[str, Any]:
         """For the new manifest: ``retry``, what this round changed by reason, and ``retries``, all rounds together."""
-        now = {code: Tally(rounds=1) for code in self.reopened.again.values()}
+        now = {code: RetryCounts(rounds=1) for code in self.reopened.again.values()}
         for row in rows:
             before = self.again.get(row.key)
             if before is None:
                 continue
             tally = now[self.reopened.again[row.key]]
             tally.asked += 1
-            tally.changed += _said(row) != _said(before)
+            tally.changed += _outcome(row) != _outcome(before)
             tally.kept += row.status == "kept"
         total = {code: msgspec.structs.replace(tally) for code, tally in self.reopened.before.items()}
         for code, tally in now.items():
-            total.setdefault(code, Tally()).__iadd__(tally)
+            total.setdefault(code, RetryCounts()).__iadd__(tally)
         return {"retry": msgspec.to_builtins(now), "retries": msgspec.to_builtins(total)}
 
 
-def reopen(out: Path, index: int, folder: Path, again: Mapping[str, str], before: Mapping[str, Tally]) -> None:
+def reopen(out: Path, index: int, folder: Path, again: Mapping[str, str], before: Mapping[str, RetryCounts]) -> None:
     """Undo the commit of a shard and ask for the keys of ``again`` anew; call it only while no worker writes to OUT.
 
     A kill before the rename leaves the shard committed, one after it leaves a shard that the next run finishes.
@@ -99,7 +99,7 @@ def reopen(out: Path, index: int, folder: Path, again: Mapping[str, str], before
     manifest_path(out, index).unlink(missing_ok=True)
 
 
-def load(folder: Path) -> Carried | None:
+def load(folder: Path) -> RetryState | None:
     """What the shard with this journal carries; None where it was not reopened, or its file is no longer whole."""
     reopened = _reopened(folder)
     if reopened is None:
@@ -113,7 +113,7 @@ def load(folder: Path) -> Carried | None:
         log.warning("%s; the whole shard is asked again", error)
         return None
     stay = {key: row for key, row in rows.items() if key not in reopened.again}
-    return Carried(stay, {key: row for key, row in rows.items() if key in reopened.again}, reopened)
+    return RetryState(stay, {key: row for key, row in rows.items() if key in reopened.again}, reopened)
 
 
 def is_reopened(folder: Path) -> bool:
@@ -127,18 +127,18 @@ def count(folder: Path) -> int:
     return reopened.rows - len(reopened.again) if reopened else 0
 
 
-def earlier(extra: Mapping[str, Any]) -> dict[str, Tally]:
+def earlier(extra: Mapping[str, Any]) -> dict[str, RetryCounts]:
     """The rounds that a manifest's ``extra`` tells of."""
-    return msgspec.convert(extra.get("retries", {}), dict[str, Tally])
+    return msgspec.convert(extra.get("retries", {}), dict[str, RetryCounts])
 
 
-def summed(tallies: Iterable[Mapping[str, Tally]]) -> dict[str, Tally]:
+def summed(tallies: Iterable[Mapping[str, RetryCounts]]) -> dict[str, RetryCounts]:
     """Over shards, by reason: rows add up, and a round that touched several shards is one round."""
-    total: dict[str, Tally] = {}
+    total: dict[str, RetryCounts] = {}
     rounds: Counter[str] = Counter()
     for one in tallies:
         for code, tally in one.items():
-            total.setdefault(code, Tally()).__iadd__(tally)
+            total.setdefault(code, RetryCounts()).__iadd__(tally)
             rounds[code] = max(rounds[code], tally.rounds)
     for code, tally in total.items():
         tally.rounds = rounds[code]
@@ -162,5 +162,5 @@ def _about(folder: Path) -> Path:
     return folder / "carried.json"
 
 
-def _said(row: Row) -> tuple[Any, ...]:
+def _outcome(row: Row) -> tuple[Any, ...]:
     return row.status, row.reasons, row.caption, row.message

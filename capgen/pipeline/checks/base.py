@@ -12,7 +12,7 @@ from capgen.pipeline.checks import CHECKS
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CheckedCaption:
     """A caption and what a check may know about it: why the engine stopped, and what the object is called."""
 
     caption: str
@@ -27,7 +27,7 @@ class Check(Protocol):
     final: ClassVar[bool]
     """Whether nothing more is worth saying of a caption that this check drops."""
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """One sentence for people on what is wrong with the caption; None where it passes."""
         ...
 
@@ -54,7 +54,7 @@ def build_checks(names: Sequence[str], options: Mapping[str, Mapping[str, Any]])
     return tuple((name, CHECKS.build(name, options.get(name, {}), f"checks.options.{name}")) for name in names)
 
 
-def judge(checks: NamedChecks, said: Said) -> tuple[tuple[str, str], ...]:
+def judge(checks: NamedChecks, said: CheckedCaption) -> tuple[tuple[str, str], ...]:
     """Code and message of every check that drops the caption, in order; a final one ends the list."""
     found: list[tuple[str, str]] = []
     for code, check in checks:

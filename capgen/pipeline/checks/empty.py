@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.text import words
 
 
@@ -15,6 +15,6 @@ class Empty:
 
     final: ClassVar[bool] = True
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """Say so where there is nothing to judge."""
         return None if words(said.caption) else f"no words (finish_reason {said.finish_reason!r})"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from capgen.pipeline.checks.base import Said
-from capgen.pipeline.checks.units import word_count
+from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary.units import word_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Length:
         if not 0 <= self.min_words <= self.max_words:
             raise ValueError(f"min_words {self.min_words} and max_words {self.max_words} leave no length to keep")
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """Give the length and the limit it breaks."""
         if len(said.caption) > self.max_characters:
             return f"{len(said.caption)} characters, more than {self.max_characters}"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from capgen.pipeline.checks import phrases
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary import phrases
+from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
 _VOCABULARY = {
     "A": "a an the its",
@@ -33,14 +34,33 @@ _VOCABULARY = {
     # Light, dye and trimmings highlight things honestly, and hair has highlights.
     "LIGHT": """sun sunlight sunshine light lights lighting lamp lamps glow moonlight spotlight spotlights accents trim
         details detailing stripe stripes streaks piping edges lettering stitching shadow shadows embroidery
-        icing frosting glaze gold silver snow hair strands text words letters numbers passages sentences route""",
-    "TRIM": "light lights leds bulbs stitching thread piping tape paint icing chalk sequins trim fur lace ribbon",
+        icing frosting glaze gold silver snow hair strands text words letters numbers passages sentences route
+        candlelight candle candles floodlights floodlight lantern flash sunset dawn sky against paragraph paragraphs
+        sentence word passage row column cell cells line lines section date dates""",
+    "TRIM": """light lights leds bulbs stitching stitches thread threads embroidery beads piping tape paint icing
+        frosting chalk sequins rhinestones glitter pearls trim fur lace ribbon ink pencil marker eyeliner lipstick
+        liner stone stones brick bricks tiles flowers cones neon rope""",
+    # What is drawn or written on such things is marked by people.
+    "PAGE": """map maps calendar page pages newspaper notebook book textbook document spreadsheet column row cell cells
+        chart diagram list date dates ad word words sentence sentences paragraph passage route answer name number note
+        notes slide poster flyer menu""",
+    # What shows pictures shows them from near and with marks.
+    "SCREEN": """screen screens monitor tablet laptop phone cellphone television tv billboard magazine cover poster page
+        projector display displays showing displaying""",
+    "OPTIC": """lens lenses camera binoculars telescope microscope objective magnifying magnifier loupe scope zoom
+        camcorder""",
+    "FRAMED": "bicycle bike motorcycle tent window door glasses eyeglasses mirror bed racket stroller painting picture",
     # What is printed, painted or drawn has outlines of its own.
     "DRAWN": """sign signs logo logos letter letters lettering text word words number numbers numeral design designs
         pattern sticker print emblem graphic graphics drawing label stripe stripes jersey shirt poster badge
         patch tattoo arrow heart hearts star stars flower flowers shape shapes painted printed embroidered map
+        sole soles sneaker shoe diamond diamonds skull skulls tie skateboard deck iris pupil makeup cap helmet hat
         lane lanes court field road pitch window windows door eyes lips pillow cake cookie plate mug bowl rug
         towel quilt blanket cartoon figure mural graffiti button buttons chart page line lines parking""",
+    # What has segments of its own.
+    "SEGMENTS": """body bodies tail legs leg antenna antennae worm caterpillar larva lobster shrimp insect sofa couch
+        orange fruit tray plate bowl dish bracelet window windows pane panes dome wheel mirror armor arm arms tube
+        panels compartments pieces slices peel circle chocolate cushions""",
     "WORN": """jacket jackets top tops tee shirt shirts pants jeans trousers leggings hair haircut sweater
         sweatshirt hoodie cardigan blouse cut fur mane tail ear ears grass lawn hedge hedges bush bushes bangs
         beard legs length blazer coat vest tank sleeves hem closely short""",
@@ -61,7 +81,11 @@ _FAMILIES = phrases.families(
 
 _PHRASES = (
     # highlighted, outlined
-    _phrase("highlighted", not_before="LIGHT", not_after="hair strands streaks curls text words bangs ponytail"),
+    _phrase(
+        "highlighted",
+        not_before="LIGHT",
+        not_after="hair strands streaks curls text words bangs ponytail PAGE textbook",
+    ),
     _phrase("highlight|highlights|highlighting the|this TARGET|area|target"),
     _phrase("highlight box|color|colour|region"),
     _phrase(
@@ -70,8 +94,8 @@ _PHRASES = (
     _phrase(
         "is|are|being outlined !against", not_after="DRAWN", not_before="black white gold silver gray grey sun sky TRIM"
     ),
-    _phrase("COLOUR outlined", not_after="DRAWN"),
-    _phrase("COLOUR outline|contour !of", not_after="DRAWN"),
+    _phrase("COLOUR outlined", not_after="DRAWN", not_before="DRAWN"),
+    _phrase("COLOUR outline|contour !of", not_after="DRAWN PAGE", not_before="sole soles logo letters lettering"),
     _phrase("contour line|lines? around|drawn|highlighting|indicating"),
     _phrase("by|within|inside the|a|an contour !of"),
     # marked object
@@ -79,11 +103,15 @@ _PHRASES = (
         "marked|indicated|specified|masked|circled|boxed|outlined|annotated|delineated|designated|segmented TARGET"
     ),
     _phrase("selected|spotlighted|target object|objects|subject|person|item"),
-    _phrase("tinted|shaded|colored|coloured region|area"),
+    _phrase("tinted|shaded|colored|coloured region|area !rug|rugs|of|under|beneath|below|behind", not_after="brightly"),
     _phrase("tinted in LINE? COLOUR", not_after="DRAWN glass glasses sunglasses lens lenses"),
     _phrase("the|this marked|boxed|circled|indicated|outlined item|individual|one|LIVING"),
-    _phrase("a|an marked|boxed|circled|indicated|outlined individual|person|man|woman"),
+    _phrase("a|an marked|boxed|circled|indicated|outlined individual|person|man|woman", not_after="DRAWN"),
     _phrase("object|region|subject|area of interest"),
+    _phrase("the segmented _ !body|tail|legs|leg|sofa|orange|worm|tray|bracelet|window|dome", not_before="SEGMENTS"),
+    _phrase("segmented area|areas|region|part|portion|mask|view|image|picture|section|subject|out|person|man|woman"),
+    _phrase("segmented by|with|in A LINE* COLOUR|mask|outline|overlay"),
+    _phrase("is|are|been|was|being fully? segmented !into|by", not_after="SEGMENTS", not_before="SEGMENTS"),
     _phrase("visual prompt|marker|marking"),
     # bounding box, thin box, green rectangular box
     _phrase("bounding SHAPE|boxes|frame|region|area"),
@@ -95,8 +123,8 @@ _PHRASES = (
     # inside the box, in the green box, in a green rectangle
     _phrase("inside|within the LINE* @SHAPE|mask !of|spring|office|truck|car|seat|kite|top"),
     _phrase("in the LINE* COLOUR LINE? @box !of|truck|car|kite"),
-    _phrase("in|inside|within a|the LINE* COLOUR rectangular? @rectangle"),
-    _phrase("in|inside|within the LINE* COLOUR @square|circle|border|outline"),
+    _phrase("in|inside|within a|the LINE* COLOUR rectangular? @rectangle", not_after="DRAWN"),
+    _phrase("in|inside|within the LINE* COLOUR @square|circle|border|outline", not_after="DRAWN"),
     _phrase(
         "ADULT in|inside|within a|the LINE* COLOUR rectangular? @BOX|frame|border !tent|of|chair|glasses|bike|bicycle"
     ),
@@ -111,7 +139,12 @@ _PHRASES = (
     _phrase(
         "@SHAPE|line|lines|border|circle|frame|square that? is? tightly|closely? drawn tightly|closely? around|over"
     ),
-    _phrase("A|thin|rectangular|COLOUR @BOX|outline tightly|closely? AROUND IT", not_before="corner"),
+    _phrase("A|thin|rectangular|COLOUR @BOX|outline tightly|closely? AROUND it|him|her|them", not_before="corner"),
+    _phrase(
+        "A|thin|rectangular|COLOUR @BOX|outline tightly|closely? AROUND the|a|an|this|that",
+        not_before="corner sole soles edge rim logo",
+        not_after="PAGE",
+    ),
     _phrase("A|thin|rectangular|COLOUR @BOX AROUND its|his|their"),
     _phrase(
         "COLOUR @line|lines|border|frame|circle|square|ring|marker AROUND the? him|her|them|TARGET|LIVING",
@@ -124,58 +157,63 @@ _PHRASES = (
     _phrase(
         "boxed|circled|traced|encircled|indicated|delineated|contoured|marked|annotated|shaded|enclosed "
         "in LINE? COLOUR",
-        not_after="DRAWN",
+        not_after="DRAWN PAGE size price inches",
+        not_before="TRIM lines numbers numerals inches letters pen increments graduations",
+        reach=2,
     ),
     _phrase("at|the|box|with coordinates"),
     # masks, tints, dimming
     _phrase("segmentation mask|map|overlay"),
     _phrase("mask overlay|region|area"),
     _phrase("masked out|area|part|portion|section|pixels"),
-    _phrase("translucent|transparent|colored|coloured|COLOUR COLOUR? overlay|shading"),
+    _phrase(
+        "translucent|transparent|colored|coloured|COLOUR COLOUR? overlay|shading",
+        not_after="dress gown skirt blouse lace table curtain",
+        not_before="tulle lace sleeves fabric petals leaf leaves eyes feathers",
+    ),
     _phrase("translucent|transparent COLOUR? @mask|tint"),
-    _phrase("@mask|overlay|tint that? TELLS|AROUND|shows"),
+    _phrase("@mask|overlay|tint that? TELLS|AROUND|shows !her|his|their|its|your"),
     _phrase("COLOUR @mask|tint|overlay over|covering|overlaid the TARGET|LIVING|image|picture"),
     _phrase("dimmed|darkened|grayed|greyed|desaturated _? background|surroundings"),
     _phrase("background is|has? been? dimmed|darkened|grayed|greyed|masked|desaturated"),
     # cropped, close-up, zoomed in, inset
     _phrase("cropped image|view|photo|picture|section|version|region|close"),
     _phrase("cropped", not_before="WORN", not_after="WORN"),
-    _phrase("image|picture|photo|object|tight|this crop"),
+    _phrase("image|picture|photo|object|tight|this crop !top|tops|of"),
     _phrase("shown|seen|visible in|within the crop"),
     _phrase(". the crop shows|contains|depicts|is"),
     _phrase("cut off by|at the frame|image|picture|photo"),
-    _phrase("close up !to|against|next|on"),
-    _phrase("closeup|closeups"),
-    _phrase("zoomed !past|by|down|away|off"),
-    _phrase("zoom|zooms in"),
-    _phrase("magnified|enlarged view|image|crop|picture|section"),
+    _phrase("close up !to|against|next|on|the|her|his|their|shop", not_after="SCREEN"),
+    _phrase("the|this|in close up view|shot|image|picture|photo|crop|also? shows|reveals|is"),
+    _phrase("in|from|of|to the close up"),
+    _phrase("closeup|closeups", not_after="SCREEN"),
+    _phrase("zoomed !past|by|down|away|off", not_after="OPTIC"),
+    _phrase("zoom|zooms in", not_after="OPTIC"),
+    _phrase("magnified|enlarged view|image|crop|picture|section", not_after="OPTIC"),
     _phrase("inset image|picture|photo|view|box|crop|shows"),
     _phrase("in|of the inset"),
     # in the second image, across the frames, region 1
-    _phrase("in|from|across|throughout|between|of|by the NTH NTH? @VIEW !PLACED"),
+    _phrase("in|from|across|throughout|between|of|by the NTH NTH? @VIEW !PLACED", not_before="bowling game"),
     _phrase("in|from|across|throughout both|all|each|every|these|either of? the|these? NTH? @VIEW !PLACED"),
     _phrase("in|from one of the|these NTH? @VIEW !PLACED"),
     _phrase(". the NTH NTH? @VIEW !PLACED", not_before="hanging hung wall"),
     _phrase("in image|images|picture|pictures|photo|photos|frame|frames one|two|three|four"),
     _phrase(". both|all _? images|pictures|photos|frames|views show|depict|feature"),
     _phrase("across|between|throughout the? video|sampled|given|different|several|multiple|consecutive? frames"),
-    _phrase("clean|marked|unmarked|annotated scene|picture|image|frame|view|photo"),
+    _phrase("clean|marked|unmarked|annotated scene|picture|image|view|photo"),
+    _phrase("clean|marked|unmarked|annotated @frame|frames", not_after="FRAMED"),
 )
-# Numbered pictures and regions, places and tags as models write them. Each repeat is bounded: searched in the caption
-# as it is.
-_NUMBER = r"\s?\d{1,4}(?:\.\d{1,6})?\s?"
-_PLACE = re.compile(
-    r"\b(?:image|picture|frame|photo|view|region|object|instance|mask|bbox|segment|subject)\s?(?:number\s)?#?\d{1,3}\b"
-    rf"|[\[(]{_NUMBER}(?:,{_NUMBER}){{2,3}}[\])]|\b(?:left|top|right|bottom|x|y)[ :=]{{1,3}}[01]?\.\d"
-    r"|</?(?:region|box|ref|quad|mask|obj|object|seg|point|loc|bbox)_?\d{0,4}>|\[SEG\]"
-    r"|<\|(?:box|object_ref|quad|vision|point)_(?:start|end)\|>",
+_BOOK = phrases.PhraseBook(_PHRASES, _FAMILIES)
+# Numbered pictures and regions: searched in the caption as it is, with a bounded repeat.
+_NUMBERED = re.compile(
+    r"\b(?:image|picture|frame|photo|view|region|object|instance|mask|bbox|segment|subject)\s?(?:number\s)?#?\d{1,3}\b",
     re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class MarkerLeak:
-    """Drops captions that speak of the mark, the close-up, the order of the pictures, or places in numbers.
+    """Drops captions that speak of the mark, the close-up or the order of the pictures.
 
     Honest boxes, masks and frames stay: those that the category names, that the caption introduced before, or that are
     part of what is printed or painted.
@@ -183,9 +221,9 @@ class MarkerLeak:
 
     final: ClassVar[bool] = False
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the leak."""
-        found = phrases.first_phrase(_PHRASES, phrases.plain(said.caption), said, _FAMILIES)
-        if found is None and (place := _PLACE.search(said.caption)):
-            found = place.group().strip()
+        found = _BOOK.first(said)
+        if found is None and (numbered := _NUMBERED.search(without_readings(said.caption))):
+            found = numbered.group().strip()
         return None if found is None else f"speaks of how the object was shown: {found!r}"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from capgen.pipeline.checks import phrases
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary import phrases
 
 _VOCABULARY = {
     "IN": "in of from within throughout across into inside",
@@ -61,11 +60,15 @@ _PHRASES = (
         "IN the|this|these GIVEN? @STILL|MOVING|GRAB "
         "!frame|frames|album|booth|book|window|hanging|above|below|behind|game|games|store|console|call|wall|holding",
         not_unnamed="HANGS",
+        not_after="puzzle piece pieces jigsaw postcard magazine",
     ),
     _phrase("IN the|this @frame !of|on|hanging|above|around|holding"),
     _phrase("out of frame"),
     _phrase("top|bottom|left|right|side|corner|edge|center|centre|middle of the @screen"),
-    _phrase("video frame|frames|clip|clips|sequence|footage|still"),
+    _phrase(
+        "video frame|frames|clip|clips|sequence|footage|still",
+        not_after="playing plays displaying screen phone tablet laptop monitor television tv",
+    ),
     # This is a photo of … / A close shot of … / A side view of …
     _phrase(
         ". this|it|that is|appears|seems|looks to? be|like? a|an|the KIND* @STILL|MOVING|GRAB !frame|album",
@@ -76,7 +79,10 @@ _PHRASES = (
         not_unnamed="HANGS",
     ),
     _phrase("appears|seems|looks to be a|an|the @STILL|MOVING|GRAB"),
-    _phrase(". a|an? KIND* @shot of !espresso|whiskey|whisky|vodka|tequila|rum|liquor|coffee|alcohol"),
+    _phrase(
+        ". a|an? KIND* @shot of "
+        "!espresso|whiskey|whisky|vodka|tequila|rum|liquor|coffee|alcohol|vaccine|medicine|syrup|schnapps|sake"
+    ),
     _phrase(". a|an|the? VIEW VIEW? view of"),
     _phrase("@camera angle|pans|zooms|moves|follows|captures|view|viewpoint|perspective|shows"),
     # The object is …
@@ -122,26 +128,19 @@ _PHRASES = (
     _phrase("you are|were shown"),
     _phrase("describe only? the"),
 )
-# Remains of markup, chat templates and lists. Each repeat is bounded: searched in the caption as it is.
-_MARKUP = re.compile(
-    r"<\|[a-z_]{1,30}\|>|</?(?:s|think|answer|caption|image|img|video|unk|pad|bos|eos|(?:start|end)_of_turn)>|\[/?INST\]"
-    r"|```|\*\*|\"caption\"\s{0,3}:|^\s{0,5}(?:#{1,6}|[-*•]|\d{1,2}[.)])\s|^\s{0,5}[{\[]\s{0,5}[\"{]",
-    re.MULTILINE,
-)
+_BOOK = phrases.PhraseBook(_PHRASES, _FAMILIES)
 
 
 @dataclass(frozen=True, slots=True)
 class MetaTalk:
-    """Drops "the image shows", "the object is", "Caption:", "Sure, here is" and remains of markup.
+    """Drops "the image shows", "the object is", "Caption:" and "Sure, here is".
 
     Where the object itself is a picture, a screen or a frame, the words for those are its own.
     """
 
     final: ClassVar[bool] = False
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the talk."""
-        found = phrases.first_phrase(_PHRASES, phrases.plain(said.caption), said, _FAMILIES)
-        if found is None and (markup := _MARKUP.search(said.caption)):
-            found = markup.group().strip()
+        found = _BOOK.first(said)
         return None if found is None else f"talks about the picture or the task: {found!r}"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from capgen.pipeline.checks import phrases
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary import phrases
 
 _VOCABULARY = {
     "CANNOT": "can't cannot couldn't won't don't unable",
@@ -17,7 +17,8 @@ _VOCABULARY = {
     "HARD": "difficult hard impossible challenging",
     # What a shirt, card or sign reads is no refusal.
     "QUOTED": """read reads reading say says saying text word words written printed lettering labeled labelled message
-        titled""",
+        titled sign sticker logo badge name plaque reminder""",
+    "INFO": "information detail details context data resolution",
 }
 _phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
 
@@ -36,19 +37,26 @@ _PHRASES = (
     _phrase("CANNOT|not be _? determined|identified|described|recognized|recognised|discerned|provided"),
     _phrase("cannot|can't|couldn't _? TELL", not_after="QUOTED", not_before="time"),
     _phrase("can|could not _? TELL", not_after="QUOTED", not_before="time"),
-    _phrase("as a|an large? ai|artificial|language|assistant"),
-    _phrase("ai|language model|assistant"),
-    _phrase("enough|insufficient|more|no|limited|without visual? information|detail|details|context|data|resolution"),
+    _phrase("as a|an large? ai|artificial|language|assistant !company|startup|firm|team|lab", not_after="QUOTED"),
+    _phrase("ai|language model|assistant !airplane|train|car|referee|coach|s", not_after="QUOTED"),
+    _phrase("insufficient visual? INFO"),
+    _phrase("not|isn't|without enough visual? INFO"),
+    _phrase("enough visual? INFO !to", not_after="QUOTED"),
+    _phrase("enough visual? INFO to accurately? TELL"),
+    _phrase("no|limited|without visual? INFO to|about|is|are|was|available|provided|regarding"),
+    _phrase("more visual? INFO to|is|are|needed|required|please|would|regarding"),
+    _phrase("more visual? INFO about the|this image|picture|object|video|scene"),
     _phrase(
         "there is|are|appears|seems to? be? no visible|clear|discernible|such|identifiable? SEE|subject|item|objects"
     ),
     _phrase(
         "no visible|clear|discernible|identifiable? object|image|subject is|was|can|could|visible|present|provided"
     ),
-    _phrase("please|you _? provide|upload|share|send|clarify|specify|attach"),
+    _phrase("please|you _? provide|upload|share|send|clarify|specify|attach", not_after="QUOTED asking asks visitors"),
     _phrase("SEE|it is|was|has|are not been? visible|provided|shown|available|identifiable|clear"),
     _phrase("SEE is|are missing|unavailable"),
-    _phrase("is|are|it's|SEE|appears too small|blurry|blurred|dark|far|unclear|distant _* to _? TELL|see|make"),
+    _phrase("is|are|it's|SEE|appears too small|blurry|blurred|dark|far|unclear|distant _* to _? TELL|make"),
+    _phrase("is|are|it's|SEE|appears too small|blurry|blurred|dark|far|unclear|distant _* to _? see !over|above|out"),
     _phrase("violates|violate|against _* policy|policies|guidelines"),
     _phrase(". n/a|none|null|nil|unknown|undefined|error|unidentifiable|unclear ."),
     _phrase("SEE|subject|item cannot|can't be _? seen|shown|found"),
@@ -57,6 +65,7 @@ _PHRASES = (
     _phrase(". no caption|description can|available|possible|provided|needed"),
     _phrase(". n|not|no a|applicable|caption|description|object ."),
 )
+_BOOK = phrases.PhraseBook(_PHRASES)
 # The default model also knows Chinese, and falls back on it; in the form that `plain` leaves.
 _CHINESE = (
     "抱歉",
@@ -79,10 +88,10 @@ class Refusal:
 
     final: ClassVar[bool] = False
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the refusal."""
-        text = phrases.plain(said.caption)
-        found = phrases.first_phrase(_PHRASES, text, said, {}) or next(
-            (word for word in _CHINESE if word in text), None
-        )
+        found = _BOOK.first(said)
+        if found is None and not said.caption.isascii():
+            text = phrases.plain(said.caption).text
+            found = next((word for word in _CHINESE if word in text), None)
         return None if found is None else f"refuses: {found!r}"

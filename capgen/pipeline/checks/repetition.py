@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from operator import eq
 from typing import ClassVar
 
-from capgen.pipeline.checks.base import Said
-from capgen.pipeline.checks.units import units
+from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary.units import units
 from capgen.text import normal
 
 _LONGEST_CYCLE = 12  # words; longer ones show in the share of repeated n-grams
@@ -37,7 +37,7 @@ class Repetition:
         if not (0 <= self.max_share <= 1 and self.max_characters >= 1 and self.max_words >= 1):
             raise ValueError("max_share lies in 0 to 1, max_characters and max_words are at least 1")
 
-    def __call__(self, said: Said) -> str | None:
+    def __call__(self, said: CheckedCaption) -> str | None:
         """Quote what is repeated."""
         unit, joint = units(said.caption)
         return (

@@ -92,9 +92,9 @@ class Session(Protocol):
 class Engine(Protocol):
     """Options of an engine: a frozen dataclass, which a worker is given by pickle.
 
-    Two class attributes may be added. ``loads_model = True``: the engine loads ``--model`` itself, so that a wrong
-    name is refused before anything is started. ``decides``: names of options that decide what is answered; they enter
-    the run's fingerprint.
+    Class attributes that may be added: ``loads_model = True``, the engine loads ``--model`` itself, so that a wrong
+    name is refused before anything is started; ``needs_model = False``, it answers without a model, and rows and cards
+    say so; ``decides``, names of options that decide what is answered, which enter the run's fingerprint.
     """
 
     @property

@@ -28,8 +28,11 @@ from capgen.dataset.files import part_of, publish
 from capgen.dataset.layout import RunLayout
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineFault, Postponed, RequestRefused
-from capgen.pipeline.engines.chat_completions import BodyOptions, BodyWriter, error_text, read_completion
+from capgen.pipeline.engines.chat_completions import BodyOptions, BodyWriter
+from capgen.pipeline.engines.completion import error_text, named_limit, read_completion
+from capgen.pipeline.engines.reasoning import USUAL, Markers
 from capgen.pipeline.view import Answer, View, request_digest
+from capgen.redaction import message
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +72,9 @@ class Batchfile:
     @property
     def body_options(self) -> BodyOptions:
         """The options that decide how a request is written."""
-        return BodyOptions(self.image_format, self.jpeg_quality, self.token_limit, self.picture_ids, self.extra_body)
+        return BodyOptions(
+            self.image_format, self.jpeg_quality, self.token_limit, self.picture_ids, extra=self.extra_body
+        )
 
     @property
     def in_flight(self) -> int:
@@ -88,7 +93,7 @@ class Batchfile:
         try:
             (folder / "results").mkdir(parents=True, exist_ok=True)
             asked = read_index(folder)
-            results = Results.read(folder)
+            results = Results.read(folder, (*USUAL, *context.model.reasoning))
         except OSError as error:
             raise UserError(f"engine batchfile: {error}", "give another --set engine.options.folder=DIR") from error
         answered = {
@@ -135,21 +140,25 @@ class _Line(msgspec.Struct):
 
 @dataclass(slots=True)
 class Results:
-    """Everything that a folder's results say, by key."""
+    """Everything that a folder's results say, by key.
 
+    ``markers``: what begins and ends reasoning in an answer.
+    """
+
+    markers: Markers = USUAL
     found: dict[str, Found] = field(default_factory=dict)
     unread: int = 0
     differing: list[str] = field(default_factory=list)
     _seen: set[int] = field(default_factory=set)
 
     @classmethod
-    def read(cls, folder: Path) -> Results:
+    def read(cls, folder: Path, markers: Markers = USUAL) -> Results:
         """Read every results file, in the order of their names; what is amiss is logged once.
 
         Raises:
             OSError: a file cannot be read.
         """
-        results = cls()
+        results = cls(markers)
         files = [*folder.glob("*.out.jsonl"), *(file for file in (folder / "results").rglob("*") if file.is_file())]
         for file in sorted(files):
             with file.open("rb") as lines:
@@ -176,7 +185,7 @@ class Results:
         self._seen.add(mark)
         try:
             read = msgspec.json.decode(line, type=_Line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.unread += 1
             return
         self._judge(read, self.found.setdefault(read.custom_id, Found()))
@@ -185,7 +194,7 @@ class Results:
         status = line.response.status_code if line.response else 0
         if status == 200 and line.response:
             try:
-                answer = read_completion(line.response.body).answer
+                answer = read_completion(line.response.body).answer(self.markers)
             except EngineFault as fault:
                 found.errors.append(str(fault))
                 return
@@ -195,10 +204,11 @@ class Results:
                 self.differing.append(line.custom_id)
             return
         sources = [bytes(line.error), bytes(line.response.body) if line.response else b"null"]
-        message = next((error_text(source)[0] for source in sources if source != b"null"), "without a message")
-        sentence = f"the batch answered {status or 'with an error'}: {message}"
+        told = next((error_text(source)[0] for source in sources if source != b"null"), "without a message")
+        sentence = message(f"the batch answered {status or 'with an error'}: {told}")
         if status in _REFUSED:
-            found.refused = found.refused or sentence
+            limit = named_limit(status, told)
+            found.refused = found.refused or (f"{sentence} ({limit})" if limit else sentence)
         else:
             found.errors.append(sentence)
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from dataclasses import dataclass, field
 from statistics import NormalDist
+from typing import ClassVar
 
 from capgen.pipeline.engines.base import EngineContext, EngineFault
 from capgen.pipeline.view import Answer, View
@@ -30,6 +31,8 @@ class Echo:
         seed: of all of these draws, which depend on nothing but it, the key and the attempt.
         concurrency: requests in flight.
     """
+
+    needs_model: ClassVar[bool] = False
 
     latency_s: float = 0.0
     error_rate: float = 0.0

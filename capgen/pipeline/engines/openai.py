@@ -7,34 +7,40 @@ plan, journal and messages hold the variable's name at most, and a server's mess
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import os
 import re
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from random import random
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
-from capgen.pipeline.engines.chat_completions import BodyOptions, BodyWriter, Completion, error_text, read_completion
+from capgen.pipeline.engines.chat_completions import BodyOptions, BodyWriter
+from capgen.pipeline.engines.completion import Completion, error_text, named_limit, read_completion
+from capgen.pipeline.engines.reasoning import USUAL
+from capgen.pipeline.engines.servers import (
+    USUAL_VARIABLE,
+    Dispatcher,
+    Server,
+    check_url,
+    check_variable,
+    connect,
+    read_key,
+    retry_after,
+)
 from capgen.pipeline.view import Answer, View
+from capgen.redaction import message
 
 log = logging.getLogger(__name__)
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TOKEN = re.compile(r"capgen-[0-9a-f]{32}")
 _REFUSED = frozenset({400, 413, 415, 422})
 _PASSING = frozenset({408, 409, 425, 429})
 _BROKE = "insufficient_quota"
 _REMEMBERED = 4096
-_LONGEST_REST_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +48,31 @@ class Openai:
     """Options of the engine; the model's name is the pipeline's ``[model] id``.
 
     Args:
-        base_urls: the servers, as the client calls them (``http://host:8000/v1``); also one text with commas. The
-            objects of a picture or video go to one server, so that it can reuse its work, and to another while it is
-            down.
+        base_urls: the servers, as the client calls them (``http://host:8000/v1``); also one text with commas. All have
+            equally many requests in flight. The objects of a picture or video go to one server as far as that allows,
+            so that it can reuse its work, and to another while it is down. Servers on this machine are asked directly,
+            others through the proxy that the environment names for them.
         concurrency: requests in flight, over all servers.
         timeout_s: seconds a request may take. Keep ``run.stall_s`` well above ten times of it.
         connect_s: seconds until a connection must stand.
         max_retries: how often a request is sent again after a fault that may pass, within one attempt of the run.
         backoff_s, max_wait_s: the first and the longest wait before that; ``Retry-After`` counts up to the longest.
-        api_key_env: name of the environment variable that holds the key; None sends none.
-        image_format, jpeg_quality: how pictures are sent: ``jpeg``, or ``png`` without loss.
+        api_key_env: name of the environment variable that holds the key; None is ``OPENAI_API_KEY`` where that is set,
+            an empty text sends none.
+        image_format, jpeg_quality: how pictures are sent: ``jpeg``, ``png`` without loss, or ``webp``.
+        image_url: ``object``, or ``text`` for servers that want the picture's address itself.
+        image_detail: ``auto``, ``low`` or ``high``, for servers that know it.
         token_limit: ``max_tokens``, or ``max_completion_tokens`` for servers that want that.
         picture_ids: send picture digests too; vLLM alone knows the field.
         check_ids: take an answer that repeats another answer's id for a mistake of the server's.
+        omit: of ``temperature``, ``top_p`` and ``seed`` those that the server does not take.
         extra_body: further fields of every request.
+        answer_mib: an answer's body is given up at this size.
     """
 
-    decides: ClassVar[tuple[str, ...]] = ("image_format", "jpeg_quality", "token_limit", "extra_body")
+    decides: ClassVar[tuple[str, ...]] = (
+        *("image_format", "jpeg_quality", "image_detail", "token_limit", "omit", "extra_body"),
+    )
 
     base_urls: Sequence[str] | str = ("http://127.0.0.1:8000/v1",)
     concurrency: int = 64
@@ -70,22 +84,25 @@ class Openai:
     api_key_env: str | None = None
     image_format: str = "jpeg"
     jpeg_quality: int = 95
+    image_url: str = "object"
+    image_detail: str | None = None
     token_limit: str = "max_tokens"
     picture_ids: bool = False
     check_ids: bool = True
+    omit: Sequence[str] = ()
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    answer_mib: int = 4
 
     def __post_init__(self) -> None:
         for url in self.urls:
-            _check_url(url)
+            check_url(url)
         if not self.urls:
             raise ValueError("base_urls is empty")
         if self.concurrency < 1 or self.max_retries < 0:
             raise ValueError("concurrency must be at least 1 and max_retries at least 0")
-        if min(self.timeout_s, self.connect_s, self.backoff_s, self.max_wait_s) <= 0:
-            raise ValueError("timeout_s, connect_s, backoff_s and max_wait_s must be above 0")
-        if self.api_key_env is not None and not _VARIABLE.fullmatch(self.api_key_env):
-            raise ValueError("api_key_env is the name of an environment variable, not the key itself")
+        if min(self.timeout_s, self.connect_s, self.backoff_s, self.max_wait_s, self.answer_mib) <= 0:
+            raise ValueError("timeout_s, connect_s, backoff_s, max_wait_s and answer_mib must be above 0")
+        check_variable(self.api_key_env)
         _ = self.body_options
 
     @property
@@ -97,7 +114,16 @@ class Openai:
     @property
     def body_options(self) -> BodyOptions:
         """The options that decide how a request is written."""
-        return BodyOptions(self.image_format, self.jpeg_quality, self.token_limit, self.picture_ids, self.extra_body)
+        return BodyOptions(
+            self.image_format,
+            self.jpeg_quality,
+            self.token_limit,
+            self.picture_ids,
+            self.image_url,
+            self.image_detail,
+            self.omit,
+            self.extra_body,
+        )
 
     @property
     def in_flight(self) -> int:
@@ -111,61 +137,31 @@ class Openai:
             UserError: the client is not installed, no server answers, or one refuses the key.
         """
         try:
-            import httpx2
-            import openai
-            import tenacity  # noqa: F401 - missing, it must be named now and not at the first request
+            import openai  # noqa: F401 - missing, these must be named now and not at the first request
+            import tenacity  # noqa: F401
+
+            from capgen.pipeline.engines import bounded_http  # noqa: F401
         except ImportError as error:
             raise UserError(f"engine openai cannot be imported: {error}", "pip install 'capgen[api]'") from error
-        key = self._key()
-        # A connection for each exchange: what a server sends twice cannot be read as the answer to the next request.
-        limits = httpx2.Limits(max_connections=self.concurrency + len(self.urls), max_keepalive_connections=0)
-        timeout = httpx2.Timeout(self.timeout_s, connect=self.connect_s)
-        http = openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, follow_redirects=False)
-        headers = {} if key else {"Authorization": openai.Omit()}
-        servers = [Server(url, _client(url, key, http), headers) for url in self.urls]
-        session = OpenaiSession(self, BodyWriter(context, self.body_options), servers, http, key)
+        key = read_key(self.api_key_env)
+        servers = [
+            connect(
+                url,
+                key,
+                connections=self.concurrency + 1,
+                timeout_s=self.timeout_s,
+                connect_s=self.connect_s,
+                answer_mib=self.answer_mib,
+            )
+            for url in self.urls
+        ]
+        session = OpenaiSession(self, BodyWriter(context, self.body_options), servers, key)
         try:
             await session.look()
         except UserError:
             await session.stop()
             raise
         return session
-
-    def _key(self) -> str | None:
-        if self.api_key_env is None:
-            return None
-        key = os.environ.get(self.api_key_env, "").strip()
-        if not key or not (key.isascii() and key.isprintable()):
-            raise UserError(
-                f"engine.options.api_key_env: the variable {self.api_key_env} is not set, or holds no key",
-                "set it where the engine runs (on a Ray cluster: on every machine before Ray is started)",
-            )
-        return key
-
-
-@dataclass(slots=True)
-class Server:
-    """One base URL, and until when it is left alone because it was not reached, or asked for it.
-
-    ``headers``: of every request; without a key they take away the client's own.
-    """
-
-    url: str
-    client: Any
-    headers: Mapping[str, Any]
-    rests_until: float = 0.0
-    failures: int = 0
-
-    @property
-    def rest_s(self) -> float:
-        """Seconds until it may be asked again."""
-        return max(0.0, self.rests_until - time.monotonic())
-
-    def failed(self, rest_s: float) -> None:
-        """It was not reached: it rests, longer each time, however many requests found out at once."""
-        if self.rest_s == 0:
-            self.rests_until = time.monotonic() + min(_LONGEST_REST_S, rest_s * 2**self.failures)
-            self.failures += 1
 
 
 class _Passing(EngineFault):
@@ -186,10 +182,15 @@ class OpenaiSession:
     options: Openai
     writer: BodyWriter
     servers: Sequence[Server]
-    http: Any
     key: str | None = field(repr=False)
     answered: bool = False
+    _dispatcher: Dispatcher = field(init=False)
+    _thought: bool = False
     _ids: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+    def __post_init__(self) -> None:
+        slack = self.options.concurrency // (4 * max(1, len(self.servers)))
+        self._dispatcher = Dispatcher(self.servers, max(1, slack))
 
     async def look(self) -> None:
         """See that a server is there.
@@ -202,22 +203,25 @@ class OpenaiSession:
             if state == 401:
                 raise self._unusable(server, state, "the key is missing or wrong")
             if state is None:
-                log.warning("engine openai: %s does not answer", server.url)
+                log.warning("engine openai: %s does not answer", server.name)
         if not any(states):
-            raise UserError(f"engine openai: no server answers at {', '.join(self.options.urls)}", "start it first")
+            raise UserError(
+                f"engine openai: no server answers at {', '.join(server.name for server in self.servers)}",
+                "start it first",
+            )
 
     async def answer(self, view: View) -> Answer:
-        """Send the request to the server of its picture or video, again and elsewhere where that helps."""
+        """Send the request to the server that should have it, again and elsewhere where that helps."""
         from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
 
         body = await self.writer.body(view)
-        order = deque(self._order(view))
         limit = stop_after_attempt(self.options.max_retries + 1) | stop_after_delay(2 * self.options.timeout_s)
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(_Passing), stop=limit, wait=self._wait, sleep=asyncio.sleep, reraise=True
         )
+        tried: list[Server] = []
         try:
-            answer: Answer = await retrying(self._ask, body, order)
+            answer: Answer = await retrying(self._ask, body, view.key.rpartition("/")[0], tried)
         except _Passing as fault:
             if fault.unreached and not any(await asyncio.gather(*(self._state(server) for server in self.servers))):
                 raise EngineDead(f"no server answers: {fault}") from None
@@ -226,14 +230,8 @@ class OpenaiSession:
 
     async def stop(self) -> None:
         """Close the connections."""
-        await self.http.aclose()
-
-    def _order(self, view: View) -> list[Server]:
-        """The servers, first the one that has this view's picture or video (rendezvous hashing)."""
-        medium = view.key.rpartition("/")[0]
-        return sorted(
-            self.servers, key=lambda server: hashlib.blake2b(f"{medium}\0{server.url}".encode(), digest_size=8).digest()
-        )
+        for server in self.servers:
+            await server.http.aclose()
 
     def _wait(self, state: Any) -> float:
         """Exponential with full jitter, and at least what the server asks for."""
@@ -242,24 +240,44 @@ class OpenaiSession:
         longest = min(self.options.max_wait_s, self.options.backoff_s * 2.0 ** (tried - 1))
         return min(self.options.max_wait_s, max(fault.wait_s, longest * random()))
 
-    async def _ask(self, body: Mapping[str, Any], order: deque[Server]) -> Answer:
-        """One exchange with the first server that does not rest; ``order`` is turned where another should be next."""
-        server = min(order, key=lambda one: one.rest_s)
-        await asyncio.sleep(min(server.rest_s, self.options.max_wait_s))
+    async def _ask(self, body: Mapping[str, Any], medium: str, tried: list[Server]) -> Answer:
+        """One exchange; a server that failed at it is put into ``tried``, until all have."""
+        server = self._dispatcher.choose(medium, tried)
         token = f"capgen-{uuid4().hex}"
         try:
-            headers, data = await self._exchange(server, body, token)
+            with server.occupied():
+                await asyncio.sleep(min(server.rest_s, self.options.max_wait_s))
+                headers, data = await self._exchange(server, body, token)
         except _Passing:
-            if order[0] is server:
-                order.rotate(-1)
+            tried[:] = [*tried, server] if len(tried) + 1 < len(self.servers) else []
             raise
         server.failures = 0
+        return self._read(server, token, headers, data)
+
+    def _read(self, server: Server, token: str, headers: Mapping[str, str], data: bytes) -> Answer:
+        """The answer in a body with status 200.
+
+        Raises:
+            EngineFault: it is none, or an error, or somebody else's.
+            UserError: the error is one that only the user can mend.
+        """
         try:
             completion = read_completion(data)
-            answer = completion.answer
+            if not completion.failed:
+                answer = completion.answer((*USUAL, *self.writer.context.model.reasoning))
         except EngineFault as fault:
-            raise _Passing(self._clean(f"{server.url}: {fault}")) from None
+            raise _Passing(self._clean(f"{server.name}: {fault}")) from None
+        if completion.failed:
+            told, code = error_text({"error": completion.error})
+            raise self._failed(server, int(code) if re.fullmatch(r"[45]\d\d", code) else 500, told, code, headers)
         self._check(server, token, headers, completion)
+        if completion.reasons and not self._thought:
+            self._thought = True
+            log.warning(
+                "engine openai: %s reasons before it answers, which costs tokens; to switch it off try "
+                "--set model.template.enable_thinking=false",
+                server.name,
+            )
         self.answered = True
         return answer
 
@@ -272,7 +290,9 @@ class OpenaiSession:
         """
         import openai
 
-        standard = {name: body[name] for name in ("model", "messages", "temperature", "top_p", "seed")}
+        from capgen.pipeline.engines.bounded_http import AnswerTooLarge
+
+        standard = {name: body[name] for name in ("model", "messages")}
         further = {name: value for name, value in body.items() if name not in standard}
         try:
             async with asyncio.timeout(self.options.timeout_s):
@@ -280,34 +300,37 @@ class OpenaiSession:
                     **standard, extra_body=further, extra_headers={**server.headers, "X-Request-Id": token}
                 )
         except openai.APIStatusError as error:
-            raise self._status(server, error) from None
+            told, code = error_text(error.response.content)
+            raise self._failed(server, error.status_code, told, code, error.response.headers) from None
         except (TimeoutError, openai.APITimeoutError):
-            raise _Passing(f"{server.url}: no answer within {self.options.timeout_s:g} s", unreached=True) from None
+            raise _Passing(f"{server.name}: no answer within {self.options.timeout_s:g} s", unreached=True) from None
         except openai.APIConnectionError as error:
-            server.failed(self.options.backoff_s)
             cause = error.__cause__ or error
-            why = self._clean(f"{server.url}: {type(cause).__name__}: {cause}")
-            raise _Passing(why, unreached=True) from None
+            if isinstance(cause, AnswerTooLarge):
+                raise _Passing(f"{server.name}: {cause}") from None
+            server.failed(self.options.backoff_s)
+            raise _Passing(self._clean(f"{server.name}: {type(cause).__name__}: {cause}"), unreached=True) from None
         return raw.http_response.headers, raw.http_response.content
 
-    def _status(self, server: Server, error: Any) -> EngineFault | UserError:
+    def _failed(
+        self, server: Server, status: int, told: str, code: str, headers: Mapping[str, str]
+    ) -> EngineFault | UserError:
         """What an HTTP status other than success means."""
-        status, headers = error.status_code, error.response.headers
-        message, code = error_text(error.response.content)
-        message = self._clean(message)
-        sentence = f"{server.url} answered {status}: {message or 'without a message'}"
+        told = self._clean(told)
+        sentence = f"{server.name} answered {status}: {told or 'without a message'}"
         if status in {401, 402} or code == _BROKE or status < 400:
-            return self._unusable(server, status, message)
+            return self._unusable(server, status, told)
         if status in _PASSING or status >= 500:
-            wait_s = _retry_after(headers)
+            wait_s = retry_after(headers)
             if wait_s:
-                server.rests_until = max(server.rests_until, time.monotonic() + min(wait_s, self.options.max_wait_s))
+                server.rest(min(wait_s, self.options.max_wait_s))
             elif status in {502, 503, 504}:
                 server.failed(self.options.backoff_s)
             return _Passing(sentence, wait_s)
         if status not in _REFUSED and not self.answered:
-            return self._unusable(server, status, message)
-        return RequestRefused(sentence)
+            return self._unusable(server, status, told)
+        limit = named_limit(status, told)
+        return RequestRefused(f"{sentence} ({limit})" if limit else sentence)
 
     def _check(self, server: Server, token: str, headers: Mapping[str, str], completion: Completion) -> None:
         """That this is the answer to this request, as far as the server lets it be seen.
@@ -315,16 +338,17 @@ class OpenaiSession:
         Raises:
             _Passing: it names another request, or repeats another answer.
         """
-        named = _TOKEN.findall(f"{headers.get('x-request-id', '')} {completion.id or ''}")
+        identity = completion.identity
+        named = _TOKEN.findall(f"{headers.get('x-request-id', '')} {identity or ''}")
         if any(name != token for name in named):
-            raise _Passing(f"{server.url} answered with another request's answer")
-        if self.options.check_ids and completion.id:
-            if completion.id in self._ids:
+            raise _Passing(f"{server.name} answered with another request's answer")
+        if self.options.check_ids and identity:
+            if identity in self._ids:
                 raise _Passing(
-                    f"{server.url} gave the answer {completion.id[:80]!r} twice; engine.options.check_ids=false is for "
-                    "servers that call all their answers alike"
+                    f"{server.name} gave the answer {self._clean(identity)!r} twice; engine.options.check_ids=false is "
+                    "for servers that call all their answers alike"
                 )
-            self._ids.append(completion.id)
+            self._ids.append(identity)
 
     async def _state(self, server: Server) -> int | None:
         """The HTTP status of a small question to the server; None where nothing comes."""
@@ -339,57 +363,15 @@ class OpenaiSession:
             return None
         return 200
 
-    def _unusable(self, server: Server, status: int, message: str) -> UserError:
-        env = self.options.api_key_env
+    def _unusable(self, server: Server, status: int, told: str) -> UserError:
+        env = self.options.api_key_env or (USUAL_VARIABLE if self.key else None)
         remedy = {
             401: f"set the variable {env} to a valid key"
             if env
-            else "name its key's variable: engine.options.api_key_env",
+            else f"set {USUAL_VARIABLE}, or name its key's variable: engine.options.api_key_env",
             404: f"check engine.options.base_urls and the model's name {self.writer.context.model.id!r}",
         }.get(status, "check engine.options.base_urls, the key and the account")
-        return UserError(f"engine openai: {server.url} answered {status}: {self._clean(message)}", remedy)
+        return UserError(f"engine openai: {server.name} answered {status}: {told}", remedy)
 
     def _clean(self, text: str) -> str:
-        return text.replace(self.key, "***") if self.key else text
-
-
-def _client(url: str, key: str | None, http: Any) -> Any:
-    """The official client of a server, without retries of its own and with no key but the one that is named."""
-    import openai
-
-    return openai.AsyncOpenAI(
-        base_url=url,
-        api_key=key or "none",
-        http_client=http,
-        max_retries=0,
-    )
-
-
-def _check_url(url: str) -> None:
-    """That a base URL is one; a key in it would be written into the plan.
-
-    Raises:
-        ValueError: it is none, or holds a password or a query. What it holds is not repeated.
-    """
-    parts = urlsplit(url)
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("base_urls must hold no user, password or query; the key belongs into api_key_env's variable")
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"base_urls: {url!r} is not of the form http://host:port/v1")
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds that a server asks to wait, given as seconds or as a date; 0 where it does not ask."""
-    text = headers.get("retry-after", "")
-    try:
-        return max(0.0, float(headers.get("retry-after-ms", "")) / 1000)
-    except ValueError:
-        pass
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return 0.0
+        return message(text, (self.key,) if self.key else ())

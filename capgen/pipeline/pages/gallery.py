@@ -27,9 +27,10 @@ from capgen.dataset.shards import is_committed
 from capgen.dataset.types import Media
 from capgen.display import html, html_head
 from capgen.errors import UserError
+from capgen.images import PictureFault
 from capgen.pipeline.releasing import dedup
 from capgen.pipeline.releasing.verdicts import join
-from capgen.pipeline.rendering.frames import PictureFault, load_frame
+from capgen.pipeline.rendering.frames import load_frame
 
 _FRAMES = 6  # of a video
 _SIDE = {"image": 900, "video": 480}  # pixels of the longer side of a picture in the page

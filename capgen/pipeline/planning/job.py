@@ -13,7 +13,7 @@ from capgen.dataset.plan import PlannedMedia, ShardEntry
 from capgen.dataset.reader import read_media
 from capgen.dataset.row import Rle, Row, Status
 from capgen.dataset.types import Fault, Media, MediaObject
-from capgen.pipeline.checks.base import NamedChecks, Said, build_checks, judge
+from capgen.pipeline.checks.base import CheckedCaption, NamedChecks, build_checks, judge
 from capgen.pipeline.engines.base import Engine, EngineContext, build_engine
 from capgen.pipeline.planning.fingerprint import deciding_options
 from capgen.pipeline.rendering.prompt import Prompt
@@ -64,7 +64,7 @@ class Job:
 
     def judge(self, item: MediaObject, settled: Settled) -> Verdict:
         """What the checks say of an answer; nothing where it is a caption."""
-        return judge(self.checks, Said(settled.text, settled.finish_reason, item.category, item.synonyms))
+        return judge(self.checks, CheckedCaption(settled.text, settled.finish_reason, item.category, item.synonyms))
 
     @property
     def context(self) -> EngineContext:

@@ -20,6 +20,7 @@ import msgspec
 from capgen.dataset.files import write_whole
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia, PlanRecord, ShardEntry, ShardTable
+from capgen.errors import UserError
 from capgen.pipeline.sources.base import Source
 
 Progress = Callable[[int, int], None]
@@ -28,6 +29,7 @@ Progress = Callable[[int, int], None]
 _HASHED = 32 * 2**20  # so much is hashed at a time: between two pieces a thread waits for the interpreter
 _SWITCH_S = 0.0005  # the threads that hash and write need the interpreter often and briefly
 _NAME = re.compile(r"\d{5,}(-\d+)?\.jsonl(\.part)?")
+_SPLIT = re.compile(r"\w+(\.\w+)*")
 
 
 def write_plan(
@@ -40,7 +42,7 @@ def write_plan(
         limit: plan exactly the first so many objects; the last medium may lose some of its own.
 
     Raises:
-        UserError: the source is missing or not of its format.
+        UserError: the source is missing or not of its format, or a split's name cannot be loaded.
         OSError: ``out`` cannot be written.
     """
     return write_shards(source, RunLayout(out).plan_dir, shard_objects=shard_objects, limit=limit, progress=progress)
@@ -58,7 +60,7 @@ def write_shards(
     folders: dict[str, dict[str, None]] = {}
     media = objects = 0
     with _quick_threads():
-        planned = _noting_folders(_limited(source.scan(), limit), folders)
+        planned = _noting_folders(_loadable(_limited(source.scan(), limit)), folders)
         for entry in _written(folder, _shards(planned, shard_objects)):
             entries.append(entry)
             media, objects = media + entry.media, objects + entry.objects
@@ -103,6 +105,21 @@ def _limited(media: Iterable[PlannedMedia], limit: int | None) -> Iterator[Plann
             yield msgspec.structs.replace(medium, objects=medium.objects[:left])
             return
         left -= len(medium.objects)
+        yield medium
+
+
+def _loadable(media: Iterable[PlannedMedia]) -> Iterator[PlannedMedia]:
+    """The media, whose splits must have names that ``datasets`` can load.
+
+    Raises:
+        UserError: a split is called ``all``, which means every split there, or its name is no word.
+    """
+    split = None
+    for medium in media:
+        if medium.split != split and (medium.split.lower() == "all" or not _SPLIT.fullmatch(medium.split)):
+            what = f"the source of {medium.dataset} gives a split called {medium.split!r}, which `datasets` cannot load"
+            raise UserError(what, "the source must name it otherwise, with letters, digits and _")
+        split = medium.split
         yield medium
 
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from xxhash import xxh3_128
 
 from capgen.dataset.types import Fault, Media, MediaObject
-from capgen.pipeline.rendering.frames import PictureFault, choose, load_frame
+from capgen.images import PictureFault
+from capgen.pipeline.rendering.frames import choose, load_frame
 from capgen.pipeline.rendering.highlights.base import Fit, Marked, show, whole
 from capgen.pipeline.rendering.prompt import Place, Prompt, place, variables
 from capgen.pipeline.settings import RenderSettings
 from capgen.pipeline.view import Part, Picture, View
 
-RENDER_VERSION = "1"
+RENDER_VERSION = "2"
 """Part of a run's fingerprint and of every picture's digest: changes when the same input gives other pixels."""
 
 
@@ -44,25 +45,6 @@ class Renderer:
         """The frames on which an object is marked."""
         layout = self.prompt.layout_for(media.kind)
         return choose(layout.marked_choice, media, obj, layout.marked_frames)
-
-    def frames_needed(self, media: Media) -> tuple[int, ...]:
-        """Indices of all frames that the views of a medium show, in the order of time."""
-        objects = [obj for obj in media.objects if obj.fault is None and obj.visible]
-        if not objects:
-            return ()
-        marked = (i for obj in objects for i in self.marked_frames(media, obj))
-        return tuple(sorted({*self.clean_frames(media), *marked}))
-
-    def views(self, media: Media, frames: Mapping[int, NDArray[np.uint8]]) -> Iterator[View]:
-        """A view of each object that has neither a fault nor an empty mask, in order.
-
-        Args:
-            frames: by index, uint8 RGB [height, width, 3]; at least ``frames_needed``. They are not written to.
-        """
-        objects = [obj for obj in media.objects if obj.fault is None and obj.visible]
-        if objects:
-            clean = self.clean(media, frames)
-            yield from (self.view(media, obj, frames, clean) for obj in objects)
 
     def clean(self, media: Media, frames: Mapping[int, NDArray[np.uint8]]) -> tuple[Picture, ...]:
         """The unmarked pictures, made once for all objects of a medium."""

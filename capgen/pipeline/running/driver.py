@@ -14,7 +14,7 @@ from capgen.dataset.plan import ShardEntry, ShardTable
 from capgen.dataset.shards import Manifest, is_committed
 from capgen.errors import CapgenError, Interrupted
 from capgen.pipeline.asking.journal import count_settled
-from capgen.pipeline.asking.shard import Standing, Worker, first_leaf
+from capgen.pipeline.asking.worker import OpenShards, Worker, first_leaf
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.stop import GRACE_S
@@ -49,7 +49,7 @@ class Progress:
     planned: int
     resumed: int = 0
     done: int = 0
-    live: Standing = field(default_factory=Standing)
+    live: OpenShards = field(default_factory=OpenShards)
     reasons: Counter[str] = field(default_factory=Counter)
     engines: list[dict[str, Any]] = field(default_factory=list)
     manifests: list[Manifest] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
-Live = Callable[[Standing], None]
+Live = Callable[[OpenShards], None]
 
 
 class Executor(Protocol):
@@ -114,7 +114,7 @@ def run_shards(job: Job, table: ShardTable, executor: Executor, watch: Watch) ->
     progress.resumed = progress.done + sum(count_settled(job.journal_dir(entry.index)) for entry in todo)
     begun = time.monotonic()
 
-    def live(standing: Standing) -> None:
+    def live(standing: OpenShards) -> None:
         progress.live = standing
         progress.engines = list(executor.engines)
         progress.seconds = time.monotonic() - begun
@@ -122,14 +122,14 @@ def run_shards(job: Job, table: ShardTable, executor: Executor, watch: Watch) ->
             progress.ready_s = progress.seconds
         watch(progress)
 
-    live(Standing())
+    live(OpenShards())
     for manifest in executor.map(job, todo, live):
         progress.manifests.append(manifest)
         progress.done += manifest.rows
         progress.reasons.update(manifest.dropped)
         progress.reasons.update(manifest.failed)
         progress.seconds = time.monotonic() - begun  # not after the loop: engines take seconds to stop
-    progress.live = Standing()
+    progress.live = OpenShards()
     watch(progress)
     return progress
 
@@ -183,7 +183,7 @@ class InProcess:
                     self.postponed.append(error)
                 except Interrupted:
                     return
-            live(worker.standing)
+            live(worker.open_shards)
 
         try:
             async with asyncio.TaskGroup() as watched:

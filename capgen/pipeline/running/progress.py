@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from capgen.pipeline.asking.retry_state import Tally, summed
+from capgen.pipeline.asking.retry_state import RetryCounts, summed
 from capgen.pipeline.running.driver import Progress
 from capgen.text import duration
 
@@ -150,7 +150,7 @@ def end_report(progress: Progress, ledger: Any, seconds: dict[str, float]) -> En
         return sum(manifest.extra.get(name, 0) for manifest in progress.manifests)
 
     asked = total("asked")
-    retried = summed(msgspec.convert(one.extra.get("retry", {}), dict[str, Tally]) for one in progress.manifests)
+    retried = summed(msgspec.convert(one.extra.get("retry", {}), dict[str, RetryCounts]) for one in progress.manifests)
     return EndReport(
         planned=ledger.planned,
         kept=ledger.kept,

@@ -21,7 +21,7 @@ from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError, Interrupted, UserError
 from capgen.pipeline.asking.journal import note_lost
 from capgen.pipeline.asking.parent_watchdog import end_with_parent
-from capgen.pipeline.asking.shard import Standing, Worker
+from capgen.pipeline.asking.worker import OpenShards, Worker
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.driver import Live, Losses, RunFailed
@@ -68,9 +68,9 @@ class ShardActor:
         assert self._worker is not None
         return await self._worker(entry)
 
-    async def standing(self) -> Standing:
+    async def open_shards(self) -> OpenShards:
         """Where the shards in hand stand."""
-        return self._worker.standing if self._worker else Standing()
+        return self._worker.open_shards if self._worker else OpenShards()
 
     async def finish(self, seconds: float) -> None:
         """Ask for nothing more; requests in flight have so many seconds."""
@@ -330,21 +330,23 @@ class _Looks:
     """Where the engines that are up stand, asked once a second; one that is slow to answer keeps nobody waiting."""
 
     ray: Any
-    latest: dict[int, Standing] = field(default_factory=dict)
+    latest: dict[int, OpenShards] = field(default_factory=dict)
     asked: dict[int, Any] = field(default_factory=dict)
     next: float = 0.0
 
     @property
-    def total(self) -> Standing:
+    def total(self) -> OpenShards:
         """What was heard last."""
-        return sum(self.latest.values(), Standing())
+        return sum(self.latest.values(), OpenShards())
 
-    def look(self, actors: Mapping[int, Any]) -> Standing | None:
+    def look(self, actors: Mapping[int, Any]) -> OpenShards | None:
         """The sum over the actors; None where it was asked for less than a second ago."""
         if time.monotonic() < self.next:
             return None
         self.next = time.monotonic() + _LOOK_S
-        self.asked |= {number: actor.standing.remote() for number, actor in actors.items() if number not in self.asked}
+        self.asked |= {
+            number: actor.open_shards.remote() for number, actor in actors.items() if number not in self.asked
+        }
         if self.asked:
             numbers = {ref: number for number, ref in self.asked.items()}
             ready, _ = self.ray.wait(list(numbers), num_returns=len(numbers), timeout=_LOOK_S / 5)

@@ -14,7 +14,7 @@ from capgen.dataset.reader import read_plan
 from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.shards import is_committed, read_manifest
 from capgen.pipeline.asking.journal import count_settled
-from capgen.pipeline.asking.retry_state import Tally, earlier, summed
+from capgen.pipeline.asking.retry_state import RetryCounts, earlier, summed
 from capgen.pipeline.releasing.dedup import REASON
 
 
@@ -83,7 +83,7 @@ def standing(out: Path) -> Standing:
     kept, done, settled = 0, 0, 0
     dropped: Counter[str] = Counter()
     failed: Counter[str] = Counter()
-    retries: list[dict[str, Tally]] = []
+    retries: list[dict[str, RetryCounts]] = []
     for entry in table.shards:
         manifest = read_manifest(out, entry.index) if is_committed(out, entry.index, fingerprint) else None
         if manifest is None:

@@ -10,8 +10,8 @@ import pytest
 
 from capgen.errors import UserError
 from capgen.evaluation.evaluate import Options, evaluate
-from capgen.evaluation.metrics.chota import Official
 from capgen.evaluation.metrics.hota import ALPHAS
+from capgen.evaluation.metrics.official_chota import OfficialChota
 from capgen.evaluation.metrics.text.java_metrics import missing
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou, videos
 from tests.evaluation.evalcases import CHOTA_CASES, EXACT, blob, box, random_scene, score, write
@@ -51,15 +51,15 @@ def test_the_public_numbers_on_boxes_are_reproduced(programs, threshold, metrics
         if f"{name}_mean" in got:
             assert got[f"{name}_mean"] == pytest.approx(value, rel=1e-9)
     if metrics == ("cider", "meteor"):
-        same(got, reference["scenic_chota"]["derived (ours, not printed by the reference): CapA=mean(cider,meteor)"])
+        assert (got["CapA"], got["CHOTA"]) == (None, None)  # no public code prints the mean of two metrics
+        assert "CapA_cider_meteor" not in got
 
 
 def test_the_public_numbers_over_19_thresholds_are_reproduced():
     case = CHOTA_CASES / "case1_boxes"
     reference = json.loads((case / "reference.json").read_text())["results"]["score_thresh=0.5 (strict >)"]
-    same(
-        run(case, Official("box", 0.5, ("cider",), {}, alphas=ALPHAS)), reference["scenic_chota"]["19 alphas, cider x3"]
-    )
+    got = run(case, OfficialChota("box", 0.5, ("cider",), {}, alphas=ALPHAS))
+    same(got, reference["scenic_chota"]["19 alphas, cider x3"])
 
 
 def run(case, scoring):
@@ -75,7 +75,7 @@ def run(case, scoring):
 def test_the_degenerate_videos_are_reproduced_together(programs):
     case = CHOTA_CASES / "case0_degenerate"
     reference = json.loads((case / "reference.json").read_text())
-    got = run(case, Official("box", 0.5, ("cider", "meteor"), programs("meteor")))
+    got = run(case, OfficialChota("box", 0.5, ("cider", "meteor"), programs("meteor")))
     same(got, reference["combined_scenic (cider,meteor)"])
     same(got, reference["combined_captionformer (cider,meteor)"])
 
@@ -161,12 +161,26 @@ def test_trap_a_caption_of_two_words_is_never_right(tmp_path):
     assert clean["CapA_cider"] == pytest.approx(1.0)
 
 
-def test_trap_long_tracks_outvote_short_ones(tmp_path):
+def test_captions_weigh_as_association_weighs(tmp_path):
+    """Nine frames in two halves, one frame whole: a half's frames weigh 4/9 or 5/9 each, the single frame 1."""
     truth = [box(f, 1, SQUARE, CAPTION) for f in range(9)] + [box(0, 2, OTHER, SECOND)]
-    found = [box(f, 1, SQUARE, CAPTION) for f in range(9)] + [box(0, 2, OTHER, "zebra")]
+    found = [box(f, 1 + f // 5, SQUARE, CAPTION) for f in range(9)] + [box(0, 9, OTHER, "zebra")]
     official, clean = both(tmp_path, truth, found)
     assert official["CapA_cider"] == pytest.approx(9.0)
-    assert clean["CapA_cider"] == pytest.approx(0.5)
+    weight = (5 * 5 + 4 * 4) / 9
+    assert clean["CapA_cider"] == pytest.approx(weight / (weight + 1), rel=EXACT)
+    assert clean["CHOTA"] == pytest.approx((weight / 10) ** (1 / 3), rel=EXACT)
+
+
+def test_trap_a_weak_track_with_a_wrong_caption_costs_more_than_missing_it(tmp_path):
+    """Two tracks of 50 frames, one found whole: a frame of the other, badly described, must not lower CHOTA."""
+    truth = [box(f, t, b, c) for f in range(50) for t, b, c in ((1, SQUARE, CAPTION), (2, OTHER, SECOND))]
+    first = [one for one in truth if one["track"] == 1]
+    before = score(tmp_path / "a", truth, first)
+    after = score(tmp_path / "b", truth, [*first, box(0, 2, OTHER, "zebra")])
+    assert before["CHOTA"] == pytest.approx(0.5 ** (1 / 3), rel=EXACT)
+    assert after["CHOTA"] == pytest.approx(before["CHOTA"], rel=EXACT)  # one vote a caption made it .630
+    assert after["HOTA"] > before["HOTA"]
 
 
 def test_trap_masks_without_pixels_are_false_positives(tmp_path):
@@ -254,12 +268,21 @@ def test_a_missing_caption_scores_nothing_and_breaks_nothing(tmp_path):
     assert clean["CapA_cider"] == pytest.approx(0.5)
 
 
-def test_captions_that_change_over_time_are_votes_of_their_own(tmp_path):
-    """One caption for the whole track can be right for one of its two sentences."""
+def test_captions_that_change_over_time_are_scored_frame_by_frame(tmp_path):
+    """One caption for the whole track can be right on three of its four frames."""
     truth = [box(f, 1, SQUARE, CAPTION if f < 3 else SECOND) for f in range(4)]
     got = score(tmp_path, truth, [{**one, "caption": CAPTION} for one in truth])
     assert got["tracks_with_captions"] == 2
-    assert 0.5 <= got["CapA_cider"] < 0.6
+    assert 0.75 <= got["CapA_cider"] < 0.8
+
+
+def test_found_objects_without_caption_count_with_the_score_over_all_captions(tmp_path):
+    """Of three objects two have captions, one of these is found and described right: half of the captions."""
+    third = [30.0, 30.0, 9.0, 9.0]
+    truth = [box(0, 1, SQUARE, CAPTION), box(0, 2, OTHER, SECOND), box(0, 3, third, "")]
+    got = score(tmp_path, truth, [truth[0], truth[2]])
+    assert got["CapA"] == pytest.approx((1 + 0.5) / 2, rel=EXACT)
+    assert got["CHOTA"] == pytest.approx((2 / 3 * 1 * 0.75) ** (1 / 3), rel=EXACT)
 
 
 @pytest.mark.parametrize("protocol", ["official", "clean"])
@@ -286,9 +309,9 @@ def test_a_metric_that_cannot_be_had_is_left_out_and_named(tmp_path, monkeypatch
     gt, pred = write(tmp_path, [box(0, 1, SQUARE, CAPTION)], [box(0, 1, SQUARE, CAPTION)])
     result = evaluate(gt, pred, Options(metrics=("cider", "meteor", "spice"), protocols=("official", "clean")))
     for scores in result.scores:
-        assert scores.values["CapA_meteor"] is None
-        assert scores.values["CapA_spice"] is None
-        assert scores.values["CapA"] == scores.values["CapA_cider"]
+        for name in ("CapA_meteor", "CapA_spice", "CapA_cider_meteor_spice", "CapA", "CHOTA_meteor", "CHOTA"):
+            assert scores.values[name] is None, name
+        assert scores.values["CHOTA_cider"] is not None
     said = " ".join(result.notes)
     assert "METEOR is left out: " in said
     assert "SPICE is left out: " in said

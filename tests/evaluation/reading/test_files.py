@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.evaluate import Options, evaluate
-from capgen.evaluation.metrics.chota import Clean
+from capgen.evaluation.metrics.clean_chota import CleanChota
 from capgen.evaluation.metrics.mask_ap import MaskAp
 from capgen.evaluation.reading import json_stream as jsonstream
 from capgen.evaluation.reading.detections import rle_pixels
@@ -277,7 +277,7 @@ def test_a_detection_stays_as_it_was_read(tmp_path):
     assert one.pixels == 64
     assert set(one.mask) == {"size", "counts"}
     video = VideoTracks(1, (48, 64), (101,), (one,), (one,), overlaps=Overlaps([one], [one]))
-    scoring = Clean("mask", 0.5, ("cider",), {})
+    scoring = CleanChota("mask", 0.5, ("cider",), {})
     scoring.add(video)
     scoring.finish()
     MaskAp("clean").add(video)

@@ -12,7 +12,7 @@ from capgen.errors import MissingFile, UnknownName, UserError
 from capgen.maskcaptioner.data.augment import Canvas, Geometry
 from capgen.maskcaptioner.data.collate import collate, normalised
 from capgen.maskcaptioner.data.loader import Feed, batches, order_of
-from capgen.maskcaptioner.data.pictures import Reader, read_frames
+from capgen.maskcaptioner.data.pictures import FrameReader, read_frames
 from capgen.maskcaptioner.data.release_rows import Census, check_captions, count, open_releases
 from capgen.maskcaptioner.data.training_clip import ClipMaker, cut
 from capgen.maskcaptioner.settings import AugmentSettings
@@ -39,7 +39,7 @@ def census(parts):
 
 def feed(parts, census, kind="any", reader=None, frames=2, batch=2):
     order = order_of(parts, census, kind=kind, factors={}, buffer=4, seed=(0, 0))
-    maker = ClipMaker(AUGMENT, CANVAS, frames, (1, 3), reader or Reader())
+    maker = ClipMaker(AUGMENT, CANVAS, frames, (1, 3), reader or FrameReader())
     classes = {name: row for row, name in enumerate(census.names)}
     return Feed(order, maker, classes, batch, 32)
 
@@ -102,7 +102,7 @@ def test_missing_things_are_named_in_one_line(releases, parts, tmp_path):
 
 def test_a_picture_of_another_size_is_refused(parts):
     medium = media(parts, 1)[0]
-    with pytest.raises(UserError, match="the release says"):
+    with pytest.raises(UserError, match="the annotations say"):
         read_frames(replace(medium, width=medium.width + 1), [0], (8, 8))
 
 
@@ -120,7 +120,7 @@ def test_a_clip_without_change_is_what_the_release_says(parts):
     medium = next(m for m in media(parts, 1) if len(m.masklets) > 1)
     size = medium.height, medium.width
     geometry = Geometry(size, size, 0, 0, size, flip=False)
-    clip = cut(medium, (0, 1), geometry, Reader()(medium, (0, 1), size, size), AUGMENT)
+    clip = cut(medium, (0, 1), geometry, FrameReader()(medium, (0, 1), size, size), AUGMENT)
     seen = [
         one for one in medium.masklets if any(rle.area(one.counts[t], size) >= 16 for t in (0, 1) if t in one.counts)
     ]
@@ -137,7 +137,7 @@ def test_an_object_that_is_mostly_cut_off_keeps_its_mask_and_loses_its_caption(p
     size = medium.height, medium.width
     x, _, w, _ = medium.masklets[0].boxes[0]
     geometry = Geometry(size, size, 0, 0, (size[0], int(x + w * 0.3)), flip=False)
-    clip = cut(medium, (0,), geometry, Reader()(medium, (0,), size, size), AUGMENT)
+    clip = cut(medium, (0,), geometry, FrameReader()(medium, (0,), size, size), AUGMENT)
     number = [one.object_id for one in medium.masklets].index(medium.masklets[0].object_id)
     assert number == 0
     assert clip.masks_NTHW[0].any()
@@ -153,7 +153,7 @@ def test_boxes_are_learnt_where_there_are_no_masks(parts):
 
 
 def test_the_cache_gives_the_same_masks_and_nearly_the_same_pixels(parts, census, tmp_path):
-    plain, cached = feed(parts, census), feed(parts, census, reader=Reader(tmp_path))
+    plain, cached = feed(parts, census), feed(parts, census, reader=FrameReader(tmp_path))
     draws = list(islice(plain.draws(), 4))
     for batch in draws:
         first, again = cached.build(batch), cached.build(batch)

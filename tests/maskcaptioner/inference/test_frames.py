@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from capgen.errors import MissingFile, UserError
-from capgen.maskcaptioner.inference.frames import natural, open_frames
+from capgen.maskcaptioner.inference.frames import open_frames
+from capgen.videos import natural
 from tests.maskcaptioner.films import HEIGHT, WIDTH, frame, write_video
 
 
@@ -19,7 +20,7 @@ def test_a_video_gives_all_its_frames_in_order_and_again(tmp_path):
     source = open_frames(write_video(tmp_path / "a.mp4", 12, fps=8))
     assert (source.kind, source.fps, source.expected) == ("video", 8, 12)
     for _ in range(2):
-        frames = list(source)
+        frames = [one for _, one in source]
         assert len(frames) == 12
         for index, one in enumerate(frames):
             assert one.shape == (HEIGHT, WIDTH, 3)
@@ -29,14 +30,14 @@ def test_a_video_gives_all_its_frames_in_order_and_again(tmp_path):
 
 @pytest.mark.parametrize(("rotation", "corner"), [(90, (-1, 0)), (180, (-1, -1)), (-90, (0, -1))])
 def test_a_video_that_was_filmed_sideways_is_upright(tmp_path, rotation, corner):
-    frames = list(open_frames(write_video(tmp_path / "a.mp4", 2, rotation=rotation)))
+    frames = [one for _, one in open_frames(write_video(tmp_path / "a.mp4", 2, rotation=rotation))]
     assert frames[0].shape[:2] == ((HEIGHT, WIDTH) if rotation == 180 else (WIDTH, HEIGHT))
     assert np.allclose(frames[0][3 if corner[0] == 0 else -4, 3 if corner[1] == 0 else -4], (20, 220, 40), atol=30)
 
 
 def test_every_third_frame_keeps_the_speed(tmp_path):
     source = open_frames(write_video(tmp_path / "a.mp4", 10, fps=12), every=3)
-    frames = list(source)
+    frames = [one for _, one in source]
     assert (len(frames), source.expected, source.fps) == (4, 4, 4)
     assert np.abs(frames[2].astype(int) - frame(6)).mean() < 6
 
@@ -47,10 +48,10 @@ def test_a_folder_is_read_in_natural_order(tmp_path):
     (tmp_path / "f" / "notes.txt").write_text("no picture")
     (tmp_path / "f" / "._frame1.png").write_bytes(b"what a Mac leaves")
     source = open_frames(tmp_path / "f", fps=3)
-    assert [int(one[0, 0, 0]) for one in source] == [1, 9, 10, 100]
+    assert [int(one[0, 0, 0]) for _, one in source] == [1, 9, 10, 100]
     assert source.names(2) == ["frame1.png", "frame9.png"]
     assert (source.kind, source.fps) == ("video", 3)
-    assert [int(one[0, 0, 0]) for one in open_frames(tmp_path / "f", every=2)] == [1, 10]
+    assert [int(one[0, 0, 0]) for _, one in open_frames(tmp_path / "f", every=2)] == [1, 10]
 
 
 def test_natural_order_never_compares_a_number_with_a_word():
@@ -70,7 +71,7 @@ def test_a_picture_is_one_upright_frame(tmp_path):
     exif[0x0112] = 6
     image.save(tmp_path / "a.jpg", exif=exif, quality=95)
     source = open_frames(tmp_path / "a.jpg")
-    (one,) = list(source)
+    ((_, one),) = list(source)
     assert (source.kind, one.shape, one.dtype) == ("picture", (WIDTH, HEIGHT, 3), np.uint8)
     assert np.allclose(one[3, -4], (20, 220, 40), atol=30)
 
@@ -87,7 +88,7 @@ def test_a_picture_is_one_upright_frame(tmp_path):
 def test_any_kind_of_picture_becomes_8_bit_rgb(tmp_path, picture, pixel):
     path = tmp_path / ("a.tif" if picture.mode == "CMYK" else "a.png")
     picture.save(path)
-    (one,) = list(open_frames(path))
+    ((_, one),) = list(open_frames(path))
     assert (one.shape, one.dtype) == ((4, 5, 3), np.uint8)
     assert np.allclose(one[1, 1], pixel, atol=1)
 
@@ -162,7 +163,7 @@ def test_real_frames_are_read_as_they_are(shared):
         pytest.skip("no LV-VIS clip here")
     source = open_frames(folder)
     assert source.names(17)[-1] == "00015.jpg"
-    assert len({one.shape for one in source}) == 1
+    assert len({one.shape for _, one in source}) == 1
 
 
 def test_a_missing_folder_is_missing(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from capgen.dataset.shards import iter_rows
-from capgen.pipeline.asking.journal import Flight, Journal, Lost, Strike, count_settled, note_lost
+from capgen.pipeline.asking.journal import Flight, Lost, ShardJournal, Strike, count_settled, note_lost
 from capgen.pipeline.engines.echo import Echo
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.running.driver import RunFailed
@@ -74,15 +74,15 @@ def test_an_engine_that_answers_nothing_at_all_blames_no_request(lvis_root, tmp_
 
 def test_flights_are_strikes_only_where_the_process_was_lost(tmp_path):
     folder = tmp_path / "0"
-    with Journal(folder) as journal:
+    with ShardJournal(folder) as journal:
         journal.add(Flight(flight="a"))
-    assert Journal(folder).strikes == {}, "the whole run was killed: nobody is to blame"
-    with Journal(folder) as journal:
+    assert ShardJournal(folder).strikes == {}, "the whole run was killed: nobody is to blame"
+    with ShardJournal(folder) as journal:
         journal.add(Flight(flight="a", alone=True, request="r"))
         journal.add(Flight(flight="b"))
         journal.add(Settled(key="b", request="s", text="A cup."))
     note_lost(folder)
-    journal = Journal(folder)
+    journal = ShardJournal(folder)
     assert journal.careful
     assert journal.strikes == {"a": 1}
     assert journal.alone == {"a": [Strike(strike="a", why="killed", alone=True, request="r")]}
@@ -90,23 +90,23 @@ def test_flights_are_strikes_only_where_the_process_was_lost(tmp_path):
 
 
 def test_a_request_that_happened_to_be_in_flight_at_kills_from_outside_is_not_to_blame(tmp_path):
-    with Journal(tmp_path / "0") as journal:
+    with ShardJournal(tmp_path / "0") as journal:
         for alone in (False, False, False, True, True):
             journal.add(Strike(strike="a", why="killed", alone=alone))
-    assert Journal(tmp_path / "0").proven_faults(3) == []
-    with Journal(tmp_path / "0") as journal:
+    assert ShardJournal(tmp_path / "0").proven_faults(3) == []
+    with ShardJournal(tmp_path / "0") as journal:
         journal.add(Strike(strike="a", why="killed", alone=True))
-    assert [fault.fault for fault in Journal(tmp_path / "0").proven_faults(3)] == ["engine_killed"]
+    assert [fault.fault for fault in ShardJournal(tmp_path / "0").proven_faults(3)] == ["engine_killed"]
 
 
 def test_a_worker_that_told_its_strikes_has_no_flights_beside_them(tmp_path):
     folder = tmp_path / "0"
-    with Journal(folder) as journal:
+    with ShardJournal(folder) as journal:
         journal.add(Flight(flight="a"))
         journal.add(Strike(strike="a"))
-    with Journal(folder) as journal:
+    with ShardJournal(folder) as journal:
         journal.add(Lost())
-    assert Journal(folder).strikes == {"a": 1}
+    assert ShardJournal(folder).strikes == {"a": 1}
 
 
 def test_garbage_empty_and_cut_off_answers_take_no_other_with_them(lvis_root, tmp_path):

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from capgen.errors import UnknownName, UserError
 from capgen.pipeline.checks import CHECKS, marker_leak, meta_talk, refusal
-from capgen.pipeline.checks.base import Said, build_checks, judge
+from capgen.pipeline.checks.base import CheckedCaption, build_checks, judge
 from capgen.pipeline.settings import CheckSettings
+from capgen.pipeline.view import normal_finish_reason
 from capgen.sample.words import CATEGORIES, COLOURS, MOTIONS, SIZES, TEXTURES, caption
 
 ALL = build_checks(CheckSettings().names, {})
@@ -26,7 +27,7 @@ LVIS = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "lvis_va
 
 
 def codes(caption, finish_reason="stop", checks=ALL, **known):
-    return [code for code, _ in judge(checks, Said(caption, finish_reason, **known))]
+    return [code for code, _ in judge(checks, CheckedCaption(caption, finish_reason, **known))]
 
 
 def test_the_default_checks_are_the_registered_ones():
@@ -85,7 +86,7 @@ class NoCats:
 def test_a_check_of_ones_own_is_named_by_its_module():
     name = f"{__name__}:NoCats"
     checks = build_checks([name], {name: {"word": "dog"}})
-    assert judge(checks, Said("A dog.")) == ((name, "speaks of a dog"),)
+    assert judge(checks, CheckedCaption("A dog.")) == ((name, "speaks of a dog"),)
 
 
 def test_a_name_that_is_no_check_is_a_users_mistake():
@@ -120,6 +121,25 @@ def test_a_caption_without_words_is_empty(caption):
 def test_only_stop_is_a_finished_caption(reason):
     assert codes("A red ball on the grass.", finish_reason=reason) == ["not_stopped"]
     assert codes("A red ball on the grass.", finish_reason="stop") == []
+
+
+@pytest.mark.parametrize(
+    "reason", ["STOP", "Stop", "end_turn", "eos", "EOS_TOKEN", "stop_sequence", "FinishReason.STOP"]
+)
+def test_other_words_for_stop_are_understood(reason):
+    assert normal_finish_reason(reason) == "stop"
+    assert codes("A red ball on the grass.", finish_reason=reason) == []
+
+
+@pytest.mark.parametrize("reason", ["length", "LENGTH", "MAX_TOKENS", "max_tokens", "FINISH_REASON_MAX_TOKENS"])
+def test_other_words_for_length_are_understood(reason):
+    assert normal_finish_reason(reason) == "length"
+    assert codes("A red ball on the grass.", finish_reason=reason) == ["not_stopped"]
+
+
+@pytest.mark.parametrize(("given", "said"), [(None, "none"), ("", "none"), ("SAFETY", "safety"), (7, "7")])
+def test_any_other_finish_reason_keeps_the_servers_word(given, said):
+    assert normal_finish_reason(given) == said
 
 
 @pytest.mark.parametrize("module", [marker_leak, meta_talk, refusal])
@@ -163,7 +183,7 @@ def test_a_caption_of_100_kb_is_judged_at_once(long):
 
 @given(st.text(max_size=200), st.text(max_size=20), st.one_of(st.none(), st.text(max_size=20)))
 def test_any_text_is_judged_without_an_error(caption, finish_reason, category):
-    judge(ALL, Said(caption, finish_reason, category, (category,) if category else ()))
+    judge(ALL, CheckedCaption(caption, finish_reason, category, (category,) if category else ()))
 
 
 def test_every_sentence_of_the_sample_world_is_kept():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.length import Length
 
 SIXTY = " ".join(f"w{i}" for i in range(60))
@@ -22,7 +22,7 @@ SIXTY = " ".join(f"w{i}" for i in range(60))
     ],
 )
 def test_a_caption_of_fair_length_is_kept(caption):
-    assert Length()(Said(caption)) is None
+    assert Length()(CheckedCaption(caption)) is None
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_a_caption_of_fair_length_is_kept(caption):
     ],
 )
 def test_a_caption_too_short_or_too_long_is_dropped(caption, message):
-    assert Length()(Said(caption)) == message
+    assert Length()(CheckedCaption(caption)) == message
 
 
 def test_the_limits_are_options():
-    assert Length(min_words=1)(Said("Dog.")) is None
-    assert Length(max_words=4)(Said("A big red ball rolls.")) == "5 words, more than 4"
+    assert Length(min_words=1)(CheckedCaption("Dog.")) is None
+    assert Length(max_words=4)(CheckedCaption("A big red ball rolls.")) == "5 words, more than 4"
     with pytest.raises(ValueError, match="leave no length"):
         Length(min_words=5, max_words=4)

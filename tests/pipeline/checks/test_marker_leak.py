@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.marker_leak import MarkerLeak
 
 LEAKS = """
@@ -71,10 +71,6 @@ A sofa against a greyed-out background.
 A zoomed-in view of a wall clock.
 A zoomed picture of a pair of glasses.
 The inset image shows a spoon.
-A crab at [0.12, 0.33, 0.48, 0.71] on the sand.
-A crab at (120, 300, 480, 710) on the sand.
-A crab, left 0.12, top 0.33, on the sand.
-A dog <box> on a lawn.
 The region of interest holds a wine glass.
 A carrot indicated by the arrow lies on the board.
 A carrot indicated by a red box lies on the board.
@@ -185,12 +181,12 @@ A wooden crate of oranges, stacked on another box.
 
 @pytest.mark.parametrize("caption", LEAKS)
 def test_a_caption_that_speaks_of_the_mark_is_dropped(caption):
-    assert MarkerLeak()(Said(caption))
+    assert MarkerLeak()(CheckedCaption(caption))
 
 
 @pytest.mark.parametrize("caption", HONEST)
 def test_an_honest_caption_is_kept(caption):
-    assert MarkerLeak()(Said(caption)) is None
+    assert MarkerLeak()(CheckedCaption(caption)) is None
 
 
 @pytest.mark.parametrize(
@@ -208,8 +204,10 @@ def test_an_honest_caption_is_kept(caption):
     ],
 )
 def test_words_of_the_mark_may_be_the_objects_own_name(category, synonyms, caption):
-    assert MarkerLeak()(Said(caption, category=category, synonyms=synonyms)) is None
-    assert MarkerLeak()(Said(caption, category="dog")), "the same words leak when another object was asked for"
+    assert MarkerLeak()(CheckedCaption(caption, category=category, synonyms=synonyms)) is None
+    assert MarkerLeak()(CheckedCaption(caption, category="dog")), (
+        "the same words leak when another object was asked for"
+    )
 
 
 @pytest.mark.parametrize(
@@ -223,7 +221,7 @@ def test_words_of_the_mark_may_be_the_objects_own_name(category, synonyms, capti
     ],
 )
 def test_a_name_excuses_only_its_own_word(category, caption):
-    assert MarkerLeak()(Said(caption, category=category))
+    assert MarkerLeak()(CheckedCaption(caption, category=category))
 
 
 @pytest.mark.parametrize(
@@ -237,10 +235,11 @@ def test_a_name_excuses_only_its_own_word(category, caption):
     ],
 )
 def test_case_blanks_and_typography_hide_nothing(caption):
-    assert MarkerLeak()(Said(caption))
+    assert MarkerLeak()(CheckedCaption(caption))
 
 
 def test_the_message_quotes_the_leak():
     assert (
-        MarkerLeak()(Said("A woman outlined in red waves.")) == "speaks of how the object was shown: 'outlined in red'"
+        MarkerLeak()(CheckedCaption("A woman outlined in red waves."))
+        == "speaks of how the object was shown: 'outlined in red'"
     )

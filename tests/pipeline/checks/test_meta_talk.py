@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.meta_talk import MetaTalk
 
 TALK = """
@@ -74,12 +74,7 @@ Based on the provided coordinates, it is a chair.
 A chair with a cushion. Let me know if you need more.
 A chair with a cushion. I hope this helps!
 A chair with a cushion in one sentence.
-- A chair with a blue cushion.
-1. A chair with a blue cushion.
 {"caption": "A chair with a blue cushion."}
-```A chair with a blue cushion.```
-A chair with a blue cushion.<|im_end|>
-<think>A chair with a blue cushion.
 The footage captures a goose that crosses a road.
 The goose is shown in the photo with its wings spread.
 A goose as seen in the given image crosses a road.
@@ -151,12 +146,12 @@ A sculpture featuring a horse and its rider.
 
 @pytest.mark.parametrize("caption", TALK)
 def test_talk_about_the_picture_or_the_task_is_dropped(caption):
-    assert MetaTalk()(Said(caption))
+    assert MetaTalk()(CheckedCaption(caption))
 
 
 @pytest.mark.parametrize("caption", HONEST)
 def test_an_honest_caption_is_kept(caption):
-    assert MetaTalk()(Said(caption)) is None
+    assert MetaTalk()(CheckedCaption(caption)) is None
 
 
 @pytest.mark.parametrize(
@@ -177,8 +172,10 @@ def test_an_honest_caption_is_kept(caption):
     ],
 )
 def test_words_for_pictures_may_be_the_objects_own_name(category, synonyms, caption):
-    assert MetaTalk()(Said(caption, category=category, synonyms=synonyms)) is None
-    assert MetaTalk()(Said(caption, category="dog")), "the same words are talk when another object was asked for"
+    assert MetaTalk()(CheckedCaption(caption, category=category, synonyms=synonyms)) is None
+    assert MetaTalk()(CheckedCaption(caption, category="dog")), (
+        "the same words are talk when another object was asked for"
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,9 +189,9 @@ def test_words_for_pictures_may_be_the_objects_own_name(category, synonyms, capt
     ],
 )
 def test_a_name_excuses_only_its_own_words(category, caption):
-    assert MetaTalk()(Said(caption, category=category))
+    assert MetaTalk()(CheckedCaption(caption, category=category))
 
 
 def test_the_message_quotes_the_talk():
     expected = "talks about the picture or the task: 'the image shows'"
-    assert MetaTalk()(Said("The image shows a dog.")) == expected
+    assert MetaTalk()(CheckedCaption("The image shows a dog.")) == expected

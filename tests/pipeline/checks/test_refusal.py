@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.refusal import Refusal
 
 REFUSALS = """
@@ -92,13 +92,13 @@ A polar bear that is hard to see against the snow.
 
 @pytest.mark.parametrize("caption", REFUSALS)
 def test_a_refusal_is_dropped(caption):
-    assert Refusal()(Said(caption))
+    assert Refusal()(CheckedCaption(caption))
 
 
 @pytest.mark.parametrize("caption", HONEST)
 def test_an_honest_caption_is_kept(caption):
-    assert Refusal()(Said(caption)) is None
+    assert Refusal()(CheckedCaption(caption)) is None
 
 
 def test_the_message_quotes_the_refusal():
-    assert Refusal()(Said("I\u2019m sorry, I cannot.")) == 'refuses: "i\'m sorry"'
+    assert Refusal()(CheckedCaption("I\u2019m sorry, I cannot.")) == 'refuses: "i\'m sorry"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.repetition import Repetition
 
 LOOPS = """
@@ -60,20 +60,20 @@ A long word on a sign: Llanfairpwllgwyngyll.
 
 @pytest.mark.parametrize("caption", LOOPS)
 def test_a_caption_that_goes_in_circles_is_dropped(caption):
-    assert Repetition()(Said(caption))
+    assert Repetition()(CheckedCaption(caption))
 
 
 @pytest.mark.parametrize("caption", HONEST)
 def test_an_honest_caption_is_kept(caption):
-    assert Repetition()(Said(caption)) is None
+    assert Repetition()(CheckedCaption(caption)) is None
 
 
 def test_each_limit_is_an_option():
     shares = "A small cat sits by a small dog, and a small cat looks at a small dog."
-    assert Repetition(max_share=0.1)(Said(shares))
-    assert Repetition(max_share=0.5)(Said(shares)) is None
-    assert Repetition(max_words=4)(Said("A red red red ball.")) is None
-    assert Repetition(max_characters=12)(Said("A bus!!!!!!!!!!")) is None
+    assert Repetition(max_share=0.1)(CheckedCaption(shares))
+    assert Repetition(max_share=0.5)(CheckedCaption(shares)) is None
+    assert Repetition(max_words=4)(CheckedCaption("A red red red ball.")) is None
+    assert Repetition(max_characters=12)(CheckedCaption("A bus!!!!!!!!!!")) is None
 
 
 @pytest.mark.parametrize(
@@ -85,4 +85,4 @@ def test_each_limit_is_an_option():
     ],
 )
 def test_the_message_quotes_what_is_repeated(caption, message):
-    assert Repetition()(Said(caption)) == message
+    assert Repetition()(CheckedCaption(caption)) == message

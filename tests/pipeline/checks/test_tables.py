@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capgen.pipeline.checks.base import Said, build_checks, judge
+from capgen.pipeline.checks.base import CheckedCaption, build_checks, judge
 from capgen.pipeline.settings import CheckSettings
 
 CHECKS = build_checks(CheckSettings().names, {})
@@ -356,9 +356,9 @@ This picture hangs above a bed.
 
 @pytest.mark.parametrize("caption", FAULTY)
 def test_a_faulty_caption_is_dropped(caption):
-    assert judge(CHECKS, Said(caption, category="thing"))
+    assert judge(CHECKS, CheckedCaption(caption, category="thing"))
 
 
 @pytest.mark.parametrize("caption", HONEST)
 def test_an_honest_caption_is_kept(caption):
-    assert judge(CHECKS, Said(caption)) == ()
+    assert judge(CHECKS, CheckedCaption(caption)) == ()

@@ -140,7 +140,7 @@ def test_waits_grow_and_differ():
         def exception(self):
             return _Passing("it failed")
 
-    session = OpenaiSession(Openai(backoff_s=1.0, max_wait_s=8.0), None, (), None, None)
+    session = OpenaiSession(Openai(backoff_s=1.0, max_wait_s=8.0), None, (), None)
     first, third, late = ([session._wait(State(number)) for _ in range(200)] for number in (1, 3, 20))
     assert max(first) <= 1 < max(third) <= 4 < max(late) <= 8
     assert len(set(first)) > 100

@@ -28,9 +28,9 @@ def server():
 
 
 @pytest.fixture(autouse=True)
-def no_key_about(monkeypatch):
-    """A key in the environment that nobody named."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-asked-for")
+def usual_key(monkeypatch):
+    """The key in the variable that counts where no other is named."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-usual-0123456789")
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, None), (404, None), (429, "insufficient_quota"), (302, None)])
@@ -48,17 +48,26 @@ def test_a_single_request_without_an_endpoint_ends_nothing(server):
     assert [type(item) for item in said] == [RequestRefused, RequestRefused]
 
 
-def test_a_wrong_key_is_found_before_anything_is_asked():
-    with ChatServer(models=401) as server, pytest.raises(UserError, match=r"answered 401.*api_key_env"):
-        asyncio.run(engine(server).start(CONTEXT))
+def test_a_wrong_key_is_found_before_anything_is_asked(monkeypatch):
+    with ChatServer(models=401) as server:
+        with pytest.raises(UserError, match=r"answered 401.*set the variable OPENAI_API_KEY to a valid key"):
+            asyncio.run(engine(server).start(CONTEXT))
+        monkeypatch.delenv("OPENAI_API_KEY")
+        with pytest.raises(UserError, match=r"answered 401.*set OPENAI_API_KEY, or name .*api_key_env"):
+            asyncio.run(engine(server).start(CONTEXT))
 
 
-def test_the_key_comes_from_the_variable_that_is_named_and_no_other(server, monkeypatch):
+def test_the_key_comes_from_the_variable_that_is_named_else_from_the_usual_one(server, monkeypatch):
     monkeypatch.setenv("MY_KEY", KEY)
     ask(engine(server, api_key_env="MY_KEY"), view())
     assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
     ask(engine(server), view())
-    assert "authorization" not in server.requests[1].headers
+    assert server.requests[1].headers["authorization"] == "Bearer sk-usual-0123456789"
+    ask(engine(server, api_key_env=""), view())
+    assert "authorization" not in server.requests[2].headers
+    monkeypatch.delenv("OPENAI_API_KEY")
+    ask(engine(server), view())
+    assert "authorization" not in server.requests[3].headers
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(UserError, match="the variable MY_KEY is not set"):
         asyncio.run(engine(server, api_key_env="MY_KEY").start(CONTEXT))
@@ -92,7 +101,15 @@ def test_the_key_is_in_no_message_and_no_option(server, monkeypatch):
         ({"base_urls": ["http://host/v1?key=secret"]}, "must hold no user, password or query"),
         ({"base_urls": "host:8000"}, "is not of the form"),
         ({"base_urls": []}, "base_urls is empty"),
+        ({"base_urls": "user:pw@host/v1"}, "must hold no user"),
+        ({"base_urls": "pw@host"}, "must hold no user"),
+        ({"base_urls": "http://host:secret/v1"}, "the port of an address is no number"),
+        ({"base_urls": "http://[secret/v1"}, "must hold no user"),
         ({"api_key_env": KEY}, "is the name of an environment variable"),
+        ({"api_key_env": "hf_secretsecretsecretsecret"}, "is the name of an environment variable"),
+        ({"api_key_env": "gsk_secret0123456789ABCdef"}, "is the name of an environment variable"),
+        ({"api_key_env": "SECRETA1B2C3D4E5F6G7H8"}, "is the name of an environment variable"),
+        ({"api_key_env": "0123456789secret0123456789"}, "is the name of an environment variable"),
         ({"image_format": "bmp"}, "image_format must be one of"),
         ({"concurrency": 0}, "concurrency must be at least 1"),
     ],
@@ -100,11 +117,30 @@ def test_the_key_is_in_no_message_and_no_option(server, monkeypatch):
 def test_a_wrong_option_is_refused_and_secrets_are_not_repeated(options, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         build_engine(EngineSettings(name="openai", options=options))
-    assert not [secret for secret in ("pw@", "secret", KEY) if secret in str(caught.value)]
+    assert not [secret for secret in ("pw", "secret", "SECRET", KEY) if secret in str(caught.value)]
 
 
 def test_several_servers_may_be_given_as_one_text():
     assert Openai(base_urls="http://a/v1/, https://b/v1,").urls == ("http://a/v1", "https://b/v1")
+
+
+def test_odd_numbers_in_answers_cost_nothing_but_themselves(lvis_root, tmp_path):
+    """A count that no row can hold, journalled, ended its shard on every resume."""
+    odd = iter([2**31, -1, 1e300, "many", None, 9.0])
+
+    async def caption(request, server, writer):
+        text = f"A tall cup with the number {len(server.requests)} on its side."
+        usage = {"prompt_tokens": next(odd, 5), "completion_tokens": 2**40}
+        writer.write(http(200, json.dumps(completion(request, text, usage=usage)).encode()))
+
+    with ChatServer(default=caption) as server:
+        flags = {"source.root": lvis_root, "model.id": "tiny-vlm", "engine.name": "openai"}
+        flags["engine.options.base_urls"] = server.url
+        out, _ = runs.session(load_settings("lvis", flags), tmp_path / "out")
+    ledger = verify(out)
+    assert (ledger.ok, ledger.planned, ledger.kept) == (True, 15, 15)
+    rows = [row for file in (out / "candidates").glob("*.parquet") for row in pq.read_table(file).to_pylist()]
+    assert sorted(row["prompt_tokens"] for row in rows) == [0] * 5 + [5] * 9 + [9]
 
 
 def test_a_whole_run_closes_its_ledger_and_holds_the_key_nowhere(lvis_root, tmp_path, monkeypatch):
@@ -116,7 +152,7 @@ def test_a_whole_run_closes_its_ledger_and_holds_the_key_nowhere(lvis_root, tmp_
         writer.write(http(200, json.dumps(completion(request, text)).encode()))
 
     with ChatServer(default=caption, models=404) as server:
-        server.schedule.extend([caption, error(500, KEY), cut, says(b"{"), error(400, f"not with {KEY}")])
+        server.schedule.extend([caption, error(500, KEY), cut, says(b"{"), error(400, f"{'x' * 280}{KEY}")])
         flags = {
             "source.root": lvis_root,
             "model.id": "tiny-vlm",
@@ -138,4 +174,4 @@ def test_a_whole_run_closes_its_ledger_and_holds_the_key_nowhere(lvis_root, tmp_
     assert len(server.requests) == 15 + 3
     files = [file for file in out.rglob("*") if file.is_file()]
     assert len(files) > 8
-    assert not [file for file in files if KEY.encode() in file.read_bytes()]
+    assert not [file for file in files if KEY[:9].encode() in file.read_bytes()]

@@ -155,3 +155,9 @@ def test_a_file_of_another_kind_leaves_no_shard_behind(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         write_plan(Lvis(lvis_root(tmp_path / "root", {})), tmp_path, shard_objects=1)
     assert list((tmp_path / "plan").iterdir()) == []
+
+
+@pytest.mark.parametrize("split", ["all", "ALL", "a b", "", "ü-1"])
+def test_a_split_that_datasets_cannot_load_is_refused(tmp_path: Path, split: str) -> None:
+    with pytest.raises(UserError, match="which `datasets` cannot load"):
+        write_plan(Listed(**{split: [1]}), tmp_path, shard_objects=3)

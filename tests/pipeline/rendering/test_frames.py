@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from capgen.dataset.types import Fault, Media, MediaObject
-from capgen.pipeline.rendering.frames import PictureFault, choose, load_frame
+from capgen.images import PictureFault
+from capgen.pipeline.rendering.frames import choose, load_frame
 
 WIDTH, HEIGHT = 48, 32
 

@@ -135,7 +135,7 @@ def test_only_the_frames_that_are_needed_are_read(tmp_path, reads):
     media = medium(tmp_path, thing(0, "......x."), thing(1, "........", fault=Fault("bad_mask", "")))
     using = renderer()
     list(render_media(media, using))
-    assert set(reads) == set(using.frames_needed(media)) == {0, 2, 4, 6, 7}
+    assert set(reads) == {0, 2, 4, 6, 7}
 
 
 def test_objects_that_are_answered_cost_nothing(tmp_path, reads):
@@ -156,7 +156,6 @@ def test_a_skipped_object_does_not_change_what_the_others_look_like(tmp_path):
 
 def test_a_medium_without_objects_is_not_even_read(tmp_path, reads):
     assert not list(render_media(medium(tmp_path), renderer()))
-    assert renderer().frames_needed(medium(tmp_path)) == ()
     assert not reads
 
 
@@ -186,17 +185,6 @@ def test_a_bad_frame_is_the_fault_of_only_the_objects_that_need_it(tmp_path):
     assert not isinstance(first, View)
     assert first[1].reason == "picture_unreadable"
     assert isinstance(second, View)
-
-
-def test_views_of_given_frames_equal_those_from_disk(tmp_path):
-    media = medium(tmp_path, thing(0, "xxxx"), thing(1, "xx.."), thing(2, "...."))
-    using = renderer()
-    frames = {i: pixels(i)[..., ::-1].copy() for i in using.frames_needed(media)}
-    given = list(using.views(media, frames))
-    read = [result for result in render_media(media, using) if isinstance(result, View)]
-    assert [v.parts[-1] for v in given] == [v.parts[-1] for v in read]
-    assert [[p.digest for p in v.pictures] for v in given] == [[p.digest for p in v.pictures] for v in read]
-    assert all((frame[..., ::-1] == pixels(i)).all() for i, frame in frames.items())
 
 
 def test_a_video_shows_clean_frames_first_and_then_the_object_where_it_is_seen(tmp_path):

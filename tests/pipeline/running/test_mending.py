@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from capgen.errors import LedgerError
-from capgen.pipeline.asking.journal import Journal
+from capgen.pipeline.asking.journal import ShardJournal
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.view import Settled
 from tests.conftest import write_lvis
@@ -62,7 +62,7 @@ def half_packed(out):
 
 def between_manifest_and_journal(out):
     """The kill came when the shard was committed and its journal not yet removed."""
-    with Journal(out / "journal" / "00001") as journal:
+    with ShardJournal(out / "journal" / "00001") as journal:
         journal.add(Settled(key="lvis/train/2/200", request="r", text="An answer.", finish_reason="stop"))
 
 
@@ -102,7 +102,7 @@ def test_torn_journals_of_several_workers_cost_only_the_torn_lines(run, out):
     keys = sorted(entries)[6:12]
     without("candidates", "release.json", "data")(out)
     for start in (0, 3):
-        with Journal(out / "journal" / "00001") as journal:
+        with ShardJournal(out / "journal" / "00001") as journal:
             for key in keys[start : start + 3]:
                 journal.add(entries[key])
     for file in (out / "journal" / "00001").iterdir():
@@ -113,10 +113,10 @@ def test_torn_journals_of_several_workers_cost_only_the_torn_lines(run, out):
 
 
 def answers(out):
-    from capgen.dataset.shards import iter_rows
+    from capgen.dataset.shards import candidates_path, read_rows
 
     for index in range(3):
-        for row in iter_rows(out, index):
+        for row in read_rows(candidates_path(out, index)):
             yield Settled(
                 key=row.key,
                 request=row.request_sha256,

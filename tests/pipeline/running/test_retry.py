@@ -11,7 +11,7 @@ import pytest
 
 from capgen.dataset.plan import ModelName
 from capgen.dataset.reader import read_plan
-from capgen.dataset.shards import iter_rows
+from capgen.dataset.shards import candidates_path, read_rows
 from capgen.errors import UserError
 from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.releasing.verify import verify
@@ -24,7 +24,7 @@ GARBAGE = ("engine.options.garbage_rate=0.7", "engine.options.seed=3")
 
 
 def rows_of(out):
-    return {row.key: row for index in range(len(manifests(out))) for row in iter_rows(out, index)}
+    return {row.key: row for index in range(len(manifests(out))) for row in read_rows(candidates_path(out, index))}
 
 
 def again(out, root, *assignments, codes=()):
@@ -214,12 +214,12 @@ def test_a_retry_that_is_killed_is_finished_by_retry_or_run(garbage, lvis_root, 
 def test_carried_rows_that_are_damaged_are_asked_for_again(garbage, lvis_root):
     settings = echo_settings(lvis_root)
     job, table = prepare(settings, garbage, gpus=0, model=ModelName("none", None))
-    code = next(row.reasons[0] for row in iter_rows(garbage, 0) if row.reasons)
+    code = next(row.reasons[0] for row in read_rows(candidates_path(garbage, 0)) if row.reasons)
     ask_again(job, table, (code,))
     (garbage / "journal" / "00000" / "carried.parquet").write_bytes(b"not whole")
     out, _ = session(settings, garbage)
     assert verify(out).ok
-    assert all(row.status == "kept" for row in iter_rows(out, 0))
+    assert all(row.status == "kept" for row in read_rows(candidates_path(out, 0)))
 
 
 @pytest.mark.parametrize(

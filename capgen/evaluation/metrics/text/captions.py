@@ -7,11 +7,13 @@ a Gaussian of the difference in length.
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from capgen.text import normal
+from capgen.text import normal, tidy
 
 Ngram = tuple[str, ...]
 Pair = tuple[str, str]
@@ -19,6 +21,35 @@ Pair = tuple[str, str]
 
 _ORDERS = 4
 _SIGMA = 6.0
+
+
+_UNSPACED = re.compile(
+    "["
+    "\u0e00-\u0eff\u0f00-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f"  # Thai to Balinese
+    "\u2e80-\u2fdf\u3005\u3007\u3021-\u3029\u3038-\u303b\u3041-\u312f\u31a0-\u31bf\u31f0-\u31ff"  # kana, Bopomofo
+    "\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua980-\ua9ff\uaa60-\uaa7f\uf900-\ufaff"  # Han, Yi, Javanese
+    "\U00020000-\U0003ffff"  # Han
+    "]"
+)
+"""Letters of the scripts that are written without blanks between words."""
+
+
+def caption_text(caption: str) -> str:
+    """The form in which ``clean`` compares captions: words in lower case without punctuation, joined by blanks.
+
+    In scripts that are written without blanks between words (Han, kana, Thai, Lao, Tibetan, Khmer, Burmese and the
+    like) every letter is a word, with the marks that belong to it. Korean has blanks, and is cut at them.
+    """
+    text = normal(caption)
+    if text.isascii() or not _UNSPACED.search(text):
+        return text
+    letters: list[str] = []
+    for letter in text:
+        if letters and unicodedata.category(letter) in ("Mn", "Mc"):
+            letters[-1] += letter
+        else:
+            letters.append(letter)
+    return tidy("".join(f" {letter} " if _UNSPACED.match(letter) else letter for letter in letters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +113,14 @@ def official_cider(pairs: Sequence[Pair], *, plain: bool = False) -> list[float]
 def clean_cider(pairs: Sequence[Pair], collection: Corpus) -> list[float]:
     """CIDEr-D of each pair in 0 to 1, 1 for equal captions, over a corpus that the predictions have no part in.
 
-    Both texts are normalised (``capgen.text.normal``). Weights are smoothed, so that a corpus of one caption works,
+    Both texts are normalised (``caption_text``). Weights are smoothed, so that a corpus of one caption works,
     and only the orders that one of the two texts is long enough for are averaged, so that a caption of two words can
     be right.
 
     Args:
         collection: of normalised references.
     """
-    return [_clean_pair(normal(reference), normal(candidate), collection) for reference, candidate in pairs]
+    return [_clean_pair(caption_text(reference), caption_text(candidate), collection) for reference, candidate in pairs]
 
 
 def _clean_pair(reference: str, candidate: str, collection: Corpus) -> float:

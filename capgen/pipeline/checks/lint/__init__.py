@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from capgen.errors import MissingFile, UserError
-from capgen.pipeline.checks.base import NamedChecks, Said, build_checks, judge
+from capgen.pipeline.checks.base import CheckedCaption, NamedChecks, build_checks, judge
 from capgen.pipeline.settings import CheckSettings
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Tally:
+class LintCounts:
     """How many captions passed, and how many were dropped, by each of their reasons."""
 
     kept: int = 0
@@ -78,7 +78,7 @@ def lint_file(file: Path, *, as_json: bool = False, checks: NamedChecks | None =
     """
     if checks is None:
         checks = build_checks(CheckSettings().names, {})
-    tally = Tally()
+    tally = LintCounts()
     for row in lint(_lines(file), checks, str(file)):
         tally.add(row["reasons"])
         yield _dumped(row)
@@ -117,7 +117,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON value")
 
 
-def _said(row: dict[str, Any], where: str) -> Said:
+def _said(row: dict[str, Any], where: str) -> CheckedCaption:
     values = {}
     for key in ("caption", "finish_reason", "category"):
         value = values[key] = row.get(key)
@@ -129,7 +129,7 @@ def _said(row: dict[str, Any], where: str) -> Said:
     if not (isinstance(synonyms, list) and all(isinstance(name, str) for name in synonyms)):
         raise UserError(f"{where}: `synonyms` is {json.dumps(synonyms)[:60]}", "it must be a list of texts or null")
     finish_reason = values["finish_reason"]
-    return Said(
+    return CheckedCaption(
         caption=values["caption"] or "",
         finish_reason="stop" if finish_reason is None else finish_reason,
         category=values["category"],

@@ -13,10 +13,14 @@ length of the caption.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
-from capgen.pipeline.checks.base import Said
+from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary.quotations import without_readings
 from capgen.text import normal, words
 
 Vocabulary = Mapping[str, str]
@@ -31,7 +35,9 @@ _TOKEN = re.compile(r"(?P<mark>[@!]?)(?P<words>[^?*@!]+)(?P<times>[?*]?)")
 _TIMES = {"": "", "?": "{0,1}", "*": "{0,3}"}
 _BEFORE = 6  # words before a phrase one of which can make it innocent
 _WINDOW = 100  # characters that are looked at for words before and after
-_USUAL = frozenset(("a", "an", "the", "in", "of", "on", "from", "by", "with", "is", "are", "to", "and", "it", "this"))
+_USUAL = frozenset(
+    (".", "a", "an", "the", "in", "of", "on", "from", "by", "with", "is", "are", "to", "and", "it", "this")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ def phrase(
     """Compile one row; innocent words are given with blanks between them.
 
     Raises:
-        ValueError: the row is not of the form that this module's docstring tells.
+        ValueError: the row is not of the form that this module's docstring tells, or every word of it may be missing.
     """
     pattern = "(?<= )"
     needs = []
@@ -83,7 +89,9 @@ def phrase(
         pattern += f"({group}{wanted}){_TIMES[parts['times']]}"
         if parts["words"] != "_" and not parts["times"]:
             needs.append(frozenset(one))
-    needs.sort(key=lambda need: not need.isdisjoint(_USUAL))
+    if not needs:
+        raise ValueError(f"the phrase {row!r} has no word that must be there")
+    needs.sort(key=lambda need: (not need.isdisjoint(_USUAL), len(need)))
     return Phrase(
         re.compile(pattern),
         tuple(needs),
@@ -102,10 +110,20 @@ def _expanded(names: Iterable[str], vocabulary: Vocabulary) -> list[str]:
     return found
 
 
-def plain(caption: str) -> str:
-    """The words of the caption in lower case, blanks between them, and a lone "." around each sentence."""
-    sentences = (normal(sentence) for sentence in _SENTENCE_END.split(caption.translate(_FOLD)))
-    return " . " + " . ".join(filter(None, sentences)) + " . "
+class Plain(NamedTuple):
+    """A caption's words in lower case with blanks between them and a lone "." around each sentence; and their set."""
+
+    text: str
+    words: frozenset[str]
+
+
+# The checks of one caption run one after the other, and each asks for the same form.
+@lru_cache(maxsize=4)
+def plain(caption: str) -> Plain:
+    """The form in which phrases are searched; what the caption quotes from a sign or a shirt is left out."""
+    sentences = (normal(sentence) for sentence in _SENTENCE_END.split(without_readings(caption).translate(_FOLD)))
+    text = " . " + " . ".join(filter(None, sentences)) + " . "
+    return Plain(text, frozenset(text.split()))
 
 
 def families(rows: Mapping[str, str]) -> Families:
@@ -113,26 +131,46 @@ def families(rows: Mapping[str, str]) -> Families:
     return {name: frozenset(kin.split()) for names, kin in rows.items() for name in names.split()}
 
 
-def first_phrase(phrases: Iterable[Phrase], text: str, said: Said, kin: Families) -> str | None:
-    """The first of the phrases that stands in the plain text and is not innocent; None where there is none."""
-    present = set(text.split())
-    for candidate in phrases:
-        for need in candidate.needs:
-            if need.isdisjoint(present):
-                break
-        else:
+@dataclass(frozen=True, slots=True)
+class PhraseBook:
+    """Phrases, found through an index from a word that each must have: most captions have none of these words.
+
+    Args:
+        kin: what an object may be called or may show, by its own words.
+    """
+
+    phrases: tuple[Phrase, ...]
+    kin: Families = field(default_factory=dict)
+    index: dict[str, tuple[int, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        index: dict[str, list[int]] = defaultdict(list)
+        for number, candidate in enumerate(self.phrases):
+            for word in candidate.needs[0]:
+                index[word].append(number)
+        object.__setattr__(self, "index", {word: tuple(numbers) for word, numbers in index.items()})
+
+    def first(self, said: CheckedCaption) -> str | None:
+        """The first of the phrases that the caption says and that is not innocent; None where there is none."""
+        text, present = plain(said.caption)
+        numbers = {number for word in present & self.index.keys() for number in self.index[word]}
+        for number in sorted(numbers):
+            candidate = self.phrases[number]
+            if any(need.isdisjoint(present) for need in candidate.needs[1:]):
+                continue
             for match in candidate.pattern.finditer(text):
-                if not _innocent(candidate, match, said, kin):
+                if not _innocent(candidate, match, said, self.kin):
                     return match.group().strip(" .")
-    return None
+        return None
 
 
-def _innocent(candidate: Phrase, match: re.Match[str], said: Said, kin: Families) -> bool:
+def _innocent(candidate: Phrase, match: re.Match[str], said: CheckedCaption, kin: Families) -> bool:
     text = match.string
     thing = match.groupdict().get("thing")
     if thing is not None:
         noun = singular(thing.strip())
-        if noun in own_words(said.category, said.synonyms, kin) or _mentioned(noun, text, match.start()):
+        names = (said.category or "", *said.synonyms)
+        if noun in own_words(names, kin) or _mentioned(noun, text, match.start()):
             return True
     before = text[max(0, match.start() - _WINDOW) : match.start()].split()[-_BEFORE:]
     after = text[match.end() - 1 : match.end() + _WINDOW].partition(" . ")[0].split()
@@ -148,12 +186,11 @@ def _mentioned(noun: str, text: str, before: int) -> bool:
     return any(0 <= text.find(f" {form} ") < before - 1 for form in (noun, f"{noun}s", f"{noun}es"))
 
 
-def own_words(category: str | None, synonyms: Sequence[str], kin: Families) -> frozenset[str]:
-    """The words of the category and its synonyms, in the singular, and what goes by them.
+def own_words(names: Sequence[str], kin: Families) -> frozenset[str]:
+    """The words of an object's names, in the singular, and what goes by them.
 
     A compound counts as its last part too: a mailbox is a box.
     """
-    names = (category or "", *synonyms)
     own = {singular(word) for name in names for word in words(_ASIDE.sub(" ", name).translate(_FOLD))}
     for head, others in kin.items():
         if any(word.endswith(head) for word in own):

@@ -1,0 +1,215 @@
+"""The worker: one started engine, and the flow of a shard through it (render, ask, judge, commit)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from capgen.dataset.files import telling_disk_trouble
+from capgen.dataset.plan import ShardEntry
+from capgen.dataset.shards import Manifest
+from capgen.errors import CapgenError, Interrupted
+from capgen.pipeline.asking import retry_state
+from capgen.pipeline.asking.ask import Asker
+from capgen.pipeline.asking.journal import ShardJournal
+from capgen.pipeline.asking.render_ahead import RenderAhead
+from capgen.pipeline.asking.shard import Shard
+from capgen.pipeline.asking.suspects import EngineGuard
+from capgen.pipeline.engines.base import EngineDead, Postponed, Session, together
+from capgen.pipeline.planning.job import Job
+from capgen.pipeline.view import View, request_digest
+
+
+@dataclass(slots=True)
+class OpenShards:
+    """What workers have in their unfinished shards: objects settled so far, dropped and failed by reason."""
+
+    settled: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, other: OpenShards) -> OpenShards:
+        return OpenShards(self.settled + other.settled, self.reasons + other.reasons)
+
+
+class Worker:
+    """Does shards with one started engine; several at once, so that the next is asked while the last drains."""
+
+    def __init__(self, job: Job, session: Session) -> None:
+        self.job = job
+        self.active: dict[int, Shard] = {}
+        run = job.settings.run
+        self._session = session
+        self._asker = Asker(session, run.attempts)
+        self._guard = EngineGuard(session, in_flight=job.engine.in_flight, attempts=run.attempts, stall_s=run.stall_s)
+        self._render = RenderAhead(job)
+        self._feeding = asyncio.Lock()
+        self._ends: float | None = None
+
+    async def __call__(self, entry: ShardEntry) -> Manifest:
+        """Do a shard and return its manifest.
+
+        Raises:
+            EngineDead: the engine is gone or does nothing any more; what was settled is in the journal.
+            Postponed: answers are still to come from elsewhere; what was settled is in the journal.
+            Interrupted: ``finish`` was called before everything was asked.
+            UserError: the engine can answer nothing until the user has changed something, or the disk is full.
+        """
+        started, begun = datetime.now(UTC), time.monotonic()
+        folder = self.job.journal_dir(entry.index)
+        with telling_disk_trouble(self.job.out), ShardJournal(folder) as journal:
+            shard = Shard(self.job, entry, journal, await self._render.in_thread(retry_state.load, folder))
+            resumed = len(journal.settled)
+            self.active[entry.index] = shard
+            try:
+                await self._ask_all(shard)
+            finally:
+                del self.active[entry.index]
+            extra = {
+                "fingerprint": self.job.fingerprint,
+                "started": started.isoformat(timespec="milliseconds"),
+                "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "seconds": round(time.monotonic() - begun, 3),  # a wall clock may be set while the shard is done
+                "resumed": resumed,
+                "asked": shard.asked,
+                "render_seconds": round(shard.render_s, 3),
+            }
+            manifest = await self._render.in_thread(shard.commit, extra)
+            journal.remove()
+        return manifest
+
+    async def _ask_all(self, shard: Shard) -> None:
+        """Render, ask and judge every object of the shard that is not settled, in the order of the plan."""
+        suspects: list[View] = []
+        async with self._watched(shard), asyncio.TaskGroup() as requests, self._feeding:
+            async for view in self._views(shard):
+                if self._guard.is_suspect(shard.journal, view.key):
+                    suspects.append(view)
+                else:
+                    await self._guard.slot()
+                    self._send(requests, shard, view)
+            await self._ask_suspects(shard, suspects)
+        if shard.cut:
+            raise Interrupted
+        if shard.postponed:
+            raise together(shard.postponed)
+
+    async def _views(self, shard: Shard) -> AsyncIterator[View]:
+        """Render: the views still to be asked for, until the run is to end."""
+        for ended in shard.journal.proven_faults(self.job.settings.run.attempts):
+            shard.settle(ended)
+        skip = {*shard.journal.settled, *shard.unchanged}
+        async for rendered in self._render.media(shard.entry, skip):
+            if self._to_end(shard):
+                return
+            shard.add(rendered)
+            for view in rendered.views:
+                yield view
+                if view is not rendered.views[-1] and self._to_end(shard):
+                    return
+
+    def _send(self, requests: asyncio.TaskGroup, shard: Shard, view: View) -> None:
+        """Ask in a task of its own, whose slot is taken already."""
+        if self._to_end(shard):
+            self._guard.free_slot()
+            return
+        digest = self._digest(shard, view)
+        self._guard.sent(shard.journal, view.key, digest)
+
+        def landed(_: object) -> None:
+            self._guard.returned(view.key)
+            self._guard.free_slot()
+
+        # Not `finally` inside the task: a task that is cancelled before its first step never runs it.
+        requests.create_task(self._ask(shard, view, digest)).add_done_callback(landed)
+
+    async def _ask(self, shard: Shard, view: View, digest: str) -> None:
+        """Ask and judge one object."""
+        try:
+            settled = await self._asker.ask(view, digest)
+        except Postponed as postponed:
+            self._guard.finished(answered=False)
+            shard.postponed.append(postponed)
+            return
+        except EngineDead:
+            self._guard.ended("killed")
+            raise
+        self._guard.finished(answered=settled.fault is None)
+        shard.settle(settled)
+
+    async def _ask_suspects(self, shard: Shard, suspects: list[View]) -> None:
+        """Ask for what may have killed engines before, one by one."""
+
+        async def ask(view: View) -> bool:
+            if self._to_end(shard):
+                return False
+            digest = self._digest(shard, view)
+            self._guard.sent(shard.journal, view.key, digest, isolated=True)
+            await self._ask(shard, view, digest)
+            return True
+
+        async def answered_before() -> View | None:
+            return await self._render.in_thread(self._render.first_view_of, shard.entry, shard.answered)
+
+        if not self._to_end(shard, cut=bool(suspects)):
+            await self._guard.ask_suspects(shard.journal, suspects, ask, answered_before)
+
+    def _digest(self, shard: Shard, view: View) -> str:
+        shard.asked += 1
+        return request_digest(view, self.job.salt)
+
+    def _to_end(self, shard: Shard, *, cut: bool = True) -> bool:
+        """Whether nothing more is to be asked; the shard then counts as cut."""
+        if self._ends is None:
+            return False
+        shard.cut = shard.cut or cut
+        return True
+
+    @asynccontextmanager
+    async def _watched(self, shard: Shard) -> AsyncIterator[None]:
+        """While this lasts, the shard is ended where that is due; raises the first error alone, not a group."""
+        try:
+            async with asyncio.TaskGroup() as outer:
+                watch = outer.create_task(self._watch(shard))
+                yield
+                watch.cancel()
+        except* (CapgenError, OSError) as group:
+            raise first_leaf(group) from None
+
+    async def _watch(self, shard: Shard) -> None:
+        every = min(1.0, self.job.settings.run.stall_s / 4)
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(shard.wake.wait(), every)
+            if shard.disk_trouble is not None:
+                raise shard.disk_trouble
+            if self._ends is not None and time.monotonic() > self._ends:
+                raise Interrupted
+            self._guard.check_stalled(shard.journal)
+
+    async def finish(self, seconds: float) -> None:
+        """Ask for nothing more; requests in flight have so many seconds to be answered."""
+        self._ends = time.monotonic() + seconds
+
+    @property
+    def open_shards(self) -> OpenShards:
+        """Where the unfinished shards stand."""
+        shards = list(self.active.values())
+        settled = sum(shard.settled for shard in shards)
+        return OpenShards(settled, sum((shard.reasons for shard in shards), Counter()))
+
+    async def close(self) -> None:
+        """Stop the engine and the threads."""
+        await self._session.stop()
+        self._render.close()
+
+
+def first_leaf(group: BaseException) -> BaseException:
+    """The first leaf of an exception group."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group

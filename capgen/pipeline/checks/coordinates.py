@@ -1,0 +1,56 @@
+"""A caption that says where the object is in numbers: boxes, points and pixels that leaked from prompt or training."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary.quotations import without_readings
+
+_N = r"\s?-?\d{1,4}(?:\.\d{1,6})?%?\s?"
+_PLACES = r"coordinates?|bbox(?:_2d)?|box|pixels?|point|corner|left|right|top|bottom|located|position(?:ed)?|from|at"
+# Each repeat is bounded: searched in the caption as it is.
+_COORDINATES = re.compile(
+    # [12, 34, 56, 78], (0.1, 0.2), <12><34>
+    rf"[\[(<{{]{_N}(?:[,;]{_N}){{2,7}}[\])>}}]"
+    rf"|\[{_N},{_N}\]|\((?=[^)]*\d\d|[^)]*\.){_N},{_N}\)|\[\[{_N},"
+    rf"|(?:<\d{{1,4}}>\s?){{2,4}}|\({_N}\)\s?[,;]?\s?\({_N}\)"
+    # x=12, y: 30, x1 = 4, left 0.2, top: 0.3
+    r"|\b[xy][12]?\s?[=:]\s?\d{1,4}(?:\.\d+)?\b|\b[xy](?:min|max)\b"
+    r"|\b(?:left|top|right|bottom|width|height)[ :=]{1,3}[01]?\.\d"
+    r"|\b(?:left|top|right|bottom)\s?[:=]?\s?\d{1,3}(?:\.\d+)?\s?(?:%|px\b)"
+    r"|\b\d{1,3}(?:\.\d+)?\s?(?:%|percent) (?:from|of|down|across) the "
+    r"(?:left|top|right|bottom|image|picture|frame|width|height)"
+    # 120 pixels, 34 px
+    r"|\b\d{1,5}(?:\.\d+)?\s?(?:x\s?\d{1,5}\s?)?(?:px|pixels?)\b(?! (?:art|blocks?|display|screen|camera))"
+    r"|\bpixels? \d{1,4}\b"
+    # coordinates 12 34 56 78, at 0.12 0.34, box: 12, 34, 56, 78
+    rf"|\bcoordinates?\b[^.\d]{{0,40}}\d|\b(?:at|with|given) (?:the )?coordinates?\b"
+    rf"|\b(?:{_PLACES})\b[:=]?\s?(?:is |are )?{_N}(?:,{_N}|\s{_N}){{3}}(?!\d)"
+    r"|(?:\b[01]\.\d{1,6}[,;]?\s){1,3}[01]\.\d{1,6}\b"
+    # the models' own marks
+    r"|</?(?:box|ref|quad|point|points|loc|bbox|obj|object|region|seg|mask|poly|polygon|delim)_?\d{0,4}\b[^<>]{0,60}>"
+    r"|<\|(?:box|object_ref|quad|point|det|ref|loc)[a-z_]{0,12}\|>|<(?:loc|seg|bin|vis)_?\d{2,4}>|\[SEG\]"
+    r"|\bbbox(?:es|_2d)?\b|\bpoint_2d\b",
+    re.IGNORECASE,
+)
+_DIGIT_OR_MARK = re.compile(r"\d|[<\[]|bbox|coordinate|[xy]m(?:in|ax)|point_2d", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """Drops boxes, points, pixel counts and the marks with which models give places.
+
+    Honest numbers stay: on a jersey, a clock, a scale, a plate, a price tag, and whatever is quoted from a sign.
+    """
+
+    final: ClassVar[bool] = False
+
+    def __call__(self, said: CheckedCaption) -> str | None:
+        """Quote the place."""
+        if _DIGIT_OR_MARK.search(said.caption) is None:
+            return None
+        found = _COORDINATES.search(without_readings(said.caption))
+        return None if found is None else f"gives a place in numbers: {found.group().strip()[:60]!r}"

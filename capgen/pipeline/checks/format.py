@@ -1,0 +1,68 @@
+"""A caption that is no plain sentence: markup, JSON, lists, the special tokens of chat templates, broken encodings."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary.mojibake import mojibake
+from capgen.pipeline.checks.vocabulary.quotations import without_readings
+
+# Each repeat is bounded: searched in the caption as it is.
+_SPECIAL = re.compile(
+    # <|im_end|>, <｜end▁of▁sentence｜>, <end_of_utterance>, <eos>, <0x0A>, <unused12>, <image>
+    r"<[|\uff5c][^<>|\uff5c]{1,40}[|\uff5c]>|</?(?:start|end|begin)_?of_?[a-z_]{1,20}>|<0x[0-9A-F]{2}>|<<\/?SYS>>"
+    r"|</?(?:s|unk|pad|bos|eos|cls|sep|mask|image|img|picture|video|frame|audio|text|sys|turn|fim_[a-z]+|unused_?\d+|extra_id_\d+"
+    r"|reserved_special_token_\d+|image_\d+|row_\d+_col_\d+|fake_token_around_image|global-img)>"
+    r"|\[/?(?:INST|SYS|IMG|CLS|SEP|PAD|UNK|EOS|BOS|MASK|IMAGE|TOOL_CALLS|AVAILABLE_TOOLS|EOT)\]"
+    r"|\b(?:im_start|im_end|endoftext|eot_id|end_of_text|end_of_turn|end_of_utterance)\b"
+    r"|\[(?:end|end of (?:text|caption|description|response))\]",
+    re.IGNORECASE,
+)
+_TAGS = "a|b|i|u|em|strong|p|br|hr|div|span|h[1-6]|ul|ol|li|table|tr|td|code|pre|small|sub|sup|font|html|body|xml|svg"
+_MARKUP = re.compile(
+    rf"</?(?:{_TAGS}|caption|answer|description|response|output|result|final|summary|object|sentence|think)(?:\s[^<>]{{0,80}})?/?>"
+    r"|<!--|&(?:amp|quot|lt|gt|nbsp|apos|#\d{1,5}|#x[0-9a-f]{1,5});"
+    # **bold**, __bold__, *emphasis*, `code`, ## heading, [text](link), | a | b |, ---
+    r"|\*\*|(?<!\w)__\w|(?<![\w*])\*[A-Za-z][^*\n]{0,60}\*(?![\w*])|```|`[^`\n]{1,80}`|~~\w"
+    r"|^\s{0,5}#{1,6}\s|\]\(\s?(?:http|#|/|data:)|!\[|^\s{0,3}\|.{1,200}\||^\s{0,3}(?:-{3,}|={3,}|\*{3,}|_{3,})\s{0,3}$"
+    # \n and A as letters, \text{…}, $…$
+    r"|(?<!\w)\\[nrt](?![a-z])|\\n(?=[A-Z\\]|$)|\\u[0-9a-f]{4}|\\(?:text|boxed|times|frac|mathrm|textbf|begin|end)\b|\$\\",
+    re.IGNORECASE | re.MULTILINE,
+)
+_STRUCTURE = re.compile(
+    # {"caption": …}, ["…"], {'object': …}, caption="…"
+    r"^\s{0,5}[{\[]\s{0,5}[\"'{\[]|[\"'][A-Za-z_ ]{1,30}[\"']\s{0,3}:\s{0,3}[\"'\[{\d]|[\"'}\]]\s{0,5}[}\]]\s{0,5}$"
+    r"|\b(?:caption|description|object|label|category|answer)\s?=\s?[\"']"
+    # - one, * two, 1. three, a) four
+    r"|^\s{0,5}(?:[-*\u2022\u25cf\u25aa\u2013]|\d{1,2}[.)]|[a-d]\))\s+\S"
+    r"|(?:^|[\s:])1[.)]\s\S.{1,300}?\s2[.)]\s\S",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SUSPICIOUS = re.compile(r"[<>{}\[\]`*#|\\$_=&~\n\u2022\u25cf\u25aa\u2013!-]|\d[.)] |[\"']\s?:|[a-d]\)|end_?of|eot_id")
+_KINDS = (("a special token", _SPECIAL), ("markup", _MARKUP), ("a list or JSON", _STRUCTURE))
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """Drops what is no plain sentence: special tokens, markup, lists, JSON, mojibake.
+
+    What a sign or a shirt reads, in quotation marks, may look like anything but mojibake.
+    """
+
+    final: ClassVar[bool] = False
+
+    def __call__(self, said: CheckedCaption) -> str | None:
+        """Quote the first piece that is no plain text."""
+        broken = mojibake(said.caption)
+        if broken is not None:
+            return f"has broken characters: {broken!r}"
+        if _SUSPICIOUS.search(said.caption) is None:
+            return None
+        caption = without_readings(said.caption)
+        for kind, pattern in _KINDS:
+            if found := pattern.search(caption):
+                return f"has {kind}: {found.group().strip()[:60]!r}"
+        return None

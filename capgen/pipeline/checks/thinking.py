@@ -1,0 +1,85 @@
+"""A caption that holds the model's reasoning: between tags, or as plain words about the task."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary import phrases
+from capgen.pipeline.checks.vocabulary.quotations import without_readings
+
+_VOCABULARY = {
+    "I": "i we",
+    "MUST": "need should must have want",
+    "DO": """describe caption write identify focus look check mention avoid analyze analyse consider determine figure
+        make create generate include keep produce provide answer think note start output ensure be""",
+    "TASK": "caption description sentence answer response prompt task question instruction instructions request output",
+    "SIGHT": "image picture photo video frame frames object box region crop highlight",
+    "QUOTED": """read reads reading say says saying text word words written printed lettering labeled labelled message
+        titled sign sticker slogan note mug poster shirt""",
+}
+_phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
+
+_BOOK = phrases.PhraseBook(
+    (
+        _phrase(
+            "the user|prompt|question|task|instruction|instructions|system _? DO|asks|asked|wants|says|said|states"
+        ),
+        _phrase("the user is|provided|gave|has|needs|requested|mentioned"),
+        _phrase("I MUST to? DO", not_after="QUOTED"),
+        _phrase("I'll|i'll|we'll|i'm just|now? DO|going", not_after="QUOTED"),
+        _phrase("let me|us just|now|first? DO|see|re|examine|recall|break", not_after="QUOTED"),
+        _phrase("let's just|now|first? DO|see|break|examine|tackle|go", not_after="QUOTED"),
+        _phrase(
+            ". ok|okay|alright|hmm|hm|wait|so|well|now|first|but|also|actually|yes|right .? so|i|i'll|we|let|let's|the"
+            " user|need|have|think|me|us|describe|task|question|SIGHT|caption|prompt",
+            not_after="QUOTED",
+        ),
+        _phrase(". hmm|hm", not_after="QUOTED"),
+        _phrase(". wait . ", not_after="QUOTED", not_before="sign"),
+        _phrase(". wait no|actually|but|maybe|the|let|i|is", not_after="QUOTED"),
+        _phrase(". got it .", not_after="QUOTED"),
+        _phrase(". looking|judging at|from|by the|this SIGHT"),
+        _phrase("so|thus|therefore|hence the|my|a final|best|good|possible? TASK is|would|could|should|will"),
+        _phrase("the|my|a final|best|good|possible|appropriate|correct TASK is|would|could|should|will|might"),
+        _phrase(". step 1|2|3|one|two|three|by ."),
+        _phrase("step by step", not_after="QUOTED guide photos instructions"),
+        _phrase("thinking|thought|reasoning|chain process|of|steps ."),
+        _phrase(". thinking|thought|thoughts|reasoning|analysis|analyze|draft|rationale|reflection ."),
+        _phrase("chain of thought"),
+        _phrase(". final|draft TASK"),
+        _phrase("double check|checking", not_after="QUOTED mark"),
+        _phrase("could|might also? be|refer a|an|to _? _? or maybe|perhaps|possibly"),
+        _phrase(". maybe|perhaps i|we|it|it's|the|this|that"),
+        _phrase("i think|guess|believe|assume|suppose|wonder", not_after="QUOTED"),
+        _phrase("within|under|in|about 15|20|25|30|40|50|ten|fifteen|twenty|thirty|fifty words"),
+        _phrase("should|must be one|a|single|short? sentence|concise"),
+        _phrase("as per the|your TASK|guidelines|rules"),
+        _phrase("according to the|your TASK|guidelines|rules|user"),
+        _phrase("the rules|guidelines|constraints say|says|state|are|require"),
+    )
+)
+# Each repeat is bounded: searched in the caption as it is.
+_TAGS = re.compile(
+    r"</?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis|cot|plan|inner_monologue|thought_process)>"
+    r"|\u25c1/?think\u25b7|\[/?(?:THINK|THINKING|REASONING)\]|<\|(?:begin|end)_of_(?:thought|thinking|solution)\|>"
+    r"|<\|?channel\|?>|<\|(?:thinking|analysis|assistant_thinking|thought)\|>|\bassistantfinal\b|\banalysis(?=We )"
+    r"|^\s{0,5}(?:Thinking|Thought|Reasoning|Analysis)\s?(?:Process)?\s?:",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Drops reasoning that leaked into the answer: ``<think>`` and its kin, and "Okay, the user wants", "Wait, the"."""
+
+    final: ClassVar[bool] = False
+
+    def __call__(self, said: CheckedCaption) -> str | None:
+        """Quote the reasoning."""
+        tag = _TAGS.search(without_readings(said.caption))
+        found = tag.group().strip() if tag else _BOOK.first(said)
+        return None if found is None else f"holds the model's reasoning: {found!r}"

@@ -1,0 +1,1 @@
+"""What several checks know of words: phrases, quotations, scripts, and units of length."""

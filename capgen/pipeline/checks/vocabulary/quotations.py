@@ -1,0 +1,101 @@
+"""Text that a caption quotes because it stands on a sign, a shirt or a screen: it says nothing about the caption."""
+
+from __future__ import annotations
+
+import re
+
+CUES: frozenset[str] = frozenset(
+    {
+        "read",
+        "reads",
+        "reading",
+        "say",
+        "says",
+        "saying",
+        "text",
+        "texts",
+        "word",
+        "words",
+        "written",
+        "writing",
+        "printed",
+        "print",
+        "lettering",
+        "letter",
+        "letters",
+        "label",
+        "labels",
+        "labeled",
+        "labelled",
+        "message",
+        "messages",
+        "titled",
+        "title",
+        "named",
+        "name",
+        "names",
+        "slogan",
+        "slogans",
+        "phrase",
+        "phrases",
+        "inscribed",
+        "inscription",
+        "logo",
+        "brand",
+        "embroidered",
+        "stamped",
+        "engraved",
+        "painted",
+        "plaque",
+        "characters",
+        "character",
+        "kanji",
+        "marked",
+        "numbered",
+        "called",
+        "sign",
+        "signs",
+        "poster",
+        "badge",
+        "sticker",
+        "banner",
+        "script",
+        "spelling",
+        "spells",
+        "bearing",
+        "headline",
+    }
+)
+"""Words that announce a reading: the sign *reads* …, with the *words* …, … is *written* on it."""
+
+_BEFORE, _AFTER = 6, 4  # words around a quotation among which a cue makes it a reading
+_WINDOW = 80  # characters that are looked at for them
+_LONGEST = 200
+_QUOTATION = re.compile(
+    rf'"[^"\n]{{1,{_LONGEST}}}"|\u201c[^\u201c\u201d]{{1,{_LONGEST}}}\u201d|\u00ab[^\u00bb]{{1,{_LONGEST}}}\u00bb'
+    rf"|\u300c[^\u300d]{{1,{_LONGEST}}}\u300d|\u300e[^\u300f]{{1,{_LONGEST}}}\u300f"
+    rf"|\u2018(?:[^\u2018\u2019]|(?<=\w)\u2019(?=\w)){{1,{_LONGEST}}}\u2019(?!\w)"
+    rf"|(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w)){{1,{_LONGEST}}}'(?!\w)"
+)
+_MARKS = re.compile("[\"\u201c\u00ab\u300c\u300e\u2018]|(?<!\\w)'")
+_WORD = re.compile(r"\w+")
+
+
+def without_readings(caption: str) -> str:
+    """The caption with each quoted reading replaced by the word ``quotation``; other quotations stay as they are."""
+    if _MARKS.search(caption) is None:
+        return caption
+    return _QUOTATION.sub(_replaced, caption)
+
+
+def without_quotations(caption: str) -> str:
+    """The caption with everything that stands between quotation marks replaced by the word ``quotation``."""
+    return caption if _MARKS.search(caption) is None else _QUOTATION.sub(" quotation ", caption)
+
+
+def _replaced(match: re.Match[str]) -> str:
+    text = match.string
+    before = _WORD.findall(text[max(0, match.start() - _WINDOW) : match.start()].lower())[-_BEFORE:]
+    after = _WORD.findall(text[match.end() : match.end() + _WINDOW].lower())[:_AFTER]
+    placed = after[:1] in (["on"], ["across"])  # "STOP" on its door
+    return match.group() if not placed and CUES.isdisjoint(before) and CUES.isdisjoint(after) else " quotation "

@@ -1,0 +1,107 @@
+"""What must not be shown: passwords and queries of URLs, and keys in what a server says about them.
+
+A server may repeat a key whole, cut off, with stars in it or letter by letter. Messages are cleaned before they are cut
+to length, because half a key is no longer found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
+
+HIDDEN = "***"
+LONGEST_MESSAGE = 2000
+"""Characters of a message that are kept."""
+
+_LONGEST_READ = 65_536
+_PART = 5
+"""Letters and digits in a row that a text has in common with a key, so that they count as a part of it."""
+
+_USER = re.compile(r"(?<![\w.+-])((?:[a-z][a-z0-9+.-]*:)?//)?[^\s/@:'\"<>]+:[^\s/@'\"<>]+@(?=[\w\[])", re.IGNORECASE)
+_USER_ALONE = re.compile(r"((?:[a-z][a-z0-9+.-]*:)?//)[^\s/@'\"<>]+@", re.IGNORECASE)
+_QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?#'\"<>]*)[?#][^\s'\"<>]*", re.IGNORECASE)
+_PARAMETER = re.compile(
+    r"([?&;](?:[\w-]*(?:key|token|secret|password|passwd|signature|credential)[\w-]*|sig)=)[^\s&'\"<>]+", re.IGNORECASE
+)
+_KEYS = (
+    re.compile(r"\b(?:sk|pk|rk|hf|gsk|xai|nvapi|glpat|ghp|gho|pat)[-_][A-Za-z0-9_*.-]{6,}"),
+    re.compile(r"\bAIza[0-9A-Za-z_-]{16,}"),
+    re.compile(r"(?<=\bBearer )[^\s'\",]{4,}", re.IGNORECASE),
+    re.compile(r"\b[\w-]{2,}\*{3,}[\w*-]*|\*{3,}[\w-]{2,}"),
+)
+"""Forms of keys that many services use, and of keys that a server has starred out itself."""
+
+
+def shown_url(url: str) -> str:
+    """An address without user, password, query and fragment; also one without a scheme."""
+    place = re.split(r"[?#]", url, maxsplit=1)[0]
+    scheme, mark, rest = place.rpartition("//")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def holds_secret(url: str) -> bool:
+    """Whether an address has a user, a password, a query or a fragment."""
+    try:
+        parts = urlsplit(url if "//" in url else f"//{url}")
+    except ValueError:
+        return True
+    return bool("@" in parts.netloc or parts.query or parts.fragment)
+
+
+def redact(text: str, secrets: Sequence[str] = ()) -> str:
+    """The text without ``secrets``, whole or in parts, without what looks like a key, and with plain addresses.
+
+    Args:
+        secrets: keys that are known; a short one (fewer than eight letters and digits) is found whole only.
+    """
+    text = text[:_LONGEST_READ]
+    for secret in secrets:
+        text = _without(text, secret)
+    text = _QUERY.sub(r"\1", _USER_ALONE.sub(r"\1", _USER.sub(r"\1", text)))
+    text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
+    for form in _KEYS:
+        text = form.sub(HIDDEN, text)
+    return text
+
+
+def message(text: str, secrets: Sequence[str] = ()) -> str:
+    """Somebody else's sentence as a message of ours: one line, redacted, then cut to ``LONGEST_MESSAGE`` characters."""
+    line = " ".join(redact(text, secrets).split())
+    return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
+
+
+def _without(text: str, secret: str) -> str:
+    """The text with every part of the secret starred out, whatever stands between its letters."""
+    if len(secret) < 4:
+        return text
+    text = text.replace(secret, HIDDEN)
+    core = "".join(letter for letter in secret.casefold() if letter.isalnum())
+    if len(core) < 8:
+        return text
+    parts = {core[i : i + _PART] for i in range(len(core) - _PART + 1)}
+    places = [i for i, letter in enumerate(text) if letter.isalnum()]
+    letters = "".join(_folded(text[i]) for i in places)
+    hidden: set[int] = set()
+    for i in range(len(letters) - _PART + 1):
+        if letters[i : i + _PART] in parts:
+            hidden.update(range(i, i + _PART))
+    spans = list(_runs(sorted(hidden)))
+    for first, last in reversed(spans):
+        text = text[: places[first]] + HIDDEN + text[places[last] + 1 :]
+    return text
+
+
+def _folded(letter: str) -> str:
+    folded = letter.casefold()
+    return folded if len(folded) == 1 else letter
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The first and the last of each run of numbers that follow each other."""
+    start = 0
+    for i, number in enumerate(numbers):
+        if i + 1 == len(numbers) or numbers[i + 1] != number + 1:
+            yield numbers[start], number
+            start = i + 1
