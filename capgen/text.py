@@ -15,9 +15,9 @@ def tidy(caption: str) -> str:
 
 def words(caption: str) -> list[str]:
     """The words in lower case, without punctuation, after Unicode NFKC."""
+    if caption.isascii():
+        return _WORD.findall(caption.lower())
     text = unicodedata.normalize("NFKC", caption).lower()
-    if text.isascii():
-        return _WORD.findall(text)
     # a combining mark belongs to its letter, but is no word character to `re`
     marked = "".join("x" if unicodedata.category(letter) in ("Mn", "Mc") else letter for letter in text)
     return [text[found.start() : found.end()] for found in _WORD.finditer(marked)]

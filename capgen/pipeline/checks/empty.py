@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.text import words
+
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,4 +20,6 @@ class Empty:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Say so where there is nothing to judge."""
-        return None if words(said.caption) else f"no words (finish_reason {said.finish_reason!r})"
+        if _LETTER_OR_DIGIT.search(said.caption) or words(said.caption):
+            return None
+        return f"no words (finish_reason {said.finish_reason!r})"

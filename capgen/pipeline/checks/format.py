@@ -1,4 +1,4 @@
-"""A caption that is no plain sentence: markup, JSON, lists, the special tokens of chat templates, broken encodings."""
+"""A caption that is no plain sentence: markup, JSON, lists, special tokens, broken encodings, half a sentence."""
 
 from __future__ import annotations
 
@@ -41,13 +41,15 @@ _STRUCTURE = re.compile(
     r"|(?:^|[\s:])1[.)]\s\S.{1,300}?\s2[.)]\s\S",
     re.IGNORECASE | re.MULTILINE,
 )
+# What no sentence ends with, whatever the engine says of its end.
+_CUT = re.compile(r"\b(?:a|an|the|and|or|of|its|their|your|our|my|which|into|onto)\s{0,3},?\s{0,3}$", re.IGNORECASE)
 _SUSPICIOUS = re.compile(r"[<>{}\[\]`*#|\\$_=&~\n\u2022\u25cf\u25aa\u2013!-]|\d[.)] |[\"']\s?:|[a-d]\)|end_?of|eot_id")
 _KINDS = (("a special token", _SPECIAL), ("markup", _MARKUP), ("a list or JSON", _STRUCTURE))
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """Drops what is no plain sentence: special tokens, markup, lists, JSON, mojibake.
+    """Drops what is no plain sentence: special tokens, markup, lists, JSON, mojibake, a sentence without its end.
 
     What a sign or a shirt reads, in quotation marks, may look like anything but mojibake.
     """
@@ -59,6 +61,8 @@ class Format:
         broken = mojibake(said.caption)
         if broken is not None:
             return f"has broken characters: {broken!r}"
+        if cut := _CUT.search(said.caption[-20:]):
+            return f"breaks off in the middle of a sentence: {cut.group().strip()!r}"
         if _SUSPICIOUS.search(said.caption) is None:
             return None
         caption = without_readings(said.caption)

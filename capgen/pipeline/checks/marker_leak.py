@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary import phrases
+from capgen.pipeline.checks.vocabulary.names import names_pattern
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
 _VOCABULARY = {
@@ -110,13 +111,14 @@ _PHRASES = (
     _phrase("object|region|subject|area of interest"),
     _phrase("the segmented _ !body|tail|legs|leg|sofa|orange|worm|tray|bracelet|window|dome", not_before="SEGMENTS"),
     _phrase("segmented area|areas|region|part|portion|mask|view|image|picture|section|subject|out|person|man|woman"),
-    _phrase("segmented by|with|in A LINE* COLOUR|mask|outline|overlay"),
+    _phrase("segmented by|with|in A? LINE* COLOUR|mask|outline|overlay"),
     _phrase("is|are|been|was|being fully? segmented !into|by", not_after="SEGMENTS", not_before="SEGMENTS"),
     _phrase("visual prompt|marker|marking"),
     # bounding box, thin box, green rectangular box
     _phrase("bounding SHAPE|boxes|frame|region|area"),
     _phrase("bbox|bboxes"),
-    _phrase("given|provided|specified BOX|region|area"),
+    _phrase("given|provided|specified|selected BOX|region|area"),
+    _phrase("delineated|demarcated by|in|with A? LINE* COLOUR? line|lines|border", not_after="DRAWN"),
     _phrase("thin|dashed|dotted COLOUR? rectangular? @BOX|outline !of"),
     _phrase("COLOUR rectangular @BOX|outline|border !of"),
     _phrase("rectangular COLOUR @BOX|outline|border !of"),
@@ -173,6 +175,8 @@ _PHRASES = (
     ),
     _phrase("translucent|transparent COLOUR? @mask|tint"),
     _phrase("@mask|overlay|tint that? TELLS|AROUND|shows !her|his|their|its|your"),
+    _phrase("the|a COLOUR @mask|tint|overlay|highlight covers|contains|shows|marks|is a|an|the|part|over|on"),
+    _phrase("with|in|under the COLOUR tint|overlay|highlight", not_after="DRAWN", not_before="hair lens"),
     _phrase("COLOUR @mask|tint|overlay over|covering|overlaid the TARGET|LIVING|image|picture"),
     _phrase("dimmed|darkened|grayed|greyed|desaturated _? background|surroundings"),
     _phrase("background is|has? been? dimmed|darkened|grayed|greyed|masked|desaturated"),
@@ -211,6 +215,23 @@ _NUMBERED = re.compile(
 )
 
 
+_MARKED_NAME = (
+    r" the (?:highlighted|spotlighted|segmented|outlined|boxed|circled|indicated|annotated|delineated|selected|tinted"
+    r"|contoured) NAME "
+)
+_MARKED_WORDS = frozenset(re.findall(r"[a-z]{5,}", _MARKED_NAME))
+
+
+def _marked_name(said: CheckedCaption) -> str | None:
+    """The highlighted horse, where a horse was asked for."""
+    text, present = phrases.plain(said.caption)
+    if _MARKED_WORDS.isdisjoint(present):
+        return None
+    pattern = names_pattern(_MARKED_NAME, said.category, said.synonyms)
+    found = None if pattern is None else pattern.search(text)
+    return None if found is None else found.group().strip()
+
+
 @dataclass(frozen=True, slots=True)
 class MarkerLeak:
     """Drops captions that speak of the mark, the close-up or the order of the pictures.
@@ -223,7 +244,7 @@ class MarkerLeak:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the leak."""
-        found = _BOOK.first(said)
+        found = _BOOK.first(said) or _marked_name(said)
         if found is None and (numbered := _NUMBERED.search(without_readings(said.caption))):
             found = numbered.group().strip()
         return None if found is None else f"speaks of how the object was shown: {found!r}"

@@ -94,6 +94,8 @@ _PHRASES = (
     _phrase(". object|subject|category ."),
     _phrase(". pictured|depicted|shown|featured|seen here? is|are"),
     _phrase(". what is shown|depicted|seen|visible"),
+    _phrase(". the description|caption of|for the|this|a"),
+    _phrase(". as described|shown|seen|depicted|pictured|requested|mentioned the|this|a|an|in|by|above"),
     _phrase("the category is"),
     _phrase(". in|from|across the @frames"),
     # Caption: … / Sure, here is … / I can see …

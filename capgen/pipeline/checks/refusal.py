@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary import phrases
+from capgen.pipeline.checks.vocabulary.names import names_pattern
 
 _VOCABULARY = {
     "CANNOT": "can't cannot couldn't won't don't unable",
@@ -26,6 +28,7 @@ _PHRASES = (
     _phrase("i'm|we're|so|very sorry", not_after="QUOTED"),
     _phrase("i|we am|are sorry", not_after="QUOTED"),
     _phrase("sorry but|i|i'm|about|for", not_after="QUOTED"),
+    _phrase(". sorry no|this|there|we|unable|that|the"),
     _phrase("i|we apologize|apologise", not_after="QUOTED"),
     _phrase("my apologies"),
     _phrase("i CANNOT", not_after="QUOTED"),
@@ -62,7 +65,13 @@ _PHRASES = (
     _phrase("SEE|subject|item cannot|can't be _? seen|shown|found"),
     _phrase(". unfortunately"),
     _phrase(". no object|objects found|visible|detected|present|shown|seen"),
-    _phrase(". no caption|description can|available|possible|provided|needed"),
+    _phrase("no caption|description is|was|can? available|possible|provided|needed|given"),
+    _phrase(". no caption|description can"),
+    _phrase(". nothing is|was|to|can visible|seen|describe|shown|be|see"),
+    _phrase("it|it's is? unclear|uncertain|unknown what|which|whether|if"),
+    _phrase("there does|do|doesn't|don't not? appear|seem to be"),
+    _phrase("requested|specified|described|mentioned|referenced object|item|subject|category is|does|isn't|cannot"),
+    _phrase("SEE|object|objects|item|subject|category not visible|found|detected|present|available"),
     _phrase(". n|not|no a|applicable|caption|description|object ."),
 )
 _BOOK = phrases.PhraseBook(_PHRASES)
@@ -82,15 +91,44 @@ _CHINESE = (
 )
 
 
+_GONE = "visible|seen|found|detected|present|shown|identified|identifiable|discernible|there|in view"
+# "No giraffe visible", at the start of the caption whatever the category; "there is no giraffe" where one was asked
+# for.
+_NONE_SEEN = re.compile(rf"^ \. no (?:[^ .]{{1,30}} ){{1,3}}?(?:is |are |can be |could be )?(?:clearly )?(?:{_GONE}) ")
+_DENIED = (
+    r" no (?:visible |clear |such |actual |identifiable |discernible )?NAME (?!allowed|is allowed|crossing)"
+    r"| NAME (?:(?:is|are|was|were) not |isn't |aren't |cannot be |can't be |could not be |not )"
+    rf"(?:[^ .]{{1,12}} )?(?:{_GONE}) "
+    r"| (?:isn't|aren't|is not|are not|there's not) (?:a|an|any|the) NAME "
+    r"| (?:not|don't|doesn't|didn't|cannot|can't) "
+    r"(?:appear to be|seem to be|contain|show|include|see|find|depict|have) (?:a |an |any |the )?NAME "
+)
+_DENIALS = frozenset(
+    "no not isn't aren't cannot can't don't doesn't didn't there's".split()  # noqa: SIM905
+)
+
+
+def _denial(said: CheckedCaption) -> str | None:
+    """Where the caption says that the object is not there."""
+    text, present = phrases.plain(said.caption)
+    if _DENIALS.isdisjoint(present):
+        return None
+    found = _NONE_SEEN.search(text)
+    pattern = names_pattern(_DENIED, said.category, said.synonyms)
+    if found is None and pattern is not None:
+        found = pattern.search(text)
+    return None if found is None else found.group().strip(" .")
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Drops apologies, refusals and "cannot be determined", but not what a sign in the picture reads."""
+    """Drops apologies, refusals, "cannot be determined" and "no giraffe visible", but not what a sign reads."""
 
     final: ClassVar[bool] = False
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the refusal."""
-        found = _BOOK.first(said)
+        found = _BOOK.first(said) or _denial(said)
         if found is None and not said.caption.isascii():
             text = phrases.plain(said.caption).text
             found = next((word for word in _CHINESE if word in text), None)

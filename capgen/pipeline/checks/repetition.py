@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import eq
 from typing import ClassVar
 
@@ -39,18 +40,18 @@ class Repetition:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote what is repeated."""
+        run_or_sentence = self._character_run(said.caption) or _twice_said(said.caption)
+        if run_or_sentence is not None:
+            return run_or_sentence
         unit, joint = units(said.caption)
-        return (
-            self._character_run(said.caption)
-            or _twice_said(said.caption)
-            or self._cycle(unit, joint)
-            or self._repeated_share(unit, joint)
-        )
+        # Most captions never say two units in the same order again, so there is nothing to search.
+        if self.max_words > 1 and len(set(pairwise(unit))) == max(0, len(unit) - 1):
+            return None
+        return self._cycle(unit, joint) or self._repeated_share(unit, joint)
 
     def _character_run(self, caption: str) -> str | None:
-        dense = "".join(caption.split())
-        start = _run(dense, 1, self.max_characters)
-        return None if start < 0 else f"{dense[start]!r} more than {self.max_characters} times in a row"
+        found = re.search(rf"(\D)\1{{{self.max_characters}}}", "".join(caption.split()))
+        return None if found is None else f"{found[1]!r} more than {self.max_characters} times in a row"
 
     def _cycle(self, said: Sequence[str], joint: str) -> str | None:
         """The same few units again and again, side by side: "a red car a red car"."""
@@ -87,8 +88,11 @@ def _run(said: Sequence[str], period: int, length: int) -> int:
 
 
 def _twice_said(caption: str) -> str | None:
+    sentences = _SENTENCE_END.split(caption)
+    if len(sentences) < 3 and not sentences[-1]:
+        return None
     seen: set[str] = set()
-    for sentence in _SENTENCE_END.split(caption):
+    for sentence in sentences:
         form = normal(sentence)
         # A word said twice may be what a sign reads: "Stop. Stop."
         if form in seen and (" " in form or len(form) > 12):

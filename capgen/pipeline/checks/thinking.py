@@ -42,6 +42,7 @@ _BOOK = phrases.PhraseBook(
         _phrase(". wait . ", not_after="QUOTED", not_before="sign"),
         _phrase(". wait no|actually|but|maybe|the|let|i|is", not_after="QUOTED"),
         _phrase(". got it .", not_after="QUOTED"),
+        _phrase(". actually no|the|it|it's|this|that|i|we", not_after="QUOTED"),
         _phrase(". looking|judging at|from|by the|this SIGHT"),
         _phrase("so|thus|therefore|hence the|my|a final|best|good|possible? TASK is|would|could|should|will"),
         _phrase("the|my|a final|best|good|possible|appropriate|correct TASK is|would|could|should|will|might"),

@@ -38,7 +38,7 @@ def test_the_category_and_its_synonyms_are_known_to_the_checks():
 
 
 def test_what_the_engine_did_not_finish_is_not_judged_further():
-    row = {"caption": "The image shows a"}
+    row = {"caption": "The image shows a dog"}
     assert reasons(
         row | {"finish_reason": "length"}, row | {"finish_reason": "stop"}, row | {"finish_reason": None}
     ) == [

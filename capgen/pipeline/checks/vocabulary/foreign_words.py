@@ -8,13 +8,13 @@ from collections.abc import Sequence
 _WORDS = {
     "German": """der das dem den ein eine einen einem einer eines und mit auf im ist sind von vor neben über unter sich
         wird trägt steht sitzt liegt zum zur auch aus bei oder nicht einige seine seiner ihre ihren hält hinter""",
-    "French": """le la les un une des du et dans sur avec est sont qui au aux ses sont une en pour par ce cette il elle
-        près sous porte assis assise debout tient blanc noir rouge bleu vert chien derrière devant très d'un d'une""",
-    "Spanish": """el la los las un una unos unas con en del y que está están sobre su sus por para es se lleva junto
+    "French": """le la les un une de des du et dans sur avec est sont qui au aux ses sont une en pour par ce cette il
+        elle près sous porte assis assise debout tient blanc noir rouge bleu vert chien derrière devant très""",
+    "Spanish": """el la los las un una unos unas con en de del y que está están sobre su sus por para es se lleva junto
         sentado sentada tiene blanco negro rojo azul perro detrás encima muy hay lado""",
-    "Portuguese": """um uma com em das dos na nos nas da e que está são sobre seu sua por para ao à pelo pela não
+    "Portuguese": """um uma com em de das dos na nos nas da e que está são sobre seu sua por para ao à pelo pela não
         sentado usando branco preto vermelho azul cachorro perto atrás tem ao lado""",
-    "Italian": """il lo gli un una della dei delle con che su nel nella sono per dal dalla e di si è sul sulla seduto
+    "Italian": """il lo gli un una di della dei delle con che su nel nella sono per dal dalla e di si è sul sulla seduto
         bianco nero rosso cane vicino accanto dietro""",
     "Dutch": """een het de en op met zijn aan naast voor dat wordt staat zit ligt draagt naar bij uit onder zwarte witte
         rode van een zich""",
@@ -34,7 +34,9 @@ _WORDS = {
 }
 # Also English, or parts of names that English captions hold.
 _ENGLISH = frozenset("a an the in on at is of with and to his her its from by for as that it son".split())  # noqa: SIM905
-_AMBIGUOUS = frozenset("a as at de no do me on son sent die was man hat or van con o i s v w z at en e an am".split())  # noqa: SIM905
+_AMBIGUOUS = frozenset("a as at no do me on son sent die was man hat or van o i s v w z at en e an am".split())  # noqa: SIM905
+# Half a sign: dishes and streets have them in English too (chili con carne).
+_WEAK = frozenset({"de", "con", "en", "di", "du"})
 _BY_WORD: dict[str, set[str]] = defaultdict(set)
 for _language, _words in _WORDS.items():
     for _word in set(_words.split()) - _AMBIGUOUS - _ENGLISH:
@@ -60,13 +62,16 @@ def foreign_stretch(words: Sequence[str], enough: int) -> tuple[str, str] | None
 
 def _best(words: Sequence[str], language: str, enough: int) -> str | None:
     """The stretch of words with the largest sum of +1 a function word of the language, -1 an English one (Kadane)."""
-    total, start = 0, 0
+    total, start = 0.0, 0
     for position, word in enumerate(words):
-        total += (language in _BY_WORD[word] if word in FOREIGN else 0) - (word in _ENGLISH)
+        if word in FOREIGN and language in _BY_WORD[word]:
+            total += 0.5 if word in _WEAK else 1
+        elif word in _ENGLISH:
+            total -= 1
         if total <= 0:
-            total, start = 0, position + 1
+            total, start = 0.0, position + 1
         elif total >= enough:
             stretch = words[start : position + 1]
-            if len({w for w in stretch if w in FOREIGN}) > 1:
+            if len({w for w in stretch if w in FOREIGN and language in _BY_WORD[w]}) > 1:
                 return " ".join(stretch)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from capgen.text import words
 
@@ -16,10 +17,18 @@ _UNSPACED = re.compile(
 _LONGEST_WORD = 40
 
 
+# Two checks of one caption ask for its words, one after the other.
+@lru_cache(maxsize=4)
+def _words(caption: str) -> tuple[str, ...]:
+    return tuple(words(caption))
+
+
 def word_count(caption: str) -> int:
     """Words of the caption; a script without blanks counts one word for every 1.5 characters, rounded up."""
+    if caption.isascii():
+        return len(_words(caption))
     total = 0
-    for word in words(caption):
+    for word in _words(caption):
         unspaced = 0 if word.isascii() else len(_UNSPACED.findall(word))
         total += -int(-unspaced // CHARACTERS_A_WORD) + (unspaced < len(word))
     return total
@@ -30,7 +39,7 @@ def units(caption: str) -> tuple[list[str], str]:
 
     Characters count where the script has no blanks, or where a word is absurdly long.
     """
-    spaced = words(caption)
+    spaced = list(_words(caption))
     joined = "".join(spaced)
     unspaced = not joined.isascii() and 2 * len(_UNSPACED.findall(joined)) > len(joined)
     if unspaced or any(len(word) > _LONGEST_WORD for word in spaced):
