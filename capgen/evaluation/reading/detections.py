@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from pycocotools import mask as coco
 
+from capgen import rle
 from capgen.dataset.types import Box
 from capgen.errors import UserError
-from capgen.evaluation.reading.tracks import Blank, CocoRle, Detection, Id, Ints, Iou, areas, mask_box
+from capgen.evaluation.reading.tracks import Blank, CocoRle, Detection, Id, Iou, areas, mask_box
 
 
 class _Rle(msgspec.Struct, gc=False):
@@ -121,11 +121,13 @@ class AnnotationReader:
         Raises:
             UserError: the counts of a mask do not cover the frame exactly.
         """
-        covered = rle_pixels([mask["counts"] for mask in masks])
+        covered = rle.covered_pixels([mask["counts"] for mask in masks])
         whole = self.size[0] * self.size[1]
         for wrong in np.flatnonzero(covered != whole)[:1].tolist():
             number, track = names[wrong]
             what = f"has an RLE whose counts cover {covered[wrong]} pixels of {whole}"
+            if covered[wrong] < 0:
+                what = "has an RLE whose counts cover no frame: they are no run lengths"
             raise self.fault(number, {"track_id": track}, what, "encode the mask again")
         counted: list[int] = areas(masks).tolist()
         return counted
@@ -230,6 +232,8 @@ class AnnotationReader:
     def _mask(self, number: int, raw: dict[str, Any], segmentation: Any) -> CocoRle:
         try:
             mask = to_rle(segmentation, self.size)
+            if self.iou == "box":  # nobody counts its pixels later
+                mask["counts"] = rle.compressed(mask["counts"], tuple(mask["size"]))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             what = f"has a segmentation that is neither a COCO RLE nor polygons ({error})"
             raise self.fault(number, raw, what, "write size and counts as pycocotools does") from error
@@ -257,58 +261,19 @@ class AnnotationReader:
 def to_rle(segmentation: Any, size: tuple[int, int]) -> CocoRle:
     """A COCO RLE with counts as bytes, from compressed or uncompressed RLE or from a list of polygons.
 
+    Polygons of an odd length or of fewer than three points are left out; where none is left the mask is empty.
+    Compressed counts are not looked at: ``count_pixels`` checks those of a whole video at once.
+
     Raises:
-        KeyError, TypeError, ValueError: it is none of the three.
+        KeyError, TypeError, ValueError: it is none of the three, or one that cannot be a mask.
     """
     if isinstance(segmentation, list):
-        polygons = [polygon for polygon in segmentation if len(polygon) >= 6 and len(polygon) % 2 == 0]
-        if not polygons:
-            return {"size": list(size), "counts": _empty(size)}
-        merged: CocoRle = coco.merge(coco.frPyObjects(polygons, *size))
-        return merged
+        polygons = rle.usable_polygons(segmentation, size)
+        return {"size": list(size), "counts": rle.rasterise([polygons], size)[0]}
     counts, (height, width) = segmentation["counts"], segmentation["size"]
     if isinstance(counts, list):
-        if sum(counts) != height * width:
-            raise ValueError(f"counts add up to {sum(counts)} pixels, not {height * width}")
-        plain: CocoRle = coco.frPyObjects(segmentation, height, width)
-        return plain
+        return {"size": [height, width], "counts": rle.compressed(counts, (height, width))}
     return {"size": [height, width], "counts": counts.encode("ascii") if isinstance(counts, str) else bytes(counts)}
-
-
-def rle_pixels(counts: Sequence[bytes]) -> Ints:
-    """The number of pixels that each of some compressed counts covers, int64 [N].
-
-    Damaged counts cover more or fewer pixels than the frame has, and can make pycocotools run for ever.
-
-    Source: the variable-length code of pycocotools: five bits a character, the sixth says that more follow, the sign
-    is the fifth of the last; from the third run on a run is the difference from the run two before.
-    """
-    if not counts:
-        return np.zeros(0, np.int64)
-    code = np.frombuffer(b"".join(counts), np.uint8) - np.uint8(48)
-    ends = np.flatnonzero(code < 32)
-    if not len(ends):
-        return np.zeros(len(counts), np.int64)
-    starts = np.r_[0, ends[:-1] + 1]
-    length = ends - starts + 1
-    value = np.zeros(len(ends), np.int64)
-    for k in range(min(int(length.max()), 11)):
-        here = length > k
-        value[here] += (code[starts[here] + k] & 31).astype(np.int64) << (5 * k)
-    value -= np.where(code[ends] & 16, np.int64(1) << (5 * np.minimum(length, 11)), 0)
-    stops = np.searchsorted(ends, np.cumsum([len(c) for c in counts]) - 1, side="right")
-    runs = np.diff(stops, prepend=0)
-    number = np.arange(len(value)) - np.repeat(stops - runs, runs)[: len(value)]
-    # A run's difference enters its own length and that of every second run after it.
-    times = np.where(number == 0, 1, (np.repeat(runs, runs) - 1 - number) // 2 + 1)
-    total = np.r_[0, np.cumsum(value * times)]
-    return np.asarray(total[stops] - total[stops - runs], dtype=np.int64)
-
-
-def _empty(size: tuple[int, int]) -> bytes:
-    rle: CocoRle = coco.frPyObjects({"size": list(size), "counts": [size[0] * size[1]]}, *size)
-    counts: bytes = rle["counts"]
-    return counts
 
 
 def _of_frame(captions: Any, i: int) -> Any:

@@ -72,13 +72,18 @@ def _place(medium: Medium, source: str | bytes) -> Path | bytes:
 
 
 def bitmaps(medium: Medium, index: int) -> dict[int, Bitmap]:
-    """The masks of a frame [H, W] by number of the masklet."""
+    """The masks of a frame [H, W] by number of the masklet.
+
+    Raises:
+        UserError: run lengths of the release are damaged.
+    """
     size = medium.height, medium.width
-    return {
-        i: rle.decode(masklet.counts[index], size)
-        for i, masklet in enumerate(medium.masklets)
-        if index in masklet.counts
-    }
+    counts = {i: masklet.counts[index] for i, masklet in enumerate(medium.masklets) if index in masklet.counts}
+    covered = rle.covered_pixels([text.encode("utf-8", "replace") for text in counts.values()])
+    if (covered != size[0] * size[1]).any():
+        what = f"a mask of {medium.key} on frame {index} is damaged: its run lengths do not cover the picture"
+        raise UserError(what, "make the release again, or take another copy of it")
+    return {i: rle.decode(text, size) for i, text in counts.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from capgen.evaluation.evaluate import Options, evaluate
 from capgen.evaluation.metrics.clean_chota import CleanChota
 from capgen.evaluation.metrics.mask_ap import MaskAp
 from capgen.evaluation.reading import json_stream as jsonstream
-from capgen.evaluation.reading.detections import rle_pixels
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou
 from capgen.evaluation.reading.json_stream import elements
 from capgen.evaluation.reading.similarity import Overlaps
 from capgen.evaluation.reading.tracks import VideoTracks
+from capgen.rle import covered_pixels
 from tests.evaluation.evalcases import blob, box, random_scene, rle, score, write
 
 SQUARE = [10.0, 10.0, 20.0, 20.0]
@@ -69,8 +69,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 def test_counts_are_measured_as_pycocotools_reads_them():
     masks = [blob(x, 3, 9, 20) for x in range(5)] + [blob(0, 0, 0, 0), blob(0, 0, 64, 48)]
-    assert rle_pixels([m["counts"].encode() for m in masks]).tolist() == [48 * 64] * 7
-    assert rle_pixels([masks[0]["counts"].encode()[:-2]])[0] != 48 * 64
+    assert covered_pixels([m["counts"].encode() for m in masks]).tolist() == [48 * 64] * 7
+    assert covered_pixels([masks[0]["counts"].encode()[:-2]])[0] != 48 * 64
 
 
 def as_tracks(truth, found):
@@ -214,6 +214,15 @@ def bad(folder, where, change, **options):
             "mask",
             r"counts add up to 7 pixels, not 3072",
         ),
+        ("pred", {"segmentation": [[1, 1, 9, 1, 1e18, 9]]}, "mask", r"a polygon's vertex at 1e\+18 is far outside"),
+        ("pred", {"segmentation": [[1, 1, 9, 1, 1e8, 9]]}, "mask", r"a polygon's vertex at 1e\+08 is far outside"),
+        (
+            "gt",
+            {"segmentation": {"size": [48, 64], "counts": [-5, 3077]}},
+            "mask",
+            r"run that is negative or larger than its picture",
+        ),
+        ("pred", {"bbox": None, "segmentation": {"size": [48, 64], "counts": "abc"}}, "box", r"no compressed run"),
         (
             "pred",
             {"image_id": 4711},

@@ -12,7 +12,7 @@ from capgen.errors import MissingFile, UnknownName, UserError
 from capgen.maskcaptioner.data.augment import Canvas, Geometry
 from capgen.maskcaptioner.data.collate import collate, normalised
 from capgen.maskcaptioner.data.loader import Feed, batches, order_of
-from capgen.maskcaptioner.data.pictures import FrameReader, read_frames
+from capgen.maskcaptioner.data.pictures import FrameReader, bitmaps, read_frames
 from capgen.maskcaptioner.data.release_rows import Census, check_captions, count, open_releases
 from capgen.maskcaptioner.data.training_clip import ClipMaker, cut
 from capgen.maskcaptioner.settings import AugmentSettings
@@ -104,6 +104,14 @@ def test_a_picture_of_another_size_is_refused(parts):
     medium = media(parts, 1)[0]
     with pytest.raises(UserError, match="the annotations say"):
         read_frames(replace(medium, width=medium.width + 1), [0], (8, 8))
+
+
+def test_damaged_run_lengths_of_a_release_are_named_before_they_are_decoded(parts):
+    medium = media(parts, 1)[0]
+    first, *rest = medium.masklets
+    bad = replace(first, counts=dict.fromkeys(first.counts, "oooooooooooo0"))
+    with pytest.raises(UserError, match=r"is damaged: its run lengths"):
+        bitmaps(replace(medium, masklets=(bad, *rest)), next(iter(first.counts)))
 
 
 def test_data_without_objects_or_captions_is_refused():
