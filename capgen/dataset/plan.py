@@ -33,9 +33,11 @@ class PlannedMedia(MediaHeader, frozen=True, kw_only=True, omit_defaults=True):
 
     Args:
         folder: the folder that ``file_names`` are relative to, itself relative to the dataset's root.
+        left_out: how many annotations are no objects of the plan, by reason: ``crowd``, ``stuff``, ``small`` and so on.
     """
 
     folder: str = ""
+    left_out: dict[str, int] = {}
     objects: tuple[PlannedObject, ...] = ()
 
 
@@ -55,10 +57,12 @@ class ShardTable(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         folders: by ``dataset/split``, the folders below the root in which its pictures are.
+        left_out: how many annotations of the source are no objects of the plan, by reason.
     """
 
     shards: tuple[ShardEntry, ...]
     folders: dict[str, tuple[str, ...]] = {}
+    left_out: dict[str, int] = {}
 
     @property
     def media(self) -> int:
@@ -91,7 +95,7 @@ class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
         settings: the pipeline's settings, with a root that means the same from any folder.
         root: where the dataset was when it was planned; ``--root`` says where it is now.
         limit: so many objects were planned at most; None is all.
-        folders: see ``ShardTable``.
+        folders, left_out: see ``ShardTable``.
     """
 
     version: str
@@ -102,12 +106,13 @@ class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
     root: str | None = None
     limit: int | None = None
     folders: dict[str, tuple[str, ...]] = {}
+    left_out: dict[str, int] = {}
     shards: tuple[ShardEntry, ...]
 
     @property
     def table(self) -> ShardTable:
         """The shards."""
-        return ShardTable(shards=self.shards, folders=self.folders)
+        return ShardTable(shards=self.shards, folders=self.folders, left_out=self.left_out)
 
     @property
     def legacy_root(self) -> str | None:

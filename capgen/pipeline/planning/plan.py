@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -58,15 +58,17 @@ def write_shards(
             old.unlink()
     entries: list[ShardEntry] = []
     folders: dict[str, dict[str, None]] = {}
+    left_out: Counter[str] = Counter()
     media = objects = 0
     with _quick_threads():
-        planned = _noting_folders(_loadable(_limited(source.scan(), limit)), folders)
+        planned = _noting_folders(_counting(_loadable(_limited(source.scan(), limit)), left_out), folders)
         for entry in _written(folder, _shards(planned, shard_objects)):
             entries.append(entry)
             media, objects = media + entry.media, objects + entry.objects
             if progress is not None:
                 progress(media, objects)
-    return ShardTable(shards=tuple(entries), folders={name: tuple(found) for name, found in folders.items()})
+    found = {name: tuple(names) for name, names in folders.items()}
+    return ShardTable(shards=tuple(entries), folders=found, left_out=dict(sorted(left_out.items())))
 
 
 def write_plan_json(out: Path, record: PlanRecord) -> None:
@@ -128,6 +130,13 @@ def _noting_folders(media: Iterable[PlannedMedia], folders: dict[str, dict[str, 
     for medium in media:
         if medium.file_names:
             folders.setdefault(f"{medium.dataset}/{medium.split}", {})[medium.folder] = None
+        yield medium
+
+
+def _counting(media: Iterable[PlannedMedia], left_out: Counter[str]) -> Iterator[PlannedMedia]:
+    """The media, while what the source left out is counted."""
+    for medium in media:
+        left_out.update(medium.left_out)
         yield medium
 
 

@@ -109,6 +109,7 @@ def _recorded(settings: Settings, parts: dict[str, Any], model: ModelName, table
         root=str(root),
         limit=settings.source.limit,
         folders=table.folders,
+        left_out=table.left_out,
         shards=table.shards,
     )
 

@@ -8,5 +8,7 @@ SOURCES = Registry(
     {
         "lvis": "capgen.pipeline.sources.lvis:Lvis",
         "lv-vis": "capgen.pipeline.sources.lvvis:LvVis",
+        "coco": "capgen.pipeline.sources.coco:Coco",
+        "youtube-vis": "capgen.pipeline.sources.youtube_vis:YoutubeVis",
     },
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -27,6 +27,7 @@ class Annotation(msgspec.Struct, gc=False):
     media: Any = None
     category_id: Any = None
     segmentation: msgspec.Raw = NULL
+    iscrowd: Any = None
 
 
 Described = tuple[PlannedMedia, Fault | None]
@@ -57,12 +58,18 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Joins the annotations of one split to its images or videos."""
+    """Joins the annotations of one split to its images or videos.
+
+    Args:
+        categories: by id; None where the dataset has none, so that no object needs one.
+        crowds: ``keep`` takes a crowd region for an object, ``drop`` leaves it out and counts it in ``left_out``.
+    """
 
     dataset: str
     split: str
     kind: Kind
-    categories: Mapping[IdKey, Category]
+    categories: Mapping[IdKey, Category] | None
+    crowds: Literal["drop", "keep"] = "keep"
 
     def plan(
         self, rows: Sequence[Any], describe: Callable[[PlannedMedia, Any], Described], annotations: list[Any]
@@ -105,15 +112,22 @@ class Planner:
     def _with_objects(
         self, media: PlannedMedia, fault: Fault | None, annotations: Sequence[Annotation | None]
     ) -> PlannedMedia:
+        crowds = 0
+        if self.crowds == "drop":
+            single = [row for row in annotations if row is None or not is_crowd(row.iscrowd)]
+            crowds, annotations = len(annotations) - len(single), single
         objects = None if fault else self._usual(annotations)
         if objects is None:
             names = Names()
             objects = [self._object(row, names, fault) for row in annotations]
-        return msgspec.structs.replace(media, objects=tuple(objects))
+        left_out = {"crowd": crowds} if crowds else {}
+        return msgspec.structs.replace(media, objects=tuple(objects), left_out=left_out)
 
     def _usual(self, rows: Sequence[Annotation | None]) -> list[PlannedObject] | None:
         """The objects of nearly every medium, in a third of the time: whole numbers as ids, all known, none twice."""
         ids, objects = set(), []
+        if self.categories is None:
+            return None
         for row in rows:
             if row is None or type(row.id) is not int or type(row.category_id) is not int:
                 return None
@@ -140,18 +154,25 @@ class Planner:
         wanted = str(key)
         object_id = names.claim("no-id" if key is None else wanted)
         category_key = id_key(row.category_id)
-        category = None if category_key is None else self.categories.get(category_key)
+        category = None if category_key is None else (self.categories or {}).get(category_key)
         if object_id != wanted:
             fault = _id_fault(key, row.id)
-        if category is None or fault is not None:
-            return _faulty(object_id, row, category, fault or _category_fault(row.category_id))
+        if category is None and self.categories is not None:
+            fault = fault or _category_fault(row.category_id)
+        if fault is not None:
+            return _faulty(object_id, row, category, fault)
         return PlannedObject(
             object_id=object_id,
-            category_id=category.id,
-            category=category.name,
-            synonyms=category.synonyms,
+            category_id=category.id if category else int64(row.category_id),
+            category=category.name if category else None,
+            synonyms=category.synonyms if category else (),
             segmentation=row.segmentation,
         )
+
+
+def is_crowd(value: object) -> bool:
+    """Whether ``iscrowd`` says that an annotation is a region of many objects: 1, true, or the same as text."""
+    return value in (1, True, "1", "true", "True")
 
 
 def _faulty(object_id: str, row: Annotation, category: Category | None, fault: Fault) -> PlannedObject:

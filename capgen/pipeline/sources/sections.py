@@ -32,6 +32,7 @@ class Form:
     name: str
     required: str
     hints: Mapping[str, str] = field(default_factory=dict)
+    categories_required: bool = True
 
 
 def read_sections(path: Path, form: Form, sections: Mapping[str, type]) -> Rows:
@@ -64,7 +65,7 @@ def _rows(path: Path, data: bytes, form: Form, sections: Mapping[str, type]) -> 
         rows = _one_by_one(path, data, form, sections)
     if rows[form.required] is None:
         raise _wrong_kind(path, data, form, form.required)
-    if rows.get("annotations") and rows["categories"] is None:
+    if form.categories_required and rows.get("annotations") and rows["categories"] is None:
         raise _wrong_kind(path, data, form, "categories")
     return rows
 

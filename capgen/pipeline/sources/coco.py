@@ -1,0 +1,157 @@
+"""COCO instances and files in their form, as most annotation tools export them.
+
+What such files are known for: a ``file_name`` that is absolute, has back slashes or no folder, a ``coco_url`` that
+names another folder than the one the picture is in, crowd regions, objects with a box and no mask, no categories.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from capgen.dataset.plan import PlannedMedia
+from capgen.pipeline.sources import common, planner
+from capgen.pipeline.sources.pictures import PictureFinder
+from capgen.pipeline.sources.sections import Form, read_sections
+
+FORM = Form(
+    "a COCO instances",
+    "images",
+    {
+        "videos": "it looks like YouTube-VIS: use --dataset youtube-vis",
+        "sequences": "it looks like BURST: use --dataset burst",
+    },
+    categories_required=False,
+)
+Crowds = Literal["drop", "keep"]
+
+_USUAL = ("train2017", "val2017")
+_FILES = (
+    *("annotations/instances_{}.json", "instances_{}.json", "annotations/{}.json", "{}.json"),
+    *("{}/_annotations.coco.json", "{}/annotations.json", "{}/instances.json"),
+)
+_FOUND = ("annotations/instances_*.json", "instances_*.json", "*/_annotations.coco.json")
+_AFFIXES = re.compile(r"^(instances|stuff)_|\.coco$|^_annotations$")
+_FOLDERS = ("{}", "images/{}", "{}/images", "train2017", "val2017", "images", "JPEGImages", "data", "")
+_OF_2014 = re.compile(r"COCO_\w+_(\d{12}\.\w+)")
+
+
+class Annotation(planner.Annotation, gc=False):
+    """A row of ``annotations``."""
+
+    media: Any = msgspec.field(default=None, name="image_id")
+
+
+class Image(msgspec.Struct, gc=False):
+    """A row of ``images``."""
+
+    id: Any = None
+    width: Any = None
+    height: Any = None
+    file_name: Any = None
+    coco_url: Any = None
+    license: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Coco:
+    """Every object of COCO instance files. Source: Lin et al., ECCV 2014, cocodataset.org/#format-data.
+
+    Args:
+        root: holds ``annotations/instances_{split}.json`` (or the file itself, or ``{split}/_annotations.coco.json``),
+            and the pictures in ``{split}/``, ``images/{split}/``, ``images/`` or beside the file.
+        split: names with commas, ``all`` (every file that is there), or .json files below ``root``.
+        crowds: a crowd region holds many objects: ``drop`` leaves it out and counts it, ``keep`` captions it.
+    """
+
+    root: Path
+    split: str = "all"
+    dataset: str = "coco"
+    crowds: Crowds = "drop"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The annotation files, one a split."""
+        return tuple(self._files().values())
+
+    def scan(self) -> Iterator[PlannedMedia]:
+        """Every image with its objects, images without objects too, in the order of the file.
+
+        Raises:
+            UserError: a file is missing or not of the form, or none of the pictures is there.
+        """
+        for split, path in self._files().items():
+            yield from self._scan(split, path)
+
+    def _files(self) -> dict[str, Path]:
+        def candidates(name: str) -> list[Path]:
+            return [self.root / file.format(name) for file in _FILES]
+
+        usual = self._splits() or _USUAL
+        return common.annotation_files(self.root, self.split, usual, candidates, _AFFIXES)
+
+    def _splits(self) -> tuple[str, ...]:
+        """The splits whose files have one of the usual names, train first."""
+        found: dict[str, None] = {}
+        for pattern in _FOUND:
+            for path in sorted(self.root.glob(pattern)):
+                found[path.parent.name if path.name.startswith("_") else path.stem.removeprefix("instances_")] = None
+        return tuple(sorted(found, key=lambda name: (not name.startswith("train"), name)))
+
+    def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
+        rows = read_sections(path, FORM, {"images": Image, "annotations": Annotation, "categories": common.CategoryRow})
+        images = rows["images"] or []
+        finder = picture_finder(self.root, split, path)
+        finder.check((row.file_name or _of_url(row.coco_url) for row in images if row), "put the pictures there")
+
+        def describe(media: PlannedMedia, row: Image) -> planner.Described:
+            return describe_image(media, row, finder)
+
+        listed = rows["categories"]
+        categories = None if listed is None else common.read_categories(listed)
+        join = planner.Planner(self.dataset, split, "image", categories, crowds=self.crowds)
+        return join.plan(images, describe, rows["annotations"] or [])
+
+
+def picture_finder(root: Path, split: str, path: Path) -> PictureFinder:
+    """Where the pictures of a split may be: in folders of its name, in the usual ones, beside the annotation file."""
+    names = dict.fromkeys((split, re.sub(r"\d{4}$", "", split)))
+    folders = [folder.format(name) for name in names for folder in _FOLDERS if name]
+    beside = path.parent.resolve()
+    if beside.is_relative_to(root.resolve()):
+        folders.append(beside.relative_to(root.resolve()).as_posix())
+    return PictureFinder(root.absolute(), tuple(dict.fromkeys("" if name == "." else name for name in folders)))
+
+
+def describe_image(media: PlannedMedia, row: Image, finder: PictureFinder) -> planner.Described:
+    """The image as a medium of one frame, whose name is relative to the root."""
+    url = common.line(row.coco_url, 2000) if isinstance(row.coco_url, str) else None
+    media = msgspec.structs.replace(media, coco_url=url, license=common.code(row.license))
+    called = row.file_name or _of_url(row.coco_url)
+    name = finder.find(called, _hints(row.coco_url)) or _without_prefix(called, finder) or finder.expected(called)
+    fault = common.size_fault(row.width, row.height) if name else common.path_fault(called)
+    if name is None or fault is not None:
+        return media, fault
+    return msgspec.structs.replace(media, file_names=(name,), width=int(row.width), height=int(row.height)), None
+
+
+def _of_url(url: object) -> str | None:
+    return url.rsplit("/", 1)[-1] if isinstance(url, str) and url else None
+
+
+def _hints(url: object) -> tuple[str, ...]:
+    """The folder that ``coco_url`` names, for pictures that are in none of the usual places."""
+    parts = url.split("/") if isinstance(url, str) else []
+    folder = common.safe_name(parts[-2]) if len(parts) > 1 else None
+    return (folder, f"images/{folder}") if folder else ()
+
+
+def _without_prefix(name: object, finder: PictureFinder) -> str | None:
+    """``COCO_val2014_000000266409.jpg`` is ``000000266409.jpg`` in the folders of 2017."""
+    found = _OF_2014.fullmatch(name.rsplit("/", 1)[-1]) if isinstance(name, str) else None
+    return finder.find(found[1]) if found else None

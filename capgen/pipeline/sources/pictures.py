@@ -1,0 +1,93 @@
+"""Where the pictures of an annotation file are below a root: tried by looking, since files of many tools disagree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from capgen.errors import MissingFile
+from capgen.pipeline.sources.common import safe_name
+
+_PROBED = 200
+"""So many pictures are looked for before a root without any is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFinder:
+    """Finds files by the names that annotations have for them.
+
+    Args:
+        root: the dataset's folder.
+        folders: where pictures may be, relative to the root, best first; ``""`` is the root itself.
+    """
+
+    root: Path
+    folders: tuple[str, ...]
+    listings: dict[str, frozenset[str]] = field(default_factory=dict, compare=False)
+
+    def find(self, name: object, hints: Sequence[str] = ()) -> str | None:
+        """The path relative to the root of the file that annotations call ``name``; None where it is nowhere.
+
+        Args:
+            name: may be absolute, have back slashes or other folders in front: then its last parts are looked for.
+            hints: further folders, looked at last.
+        """
+        for tail in _tails(name):
+            for folder in (*self.folders, *hints):
+                path = f"{folder}/{tail}" if folder else tail
+                if self.is_file(path):
+                    return path
+        return None
+
+    def is_file(self, path: str) -> bool:
+        """Whether there is such a file below the root; each folder is listed once."""
+        folder, _, name = path.rpartition("/")
+        if folder not in self.listings:
+            self.listings[folder] = _listing(self.root / folder)
+        return name in self.listings[folder]
+
+    def expected(self, name: object) -> str | None:
+        """Where a picture that is nowhere should have been; None where its name is no name below the root."""
+        tail = safe_name(name) if isinstance(name, str) else None
+        if tail is None:
+            return None
+        existing = [folder for folder in self.folders if folder and (self.root / folder).is_dir()]
+        return f"{existing[0]}/{tail}" if existing else tail
+
+    def check(self, names: Iterable[object], remedy: str) -> None:
+        """Refuse a root that holds none of the first pictures.
+
+        Raises:
+            MissingFile: not one of the first names is found anywhere.
+        """
+        first: object = None
+        for number, name in enumerate(names):
+            first = name if first is None else first
+            if self.find(name) is not None:
+                return
+            if number + 1 >= _PROBED:
+                break
+        if first is not None:
+            tried = ", ".join(repr(f"{folder}/") if folder else "the folder itself" for folder in self.folders[:6])
+            raise MissingFile(self.root / (self.expected(first) or str(first)), f"{remedy} (looked in {tried})")
+
+
+def _tails(name: object) -> list[str]:
+    """A name and its last two and last parts, as far as they are safe; no part of it may climb."""
+    if not isinstance(name, str) or not name:
+        return []
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    if not parts or ".." in parts:
+        return []
+    tails = ["/".join(parts[-count:]) for count in dict.fromkeys((len(parts), min(3, len(parts)), min(2, len(parts)), 1))]
+    whole = safe_name(name)
+    return [tail for tail in dict.fromkeys(tails if whole is None else [whole, *tails]) if safe_name(tail)]
+
+
+def _listing(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(entry.name for entry in os.scandir(folder) if not entry.name.startswith("._"))
+    except OSError:
+        return frozenset()
