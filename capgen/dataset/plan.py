@@ -37,7 +37,7 @@ class PlannedMedia(MediaHeader, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     folder: str = ""
-    left_out: dict[str, int] = {}
+    left_out: dict[str, int] = msgspec.field(default_factory=dict)
     objects: tuple[PlannedObject, ...] = ()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from capgen.layered_toml import Positive, Share
 
@@ -31,7 +31,8 @@ class WorldSettings(Table):
 class SourceSettings(Table):
     """Which objects: a registered source, its folder, its split (a name, several with commas, or ``all``).
 
-    ``options``: the source's own fields beside ``root``, ``split`` and ``dataset``.
+    ``options``: the source's own fields beside ``root``, ``split`` and ``dataset``; a key of the table that is none of
+    those above is one of them: ``source.crowds`` is ``source.options.crowds``.
     """
 
     type: str
@@ -40,6 +41,16 @@ class SourceSettings(Table):
     limit: Positive | None = Field(None, description="plan only the first so many objects")
     world: WorldSettings | None = None
     options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_options(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        own = {key: value for key, value in table.items() if key not in cls.model_fields}
+        kept = {key: value for key, value in table.items() if key in cls.model_fields}
+        options = kept.get("options", {})
+        return kept | {"options": {**options, **own}} if own and isinstance(options, dict) else table
 
 
 class RenderSettings(Table):

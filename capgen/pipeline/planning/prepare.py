@@ -50,7 +50,7 @@ def build_source(settings: Settings) -> Source:
     if not root.is_dir():
         raise UserError(f"--root {root}: there is no such folder", "give the folder that holds the dataset")
     options = {"root": root.resolve(), "split": settings.source.split, "dataset": settings.dataset}
-    source: Source = SOURCES.build(settings.source.type, settings.source.options | options, "source.options")
+    source: Source = SOURCES.build(settings.source.type, settings.source.options | options, "source")
     return source
 
 

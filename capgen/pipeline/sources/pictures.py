@@ -81,7 +81,9 @@ def _tails(name: object) -> list[str]:
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     if not parts or ".." in parts:
         return []
-    tails = ["/".join(parts[-count:]) for count in dict.fromkeys((len(parts), min(3, len(parts)), min(2, len(parts)), 1))]
+    tails = [
+        "/".join(parts[-count:]) for count in dict.fromkeys((len(parts), min(3, len(parts)), min(2, len(parts)), 1))
+    ]
     whole = safe_name(name)
     return [tail for tail in dict.fromkeys(tails if whole is None else [whole, *tails]) if safe_name(tail)]
 
