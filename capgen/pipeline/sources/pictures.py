@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from capgen.errors import MissingFile
 from capgen.pipeline.sources.common import safe_name
+
+_OF_2014 = re.compile(r"COCO_\w+_(\d{12}\.\w+)")
+"""COCO's names of 2014; the same pictures have the number alone in the folders of 2017."""
 
 _PROBED = 200
 """So many pictures are looked for before a root without any is refused."""
@@ -31,7 +35,8 @@ class PictureFinder:
         """The path relative to the root of the file that annotations call ``name``; None where it is nowhere.
 
         Args:
-            name: may be absolute, have back slashes or other folders in front: then its last parts are looked for.
+            name: may be absolute, have back slashes or other folders in front: then its last parts are looked for, and
+                a name of COCO 2014 also without its prefix.
             hints: further folders, looked at last.
         """
         for tail in _tails(name):
@@ -81,11 +86,10 @@ def _tails(name: object) -> list[str]:
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     if not parts or ".." in parts:
         return []
-    tails = [
-        "/".join(parts[-count:]) for count in dict.fromkeys((len(parts), min(3, len(parts)), min(2, len(parts)), 1))
-    ]
-    whole = safe_name(name)
-    return [tail for tail in dict.fromkeys(tails if whole is None else [whole, *tails]) if safe_name(tail)]
+    tails = ["/".join(parts[-count:]) for count in (len(parts), 3, 2, 1) if count <= len(parts)]
+    of_2014 = _OF_2014.fullmatch(parts[-1])
+    tails += [of_2014[1]] if of_2014 else []
+    return [tail for tail in dict.fromkeys(tails) if safe_name(tail)]
 
 
 def _listing(folder: Path) -> frozenset[str]:
