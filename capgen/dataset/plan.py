@@ -74,6 +74,12 @@ class ShardTable(msgspec.Struct, frozen=True, kw_only=True):
         """Objects planned: as many rows as the run ends with."""
         return sum(entry.objects for entry in self.shards)
 
+    def text(self) -> str:
+        """The counts in one line, with what the source left out."""
+        line = f"{self.objects:,} objects of {self.media:,} media planned in {len(self.shards):,} shards"
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
+        return f"{line} (left out: {left_out})" if left_out else line
+
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits, in the order of the plan."""

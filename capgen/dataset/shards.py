@@ -199,6 +199,15 @@ def remove_leftovers(out: Path) -> list[Path]:
     return remove_parts(RunLayout(out).candidates_dir)
 
 
+def iter_rows(out: Path, index: int) -> Iterator[Row]:
+    """The rows of a shard in order, a group at a time.
+
+    Raises:
+        LedgerError: the file is missing or is not whole.
+    """
+    yield from read_rows(candidates_path(out, index))
+
+
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a candidates file, wherever it lies, in order, a group at a time.
 

@@ -57,7 +57,13 @@ def extend(source: Source, out: Path, wanted: PlanRecord, planned: PlanRecord) -
         entries = [*planned.shards[:kept], *(_moved(layout, entry) for entry in table.shards[kept:])]
     finally:
         shutil.rmtree(layout.plan_part, ignore_errors=True)
-    record = replace(wanted, fingerprint=planned.fingerprint, folders=table.folders, shards=tuple(entries))
+    record = replace(
+        wanted,
+        fingerprint=planned.fingerprint,
+        folders=table.folders,
+        left_out=table.left_out,
+        shards=tuple(entries),
+    )
     write_plan_json(out, record)
     for old in planned.shards[kept:]:
         layout.plan_file(old.file).unlink(missing_ok=True)

@@ -81,8 +81,7 @@ def run_session(settings: Settings, wanted: Wanted, console: Console) -> tuple[P
         if job.out != wanted.out.resolve():
             held.enter_context(exclusive(job.out))
         planned = time.monotonic()
-        planned_of = f"{table.objects:,} objects of {table.media:,} media planned in {len(table.shards):,} shards"
-        console.print(f"{planned_of}, in {job.out}", highlight=False)
+        console.print(f"{table.text()}, in {job.out}", highlight=False)
         reopen_grown(job, table)
         if wanted.again is not None:
             console.print(_told(ask_again(job, table, wanted.again)), highlight=False)

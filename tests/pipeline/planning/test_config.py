@@ -8,7 +8,7 @@ from capgen.resources import resource_dir
 
 def test_every_shipped_pipeline_loads():
     names = sorted(path.stem for path in resource_dir("pipelines").glob("*.toml"))
-    assert names == ["lv-vis", "lvis", "sample-images", "sample-videos"]
+    assert names == ["coco", "lv-vis", "lvis", "sample-images", "sample-videos", "youtube-vis"]
     for name in names:
         assert load_settings(name, {}).name == name
 
