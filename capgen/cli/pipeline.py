@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -131,17 +132,19 @@ def retry(
 
 @app.command()
 def lint(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON Lines file with a caption on each line.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON Lines, CSV or Parquet file, or a run's folder.")],
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Check the captions of any JSON Lines file.
+    """Check the captions of any JSON Lines, CSV or Parquet file, or of a run's folder.
 
-    Every line is printed with its reasons added: a list of the checks that drop its caption.
+    Every row is printed as a line of JSON with its reasons added: a list of the checks that drop its caption. Rows that
+    cannot be read are named, the others are checked, and the exit code is 2.
     """
     from capgen.pipeline.checks.lint import lint_file
 
     for line in lint_file(file, as_json=as_json):
-        typer.echo(line)
+        # not typer.echo, which flushes each line: that takes longer than the checks
+        sys.stdout.write(f"{line}\n")
 
 
 @app.command()

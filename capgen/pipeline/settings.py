@@ -118,7 +118,11 @@ class RunSettings(Table):
 
 
 class CheckSettings(Table):
-    """Which checks judge a caption, in order, and their options by name."""
+    """Which checks judge a caption, in order, and their options by name.
+
+    ``names``: a caption that one of them refuses is dropped. ``advisory``: what these say is a reason to ask again,
+    not to drop; ``capgen lint`` names it too.
+    """
 
     names: tuple[str, ...] = (
         "empty",
@@ -133,6 +137,13 @@ class CheckSettings(Table):
         "length",
         "repetition",
     )
+    advisory: tuple[str, ...] = ()
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """The checks that drop, then those that only advise."""
+        return (*self.names, *(name for name in self.advisory if name not in self.names))
+
     options: dict[str, dict[str, Any]] = {}
 
 

@@ -59,8 +59,10 @@ class Job:
 
     @cached_property
     def checks(self) -> NamedChecks:
-        """The checks with their codes."""
-        return build_checks(self.settings.checks.names, self.settings.checks.options)
+        """The checks that drop a caption, with their codes."""
+        settings = self.settings.checks
+        options = {name: given for name, given in settings.options.items() if name in settings.names}
+        return build_checks(settings.names, options)
 
     def judge(self, item: MediaObject, settled: Settled) -> Verdict:
         """What the checks say of an answer; nothing where it is a caption."""

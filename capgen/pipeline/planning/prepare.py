@@ -75,7 +75,7 @@ def prepare(
     build_engine(settings.engine)
     check_card(card_info(settings))
     check_model(settings)
-    _ = build_checks(settings.checks.names, settings.checks.options)
+    _ = build_checks(settings.checks.all_names, settings.checks.options)
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
         # The largest files take seconds to hash and seconds to plan: side by side.
         hashes = pool.submit(lambda: {file.name: file_sha256(file) for file in files})

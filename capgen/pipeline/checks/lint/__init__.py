@@ -1,28 +1,33 @@
-"""The caption checks alone, on JSON lines from anywhere."""
+"""The caption checks alone, on captions from anywhere."""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from capgen.errors import MissingFile, UserError
+from capgen.errors import UserError
 from capgen.pipeline.checks.base import CheckedCaption, NamedChecks, build_checks, judge
+from capgen.pipeline.checks.lint.rows import UnreadableRow, Values, read_rows
 from capgen.pipeline.settings import CheckSettings
 
 _LOG = logging.getLogger(__name__)
+_SHOWN = 5  # rows that could not be read, each with a line of its own
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(slots=True)
 class LintCounts:
-    """How many captions passed, and how many were dropped, by each of their reasons."""
+    """How many captions passed, how many were dropped, by each of their reasons, and how many rows were no captions."""
 
     kept: int = 0
     dropped: int = 0
+    unreadable: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, reasons: Iterable[str]) -> None:
@@ -48,96 +53,93 @@ class LintCounts:
             f"{self.kept + self.dropped:,} captions: kept {self.kept:,}, dropped {self.dropped:,} ({codes or 'none'})"
         )
 
+    def unreadable_text(self, first: UnreadableRow) -> str:
+        """How many rows could not be read, in one line that quotes the first of them."""
+        total = self.kept + self.dropped + self.unreadable
+        if self.unreadable == 1:
+            return f"{first} (1 of {total:,} rows could not be read; the others were checked)"
+        return f"{first} ({self.unreadable:,} of {total:,} rows could not be read; the others were checked)"
 
-def lint(lines: Iterable[str], checks: NamedChecks, name: str = "<lines>") -> Iterator[dict[str, Any]]:
-    """Each line's object with the ``reasons`` for which the checks drop its caption, none where they keep it.
 
-    A line holds ``caption``, of which null counts as empty, and may hold ``category``, ``synonyms`` and
-    ``finish_reason`` (``stop`` where it is absent or null). Lines of white space are skipped.
+def lint(rows: Iterable[tuple[str, Values | UnreadableRow]], checks: NamedChecks) -> Iterator[Values | UnreadableRow]:
+    """Each row with the ``reasons`` for which the checks drop its caption, none where they keep it.
+
+    A row holds ``caption``, of which null counts as empty, and may hold ``category``, ``synonyms`` and
+    ``finish_reason`` (``stop`` where it is absent or null). A row that cannot be judged comes out as what is wrong with
+    it.
 
     Args:
-        name: what errors call the lines, a file's name.
-
-    Raises:
-        UserError: a line is no JSON object, has no caption, or has a value of another type; the line is named.
+        rows: where each row stands, and the row.
     """
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            row = _parsed(line, f"{name}:{number}")
-            yield row | {"reasons": [code for code, _ in judge(checks, _said(row, f"{name}:{number}"))]}
+    for where, row in rows:
+        if isinstance(row, UnreadableRow):
+            yield row
+            continue
+        said = _checked(row)
+        if isinstance(said, str):
+            yield UnreadableRow(where, said)
+        else:
+            yield row | {"reasons": [code for code, _ in judge(checks, said)]}
 
 
 def lint_file(file: Path, *, as_json: bool = False, checks: NamedChecks | None = None) -> Iterator[str]:
-    """The lines of a JSONL file as JSON with their ``reasons``; the default checks unless others are given.
+    """The rows of a file or folder as JSON lines with their ``reasons``.
+
+    Rows that cannot be read are left out and logged; after the last row they are an error.
 
     Args:
+        file: JSON Lines, CSV (``.csv``, ``.tsv``), Parquet (``.parquet``), or a run's folder.
         as_json: only the lines; without it, what was dropped is also logged, counted by reason, at the end.
+        checks: which; by default those of a pipeline file that names none, and the advisory ones.
 
     Raises:
-        UserError: see ``lint``; or the file is missing, not readable, or not UTF-8.
+        UserError: rows could not be read; or the file could not, see ``read_rows``.
     """
     if checks is None:
-        checks = build_checks(CheckSettings().names, {})
-    tally = LintCounts()
-    for row in lint(_lines(file), checks, str(file)):
-        tally.add(row["reasons"])
-        yield _dumped(row)
-    if tally.dropped and not as_json:
-        _LOG.warning("%s", tally.text())
+        checks = build_checks(CheckSettings().all_names, {})
+    counts, unreadable = LintCounts(), []
+    for row in lint(read_rows(file), checks):
+        if isinstance(row, UnreadableRow):
+            counts.unreadable += 1
+            if counts.unreadable <= _SHOWN:
+                unreadable.append(row)
+                _LOG.warning("%s", row)
+        else:
+            counts.add(row["reasons"])
+            yield _dumped(row)
+    if counts.dropped and not as_json:
+        _LOG.warning("%s", counts.text())
+    if unreadable:
+        raise UserError(counts.unreadable_text(unreadable[0]), "write one JSON object with `caption` a line")
 
 
-def _lines(file: Path) -> Iterator[str]:
-    number = 0
-    try:
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except FileNotFoundError:
-        raise MissingFile(file, "give a file with one JSON object a line") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}:{number}: not UTF-8 at byte {error.start} of the line", "save it as UTF-8") from None
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}", "give a file with one JSON object a line") from None
-
-
-def _parsed(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        detail = str(error).splitlines()[0]
-        raise UserError(f"{where}: not JSON ({detail})", "write one JSON object with `caption` a line") from None
-    if not isinstance(row, dict):
-        raise UserError(f"{where}: not a JSON object", "write one JSON object with `caption` a line")
+def _checked(row: Values) -> CheckedCaption | str:
+    """What the checks are given of a row; or what is wrong with it."""
     if "caption" not in row:
-        raise UserError(f"{where}: no `caption`", "write one JSON object with `caption` a line")
-    return row
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON value")
-
-
-def _said(row: dict[str, Any], where: str) -> CheckedCaption:
-    values = {}
+        return "no `caption`"
     for key in ("caption", "finish_reason", "category"):
-        value = values[key] = row.get(key)
+        value = row.get(key)
         if not (value is None or isinstance(value, str)):
-            raise UserError(f"{where}: `{key}` is {json.dumps(value)[:60]}", "it must be text or null")
+            return f"`{key}` is {_short(value)}: it must be text or null"
     synonyms = row.get("synonyms")
     if synonyms is None:
         synonyms = []
     if not (isinstance(synonyms, list) and all(isinstance(name, str) for name in synonyms)):
-        raise UserError(f"{where}: `synonyms` is {json.dumps(synonyms)[:60]}", "it must be a list of texts or null")
-    finish_reason = values["finish_reason"]
+        return f"`synonyms` is {_short(synonyms)}: it must be a list of texts or null"
+    finish_reason = row.get("finish_reason")
     return CheckedCaption(
-        caption=values["caption"] or "",
+        caption=row["caption"] or "",
         finish_reason="stop" if finish_reason is None else finish_reason,
-        category=values["category"],
+        category=row.get("category"),
         synonyms=tuple(synonyms),
     )
 
 
-def _dumped(row: dict[str, Any]) -> str:
+def _short(value: Any) -> str:
+    return json.dumps(value, default=str)[:60]
+
+
+def _dumped(row: Values) -> str:
     text = json.dumps(row, ensure_ascii=False)
     # Half a surrogate pair is JSON, but no UTF-8.
-    return text if text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text) else json.dumps(row)
+    return text if text.isascii() or not _HALF_PAIR.search(text) else json.dumps(row)

@@ -1,4 +1,4 @@
-"""The checks on any captions: JSON lines in, the same lines with their reasons out."""
+"""The checks on any captions: rows in, the same rows with their reasons out."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ CHECKS = build_checks(CheckSettings().names, {})
 
 
 def reasons(*rows):
-    return [row["reasons"] for row in lint([json.dumps(row) for row in rows], CHECKS)]
+    return [row["reasons"] for row in lint([("here", row) for row in rows], CHECKS)]
 
 
 def test_a_line_comes_out_as_it_was_with_its_reasons():
     row = {"id": 2**60, "caption": "The image shows a dog.", "category": "dog", "extra": {"a": [1, None]}}
-    assert list(lint([json.dumps(row)], CHECKS)) == [row | {"reasons": ["meta_talk"]}]
+    assert list(lint([("here", row)], CHECKS)) == [row | {"reasons": ["meta_talk"]}]
 
 
 def test_an_honest_caption_has_no_reasons():
@@ -74,11 +74,12 @@ def test_reasons_of_an_earlier_run_are_replaced():
 )
 def test_a_bad_line_is_named_by_file_and_number_in_one_line(tmp_path, line, message):
     file = tmp_path / "captions.jsonl"
-    file.write_text('{"caption": "A brown dog."}\n\n' + line + "\n", "utf-8")
+    file.write_text('{"caption": "A brown dog."}\n\n' + line + '\n{"caption": "A red mug."}\n', "utf-8")
     got = []
     with pytest.raises(UserError, match=re.escape(message)) as caught:
         got.extend(lint_file(file))
-    assert len(got) == 1, "lines before the bad one are out already"
+    assert len(got) == 2, "the lines before and after the bad one are checked"
+    assert "1 of 3 rows could not be read" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300 + len(str(file))
 
@@ -98,18 +99,36 @@ def test_a_separator_inside_a_caption_is_no_line_end(tmp_path):
     assert [json.loads(line)["reasons"] for line in lint_file(file)] == [[]]
 
 
-@pytest.mark.parametrize("data", [b'{"caption": "\xff"}', "{}".encode("utf-16")])
-def test_a_file_that_is_not_utf8_is_refused(tmp_path, data):
+def test_a_line_that_is_not_utf8_is_named_with_the_likely_encoding(tmp_path):
     file = tmp_path / "captions.jsonl"
-    file.write_bytes(data)
-    with pytest.raises(UserError, match=r"captions\.jsonl:1: not UTF-8"):
+    file.write_bytes('{"caption": "A café with a red door."}\n'.encode("cp1252") + b'{"caption": "A red mug."}\n')
+    got = []
+    with pytest.raises(UserError, match=r"captions\.jsonl:1: not UTF-8.*Windows-1252"):
+        got.extend(lint_file(file))
+    assert len(got) == 1
+
+
+def test_utf16_is_refused_by_name(tmp_path):
+    file = tmp_path / "captions.jsonl"
+    file.write_bytes("{}".encode("utf-16"))
+    with pytest.raises(UserError, match="UTF-16"):
         list(lint_file(file))
+
+
+def test_many_bad_lines_are_counted_and_five_are_named(tmp_path, caplog):
+    file = tmp_path / "captions.jsonl"
+    file.write_text("{\n" * 70 + '{"caption": "A red mug."}\n' + "[]\n" * 30)
+    got = []
+    with pytest.raises(UserError, match=r"captions\.jsonl:1: .*100 of 101 rows could not be read"):
+        got.extend(lint_file(file))
+    assert len(got) == 1
+    assert len(caplog.messages) == 5
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
     with pytest.raises(MissingFile, match=r"nothing\.jsonl"):
         list(lint_file(tmp_path / "nothing.jsonl"))
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(MissingFile, match="candidates"):
         list(lint_file(tmp_path))
 
 
