@@ -1,6 +1,8 @@
-"""README's picture: objects of a finished run, marked, each with the caption it was given.
+"""README's picture: objects of a finished run over the sample world, marked, each with the caption it was given.
 
 python scripts/readme_picture.py OUT docs/sample.png [--columns 3] [--rows 2]
+
+Only pictures are shown of which every caption is true; the accuracy of the whole run is printed, to be stated beside.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from capgen import rle
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.reader import read_media, read_plan
+from capgen.evaluation.sample_facts import WorldFacts, read_facts, score, score_release
 
 CELL = 400
 LINE = 22
@@ -25,17 +28,34 @@ COLOURS = ((230, 57, 70), (29, 120, 180), (42, 157, 80), (150, 70, 190), (200, 1
 OBJECTS = (3, 5)
 
 
-def chosen(out: Path, count: int) -> list[list[dict[str, Any]]]:
-    """The rows of so many images: those with three to five objects, all of them kept, in the order of the release."""
+def chosen(out: Path, count: int, truth: WorldFacts) -> list[list[dict[str, Any]]]:
+    """The rows of so many images: those with three to five objects, all kept and truly described, evenly spread."""
     media: dict[str, list[dict[str, Any]]] = {}
     for file in RunLayout(out).all_candidates():
         for row in pq.read_table(file).to_pylist():
             media.setdefault(f"{row['split']}/{row['media_id']}", []).append(row)
     low, high = OBJECTS
-    whole = [rows for rows in media.values() if low <= len(rows) <= high and all(r["status"] == "kept" for r in rows)]
+    whole = [rows for rows in media.values() if low <= len(rows) <= high and all(is_true(row, truth) for row in rows)]
     if len(whole) < count:
-        raise SystemExit(f"{out} has {len(whole)} images with {low} to {high} objects, all kept; {count} are wanted")
+        raise SystemExit(
+            f"{out} has {len(whole)} images with {low} to {high} objects, all truly described; {count} are wanted"
+        )
     return whole[:: max(1, len(whole) // count)][:count]
+
+
+def is_true(row: dict[str, Any], truth: WorldFacts) -> bool:
+    """Whether a row is kept and everything that its caption should say is said and right."""
+    if row["status"] != "kept":
+        return False
+    told = score([(row["key"], row["caption"])], truth).attributes
+    return all(tally.wrong == tally.unsaid == 0 for tally in told.values())
+
+
+def accuracy(out: Path, facts: Path) -> str:
+    """The accuracy of all captions of the release, in one line."""
+    result = score_release(out, facts)
+    told = {name: tally.rate for name, tally in result.attributes.items() if tally.rate is not None}
+    return f"of {result.objects:,} captions: " + ", ".join(f"{name} {rate:.3f}" for name, rate in told.items())
 
 
 def folders(out: Path) -> dict[str, Path]:
@@ -80,7 +100,9 @@ def main() -> None:
     arguments = parser.parse_args()
     font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 15)
     where = folders(arguments.out)
-    media = chosen(arguments.out, arguments.columns * arguments.rows)
+    facts = arguments.out / "world" / "facts.json"
+    media = chosen(arguments.out, arguments.columns * arguments.rows, read_facts(facts))
+    print(accuracy(arguments.out, facts))
     cells = [cell(rows, where[f"{rows[0]['split']}/{rows[0]['media_id']}"], font) for rows in media]
     wide, high = cells[0].size
     sheet = Image.new("RGB", (wide * arguments.columns, high * arguments.rows), "white")

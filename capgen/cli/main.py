@@ -16,6 +16,7 @@ from capgen.cli import evaluation, maskcaptioner, pipeline, sample
 from capgen.cli.providers import Providers
 from capgen.display import PlainFormatter, echo, plain
 from capgen.errors import CapgenError
+from capgen.library_warnings import hide_library_warnings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for group in (pipeline, sample, maskcaptioner):
@@ -36,6 +37,7 @@ def main(providers: Providers | None = None) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PlainFormatter("capgen: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    hide_library_warnings()
     try:
         code = app(standalone_mode=False, obj=providers or Providers())
         if code == 130:  # so typer tells of a Ctrl-C that no verb took

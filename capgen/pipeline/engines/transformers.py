@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from capgen.errors import UserError
+from capgen.library_warnings import hide_library_warnings
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
 from capgen.pipeline.settings import SamplingSettings
 from capgen.pipeline.view import Answer, View
@@ -242,11 +243,14 @@ def load_model(options: Transformers, context: EngineContext) -> Model:
     try:
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
+        from transformers.utils import logging as library_log
     except ImportError as error:
         raise UserError(
             f"engine transformers cannot be imported: {error}",
             "pip install 'capgen[train]', the extra that brings torch and transformers without vLLM",
         ) from error
+    library_log.disable_progress_bar()
+    hide_library_warnings()
     dtype = options.dtype if options.dtype == _AUTO else getattr(torch, options.dtype, None)
     if dtype is None:
         raise UserError(f"engine.options.dtype: torch has no type {options.dtype!r}", "for example bfloat16")

@@ -1,0 +1,27 @@
+"""Warnings that users can do nothing about are kept from them, by name; every other warning is shown."""
+
+import subprocess
+import sys
+
+CODE = """
+import logging, sys, warnings
+from capgen.library_warnings import hide_library_warnings
+logging.basicConfig(stream=sys.stderr, format="%(message)s")
+hide_library_warnings()
+hide_library_warnings()
+warnings.warn("Tag data larger than file. Skipping tag 270")
+warnings.warn("something else")
+logger = logging.getLogger("transformers.configuration_utils")
+logger.warning("Model config: pad_token_id must be `None` or an integer within the vocabulary")
+logger.warning("the weights do not fit")
+print(len(logger.filters))
+"""
+
+
+def test_only_the_named_warnings_are_hidden():
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=60, check=True)
+    assert "Tag data" not in done.stderr
+    assert "pad_token_id" not in done.stderr
+    assert "something else" in done.stderr
+    assert "the weights do not fit" in done.stderr
+    assert done.stdout.strip() == "1"
