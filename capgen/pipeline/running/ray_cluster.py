@@ -19,6 +19,7 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError, Interrupted, UserError
+from capgen.library_warnings import hide_library_warnings
 from capgen.pipeline.asking.journal import note_lost
 from capgen.pipeline.asking.parent_watchdog import end_with_parent
 from capgen.pipeline.asking.worker import OpenShards, Worker
@@ -46,6 +47,7 @@ class ShardActor:
     """The worker as a Ray actor: its engine is loaded at the first call, and anew after a restart."""
 
     def __init__(self, job: Job, number: int) -> None:
+        hide_library_warnings()
         self._job = job
         self._worker: Worker | None = None
         self._starting = asyncio.Lock()
