@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress
@@ -17,12 +17,14 @@ from capgen.cli.providers import Providers
 from capgen.display import echo, terminal
 from capgen.errors import UnknownName, UserError
 from capgen.evaluation.benchmarks import BENCHMARKS
-from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark, track_captions
 from capgen.evaluation.evaluate import THRESHOLD, Evaluation, Options, evaluate, metrics_of
 from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.reading.tracks import Iou
 from capgen.evaluation.reporting.report import as_json, tables
 from capgen.layered_toml import nested
+
+if TYPE_CHECKING:
+    from capgen.evaluation.benchmarks.run import BenchmarkChoice
 
 app = typer.Typer(help="Score tracks and captions.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -188,6 +190,8 @@ def benchmark(
 
     Reads the files as their owners release them and prints the table of the papers.
     """
+    from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark, track_captions
+
     choice = BenchmarkChoice(name, root, split, nested({}, set_ or ()))
     if describe:
         show_facts(choice, json_=json_)

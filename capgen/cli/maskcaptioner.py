@@ -15,9 +15,9 @@ from rich.progress import Progress
 from capgen.cli import options
 from capgen.display import echo, terminal
 from capgen.errors import UserError
-from capgen.evaluation.benchmarks.base import Clip
 
 if TYPE_CHECKING:
+    from capgen.evaluation.benchmarks.base import Clip
     from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
     from capgen.maskcaptioner.predict import Prediction, PredictionFiles
 
