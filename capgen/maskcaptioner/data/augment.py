@@ -16,38 +16,49 @@ from numpy.typing import NDArray
 
 from capgen.dataset.types import Box
 from capgen.maskcaptioner.data.caption_flip import can_mirror, names_place, names_size
+from capgen.maskcaptioner.data.sizing import largest_size, model_size, resized
 from capgen.maskcaptioner.settings import AugmentSettings
-
-Size = tuple[int, int]
-"""Height, width in pixels."""
+from capgen.rle import Size
 
 
 @dataclass(frozen=True, slots=True)
-class Canvas:
-    """Where pictures go: a size, and whether they are stretched to its aspect or keep their own."""
+class TrainingCanvas:
+    """The size of training pictures, and where what is larger is cut off.
 
-    height: int
-    width: int
-    stretch: bool = False
+    Args:
+        height, width: what the settings ask for: pictures keep their shape and just fit in at scale 1.
+        model: the ``picture`` of the model's config: at scale 1 a picture has the size that the model sees at
+            inference. Only one of the two is given.
+    """
+
+    height: int = 0
+    width: int = 0
+    model: Mapping[str, Any] | None = None
 
     def scaled(self, source: Size, scale: float) -> Size:
-        """The size of a picture at a scale; at 1 it just fits."""
-        down, across = self.height / source[0], self.width / source[1]
-        if not self.stretch:
-            down = across = min(down, across)
-        return max(1, round(source[0] * down * scale)), max(1, round(source[1] * across * scale))
+        """The size of a picture at a scale."""
+        if self.model is not None:
+            return model_size(source, self.model, scale)
+        factor = min(self.height / source[0], self.width / source[1]) * scale
+        return max(1, round(source[0] * factor)), max(1, round(source[1] * factor))
+
+    def window(self, source: Size) -> Size:
+        """The largest size that is kept of a picture; as high and as wide as it is at scale 1 or more."""
+        return (self.height, self.width) if self.model is None else largest_size(source, self.model)
 
 
-def canvas_of(settings: AugmentSettings, picture: Mapping[str, Any]) -> Canvas:
+def canvas_of(settings: AugmentSettings, picture: Mapping[str, Any]) -> TrainingCanvas:
     """The canvas of a training: as set, or as the model's own pictures are.
 
     Args:
         picture: of the model's config; ``height`` and ``width``, or ``short_side`` and ``long_side``.
     """
-    fixed = bool(picture["height"] and picture["width"])
+    if settings.height is None and settings.width is None:
+        return TrainingCanvas(model=dict(picture))
+    fixed = picture["height"] and picture["width"]
     high, wide = (picture["height"], picture["width"]) if fixed else (picture["short_side"], picture["long_side"])
-    height, width = settings.height or high, settings.width or wide or settings.height or high
-    return Canvas(int(height), int(width), stretch=fixed and settings.height is None and settings.width is None)
+    height = int(settings.height or high)
+    return TrainingCanvas(height, int(settings.width or wide or height))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +74,7 @@ class Geometry:
 
     def picture(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A frame [H, W, 3] of ``source`` size or of one a decoder has shrunk, as [*valid, 3]; contiguous."""
-        height, width = self.scaled
-        if frame.shape[:2] != self.scaled:
-            smaller = height < frame.shape[0]
-            frame = np.asarray(
-                cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR),
-                dtype=np.uint8,
-            )
-        return np.ascontiguousarray(self._cut(frame))
+        return np.ascontiguousarray(self._cut(resized(frame, self.scaled)))
 
     def mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A mask [H, W] as [*valid]; it may have been made smaller, as the picture may."""
@@ -98,7 +102,7 @@ class Geometry:
 
 
 def choose_geometry(
-    settings: AugmentSettings, canvas: Canvas, source: Size, captions: Sequence[str], rng: np.random.Generator
+    settings: AugmentSettings, canvas: TrainingCanvas, source: Size, captions: Sequence[str], rng: np.random.Generator
 ) -> Geometry:
     """A random geometry for a clip with these captions; equal generators in equal states choose equally.
 
@@ -117,7 +121,7 @@ def choose_geometry(
 
 
 def fit(
-    canvas: Canvas,
+    canvas: TrainingCanvas,
     source: Size,
     *,
     scale: float = 1.0,
@@ -126,6 +130,7 @@ def fit(
 ) -> Geometry:
     """The geometry at a scale; ``where`` in 0..1 places the crop."""
     scaled = canvas.scaled(source, scale)
-    valid = min(scaled[0], canvas.height), min(scaled[1], canvas.width)
+    window = canvas.window(source)
+    valid = min(scaled[0], window[0]), min(scaled[1], window[1])
     top, left = (round(where[axis] * (scaled[axis] - valid[axis])) for axis in (0, 1))
     return Geometry(source, scaled, top, left, valid, flip)

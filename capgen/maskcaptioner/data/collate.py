@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from capgen.errors import UserError
+from capgen.maskcaptioner.data.sizing import normalised
 from capgen.maskcaptioner.data.training_clip import TrainClip
 from capgen.maskcaptioner.model.clip import Federated, Target
 
@@ -44,19 +45,6 @@ class Batch:
     def pixels(self, mean: Sequence[float], std: Sequence[float], device: torch.device | str) -> torch.Tensor:
         """The normalised pictures, float32 [B, T, C, H, W] on a device; padding is zero."""
         return normalised(self.pixels_BTHWC.to(device, non_blocking=True), self.valid, mean, std)
-
-
-def normalised(
-    pixels_BTHWC: torch.Tensor, valid: Sequence[tuple[int, int]], mean: Sequence[float], std: Sequence[float]
-) -> torch.Tensor:
-    """uint8 pictures as the model wants them: float32 [B, T, C, H, W], zero outside ``valid``."""
-    pixels_BTCHW = pixels_BTHWC.permute(0, 1, 4, 2, 3).float().div_(255)
-    shape = (1, 1, 3, 1, 1)
-    pixels_BTCHW.sub_(pixels_BTCHW.new_tensor(mean).view(shape)).div_(pixels_BTCHW.new_tensor(std).view(shape))
-    for picture, (height, width) in zip(pixels_BTCHW, valid, strict=True):
-        picture[..., height:, :] = 0
-        picture[..., width:] = 0
-    return pixels_BTCHW.contiguous()
 
 
 def collate(clips: Sequence[TrainClip], classes: Mapping[str, int], divisor: int, *, federated: bool = False) -> Batch:

@@ -13,19 +13,57 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from capgen.dataset.types import Box
+from capgen.images import Pixels
+from capgen.rle import Size
 
-Size = tuple[int, int]
-"""Height, width in pixels."""
+
+def model_size(size: Size, picture: Mapping[str, Any], scale: float = 1.0) -> Size:
+    """The size at which the model sees a picture, in training as at inference.
+
+    Args:
+        size: of the picture.
+        picture: of the model's config: the fixed ``height`` and ``width``, or the shape kept with its short side as
+            ``short_side``, unless its long side would exceed ``long_side``.
+        scale: of the jitter in training; 1 at inference.
+    """
+    if picture["height"] and picture["width"]:
+        down, across = picture["height"] / size[0], picture["width"] / size[1]
+    else:
+        down = picture["short_side"] / min(size)
+        if picture["long_side"]:
+            down = min(down, picture["long_side"] / max(size))
+        across = down
+    return max(1, round(size[0] * down * scale)), max(1, round(size[1] * across * scale))
 
 
-def model_size(size: Size, picture: Mapping[str, Any]) -> Size:
-    """The size at which a frame is seen: the fixed one, or the shape kept with its short side as set."""
+def largest_size(size: Size, picture: Mapping[str, Any]) -> Size:
+    """The largest size that the model sees pictures of the orientation of ``size`` at."""
     if picture["height"] and picture["width"]:
         return int(picture["height"]), int(picture["width"])
-    scale = picture["short_side"] / min(size)
-    if picture["long_side"]:
-        scale = min(scale, picture["long_side"] / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    short = int(picture["short_side"])
+    long = int(picture["long_side"] or max(model_size(size, picture)))
+    return (short, long) if size[0] <= size[1] else (long, short)
+
+
+def resized(frame: Pixels, size: Size) -> Pixels:
+    """A frame at another size: by area where it shrinks, linearly where it grows."""
+    if frame.shape[:2] == size:
+        return frame
+    method = cv2.INTER_AREA if size[0] < frame.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(frame, size[::-1], interpolation=method), dtype=np.uint8)
+
+
+def normalised(
+    pixels_BTHWC: torch.Tensor, valid: Sequence[Size], mean: Sequence[float], std: Sequence[float]
+) -> torch.Tensor:
+    """uint8 pictures as the model wants them: float32 [B, T, C, H, W], zero outside ``valid``."""
+    pixels_BTCHW = pixels_BTHWC.permute(0, 1, 4, 2, 3).float().div_(255)
+    shape = (1, 1, 3, 1, 1)
+    pixels_BTCHW.sub_(pixels_BTCHW.new_tensor(mean).view(shape)).div_(pixels_BTCHW.new_tensor(std).view(shape))
+    for picture, (height, width) in zip(pixels_BTCHW, valid, strict=True):
+        picture[..., height:, :] = 0
+        picture[..., width:] = 0
+    return pixels_BTCHW.contiguous()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +101,7 @@ class Placement:
         return x0, y0, x1 - x0, y1 - y0
 
 
-def prepare(frames: Sequence[NDArray[np.uint8]], picture: Mapping[str, Any]) -> tuple[torch.Tensor, Placement]:
+def prepare(frames: Sequence[Pixels], picture: Mapping[str, Any]) -> tuple[torch.Tensor, Placement]:
     """Frames of one size, uint8 RGB [H, W, 3], as float32 [1, T, 3, H, W]: resized, normalised, padded with zeros.
 
     Raises:
@@ -76,10 +114,7 @@ def prepare(frames: Sequence[NDArray[np.uint8]], picture: Mapping[str, Any]) -> 
     valid = model_size(source, picture)
     divisor = int(picture["divisor"])
     canvas = -(-valid[0] // divisor) * divisor, -(-valid[1] // divisor) * divisor
-    method = cv2.INTER_AREA if valid[0] < source[0] else cv2.INTER_LINEAR
-    resized = [f if valid == source else cv2.resize(f, valid[::-1], interpolation=method) for f in frames]
-    pixels = np.zeros((len(frames), 3, *canvas), dtype=np.float32)
-    colours = np.stack(resized).astype(np.float32) / 255
-    normal = (colours - np.float32(picture["mean"])) / np.float32(picture["std"])
-    pixels[..., : valid[0], : valid[1]] = normal.transpose(0, 3, 1, 2)
-    return torch.from_numpy(pixels)[None], Placement(source, valid, canvas)
+    pixels_BTHWC = torch.zeros((1, len(frames), *canvas, 3), dtype=torch.uint8)
+    for slot, frame in zip(pixels_BTHWC[0], frames, strict=True):
+        slot[: valid[0], : valid[1]] = torch.from_numpy(np.ascontiguousarray(resized(frame, valid)))
+    return normalised(pixels_BTHWC, [valid], picture["mean"], picture["std"]), Placement(source, valid, canvas)

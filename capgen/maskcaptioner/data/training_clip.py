@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.maskcaptioner.data.augment import Canvas, Geometry, choose_geometry
+from capgen.maskcaptioner.data.augment import Geometry, TrainingCanvas, choose_geometry
 from capgen.maskcaptioner.data.caption_flip import mirrored
 from capgen.maskcaptioner.data.pictures import FrameReader, MaskedFrame
 from capgen.maskcaptioner.data.release_rows import Masklet, Medium
@@ -47,7 +47,7 @@ class ClipMaker:
     """From a medium and a seed to a clip; equal seeds give equal clips, in any process."""
 
     augment: AugmentSettings
-    canvas: Canvas
+    canvas: TrainingCanvas
     frames: int
     stride: tuple[int, int]
     reader: FrameReader

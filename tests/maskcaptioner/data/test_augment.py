@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from capgen.maskcaptioner.data.augment import Canvas, Geometry, canvas_of, choose_geometry
+from capgen.maskcaptioner.data.augment import Geometry, TrainingCanvas, canvas_of, choose_geometry, fit
+from capgen.maskcaptioner.data.collate import collate
+from capgen.maskcaptioner.data.sizing import largest_size, model_size, prepare
+from capgen.maskcaptioner.data.training_clip import TrainClip
 from capgen.maskcaptioner.settings import AugmentSettings
 
-CANVAS = Canvas(48, 64)
+CANVAS = TrainingCanvas(48, 64)
 SETTINGS = AugmentSettings(scale=(0.3, 2.0))
 
 
@@ -59,10 +63,64 @@ def test_nothing_is_cut_off_where_a_caption_names_a_place():
         assert g.valid == g.scaled
 
 
-def test_a_model_of_one_size_sees_stretched_pictures_as_at_inference():
-    fixed = {"height": 48, "width": 64, "short_side": 480, "long_side": None}
-    canvas = canvas_of(AugmentSettings(), fixed)
-    assert canvas.scaled((90, 40), 1.0) == (48, 64)
-    free = fixed | {"height": None, "width": None, "short_side": 48, "long_side": 64}
-    assert canvas_of(AugmentSettings(), free).scaled((96, 48), 1.0) == (48, 24)
-    assert canvas_of(AugmentSettings(height=32, width=32), fixed) == Canvas(32, 32)
+PICTURES = {
+    "fixed": {"height": 48, "width": 64},
+    "sides": {"height": None, "width": None, "short_side": 48, "long_side": 64},
+    "short side alone": {"height": None, "width": None, "short_side": 48, "long_side": None},
+}
+
+
+def picture_of(kind):
+    return {"short_side": 480, "long_side": None, "divisor": 32, "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3]} | (
+        PICTURES[kind]
+    )
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+@pytest.mark.parametrize("source", [(90, 120), (120, 90), (100, 100), (48, 64), (20, 30), (30, 200), (200, 30)])
+def test_training_at_scale_1_and_prediction_see_the_same_pixels(kind, source):
+    picture = picture_of(kind)
+    frame = np.random.default_rng(0).integers(0, 255, (*source, 3), np.uint8)
+    canvas = canvas_of(AugmentSettings(), picture)
+    geometry = fit(canvas, source)
+    assert geometry.valid == geometry.scaled == model_size(source, picture)
+    clip = TrainClip(
+        key="a",
+        frames=(0,),
+        pixels_THWC=geometry.picture(frame)[None],
+        masks_NTHW=None,
+        boxes_NT4=np.zeros((0, 1, 4), np.float32),
+        visible_NT=np.zeros((0, 1), np.bool_),
+        categories=(),
+        captions=(),
+    )
+    trained = collate([clip], {}, picture["divisor"]).pixels(picture["mean"], picture["std"], "cpu")
+    predicted, placement = prepare([frame], picture)
+    assert placement.valid == geometry.valid
+    torch.testing.assert_close(trained, predicted, rtol=0, atol=1e-6)
+
+
+def test_a_portrait_keeps_the_short_side_that_the_model_has():
+    free = picture_of("sides")
+    canvas = canvas_of(AugmentSettings(), free)
+    assert canvas.scaled((640, 480), 1.0) == model_size((640, 480), free) == (64, 48)
+    assert canvas.scaled((480, 640), 1.0) == model_size((480, 640), free) == (48, 64)
+    assert canvas.scaled((96, 48), 1.0) == model_size((96, 48), free) == (64, 32)
+    assert canvas_of(AugmentSettings(), picture_of("fixed")).scaled((90, 40), 1.0) == (48, 64)
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+@pytest.mark.parametrize("source", [(90, 120), (120, 90), (100, 100)])
+def test_what_is_cut_off_is_larger_than_the_model_sees(kind, source):
+    canvas = canvas_of(AugmentSettings(), picture_of(kind))
+    grown = fit(canvas, source, scale=3.0)
+    seen = model_size(source, picture_of(kind))
+    assert all(kept >= least for kept, least in zip(grown.valid, seen, strict=True))
+    assert grown.valid == largest_size(source, picture_of(kind))
+
+
+def test_the_settings_own_canvas_is_a_box_into_which_pictures_fit():
+    assert canvas_of(AugmentSettings(height=32, width=32), picture_of("fixed")) == TrainingCanvas(32, 32)
+    assert canvas_of(AugmentSettings(height=32), picture_of("fixed")) == TrainingCanvas(32, 64)
+    assert canvas_of(AugmentSettings(height=32), picture_of("short side alone")) == TrainingCanvas(32, 32)
+    assert TrainingCanvas(32, 32).scaled((640, 480), 1.0) == (32, 24)

@@ -9,17 +9,18 @@ import torch
 
 from capgen import rle
 from capgen.errors import MissingFile, UnknownName, UserError
-from capgen.maskcaptioner.data.augment import Canvas, Geometry
-from capgen.maskcaptioner.data.collate import collate, normalised
+from capgen.maskcaptioner.data.augment import Geometry, TrainingCanvas
+from capgen.maskcaptioner.data.collate import collate
 from capgen.maskcaptioner.data.loader import Feed, batches, order_of
 from capgen.maskcaptioner.data.pictures import FrameReader, bitmaps, read_frames
 from capgen.maskcaptioner.data.release_rows import Census, check_captions, count, open_releases
+from capgen.maskcaptioner.data.sizing import normalised
 from capgen.maskcaptioner.data.training_clip import ClipMaker, cut
 from capgen.maskcaptioner.settings import AugmentSettings
 from tests.maskcaptioner.worlds import make_releases
 
 AUGMENT = AugmentSettings(scale=(0.6, 1.5))
-CANVAS = Canvas(64, 96)
+CANVAS = TrainingCanvas(64, 96)
 
 
 @pytest.fixture(scope="module")

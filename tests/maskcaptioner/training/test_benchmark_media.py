@@ -11,7 +11,7 @@ from rich.console import Console
 from capgen.cli.training import Seams, train
 from capgen.errors import UnknownName
 from capgen.evaluation.benchmarks.media import BenchmarkRows
-from capgen.maskcaptioner.data.augment import Canvas
+from capgen.maskcaptioner.data.augment import TrainingCanvas
 from capgen.maskcaptioner.data.loader import Feed, order_of
 from capgen.maskcaptioner.data.pictures import FrameReader
 from capgen.maskcaptioner.data.release_rows import Part, count
@@ -37,7 +37,7 @@ def test_a_benchmarks_boxes_and_captions_become_clips_to_learn_from(part):
     assert census.media == {"video": 1}
     assert census.captions == census.objects == len(CAPTIONS.splitlines())
     order = order_of((part,), census, kind="video", factors={}, buffer=2, seed=(0,))
-    maker = ClipMaker(AugmentSettings(scale=(1.0, 1.0), min_pixels=1), Canvas(60, 80), 2, (1, 1), FrameReader())
+    maker = ClipMaker(AugmentSettings(scale=(1.0, 1.0), min_pixels=1), TrainingCanvas(60, 80), 2, (1, 1), FrameReader())
     batch = Feed(order, maker, {}, 1, 32).build(next(Feed(order, maker, {}, 1, 32).draws()))
     (target,) = batch.targets
     assert target.masks_NTHW is None
