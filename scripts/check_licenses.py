@@ -70,7 +70,9 @@ def installed(root: str) -> dict[str, Distribution]:
         found[canonical(name)] = package
         for text in package.requires or ():
             need = Requirement(text)
-            active = [extra for extra in extras or {""} if need.marker is None or need.marker.evaluate({"extra": extra})]
+            active = [
+                extra for extra in extras or {""} if need.marker is None or need.marker.evaluate({"extra": extra})
+            ]
             entry = (canonical(need.name), frozenset(need.extras))
             if active and entry not in seen:
                 seen.add(entry)
