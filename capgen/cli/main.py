@@ -12,14 +12,14 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from capgen import __version__
-from capgen.cli import evaluation, maskcaptioner, pipeline, sample
+from capgen.cli import evaluation, maskcaptioner, models, pipeline, sample
 from capgen.cli.providers import Providers
 from capgen.display import PlainFormatter, echo, plain
 from capgen.errors import CapgenError
 from capgen.library_warnings import hide_library_warnings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (pipeline, sample, maskcaptioner):
+for group in (pipeline, models, sample, maskcaptioner):
     app.add_typer(group.app)
 app.add_typer(evaluation.app, name="eval")
 

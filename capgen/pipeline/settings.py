@@ -1,7 +1,7 @@
 """A pipeline file as types: ``pipelines/<name>.toml``, every key known, unknown ones refused.
 
-Order of precedence, later wins: the pipeline file, the model directory's own ``capgen.toml`` (picture sizes it was
-trained on, for example), flags, ``--set table.key=value``.
+Order of precedence, later wins: the pipeline file, the profile of the model's family (``pipelines/models/``), the model
+folder's own ``capgen.toml`` (picture sizes it was trained on, for example), flags, ``--set table.key=value``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from capgen.layered_toml import Positive, Share
+
+Coordinates = Literal["percent", "unit", "thousand", "pixel"]
 
 
 class Table(BaseModel):
@@ -60,6 +62,8 @@ class RenderSettings(Table):
     ``clean_pixels``, ``marked_pixels``: the most pixels (width x height) of a clean frame and of a marked picture.
     ``square``: every picture becomes exactly square with side sqrt(pixels) (models with one fixed input size).
     ``margin``: context of the crop on each side, in box widths and heights (1 is DAM's focal rule).
+    ``coordinates``: how prompts say places: ``percent`` of the frame, ``unit`` (0 to 1), ``thousand`` (0 to 1000) or
+    ``pixel`` of the frame as it is sent. Models read best what they were trained on.
     """
 
     patch: Positive = 32
@@ -67,6 +71,7 @@ class RenderSettings(Table):
     marked_pixels: Positive = 320 * 320
     square: bool = False
     margin: Annotated[float, Field(ge=0, le=10)] = 1.0
+    coordinates: Coordinates = "percent"
 
 
 class PromptSettings(Table):
@@ -81,12 +86,18 @@ class ModelSettings(Table):
 
     ``template``: arguments of the model's chat template (``enable_thinking = false``), whatever engine fills it in.
     ``reasoning``: pairs of texts that begin and end reasoning inside an answer, beside the usual ones.
+    ``max_pictures``: the most pictures that one request may hold.
+    ``profile``: the name of a profile, ``none``, or ``auto``, for which the chosen name stands here in the end.
+    ``trust_remote_code``: run Python code that the model's folder brings. Only the command line may allow that.
     """
 
     id: str
     revision: str | None = None
     template: dict[str, Any] = {}
     reasoning: tuple[tuple[str, str], ...] = ()
+    max_pictures: Positive | None = None
+    profile: str = "auto"
+    trust_remote_code: bool = False
 
 
 class EngineSettings(Table):

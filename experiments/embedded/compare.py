@@ -18,7 +18,7 @@ import torch
 
 from capgen.pipeline.engines.base import EngineContext
 from capgen.pipeline.engines.vllm import Vllm
-from capgen.pipeline.planning.config import read_toml
+from capgen.pipeline.planning.model_profiles import model_profiles
 from capgen.pipeline.settings import ModelSettings, SamplingSettings
 from capgen.pipeline.view import Answer, View
 from capgen.sample.embedded_model import model_dir
@@ -28,7 +28,7 @@ from experiments.embedded.evaluate import Captioner, questions
 
 async def ask(folder: Path, views: list[View]) -> tuple[list[Answer], float, float]:
     """vLLM's answers, its seconds to start and its seconds to answer."""
-    options: dict[str, Any] = read_toml(folder / "capgen.toml")["engine"]["options"]
+    options: dict[str, Any] = model_profiles()["embedded"].engines["vllm"]
     begun = time.monotonic()
     engine = Vllm(max_num_seqs=64, **options)
     session = await engine.start(EngineContext(ModelSettings(id=str(folder)), SamplingSettings(max_tokens=24)))

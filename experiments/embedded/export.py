@@ -23,16 +23,14 @@ from experiments.embedded.tokenizer import BOS, EOS, PAD, build_tokenizer
 
 HASHED = ("model.safetensors", "config.json", "tokenizer.json")
 PROFILE = """# What this model needs otherwise than a pipeline file says; capgen lays it over the file.
+profile = "embedded"
+
 [render]
 patch = {patch}
 clean_pixels = {pixels}
 marked_pixels = {pixels}
 square = true
 margin = {margin}
-
-[engine.options]
-dtype = "float32"
-max_model_len = 1024
 """
 
 

@@ -82,6 +82,7 @@ VERBS = (
     "lint",
     "preview",
     "gallery",
+    "models",
     "sample",
     "score",
     "predict",
@@ -167,3 +168,17 @@ def test_lint_gives_every_line_back_with_its_reasons(tmp_path):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["reasons"] for line in lines[:2]] == [[], ["empty"]]
     assert [line["id"] for line in lines[:2]] == [7, 8]
+
+
+def test_models_lists_the_families_and_says_what_will_be_used_for_one():
+    listed = json.loads(capgen("models", "--json").stdout)
+    assert {"qwen3-vl", "qwen3.5", "gemma3", "internvl"} <= {family["name"] for family in listed}
+    done = capgen("models", "Qwen/Qwen3.5-9B")
+    assert done.returncode == 0
+    assert "profile:           qwen3.5 (its name; its config.json is not here)" in done.stdout
+    assert "places:            thousand" in done.stdout
+    assert "visual tokens:     300 for 640 x 480" in done.stdout
+    assert "switched off by {'enable_thinking': False}" in done.stdout
+    assert "licence:           Apache-2.0" in done.stdout
+    unknown = json.loads(capgen("models", "nobody/x", "--json").stdout)
+    assert unknown["profile"].startswith("none (")

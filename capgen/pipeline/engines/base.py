@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from capgen.errors import CapgenError
 from capgen.pipeline.engines import ENGINES
@@ -120,3 +120,13 @@ def build_engine(settings: EngineSettings) -> Engine:
     """
     engine: Engine = ENGINES.build(settings.name, settings.options, "engine.options")
     return engine
+
+
+def refuse_remote_code(args: Mapping[str, Any]) -> None:
+    """That an engine's further arguments do not allow the code of a model's folder: the model's setting alone does.
+
+    Raises:
+        ValueError: they do.
+    """
+    if "trust_remote_code" in args:
+        raise ValueError("args: trust_remote_code is no argument of the engine; use --set model.trust_remote_code=true")

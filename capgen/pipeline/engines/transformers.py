@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from capgen.errors import UserError
 from capgen.library_warnings import hide_library_warnings
-from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
+from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, refuse_remote_code
+from capgen.pipeline.engines.reasoning import USUAL, Markers, split_reasoning
 from capgen.pipeline.settings import SamplingSettings
 from capgen.pipeline.view import Answer, View
 
@@ -47,6 +48,7 @@ class Transformers:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError("batch_size must be at least 1")
+        refuse_remote_code(self.args)
 
     @property
     def in_flight(self) -> int:
@@ -72,7 +74,10 @@ class Transformers:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Loaded weights with their processor; used by one thread."""
+    """Loaded weights with their processor; used by one thread.
+
+    ``template``: arguments of the chat template. ``markers``: what begins and ends reasoning in an answer.
+    """
 
     processor: Any
     weights: Any
@@ -80,6 +85,8 @@ class Model:
     max_tokens: int
     max_len: int
     ends: frozenset[int]
+    template: Mapping[str, Any]
+    markers: Markers = USUAL
 
     def say(self, views: Sequence[View]) -> list[Answer | EngineFault]:
         """An answer or a fault for each view; a view that fails takes no other with it.
@@ -143,14 +150,15 @@ class Model:
             ) from error
 
     def _prompt(self, view: View) -> str:
-        return str(self.processor.apply_chat_template(chat(view), add_generation_prompt=True, tokenize=False))
+        return str(self.processor.apply_chat_template(chat(view), **self.template))
 
     def _answer(self, tokens: list[int], prompt_tokens: int) -> Answer:
         """The text up to the first end token, which counts as a token of the answer."""
         end = next((i for i, token in enumerate(tokens) if token in self.ends), None)
         count = len(tokens) if end is None else end + 1
-        text = self.processor.tokenizer.decode(tokens[:count], skip_special_tokens=True)
-        return Answer(str(text), "length" if end is None else "stop", prompt_tokens, 0, count)
+        said = self.processor.tokenizer.decode(tokens[:count], skip_special_tokens=True)
+        text, _ = split_reasoning(str(said), self.markers)
+        return Answer(text, "length" if end is None else "stop", prompt_tokens, 0, count)
 
 
 @dataclass(slots=True)
@@ -254,11 +262,20 @@ def load_model(options: Transformers, context: EngineContext) -> Model:
     dtype = options.dtype if options.dtype == _AUTO else getattr(torch, options.dtype, None)
     if dtype is None:
         raise UserError(f"engine.options.dtype: torch has no type {options.dtype!r}", "for example bfloat16")
-    arguments = {"revision": context.model.revision, "dtype": dtype} | options.args
+    model = context.model
+    arguments = {
+        "revision": model.revision,
+        "dtype": dtype,
+        "trust_remote_code": model.trust_remote_code,
+    } | options.args
     if context.gpus > 1:
         arguments.setdefault("device_map", _AUTO)
     try:
-        processor = AutoProcessor.from_pretrained(context.model.id, revision=context.model.revision)
+        processor = AutoProcessor.from_pretrained(
+            context.model.id,
+            revision=context.model.revision,
+            trust_remote_code=context.model.trust_remote_code,
+        )
         weights = AutoModelForImageTextToText.from_pretrained(context.model.id, **arguments).eval()
     except (OSError, ValueError, ImportError) as error:
         raise UserError(
@@ -273,7 +290,10 @@ def load_model(options: Transformers, context: EngineContext) -> Model:
     ends = _set_generation(processor, weights, context.sampling)
     longest: int = weights.config.get_text_config().max_position_embeddings
     seed = context.sampling.seed if context.sampling.temperature > 0 else None
-    return Model(processor, weights, seed, context.sampling.max_tokens, options.max_model_len or longest, ends)
+    template = {**model.template, "add_generation_prompt": True, "tokenize": False}
+    markers = (*USUAL, *model.reasoning)
+    length = options.max_model_len or longest
+    return Model(processor, weights, seed, context.sampling.max_tokens, length, ends, template, markers)
 
 
 def _set_generation(processor: Any, weights: Any, sampling: SamplingSettings) -> frozenset[int]:

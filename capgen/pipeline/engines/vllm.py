@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from capgen.errors import UserError
-from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
+from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, refuse_remote_code
+from capgen.pipeline.engines.reasoning import USUAL, Markers, split_reasoning
 from capgen.pipeline.view import Answer, Picture, View
 
 _DECIDING = (
@@ -46,6 +47,9 @@ class Vllm:
     cpu_kv_gib: int = 1
     args: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        refuse_remote_code(self.args)
+
     @property
     def in_flight(self) -> int:
         """A fifth more than the engine computes at once, so that it never waits for the next."""
@@ -78,6 +82,7 @@ class Vllm:
         arguments: dict[str, Any] = {
             "model": context.model.id,
             "revision": context.model.revision,
+            "trust_remote_code": context.model.trust_remote_code,
             "dtype": self.dtype,
             "max_num_seqs": self.max_num_seqs,
             "max_model_len": self.max_model_len,
@@ -96,13 +101,17 @@ class Vllm:
 
 @dataclass(slots=True)
 class VllmSession:
-    """A running engine; ``count`` makes request ids unique when a key is asked again."""
+    """A running engine; ``count`` makes request ids unique when a key is asked again.
+
+    ``markers``: what begins and ends reasoning in an answer, which is no part of the caption.
+    """
 
     engine: Any
     sampling: Any
     chat: Any
     dead_error: type[Exception]
     client_error: type[Exception]
+    markers: Markers = USUAL
     count: int = 0
 
     @classmethod
@@ -122,8 +131,10 @@ class VllmSession:
             seed=wanted.seed,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        chat = ChatParams(chat_template_kwargs={"add_generation_prompt": True, "tokenize": False})
-        return cls(engine, sampling, chat, EngineDeadError, VLLMClientError)
+        template = {**context.model.template, "add_generation_prompt": True, "tokenize": False}
+        chat = ChatParams(chat_template_kwargs=template)
+        markers = (*USUAL, *context.model.reasoning)
+        return cls(engine, sampling, chat, EngineDeadError, VLLMClientError, markers)
 
     async def answer(self, view: View) -> Answer:
         """Render with the model's chat template, generate, and report what vLLM counted."""
@@ -146,7 +157,7 @@ class VllmSession:
             raise EngineFault("vLLM ended the request without an answer")
         said = final.outputs[0]
         return Answer(
-            text=said.text,
+            text=split_reasoning(said.text, self.markers)[0],
             finish_reason=said.finish_reason or "none",
             prompt_tokens=len(final.prompt_token_ids or ()),
             cached_tokens=final.num_cached_tokens or 0,

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from capgen.errors import UserError
 from capgen.layered_toml import merge, nested, read_toml, sentence
-from capgen.pipeline.engines import ENGINES
-from capgen.pipeline.settings import EngineSettings, Settings
+from capgen.pipeline.planning.model_profiles import (
+    NO_PROFILE,
+    find_profile,
+    folder_file,
+    profile_named,
+)
+from capgen.pipeline.settings import EngineSettings, ModelSettings, Settings
 from capgen.resources import resource
 
-__all__ = ["PROFILE", "load_settings", "read_toml"]
+__all__ = ["load_settings", "read_toml"]
 
 _USUAL = EngineSettings().name
-PROFILE = "capgen.toml"
-"""A model directory may hold this file: the tables of a pipeline file that the model needs to be otherwise."""
+_AUTO = ModelSettings.model_fields["profile"].default
+_REMOTE_CODE = "model.trust_remote_code"
+_ALLOW = f"give --set {_REMOTE_CODE}=true if you trust the code in the model's folder"
 
 
 def load_settings(pipeline: str, overrides: Mapping[str, Any], assignments: Iterable[str] = ()) -> Settings:
@@ -29,32 +34,49 @@ def load_settings(pipeline: str, overrides: Mapping[str, Any], assignments: Iter
         assignments: ``table.key=value`` as typed; values are read as TOML, and as text where that fails.
 
     Raises:
-        UnknownName: no such pipeline.
+        UnknownName: no such pipeline, or no such model profile.
         UserError: a file is no TOML, a key is unknown or a value is of the wrong kind.
     """
     file = resource("pipelines", pipeline, ".toml")
     tables = read_toml(file)
+    if tables.get("model", {}).get("trust_remote_code"):
+        raise UserError(f"{file.name}: {_REMOTE_CODE} is allowed on the command line alone", _ALLOW)
     wanted = nested(overrides, assignments)
-    model = Path(str(_layer(tables, wanted).get("model", {}).get("id", "")))
-    if (model / PROFILE).is_file():
-        profile = read_toml(model / PROFILE)
-        name = _layer(_layer(tables, profile), wanted).get("engine", {}).get("name", _USUAL)
-        tables = _layer(_layer(tables, {"engine": {"name": name}}), _for_engine(profile, name))
+    tables = _with_profile(tables, wanted)
     try:
-        return Settings.model_validate(_layer(tables, wanted))
+        settings = Settings.model_validate(_layer(tables, wanted))
     except ValidationError as error:
         raise UserError(f"{file.name}: {sentence(error, Settings)}", "correct it in the file or with --set") from error
+    return settings.model_copy(update={"model": settings.model.model_copy(update=_profile_of(tables))})
 
 
-def _for_engine(profile: Mapping[str, Any], name: Any) -> dict[str, Any]:
-    """A model's profile for a run with this engine: of its ``[engine.options]``, those that the engine knows."""
-    engine = profile.get("engine", {})
-    options = engine.get("options") if isinstance(engine, Mapping) else None
-    if not isinstance(options, Mapping) or not isinstance(name, str):
-        return dict(profile)
-    known = ENGINES.options(name)
-    mine = {key: value for key, value in options.items() if key in known}
-    return {**profile, "engine": {**engine, "name": name, "options": mine}}
+def _with_profile(tables: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """A pipeline file's tables with the model's profile and its folder's own file laid over them.
+
+    Raises:
+        UnknownName: there is no such profile.
+        UserError: the folder's file sets what it may not.
+    """
+    chosen = _layer(tables, wanted)
+    model, engine = chosen.get("model", {}), chosen.get("engine", {}).get("name", _USUAL)
+    if not isinstance(model, Mapping) or not isinstance(engine, str):
+        return dict(tables)  # the types say what is wrong
+    name, asked = str(model.get("id", "")), str(model.get("profile", _AUTO))
+    if not name:
+        return dict(tables)
+    folder = folder_file(name)
+    asked = folder.profile if asked == _AUTO and folder.profile else asked
+    profile = profile_named(asked) if asked != _AUTO else find_profile(name, model.get("revision"))[0]
+    # The engine's name comes first: another engine starts without the options of the file's.
+    base = _layer(tables, {"engine": {"name": engine}, "model": {"id": name}})
+    if profile is not None:
+        base = merge(base, profile.tables(engine))
+    base = merge(base, folder.model_dump(exclude_none=True, include={"render", "model"}))
+    return merge(base, {"model": {"profile": profile.name if profile else NO_PROFILE}})
+
+
+def _profile_of(tables: Mapping[str, Any]) -> dict[str, Any]:
+    return {"profile": tables.get("model", {}).get("profile", NO_PROFILE)}
 
 
 def _layer(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

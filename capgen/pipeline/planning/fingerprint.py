@@ -15,7 +15,7 @@ from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.engines.base import build_engine
 from capgen.pipeline.rendering.prompt import Prompt
 from capgen.pipeline.rendering.render import RENDER_VERSION
-from capgen.pipeline.settings import EngineSettings, Settings
+from capgen.pipeline.settings import EngineSettings, Settings, Table
 
 _WHOLE_FILE = 64 * 2**20
 _SHOWN, _LONG = 3, 60
@@ -32,10 +32,10 @@ def fingerprint_parts(settings: Settings, prompt: Prompt, source_hashes: Mapping
         "dataset": settings.dataset,
         "source": dict(source_hashes) | {"type": settings.source.type, "split": settings.source.split},
         "shard_objects": settings.run.shard_objects,
-        "render": settings.render.model_dump() | {"version": RENDER_VERSION},
+        "render": _unless_default(settings.render, "coordinates") | {"version": RENDER_VERSION},
         "prompt": {"name": prompt.name, "sha256": prompt.sha256, "category": settings.prompt.category},
         "engine": settings.engine.name,
-        "model": {"id": settings.model.id, "revision": settings.model.revision, "files": model_files(settings)},
+        "model": _model(settings),
         "sampling": settings.sampling.model_dump(),
         "checks": settings.checks.model_dump(mode="json"),
         "dedup": settings.dedup.model_dump(),
@@ -45,6 +45,20 @@ def fingerprint_parts(settings: Settings, prompt: Prompt, source_hashes: Mapping
         parts["source_options"] = settings.source.options
     options = deciding_options(settings.engine)
     return parts | {"engine_options": options} if options else parts
+
+
+def _model(settings: Settings) -> dict[str, Any]:
+    """Which model, and what is said to it and taken from its answers where that is not as usual."""
+    model = settings.model
+    decides = ("template", "reasoning", "trust_remote_code")
+    further = {name: value for name in decides if (value := getattr(model, name))}
+    return {"id": model.id, "revision": model.revision, "files": model_files(settings)} | further
+
+
+def _unless_default(table: Table, *names: str) -> dict[str, Any]:
+    """The table without those of ``names`` that have their default value."""
+    usual = {name: field.default for name, field in type(table).model_fields.items()}
+    return {name: value for name, value in table.model_dump().items() if name not in names or value != usual[name]}
 
 
 def deciding_options(settings: EngineSettings) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -10,7 +11,11 @@ from pathlib import Path
 
 from capgen.errors import UserError
 from capgen.pipeline.engines import ENGINES
+from capgen.pipeline.planning.model_profiles import find_profile, profile_named
+from capgen.pipeline.rendering.prompt import Prompt
 from capgen.pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _HUB_TIMEOUT_S = 15
@@ -65,6 +70,45 @@ def check_model(settings: Settings) -> None:
             f"--model {model}: no such folder, and not a name of the form owner/model", "for example --model embedded"
         )
     _check_hub(model, revision)
+
+
+def tell_model(settings: Settings) -> None:
+    """Say what a user has to know of a model before it is asked anything, where the engine loads it here."""
+    model = settings.model
+    if not getattr(ENGINES.load(settings.engine.name), "loads_model", False):
+        return
+    if model.trust_remote_code:
+        log.warning("--model %s: Python code in the model's folder is run (model.trust_remote_code)", model.id)
+    profile = profile_named(model.profile)
+    found, why = find_profile(model.id, model.revision)
+    if profile is None and found is None:
+        log.warning(
+            "--model %s: %s; it runs with the pipeline's picture sizes and places in percent "
+            "(capgen models lists the families; --set model.profile=NAME takes the facts of one)",
+            model.id,
+            why,
+        )
+    if profile is not None and profile.thinks_always(model.id):
+        log.warning(
+            "--model %s reasons before it answers and cannot be told not to: raise sampling.max_tokens well above the "
+            "caption's, or take the model of this family that does not",
+            model.id,
+        )
+
+
+def check_pictures(settings: Settings, prompt: Prompt) -> None:
+    """That a request shows no more pictures than the model takes.
+
+    Raises:
+        UserError: it shows more.
+    """
+    layout, most = prompt.layout_for(settings.kind), settings.model.max_pictures
+    shown = layout.clean_frames + layout.marked_frames
+    if most is not None and shown > most:
+        raise UserError(
+            f"prompt {prompt.name} shows {shown} pictures of {settings.kind}s, and the model takes {most}",
+            "choose a prompt with fewer frames: --set prompt.name=NAME",
+        )
 
 
 def _check_hub(model: str, revision: str | None) -> None:

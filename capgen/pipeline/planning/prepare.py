@@ -17,7 +17,7 @@ from capgen.pipeline.planning.extend import check_limit, extend
 from capgen.pipeline.planning.fingerprint import differences, digest, fingerprint_parts, same_run
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.plan import file_sha256, write_plan, write_plan_json
-from capgen.pipeline.planning.preflight import check_model
+from capgen.pipeline.planning.preflight import check_model, check_pictures, tell_model
 from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources import SOURCES
@@ -75,6 +75,8 @@ def prepare(
     build_engine(settings.engine)
     check_card(card_info(settings))
     check_model(settings)
+    check_pictures(settings, prompt)
+    tell_model(settings)
     _ = build_checks(settings.checks.all_names, settings.checks.options)
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
         # The largest files take seconds to hash and seconds to plan: side by side.

@@ -21,6 +21,7 @@ from capgen.errors import UnknownName, UserError
 from capgen.pipeline.rendering.frames import Choice
 from capgen.pipeline.rendering.highlights import HIGHLIGHTS
 from capgen.pipeline.rendering.highlights.base import Highlight
+from capgen.pipeline.settings import Coordinates
 from capgen.pipeline.view import Turn
 from capgen.resources import resource
 
@@ -88,37 +89,63 @@ class Prompt:
 class Place:
     """Where an object is on one marked frame, as templates see it.
 
-    ``left``, ``top``, ``right``, ``bottom``: percent of the frame, 0 to 100, rounded outwards.
-    ``normalised``: the same as ``(left,top,right,bottom)`` from 0 to 1 with two decimals.
+    ``left``, ``top``, ``right``, ``bottom``: in the convention of ``render.coordinates``, rounded outwards: percent of
+    the frame, thousandths or pixels of it as whole numbers, or 0 to 1 with three decimals.
+    ``normalised``: always ``(left,top,right,bottom)`` from 0 to 1 with two decimals.
     ``area_percent``: the mask's share of the frame in percent, as text with two digits.
     ``frame``: the frame's number, from 1. ``color``: the name of the mark's colour, None where nothing is drawn.
     """
 
-    left: int
-    top: int
-    right: int
-    bottom: int
+    left: int | str
+    top: int | str
+    right: int | str
+    bottom: int | str
     normalised: str
     area_percent: str
     frame: int
     color: str | None = None
 
 
-def place(box: Box, area: int, size: tuple[int, int], frame: int, color: str | None = None) -> Place:
-    """The place of a box (x, y, width, height) on a frame of ``size`` (width, height) pixels; ``frame`` from 0."""
+def place(
+    box: Box,
+    area: int,
+    size: tuple[int, int],
+    frame: int,
+    color: str | None = None,
+    *,
+    coordinates: Coordinates = "percent",
+    sent: tuple[int, int] | None = None,
+) -> Place:
+    """The place of a box (x, y, width, height) on a frame of ``size`` (width, height) pixels; ``frame`` from 0.
+
+    Args:
+        sent: width and height of the frame as the model sees it, for places in pixels; None is ``size``.
+    """
     x, y, wide, high = box
     sides = x / size[0], y / size[1], (x + wide) / size[0], (y + high) / size[1]
     share = 100 * area / (size[0] * size[1])
+    left, top, right, bottom = _scaled(sides, coordinates, sent or size)
     return Place(
-        left=max(0, floor(sides[0] * 100 + 1e-9)),
-        top=max(0, floor(sides[1] * 100 + 1e-9)),
-        right=min(100, ceil(sides[2] * 100 - 1e-9)),
-        bottom=min(100, ceil(sides[3] * 100 - 1e-9)),
+        left=left,
+        top=top,
+        right=right,
+        bottom=bottom,
         normalised="(" + ",".join(f"{side:.2f}" for side in sides) + ")",
         area_percent=f"{share:.0f}" if share >= 10 else f"{share:.2g}",
         frame=frame + 1,
         color=color,
     )
+
+
+def _scaled(
+    sides: tuple[float, float, float, float], coordinates: Coordinates, sent: tuple[int, int]
+) -> tuple[int | str, ...]:
+    """Left, top, right and bottom, given from 0 to 1, as numbers of a convention, rounded outwards."""
+    whole = {"percent": (100, 100), "thousand": (1000, 1000), "unit": (1000, 1000), "pixel": sent}[coordinates]
+    lower = [max(0, floor(side * most + 1e-9)) for side, most in zip(sides[:2], whole, strict=True)]
+    upper = [min(most, ceil(side * most - 1e-9)) for side, most in zip(sides[2:], whole, strict=True)]
+    numbers = (*lower, *upper)
+    return tuple(f"{number / 1000:.3f}" for number in numbers) if coordinates == "unit" else numbers
 
 
 @lru_cache(maxsize=4096)

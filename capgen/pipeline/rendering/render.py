@@ -56,7 +56,7 @@ class Renderer:
     ) -> View:
         """One object's view: fixed text, clean pictures, its own marked pictures, its text."""
         indices = self.marked_frames(media, obj)
-        marked = tuple(self._mark(media, obj, i, frames[i]) for i in indices)
+        marked = tuple(self._mark(media, obj, i, frames[i], clean) for i in indices)
         said = variables(self.prompt, media, obj, tuple(at for _, at in marked), indices)
         text = self.prompt.text(said)
         parts: tuple[Part, ...] = (self.prompt.before, *clean, *(shown for shown, _ in marked), text)
@@ -76,8 +76,17 @@ class Renderer:
             return self.settings.marked_pixels
         return max(self.settings.marked_pixels, self.settings.clean_pixels)
 
+    def _sent(self, media: Media, marked: NDArray[np.uint8], clean: tuple[Picture, ...]) -> tuple[int, int] | None:
+        """Width and height in which the model sees whole frames; None where it sees none."""
+        shown = marked
+        if self.prompt.layout_for(media.kind).close_up:
+            if not clean:
+                return None
+            shown = clean[0].pixels
+        return shown.shape[1], shown.shape[0]
+
     def _mark(
-        self, media: Media, obj: MediaObject, index: int, frame: NDArray[np.uint8]
+        self, media: Media, obj: MediaObject, index: int, frame: NDArray[np.uint8], clean: tuple[Picture, ...]
     ) -> tuple[Picture, Place | None]:
         """One marked picture and where the object is on it; the whole frame and None where it is not on it."""
         counts, box, area = obj.counts[index], obj.boxes[index], obj.areas[index]
@@ -87,7 +96,10 @@ class Renderer:
         marked = Marked(frame, counts, box, whole(frame), fit, self.settings.margin)
         for highlight in self.prompt.layout_for(media.kind).highlights:
             marked = highlight(marked)
-        return picture(marked.pixels), place(box, area, (media.width, media.height), index, marked.color)
+        size, sent = (media.width, media.height), self._sent(media, marked.pixels, clean)
+        coordinates = self.settings.coordinates
+        where = place(box, area, size, index, marked.color, coordinates=coordinates, sent=sent)
+        return picture(marked.pixels), where
 
 
 class _Frames(dict[int, NDArray[np.uint8]]):

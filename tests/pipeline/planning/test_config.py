@@ -20,11 +20,12 @@ def test_flags_are_laid_over_the_file_and_set_over_flags():
 
 def test_a_models_own_profile_lies_between_the_file_and_the_flags(tmp_path):
     (tmp_path / "capgen.toml").write_text(
-        "[render]\npatch = 12\nclean_pixels = 9216\n[engine.options]\ndtype = 'float32'\n"
+        "profile = 'embedded'\n[render]\npatch = 12\nclean_pixels = 9216\n[model]\ntemplate = { a = 1 }\n"
     )
     settings = load_settings("lvis", {"model.id": str(tmp_path)}, ["render.clean_pixels=4096"])
     assert (settings.render.patch, settings.render.clean_pixels) == (12, 4096)
     assert settings.engine.options["dtype"] == "float32"
+    assert settings.model.template == {"a": 1}
     assert settings.engine.options["max_num_seqs"] == 256, "what the profile does not name stays as the file has it"
 
 
@@ -72,10 +73,8 @@ def test_another_model_is_not_asked_for_at_the_first_ones_revision():
 
 @pytest.fixture
 def profiled(tmp_path):
-    """A model folder whose profile is written with vLLM in mind."""
-    (tmp_path / "capgen.toml").write_text(
-        "[render]\npatch = 12\n[engine.options]\ndtype = 'float32'\nmax_model_len = 9\n"
-    )
+    """A model folder that takes a shipped profile."""
+    (tmp_path / "capgen.toml").write_text("profile = 'embedded'\n[render]\npatch = 12\n")
     return str(tmp_path)
 
 
@@ -85,8 +84,8 @@ def profiled(tmp_path):
         ("openai", {}),
         ("batchfile", {}),
         ("echo", {}),
-        ("transformers", {"dtype": "float32", "max_model_len": 9}),
-        ("vllm", {"dtype": "float32", "max_model_len": 9}),
+        ("transformers", {"dtype": "float32", "max_model_len": 1024}),
+        ("vllm", {"dtype": "float32", "max_model_len": 1024}),
     ],
 )
 @pytest.mark.parametrize("by", ["file", "flag"])

@@ -260,3 +260,19 @@ def test_a_place_on_a_whole_percent_stays_there(side):
 )
 def test_areas_keep_two_digits(area, says):
     assert place((0.0, 0.0, 1.0, 1.0), area, (100, 100), 0).area_percent == says
+
+
+@pytest.mark.parametrize(
+    ("coordinates", "numbers"),
+    [
+        ("percent", (10, 20, 41, 40)),
+        ("thousand", (100, 200, 404, 400)),
+        ("unit", ("0.100", "0.200", "0.404", "0.400")),
+        ("pixel", (64, 96, 259, 192)),
+    ],
+)
+def test_places_follow_the_models_convention(coordinates, numbers):
+    """Rounded outwards; pixels are those of the frame as it is sent."""
+    at = place((10.0, 20.0, 30.4, 20.0), 600, (100, 100), 0, coordinates=coordinates, sent=(640, 480))
+    assert (at.left, at.top, at.right, at.bottom) == numbers
+    assert at.normalised == "(0.10,0.20,0.40,0.40)"

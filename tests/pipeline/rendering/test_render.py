@@ -309,3 +309,15 @@ def test_the_same_settings_twice_are_one_renderer():
     assert renderer() == renderer()
     assert renderer() != renderer(patch=28)
     assert replace(renderer(), settings=RenderSettings(patch=28)) == renderer(patch=28)
+
+
+def test_places_in_pixels_are_those_of_the_frame_that_the_model_sees(tmp_path):
+    """The box of object 0 is x 40 to 80 and y 60 to 100 of 320 x 240; the clean picture is half as large."""
+    media = medium(tmp_path, thing(0))
+    using = renderer(coordinates="pixel", patch=16, clean_pixels=160 * 128)
+    (view,) = views(media, using)
+    height, width = view.pictures[0].pixels.shape[:2]
+    assert (width, height) == (160, 128)
+    assert "left 20, top 32, right 40, bottom 54" in view.parts[-1]
+    (view,) = views(media, renderer(coordinates="thousand"))
+    assert "left 125, top 250, right 250, bottom 417" in view.parts[-1]

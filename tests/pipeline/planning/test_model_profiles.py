@@ -1,0 +1,229 @@
+"""The families of models: each profile is whole, is chosen by a model's own config, and says what will be used."""
+
+import json
+import logging
+import re
+
+import pytest
+
+from capgen.errors import UnknownName, UserError
+from capgen.pipeline.engines import ENGINES
+from capgen.pipeline.engines.base import build_engine
+from capgen.pipeline.planning.config import load_settings
+from capgen.pipeline.planning.model_profiles import VisualTokens, find_profile, model_profiles
+from capgen.pipeline.planning.preflight import check_pictures, tell_model
+from capgen.pipeline.rendering.prompt import load_prompt
+from capgen.resources import resource
+from capgen.sample.embedded_model import model_dir
+
+FAMILIES = {
+    "Qwen2_5_VLForConditionalGeneration": "qwen2.5-vl",
+    "Qwen3VLForConditionalGeneration": "qwen3-vl",
+    "Qwen3VLMoeForConditionalGeneration": "qwen3-vl",
+    "Qwen3_5ForConditionalGeneration": "qwen3.5",
+    "Qwen3_5MoeForConditionalGeneration": "qwen3.5",
+    "InternVLChatModel": "internvl",
+    "InternVLForConditionalGeneration": "internvl",
+    "Gemma3ForConditionalGeneration": "gemma3",
+    "Gemma4ForConditionalGeneration": "gemma4",
+    "Molmo2ForConditionalGeneration": "molmo2",
+    "Glm4vMoeForConditionalGeneration": "glm-v",
+    "Mistral3ForConditionalGeneration": "mistral3",
+    "PixtralForConditionalGeneration": "pixtral",
+    "LlavaOnevisionForConditionalGeneration": "llava-onevision",
+    "MiniCPMV": "minicpm-v",
+    "SmolVLMForConditionalGeneration": "smolvlm",
+    "Idefics3ForConditionalGeneration": "idefics3",
+    "KimiVLForConditionalGeneration": "kimi-vl",
+    "Llama4ForConditionalGeneration": "llama4",
+    "Ovis2_5": "ovis",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model folder with a config.json of some architecture."""
+
+    def make(architecture, toml=None, **config):
+        path = tmp_path / architecture
+        path.mkdir()
+        (path / "config.json").write_text(json.dumps({"architectures": [architecture]} | config))
+        if toml is not None:
+            (path / "capgen.toml").write_text(toml)
+        return str(path)
+
+    return make
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_a_family_is_chosen_by_the_architecture(folder, architecture):
+    profile, why = find_profile(folder(architecture))
+    assert profile.name == FAMILIES[architecture]
+    assert architecture in why
+
+
+def test_architectures_belong_to_one_family():
+    seen = [(one, profile.name) for profile in model_profiles().values() for one in profile.architectures]
+    assert len(dict(seen)) == len(seen)
+
+
+def test_a_shared_architecture_is_told_apart_by_its_vision_tower(folder):
+    pixtral = folder("LlavaForConditionalGeneration", vision_config={"model_type": "pixtral"})
+    assert find_profile(pixtral)[0].name == "pixtral"
+    (llava, _) = find_profile(folder("LlavaForConditionalGeneration2"))
+    assert llava is None
+
+
+@pytest.mark.parametrize("name", sorted(model_profiles()))
+def test_every_profile_makes_settings_that_its_engines_take_and_names_its_sources(name):
+    profile = model_profiles()[name]
+    for engine in ("vllm", "transformers", "openai", "batchfile", "echo"):
+        settings = load_settings("lvis", {"model.id": "a/b", "model.profile": name, "engine.name": engine})
+        build_engine(settings.engine)
+        assert settings.model.profile == name
+        assert settings.model.template == (profile.model.template or {})
+    assert profile.sources
+    assert profile.memory
+    for text in (profile.licence, profile.captions, *profile.sources.values(), *profile.memory.values()):
+        assert len(text) > 2
+    if profile.render.square:
+        side = profile.visual.side or profile.render.patch
+        assert profile.render.clean_pixels == side**2
+    if profile.thinking == "switch":
+        assert profile.model.template
+        assert profile.model.reasoning
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("Qwen/Qwen3-VL-8B-Instruct", "qwen3-vl"),
+        ("qwen3-vl:8b", "qwen3-vl"),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", "qwen2.5-vl"),
+        ("Qwen/Qwen3.8-27B", "qwen3.5"),
+        ("google/gemma-4-31b-it", "gemma4"),
+        ("embedded", "embedded"),
+        ("somebody/embedded-vl", None),
+        ("tiny-vlm", None),
+    ],
+)
+def test_where_no_config_is_here_the_name_decides(model, family):
+    profile, _ = find_profile(model)
+    assert (profile and profile.name) == family
+
+
+def test_an_unknown_architecture_runs_with_safe_defaults_and_a_warning(folder, caplog):
+    model = folder("NobodyKnowsThis")
+    settings = load_settings("lvis", {"model.id": model})
+    assert (settings.model.profile, settings.render.coordinates, settings.model.template) == ("none", "percent", {})
+    tell_model(settings)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "no profile knows the architecture NobodyKnowsThis" in line
+    caplog.clear()
+    tell_model(load_settings("lvis", {"model.id": "m", "engine.name": "openai"}))
+    assert not caplog.records, "a server knows its model"
+
+
+@pytest.mark.parametrize("config", ["[]", "{", '{"architectures": "x"}', '{"architectures": [7]}', "[" * 5000])
+def test_a_damaged_config_is_no_profile_and_no_error(tmp_path, config):
+    (tmp_path / "config.json").write_text(config)
+    profile, why = find_profile(str(tmp_path))
+    assert profile is None
+    assert why
+
+
+def test_later_layers_win(folder):
+    """Pipeline file < profile < model folder's capgen.toml < flags < --set."""
+    model = folder("Qwen3_5ForConditionalGeneration")
+    assert load_settings("lvis", {"model.id": model}).render.coordinates == "thousand"
+    assert load_settings("lvis", {"model.id": model}).render.clean_pixels == 307200, "the profile does not name it"
+    model = folder("Qwen2_5_VLForConditionalGeneration", "[render]\npatch = 56\n[model]\nmax_pictures = 3\n")
+    settings = load_settings("lvis", {"model.id": model})
+    assert (settings.render.patch, settings.render.coordinates, settings.model.max_pictures) == (56, "pixel", 3)
+    flags = {"model.id": model, "render.patch": 84}
+    assert load_settings("lvis", flags).render.patch == 84
+    assert load_settings("lvis", flags, ["render.patch=112"]).render.patch == 112
+
+
+def test_a_profile_may_be_named_and_refused(folder):
+    model = folder("NobodyKnowsThis")
+    assert load_settings("lvis", {"model.id": model}, ["model.profile=qwen3.5"]).model.template
+    none = load_settings("lvis", {"model.id": "Qwen/Qwen3.5-4B"}, ["model.profile=none"])
+    assert (none.model.template, none.render.coordinates) == ({}, "percent")
+    with pytest.raises(UnknownName, match=r"no model profile is called 'qwen3.6'.*qwen3.5"):
+        load_settings("lvis", {"model.id": model}, ["model.profile=qwen3.6"])
+
+
+def test_thinking_is_switched_off_where_there_is_a_switch_and_named_where_there_is_none(caplog):
+    assert load_settings("lvis", {"model.id": "Qwen/Qwen3.5-4B"}).model.template == {"enable_thinking": False}
+    tell_model(load_settings("lvis", {"model.id": "Qwen/Qwen3-VL-8B-Thinking"}))
+    assert "reasons before it answers and cannot be told not to" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "[engine]\nname = 'openai'\n",
+        "[engine.options]\nbase_urls = 'http://elsewhere/v1'\napi_key_env = 'HOME'\n",
+        "[engine.options.args]\ntrust_remote_code = true\n",
+        "[model]\ntrust_remote_code = true\n",
+        "[model]\nid = 'other/model'\n",
+        "[card]\ntemplate = '/etc/passwd'\n",
+        "[checks]\nnames = []\n",
+        "[source]\nroot = '/'\n",
+        "[sampling]\nseed = 1\n",
+        "[prompt]\nname = '/etc/passwd'\n",
+        "[render]\nhighlights = 'x:y'\n",
+        "name = 'x'\n",
+    ],
+)
+def test_a_model_folder_decides_pictures_and_text_alone(folder, toml):
+    with pytest.raises(UserError, match=r"capgen\.toml: .*a model folder decides pictures and text alone") as raised:
+        load_settings("lvis", {"model.id": folder("Qwen3VLForConditionalGeneration", toml)})
+    named = re.search(r"[\w.]+", toml.replace("[", "")).group()
+    assert named.split(".")[0] in str(raised.value)
+
+
+def test_code_of_a_model_is_allowed_on_the_command_line_alone(tmp_path, caplog):
+    file = tmp_path / "mine.toml"
+    text = resource("pipelines", "lvis", ".toml").read_text()
+    file.write_text(text.replace("[model]\n", "[model]\ntrust_remote_code = true\n"))
+    with pytest.raises(UserError, match="allowed on the command line alone"):
+        load_settings(str(file), {})
+    for engine in ("vllm", "transformers"):
+        settings = load_settings("lvis", {"engine.name": engine}, ["engine.options.args.trust_remote_code=true"])
+        with pytest.raises(UserError, match=r"model\.trust_remote_code=true"):
+            build_engine(settings.engine)
+    caplog.set_level(logging.WARNING)
+    allowed = load_settings("lvis", {"model.id": "a/b"}, ["model.trust_remote_code=true"])
+    assert allowed.model.trust_remote_code
+    tell_model(allowed)
+    assert "Python code in the model's folder is run" in caplog.text
+
+
+def test_the_embedded_captioner_has_its_own_profile():
+    settings = load_settings("lvis", {"model.id": str(model_dir())})
+    assert settings.model.profile == "embedded"
+    assert (settings.render.patch, settings.render.square, settings.render.coordinates) == (12, True, "percent")
+    assert settings.engine.options["dtype"] == "float32"
+    assert "args" not in settings.engine.options, "facts of large Idefics 3 models do not reach it"
+    assert ENGINES.load("vllm")
+
+
+def test_numbers_of_visual_tokens_are_predicted():
+    assert VisualTokens(rule="patches", side=32, fewest_pixels=65536).count(640, 480) == 300
+    assert VisualTokens(rule="patches", side=32, fewest_pixels=65536).count(64, 64) == 64
+    assert VisualTokens(rule="patches", side=16, per_row=1).count(640, 480) == 41 * 30
+    assert VisualTokens(rule="tiles", side=448, tokens=256).count(448, 448) == 256
+    assert VisualTokens(rule="tiles", side=448, tokens=256).count(640, 480) is None
+    assert VisualTokens(rule="fixed", tokens=256).count(10, 20) == 256
+    assert VisualTokens(rule="budget", side=48, tokens=280).count(640, 480) == 19 * 14
+    assert VisualTokens(rule="unknown").count(10, 20) is None
+
+
+def test_a_prompt_with_more_pictures_than_the_model_takes_is_refused_before_anything_is_asked():
+    settings = load_settings("lv-vis", {}, ["model.max_pictures=5"])
+    prompt = load_prompt("shared-crop_v1", category=True)
+    with pytest.raises(UserError, match="shows 6 pictures of videos, and the model takes 5"):
+        check_pictures(settings, prompt)
+    check_pictures(load_settings("lvis", {}, ["model.max_pictures=2"]), prompt)
