@@ -18,6 +18,7 @@ from capgen.errors import UserError
 
 if TYPE_CHECKING:
     from capgen.evaluation.benchmarks.base import Clip
+    from capgen.maskcaptioner.inference.track import Track
     from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
     from capgen.maskcaptioner.predict import Prediction, PredictionFiles
 
@@ -51,10 +52,17 @@ def predict_verb(
         typer.echo(json.dumps(summary(found, written), indent=1))
         return
     for track in found.tracks:
-        echo(f"{track.track_id:>3}  {track.score:.2f}  {track.caption or track.category or ''}")
+        echo(f"{track.track_id:>3}  {track.score:.2f}  {track.caption or track.category or ''}{_doubt(track)}")
     objects = f"{len(found.tracks)} object{'' if len(found.tracks) == 1 else 's'}"
     hint = "" if found.tracks else " (a lower --threshold shows what the model is less sure of)"
     echo(f"{objects} on {found.frames} frame{'' if found.frames == 1 else 's'}{hint}: {written.annotated}")
+
+
+def _doubt(track: Track) -> str:
+    """What is said of a caption that names another class than the track's."""
+    return (
+        f"  (class {track.category}, but the caption says {track.caption_category})" if track.caption_category else ""
+    )
 
 
 @app.command("train")
@@ -114,12 +122,14 @@ def predict(request: PredictRequest, console: Console) -> tuple[Prediction, Pred
         UserError: the input or the model cannot be read, or a number is out of range.
     """
     from capgen.maskcaptioner.inference.frames import open_frames
-    from capgen.maskcaptioner.inference.load import open_model, resolve
+    from capgen.maskcaptioner.inference.load import open_model, resolve, unfit
     from capgen.maskcaptioner.predict import predict as run
 
     options = _stream_options(request.threshold, request.max_tracks)
     source = open_frames(request.source, every=request.every, fps=request.fps)
-    resolve(request.model)
+    note = unfit(resolve(request.model), request.source)
+    if note is not None:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     with console.status("opening the model") if console.is_terminal else _Quiet():
         model = open_model(request.model, request.device)
     name = Path(request.model).name or request.model
@@ -134,7 +144,7 @@ def predict(request: PredictRequest, console: Console) -> tuple[Prediction, Pred
 
         stream = _stream(model, options)
         frames = int(model.config.clip_frames)
-        info = {"model": name, **options, "clip_frames": frames}
+        info = {"model": name, **options, "clip_frames": frames} | ({"note": note} if note else {})
         return run(source, stream, request.out, clip_frames=frames, info=info, video_id=identity, progress=show)
 
 
@@ -142,6 +152,7 @@ def summary(found: Prediction, written: PredictionFiles) -> dict[str, Any]:
     """The result as ``--json`` prints it: the tracks without their masks, and the files."""
     tracks = [
         {"id": t.track_id, "score": round(t.score, 6), "category": t.category, "caption": t.caption, "frames": t.frames}
+        | ({"caption_category": t.caption_category} if t.caption_category else {})
         for t in found.tracks
     ]
     files = {"tracks": str(written.tracks), "annotated": str(written.annotated), "sheet": str(written.sheet)}

@@ -9,6 +9,7 @@ made. Neither walk holds more than a clip of frames. ``tracks.json`` has the for
   pictures, ``file_names``.
 - ``categories``: ``id``, ``name``: the classes that occur; ``id`` is the place in the model's list of classes, from 1.
 - ``annotations``: one a track: ``id``, ``video_id``, ``category_id``, ``category``, ``score`` (0 to 1), ``caption``,
+  ``caption_category`` (the class that the caption names, where that is another),
   and with one entry a frame, null where the object is not seen: ``bboxes`` (x, y, width, height in pixels),
   ``segmentations`` (COCO RLE, absent where the model finds boxes only) and ``areas`` (pixels).
 
@@ -170,7 +171,7 @@ def annotation(track: Track, frames: int, video_id: int | str) -> dict[str, Any]
             areas[frame] = rle.area(encoded["counts"], (encoded["size"][0], encoded["size"][1]))
         else:
             areas[frame] = round(track.boxes[place][2] * track.boxes[place][3])
-    return {
+    found: dict[str, Any] = {
         "id": track.track_id,
         "video_id": video_id,
         "category_id": None if track.category_id is None else track.category_id + 1,
@@ -179,7 +180,10 @@ def annotation(track: Track, frames: int, video_id: int | str) -> dict[str, Any]
         "caption": track.caption,
         "bboxes": boxes,
         "areas": areas,
-    } | ({"segmentations": shapes} if track.masks is not None else {})
+    }
+    if track.caption_category is not None:
+        found["caption_category"] = track.caption_category
+    return found | ({"segmentations": shapes} if track.masks is not None else {})
 
 
 def detections(track: Track, image_ids: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -199,15 +203,19 @@ def detections(track: Track, image_ids: Sequence[int]) -> Iterator[dict[str, Any
 
 
 def write_pictures(
-    out: Path, source: InputFrames, found: Prediction, about: str, progress: ShowProgress = _silent
+    out: Path, source: InputFrames, found: Prediction, about: str, note: str = "", progress: ShowProgress = _silent
 ) -> tuple[Path, Path]:
     """Walk the source again and write the annotated video (or picture) and the contact sheet; returns both paths.
+
+    Args:
+        about: the model's name, for the sheet's heading.
+        note: a warning that every picture shows.
 
     Raises:
         UserError: the source changed since it was first walked.
     """
     video = source.kind == "video"
-    annotate = Annotator(found.tracks, found.size, everything=not video)
+    annotate = Annotator(found.tracks, found.size, everything=not video, note=note)
     sheet = Sheet(found.tracks, found.size, chosen(found.frames), found.times if video else None)
     if video:
         annotated = out / "annotated.mp4"
@@ -221,7 +229,7 @@ def write_pictures(
             Image.fromarray(annotate(frame, index)).save(annotated)
             sheet.add(frame, index)
     where = out / "sheet.png"
-    Image.fromarray(sheet.draw(f"{source.path.name}\n{_summary(source, found)}{about}")).save(where)
+    Image.fromarray(sheet.draw(f"{source.path.name}\n{_summary(source, found)}{about}", note)).save(where)
     return annotated, where
 
 
@@ -257,7 +265,7 @@ def predict(
     """Write ``tracks.json``, the annotated video or picture, and ``sheet.png`` into ``out``.
 
     Args:
-        info: ``model`` and the settings, for ``tracks.json``.
+        info: ``model`` and the settings, for ``tracks.json``; a ``note`` among them is shown in the pictures, too.
 
     Raises:
         UserError: the input cannot be read, or ``out`` cannot be written.
@@ -268,7 +276,9 @@ def predict(
         raise UserError(f"--out {out} is a file", "give a folder") from error
     found = find_tracks(source, stream, clip_frames, progress)
     write_tracks(out / "tracks.json", source, found, info, video_id)
-    annotated, sheet = write_pictures(out, source, found, str(info.get("model", "")), progress)
+    annotated, sheet = write_pictures(
+        out, source, found, str(info.get("model", "")), str(info.get("note", "")), progress
+    )
     return found, PredictionFiles(out / "tracks.json", annotated, sheet)
 
 

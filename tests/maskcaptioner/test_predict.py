@@ -11,7 +11,7 @@ from PIL import Image
 from capgen.errors import UserError
 from capgen.evaluation.evaluate import Options, evaluate
 from capgen.maskcaptioner.drawing.draw import Painter, Style, colour, film_style
-from capgen.maskcaptioner.drawing.legend import Legend
+from capgen.maskcaptioner.drawing.legend import WARNING, Legend
 from capgen.maskcaptioner.drawing.sheet import WIDTH as SHEET
 from capgen.maskcaptioner.drawing.sheet import chosen
 from capgen.maskcaptioner.drawing.text import font, wrap
@@ -307,3 +307,27 @@ def test_a_track_whose_lists_differ_in_length_is_refused():
 
 def test_a_clip_is_never_longer_than_asked():
     assert [len(clip) for clip in clips(iter([frame(0)] * 7), 3)] == [3, 3, 1]
+
+
+def test_a_warning_stands_under_every_frame_and_on_the_sheet(video, tmp_path):
+    _, plain = run(video, tmp_path / "plain", track(frames=range(6)))
+    info = {"model": "knowing", "note": "it knows nothing of these pictures"}
+    _, warned = predict(video, Knowing(track(frames=range(6))), tmp_path / "warned", clip_frames=5, info=info)
+    assert json.loads(warned.tracks.read_text())["info"]["note"] == info["note"]
+    heights = [decoded(files.annotated)[1][0].shape[0] for files in (plain, warned)]
+    for index in (0, -1):
+        strip = decoded(warned.annotated)[1][index][heights[0] :].astype(int)
+        assert strip.shape[0] == heights[1] - heights[0] > 10
+        assert (np.abs(strip - WARNING).max(-1) < 60).any(), "letters in the colour of warnings"
+    sheets = [np.asarray(Image.open(files.sheet).convert("RGB")) for files in (plain, warned)]
+    assert sheets[1].shape[0] > sheets[0].shape[0]
+
+
+def test_class_and_caption_that_disagree_are_marked_in_the_file_and_in_the_list(video, tmp_path):
+    doubtful = track(caption_category="circle")
+    _, files = run(video, tmp_path / "out", doubtful)
+    (one,) = json.loads(files.tracks.read_text())["annotations"]
+    assert (one["category"], one["caption_category"]) == ("square", "circle")
+    rows = [Legend([entry], 480, 16).rows[0] for entry in (doubtful, track())]
+    assert (rows[0] != rows[1]).any()
+    assert "caption_category" not in next(iter(detections(track(), list(range(12)))))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from capgen import rle
+from capgen.maskcaptioner.inference.track import Track
 from capgen.maskcaptioner.model.captioning.tokenizer import word_tokenizer
 from capgen.maskcaptioner.model.config import MaskCaptionerConfig
 from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner, Target
@@ -101,3 +104,16 @@ def target(frames: int = 2, captions: tuple[str | None, ...] = tuple(CAPTIONS[:2
         "captions": list(captions),
     }
     return Target(**{**fields, **changes})
+
+
+def alike(first: Sequence[Track], second: Sequence[Track]) -> bool:
+    """Whether two predictions are the same but for the rounding of float32: scores, and single pixels of masks."""
+    return len(first) == len(second) and all(
+        (a.track_id, a.frames, a.category, a.caption) == (b.track_id, b.frames, b.category, b.caption)
+        and abs(a.score - b.score) < 1e-4
+        and all(
+            rle.iou([x["counts"]], [y["counts"]], (x["size"][0], x["size"][1]))[0, 0] > 0.99
+            for x, y in zip(a.masks or (), b.masks or (), strict=True)
+        )
+        for a, b in zip(first, second, strict=True)
+    )

@@ -80,7 +80,12 @@ def colour(rank: int) -> Colour:
 
 def class_of(track: Track) -> str:
     """The class as people write it; empty where there is none."""
-    return (track.category or "").replace("_", " ")
+    return plain_class(track.category or "")
+
+
+def plain_class(name: str) -> str:
+    """A class's name without the data's underscores."""
+    return name.replace("_", " ")
 
 
 def name_of(track: Track) -> str:

@@ -10,13 +10,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from capgen.images import Pixels
-from capgen.maskcaptioner.drawing.draw import class_of, colour
+from capgen.maskcaptioner.drawing.draw import class_of, colour, plain_class
 from capgen.maskcaptioner.drawing.text import Colour, font, ink_on, wrap
 from capgen.maskcaptioner.inference.track import Track
 
 GROUND: Colour = (22, 24, 29)
 INK: Colour = (236, 238, 242)
 FAINT: Colour = (150, 156, 168)
+WARNING: Colour = (255, 196, 37)
 _DIM = 0.32
 
 
@@ -106,6 +107,8 @@ class Legend:
         head = class_of(track) or "object"
         seen_on = f"{len(track.frames)} frames" if len(track.frames) != 1 else "1 frame"
         about = f"{head}  ·  {track.score:.2f}  ·  {seen_on}"
+        if track.caption_category is not None:
+            about += f"  ·  the caption says {plain_class(track.caption_category)}"
         pen.text((self._indent, small), about, fill=FAINT, font=font(small), anchor="ls")
         for number, line in enumerate(text):
             y = round(small * 1.5) + number * step + size
@@ -119,6 +122,22 @@ class Legend:
         spot = (panel.shape[1] - self.pad, panel.shape[0] - round(small * 0.4))
         ImageDraw.Draw(image).text(spot, note, fill=FAINT, font=font(small), anchor="rs")
         return np.asarray(image)
+
+
+def banner(note: str, width: int, size: int) -> Pixels:
+    """A strip with a warning, ``width`` pixels wide and of even height.
+
+    Args:
+        size: pixels of the letters.
+    """
+    pad = round(size * 0.8)
+    lines = wrap(note, font(size), width - 2 * pad, 3)
+    height = -(-(round(size * 1.32) * len(lines) + pad) // 2) * 2
+    image = Image.new("RGB", (width, height), GROUND)
+    pen = ImageDraw.Draw(image)
+    for number, line in enumerate(lines):
+        pen.text((pad, pad // 2 + round(size * 1.32) * number + size), line, fill=WARNING, font=font(size), anchor="ls")
+    return np.asarray(image)
 
 
 def _chip(text: str, paint: Colour, side: int, size: int) -> Image.Image:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from capgen.images import Pixels
 from capgen.maskcaptioner.drawing.draw import Painter, Style
-from capgen.maskcaptioner.drawing.legend import FAINT, GROUND, INK, Legend
+from capgen.maskcaptioner.drawing.legend import FAINT, GROUND, INK, Legend, banner
 from capgen.maskcaptioner.drawing.text import font
 from capgen.maskcaptioner.inference.track import Track
 
@@ -47,13 +47,13 @@ class Sheet:
         if index in self.frames:
             self._cells.append((index, Painter(self.tracks, self._style).paint(frame, index)))
 
-    def draw(self, title: str) -> Pixels:
-        """The sheet, uint8 [H, 1440, 3]."""
+    def draw(self, title: str, warning: str = "") -> Pixels:
+        """The sheet, uint8 [H, 1440, 3], with a ``warning`` under its title."""
         shown = self.tracks[:_MOST]
         legend = Legend(shown, WIDTH - 2 * _PAD + 2 * round(_LETTERS * 0.8), _LETTERS, lines=4)
         hidden = len(self.tracks) - len(shown)
         note = f"and {hidden} more in tracks.json" if hidden else ""
-        parts = [self._heading(title), self._grid()]
+        parts = [self._heading(title), *([banner(warning, WIDTH, _LETTERS)] if warning else []), self._grid()]
         if shown:
             listed = legend.draw(range(len(shown)), legend.height(len(shown)) + (_PAD if note else 0), note=note)
             parts.append(_fit(listed, _PAD - legend.pad))

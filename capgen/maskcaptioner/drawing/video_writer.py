@@ -15,7 +15,7 @@ import numpy as np
 from capgen.errors import UserError
 from capgen.images import Pixels
 from capgen.maskcaptioner.drawing.draw import Painter, Style, film_style, seen
-from capgen.maskcaptioner.drawing.legend import Legend
+from capgen.maskcaptioner.drawing.legend import Legend, banner
 from capgen.maskcaptioner.inference.track import Track
 from capgen.videos import import_av
 
@@ -34,11 +34,14 @@ class Annotator:
 
     Args:
         size: height, width of the input's frames.
+        everything: all captions have a place, however many there are.
+        note: a warning under every picture.
     """
 
     tracks: Sequence[Track]
     size: tuple[int, int]
     everything: bool = False
+    note: str = ""
 
     @cached_property
     def _style(self) -> Style:
@@ -49,9 +52,16 @@ class Annotator:
         return Painter(self.tracks, self._style)
 
     @cached_property
+    def _letters(self) -> int:
+        return max(14, round(self._style.width / 62)) if self._style.width < 900 else round(self._style.width / 80)
+
+    @cached_property
     def _legend(self) -> Legend:
-        letters = max(14, round(self._style.width / 62)) if self._style.width < 900 else round(self._style.width / 80)
-        return Legend(self.tracks, self._style.width, letters, lines=4 if self.everything else 3)
+        return Legend(self.tracks, self._style.width, self._letters, lines=4 if self.everything else 3)
+
+    @cached_property
+    def _below(self) -> list[Pixels]:
+        return [banner(self.note, self._style.width, self._letters)] if self.note else []
 
     @cached_property
     def _entries(self) -> int:
@@ -65,7 +75,7 @@ class Annotator:
         """The marked frame over the captions; those not on it are faint, and leave first if room is short."""
         marked = self._painter.paint(frame, index)
         if not self.tracks:
-            return marked
+            return np.concatenate([marked, *self._below])
         visible = [rank for rank, track in enumerate(self.tracks) if seen(track, index) is not None]
         ranks, note = list(range(len(self.tracks))), ""
         if self._entries < len(self.tracks):
@@ -75,7 +85,7 @@ class Annotator:
             note = f"and {hidden} more" if hidden else ""
         dim = set(ranks) - set(visible)
         height = self._legend.height(self._entries)
-        return np.concatenate([marked, self._legend.draw(ranks, height, dim, note)])
+        return np.concatenate([marked, self._legend.draw(ranks, height, dim, note), *self._below])
 
 
 class VideoWriter:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
 
 PACKAGED = ("sample",)
+_PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
+_FACTS = "facts.json"  # what every sample world has at its top
 _MODEL_TYPE = "maskcaptioner"
 _FILES = ("config.json", "model.safetensors")
 _TRAINED = "model"
@@ -28,7 +30,7 @@ def resolve(name: str) -> Path:
     Raises:
         UserError: there is no such folder, or what is in it is no MaskCaptioner.
     """
-    folder = Path(__file__).resolve().parents[1] / "pretrained" / name if name in PACKAGED else Path(name)
+    folder = _PRETRAINED / name if name in PACKAGED else Path(name)
     if name in PACKAGED and not (folder / _FILES[0]).is_file():
         raise UserError(
             f"this installation of capgen has no checkpoint {name!r}",
@@ -40,6 +42,21 @@ def resolve(name: str) -> Path:
         folder = folder / _TRAINED
     _check(folder, name)
     return folder
+
+
+def unfit(folder: Path, source: Path) -> str | None:
+    """A warning where the package's own model is shown what it was never trained on; None where it fits.
+
+    Args:
+        folder: what ``resolve`` found.
+        source: a video, a folder of frames or a picture.
+    """
+    if folder.parent != _PRETRAINED or any((above / _FACTS).is_file() for above in source.resolve().parents):
+        return None
+    return (
+        "the packaged model knows the drawn objects of `capgen sample` and nothing else; "
+        "what it says about these pictures means nothing"
+    )
 
 
 def _check(folder: Path, name: str) -> None:

@@ -17,6 +17,8 @@ from capgen import rle
 from capgen.dataset.row import Rle
 from capgen.dataset.types import Box
 from capgen.maskcaptioner.data.sizing import Placement, prepare
+from capgen.maskcaptioner.inference.agreement import named_instead
+from capgen.maskcaptioner.inference.components import largest_components
 from capgen.maskcaptioner.inference.overlap import without_duplicates
 from capgen.maskcaptioner.inference.track import Track
 from capgen.maskcaptioner.inference.tracker import Tracker
@@ -39,6 +41,11 @@ class _Running:
     states_LE: torch.Tensor | None = None
     weight: float = 0.0
 
+    @property
+    def score(self) -> float:
+        """The mean over its clips."""
+        return float(np.mean(self.scores))
+
     def add_states(self, states_LE: torch.Tensor, score: float, best_only: bool) -> None:
         """Temporal aggregation: a running sum by score, or the best clip's states."""
         if self.states_LE is None or (best_only and score > self.weight):
@@ -50,11 +57,12 @@ class _Running:
 class Stream:
     """Shows a video to the model clip by clip and joins what it finds into tracks.
 
-    A track needs one clip with a score of ``threshold``; of its other clips, those with half of that are kept. Its
-    score is the mean over its clips, its class the one with the greatest score-weighted probability. Its caption is
-    written from the score-weighted mean of the Q-Former's answers over *all* of its clips: how many there will be
-    is not known while frames arrive, so ``caption_clips`` of them, evenly spaced, cannot be chosen; with
-    ``caption_clips`` = 1 only the best clip's answers are used. The weights sum to 1.
+    A track's score is the mean over its clips, of which those with a score of half the ``threshold`` count; a track
+    whose score is under the threshold is not given. Its class is the one with the greatest score-weighted probability.
+    Its caption is written from the score-weighted mean of the Q-Former's answers over *all* of its clips: how many
+    there will be is not known while frames arrive, so ``caption_clips`` of them, evenly spaced, cannot be chosen; with
+    ``caption_clips`` = 1 only the best clip's answers are used. The weights sum to 1. Masks are kept without pixels far
+    from the rest, see ``largest_components``.
 
     Args:
         model: where it lies is where it runs.
@@ -110,13 +118,13 @@ class Stream:
         """What one query found on the frames of this clip."""
         track.scores.append(score)
         if output.class_logits_BQC is not None:
-            odds_C = score * output.class_logits_BQC[0, q].float().sigmoid().cpu()
-            track.classes_C = odds_C if track.classes_C is None else track.classes_C + odds_C
+            weighted_C = score * output.class_logits_BQC[0, q].float().sigmoid().cpu()
+            track.classes_C = weighted_C if track.classes_C is None else track.classes_C + weighted_C
         if self.model.config.mask_head:
             assert output.mask_logits_BQThw is not None
             for t, mask in enumerate(placement.masks(output.mask_logits_BQThw[0, q])):
                 if mask.any():
-                    self._see(track, t, mask)
+                    self._see(track, t, largest_components(mask))
         elif output.boxes_BQT4 is not None:
             for t, box in enumerate(output.boxes_BQT4[0, q].tolist()):
                 track.frames.append(self._seen + t)
@@ -130,8 +138,8 @@ class Stream:
 
     def finish(self) -> list[Track]:
         """The tracks, in order of appearance, numbered from 1."""
-        kept = [t for t in self._running.values() if t.frames and max(t.scores) >= self.threshold]
-        kept.sort(key=lambda track: -float(np.mean(track.scores)))
+        kept = [t for t in self._running.values() if t.frames and t.score >= self.threshold]
+        kept.sort(key=lambda track: -track.score)
         shapes = [dict(zip(track.frames, track.masks or track.boxes, strict=True)) for track in kept]
         kept = [kept[i] for i in without_duplicates(shapes, self.max_overlap)][: self.max_tracks]
         kept.sort(key=lambda track: (track.frames[0], track.boxes[0]))
@@ -150,13 +158,15 @@ class Stream:
 
     def _track(self, number: int, track: _Running, caption: str | None) -> Track:
         category: Any = None if track.classes_C is None else int(track.classes_C.argmax())
+        name = None if category is None else self.model.config.classes[category]
         return Track(
             track_id=number,
             category_id=category,
-            category=None if category is None else self.model.config.classes[category],
-            score=float(np.mean(track.scores)),
+            category=name,
+            score=track.score,
             caption=caption,
             frames=track.frames,
             boxes=track.boxes,
             masks=track.masks if self.model.config.mask_head else None,
+            caption_category=named_instead(name, caption, self.model.config.classes),
         )

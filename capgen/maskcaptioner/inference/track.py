@@ -18,6 +18,7 @@ class Track:
         category: that row's name.
         score: confidence in 0..1, over the whole video.
         caption: None where no caption head ran.
+        caption_category: the class that the caption names where that is another than ``category``.
         frames: indices of frames as they were pushed, from 0, ascending, each once.
         boxes: one a frame: (x, y, width, height) in pixels of the original picture.
         masks: one a frame, of the original picture's size; None where the model has boxes only.
@@ -31,6 +32,7 @@ class Track:
     frames: list[int]
     boxes: list[Box]
     masks: list[Rle] | None
+    caption_category: str | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.frames), len(self.boxes)} | ({len(self.masks)} if self.masks is not None else set())

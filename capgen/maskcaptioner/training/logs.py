@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from capgen.dataset.files import write_whole
+from capgen.display import mathless
 from capgen.errors import UserError
 from capgen.text import duration
 
@@ -94,25 +95,60 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 def plot_losses(
     steps: Sequence[Mapping[str, str]], scores: Sequence[Mapping[str, str]], path: Path, title: str
 ) -> None:
-    """Draw losses over steps, each part with its smooth line, and below them the validation's scores, as a PNG."""
+    """Write ``loss_figure`` as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 7 if scores else 4.5), layout="constrained")
+    figure = loss_figure(steps, scores, title)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(2 if scores else 1, 1, squeeze=False)[:, 0]
-    names = [name for name in dict.fromkeys(key for row in steps for key in row) if name.startswith("loss")]
-    _lines(axes[0], steps, names, smooth=True)
-    axes[0].set(title=title, ylabel="loss")
-    if all(float(row.get("loss", 1)) > 0 for row in steps):
-        axes[0].set_yscale("log")
-    if scores:
-        _lines(axes[1], scores, [name for name in dict.fromkeys(k for row in scores for k in row) if name != "step"])
-        axes[1].set(ylabel="validation", ylim=(0, 1))
-    axes[-1].set_xlabel("step")
     part = path.with_name(f".{path.name}.part")
     figure.savefig(part, dpi=120, format="png")
     part.replace(path)
+
+
+def loss_figure(steps: Sequence[Mapping[str, str]], scores: Sequence[Mapping[str, str]], title: str) -> Any:
+    """Losses over steps, each part with its smooth line, and below them the validation's scores: a matplotlib Figure.
+
+    A line marks where each stage begins.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 7 if scores else 4.5), layout="constrained")
+    axes = figure.subplots(2 if scores else 1, 1, squeeze=False)[:, 0]
+    names = [name for name in dict.fromkeys(key for row in steps for key in row) if name.startswith("loss")]
+    _lines(axes[0], steps, names, smooth=True)
+    axes[0].set(title=mathless(title), ylabel="loss")
+    if all(float(row.get("loss", 1)) > 0 for row in steps):
+        _log_scale(axes[0])
+    if scores:
+        _lines(axes[1], scores, [name for name in dict.fromkeys(k for row in scores for k in row) if name != "step"])
+        axes[1].set(ylabel="validation", ylim=(0, 1))
+    for axis in axes:
+        _mark_stages(axis, steps)
+    axes[-1].set_xlabel("step")
+    return figure
+
+
+def _log_scale(axis: Any) -> None:
+    """A logarithmic axis with plain numbers at 1, 2 and 5 of every decade: losses often stay within one."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _mark_stages(axis: Any, steps: Sequence[Mapping[str, str]]) -> None:
+    """A line with its name where each stage begins."""
+    before = None
+    for row in steps:
+        stage = row.get("stage")
+        if stage and stage != before:
+            start = int(row["step"])
+            axis.axvline(start, color="0.45", linewidth=0.8, linestyle=":")
+            place = {"xycoords": ("data", "axes fraction"), "xytext": (3, -3), "textcoords": "offset points"}
+            axis.annotate(mathless(stage), (start, 1), va="top", fontsize=8, color="0.35", **place)
+            before = stage
 
 
 def _lines(axis: Any, rows: Sequence[Mapping[str, str]], names: Sequence[str], *, smooth: bool = False) -> None:

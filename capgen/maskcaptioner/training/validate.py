@@ -14,10 +14,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from capgen.errors import UserError
 from capgen.maskcaptioner.data.pictures import read_frames
 from capgen.maskcaptioner.data.release_rows import Medium, Part
+from capgen.maskcaptioner.drawing.legend import GROUND
 from capgen.maskcaptioner.drawing.video_writer import Annotator
 from capgen.maskcaptioner.inference.stream import Stream
 from capgen.maskcaptioner.inference.track import Track
@@ -90,10 +92,20 @@ class Validation:
         sides = [Annotator(side, (medium.height, medium.width)) for side in (tracks, true_tracks(medium))]
         shown = [side(frames[index], index) for side in sides]
         height = max(picture.shape[0] for picture in shown)
-        padded = [np.pad(p, ((0, height - p.shape[0]), (0, 0), (0, 0))) for p in shown]
+        padded = [_on_ground(picture, height) for picture in shown]
         path = self.out / "pictures" / f"step-{step:08d}" / f"{number:02d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), np.concatenate(padded, 1)[..., ::-1])
+
+
+def _on_ground(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
+    """A picture made ``height`` pixels high; what is added has the colour of the captions' list."""
+    missing = height - picture.shape[0]
+    if not missing:
+        return picture
+    below = np.empty((missing, *picture.shape[1:]), np.uint8)
+    below[:] = GROUND
+    return np.concatenate([picture, below])
 
 
 def media(parts: Sequence[Part]) -> Iterator[Medium]:

@@ -6,7 +6,7 @@ import torch
 
 from capgen.maskcaptioner.data.sizing import Placement, prepare
 from capgen.maskcaptioner.inference.stream import Stream, _Running
-from tests.maskcaptioner.tinymodel import tiny_model
+from tests.maskcaptioner.tinymodel import alike, tiny_model
 
 
 def _frames(count: int, height: int = 50, width: int = 90) -> list[np.ndarray]:
@@ -38,7 +38,23 @@ def test_the_same_video_gives_the_same_tracks():
         stream.push(_frames(2))
         stream.push(_frames(2))
         found.append(stream.finish())
-    assert found[0] == found[1]
+    assert alike(*found)
+
+
+def test_no_track_has_a_score_under_the_threshold_even_if_one_of_its_clips_is_above_it():
+    def tracks(threshold):
+        stream = Stream(tiny_model(), threshold=threshold, max_overlap=1.0)
+        stream.push(_frames(2))
+        stream.push([np.zeros_like(frame) for frame in _frames(2)])
+        return stream.finish(), stream._running.values()
+
+    everything, running = tracks(0.0)
+    unsteady = max(running, key=lambda track: max(track.scores) - track.score)
+    threshold = (max(unsteady.scores) + unsteady.score) / 2
+    assert unsteady.score < threshold < max(unsteady.scores)
+    given, _ = tracks(threshold)
+    assert len(given) == sum(track.score >= threshold for track in everything)
+    assert all(track.score >= threshold for track in given)
 
 
 def test_nothing_is_kept_below_the_threshold_or_beyond_max_tracks():

@@ -14,7 +14,7 @@ from rich.console import Console
 from capgen.cli.training import Seams
 from capgen.errors import UserError
 from capgen.maskcaptioner.training import checkpoint
-from capgen.maskcaptioner.training.logs import ScalarLog, TrainingProgress, plot_losses, read_csv
+from capgen.maskcaptioner.training.logs import ScalarLog, TrainingProgress, loss_figure, plot_losses, read_csv
 from capgen.maskcaptioner.training.loop import Diverged
 from capgen.text import duration
 from tests.maskcaptioner.training.trainings import ROOT, STEPS, equal, learn, weights
@@ -173,6 +173,21 @@ def test_a_journal_forgets_what_came_after_the_checkpoint(tmp_path):
     assert read_csv(journal.path)[2]["loss/lm"] == "0.1"
     plot_losses(journal.rows, [{"step": "2", "CHOTA": "0.4"}], tmp_path / "loss.png", "a title")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_plot_of_losses_has_plain_numbers_on_its_axis_and_marks_the_stages():
+    steps = [
+        {"step": str(n), "stage": "images" if n < 50 else "clips", "loss": f"{40 / n**0.5}", "loss/lm": "3.1"}
+        for n in range(1, 100)
+    ]
+    losses, scores = loss_figure(steps, [{"step": "60", "CHOTA": "0.4"}], "costs $5").axes
+    low, high = losses.get_ylim()
+    labels = [text.get_text() for text in losses.get_yticklabels() if low <= text.get_position()[1] <= high]
+    assert {"5", "10", "20"} <= set(labels)
+    assert not [text for text in losses.get_yticklabels(minor=True) if text.get_text()]
+    for axis in (losses, scores):
+        marks = {text.get_text(): text.xy[0] for text in axis.texts}
+        assert marks == {"images": 1, "clips": 50}
 
 
 def test_progress_tells_rate_and_time_left():

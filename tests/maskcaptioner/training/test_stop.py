@@ -30,6 +30,7 @@ def stopped(process, out, number):
     ending = f"capgen: stopped; step {step} of 4,000 is saved in {folder}: run the same command again to resume"
     assert said.splitlines()[-1] == ending
     assert "Traceback" not in said
+    assert "[transformers]" not in said, "it warns of model types that are ours"
     return step, said
 
 
