@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -39,23 +39,6 @@ _FOUND = ("annotations/instances_*.json", "instances_*.json", "*/_annotations.co
 _AFFIXES = re.compile(r"^(instances|stuff)_|\.coco$|^_annotations$")
 _FOLDERS = ("{}", "images/{}", "{}/images", "train2017", "val2017", "images", "JPEGImages", "data", "")
 _OF_2014 = re.compile(r"COCO_\w+_(\d{12}\.\w+)")
-
-
-class Annotation(planner.Annotation, gc=False):
-    """A row of ``annotations``."""
-
-    media: Any = msgspec.field(default=None, name="image_id")
-
-
-class Image(msgspec.Struct, gc=False):
-    """A row of ``images``."""
-
-    id: Any = None
-    width: Any = None
-    height: Any = None
-    file_name: Any = None
-    coco_url: Any = None
-    license: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +87,12 @@ class Coco:
         return tuple(sorted(found, key=lambda name: (not name.startswith("train"), name)))
 
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
-        rows = read_sections(path, FORM, {"images": Image, "annotations": Annotation, "categories": common.CategoryRow})
+        rows = read_sections(path, FORM, planner.IMAGE_SECTIONS)
         images = rows["images"] or []
         finder = picture_finder(self.root, split, path)
         finder.check((row.file_name or _of_url(row.coco_url) for row in images if row), "put the pictures there")
 
-        def describe(media: PlannedMedia, row: Image) -> planner.Described:
+        def describe(media: PlannedMedia, row: planner.ImageRow) -> planner.Described:
             return describe_image(media, row, finder)
 
         listed = rows["categories"]
@@ -128,7 +111,7 @@ def picture_finder(root: Path, split: str, path: Path) -> PictureFinder:
     return PictureFinder(root.absolute(), tuple(dict.fromkeys("" if name == "." else name for name in folders)))
 
 
-def describe_image(media: PlannedMedia, row: Image, finder: PictureFinder) -> planner.Described:
+def describe_image(media: PlannedMedia, row: planner.ImageRow, finder: PictureFinder) -> planner.Described:
     """The image as a medium of one frame, whose name is relative to the root."""
     url = common.line(row.coco_url, 2000) if isinstance(row.coco_url, str) else None
     media = msgspec.structs.replace(media, coco_url=url, license=common.code(row.license))

@@ -40,7 +40,7 @@ class CategoryRow(msgspec.Struct, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Category:
+class SourceCategory:
     """A category: ``name`` as the dataset spells it, on one line, at most 200 characters."""
 
     id: int | None
@@ -116,9 +116,9 @@ def path_fault(name: object) -> Fault:
     return Fault("bad_path", f"its file name {brief(name)} is not a relative path below the root")
 
 
-def read_categories(rows: Iterable[CategoryRow | None]) -> dict[IdKey, Category]:
+def read_categories(rows: Iterable[CategoryRow | None]) -> dict[IdKey, SourceCategory]:
     """Categories by id; a row without id or name is left out, and so is an id with two different names."""
-    found: dict[IdKey, Category] = {}
+    found: dict[IdKey, SourceCategory] = {}
     ambiguous: set[IdKey] = set()
     for row in rows:
         key = id_key(row.id) if row else None
@@ -127,7 +127,7 @@ def read_categories(rows: Iterable[CategoryRow | None]) -> dict[IdKey, Category]
             continue
         if key in found and found[key].name != name:
             ambiguous.add(key)
-        found.setdefault(key, Category(int64(row.id), name, _synonyms(row.synonyms)))
+        found.setdefault(key, SourceCategory(int64(row.id), name, _synonyms(row.synonyms)))
     return {key: category for key, category in found.items() if key not in ambiguous}
 
 

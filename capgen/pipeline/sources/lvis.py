@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import msgspec
 
@@ -28,23 +27,6 @@ _AFFIXES = re.compile(r"^lvis_(v[\d.]+_)?")
 _PICTURES = ("", "coco", "images", "coco/images")
 _COCO_FOLDERS = ("", "train2017", "val2017")
 _OF_2014 = re.compile(r"COCO_\w+_(\d{12}\.\w+)")
-
-
-class Annotation(planner.Annotation, gc=False):
-    """A row of ``annotations``."""
-
-    media: Any = msgspec.field(default=None, name="image_id")
-
-
-class Image(msgspec.Struct, gc=False):
-    """A row of ``images``."""
-
-    id: Any = None
-    width: Any = None
-    height: Any = None
-    file_name: Any = None
-    coco_url: Any = None
-    license: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +64,7 @@ class Lvis:
         return common.annotation_files(self.root, self.split, SPLITS, candidates, _AFFIXES)
 
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
-        rows = read_sections(path, FORM, {"images": Image, "annotations": Annotation, "categories": common.CategoryRow})
+        rows = read_sections(path, FORM, planner.IMAGE_SECTIONS)
         images = rows["images"] or []
         pictures = Pictures(self.root.absolute())
         pictures.check(images)
@@ -97,7 +79,7 @@ class Pictures:
     root: Path
     bases: dict[str, str] = field(default_factory=dict)
 
-    def check(self, images: Sequence[Image | None]) -> None:
+    def check(self, images: Sequence[planner.ImageRow | None]) -> None:
         """Refuse a root that holds none of the folders in which the pictures should be.
 
         Raises:
@@ -114,7 +96,7 @@ class Pictures:
         if missing:
             raise MissingFile(self.root / min(missing), "put COCO's 2017 pictures there, or below coco/ or images/")
 
-    def describe(self, media: PlannedMedia, row: Image) -> planner.Described:
+    def describe(self, media: PlannedMedia, row: planner.ImageRow) -> planner.Described:
         """The image as a medium of one frame."""
         name = picture_name(row)
         fault = common.size_fault(row.width, row.height) if name else common.path_fault(row.file_name or row.coco_url)
@@ -142,7 +124,7 @@ class Pictures:
         return next((base for base in bases if (self.root / base / name).is_file()), "")
 
 
-def picture_name(row: Image) -> str | None:
+def picture_name(row: planner.ImageRow) -> str | None:
     """Where the picture is below the root: ``file_name``, with the folder of ``coco_url`` where it has none.
 
     ``train2017/000000391895.jpg`` stands for itself, ``COCO_val2014_000000266409.jpg`` loses its prefix, and without

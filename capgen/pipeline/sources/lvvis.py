@@ -29,23 +29,6 @@ _KNOWN = re.compile(r"(?<![a-z])(train|val|test)(?![a-z])")
 _FRAMES = "JPEGImages"
 
 
-class Annotation(planner.Annotation, gc=False):
-    """A row of ``annotations``: a track, ``segmentation`` has an entry a frame."""
-
-    media: Any = msgspec.field(default=None, name="video_id")
-    segmentation: msgspec.Raw = msgspec.field(default=planner.NULL, name="segmentations")
-
-
-class Video(msgspec.Struct, gc=False):
-    """A row of ``videos``."""
-
-    id: Any = None
-    width: Any = None
-    height: Any = None
-    file_names: Any = None
-    license: Any = None
-
-
 @dataclass(frozen=True, slots=True)
 class LvVis:
     """Every track of LV-VIS splits. Source: Wang et al., ICCV 2023, github.com/haochenheheda/LVVIS.
@@ -81,11 +64,11 @@ class LvVis:
         return common.annotation_files(self.root, self.split, SPLITS, candidates, _AFFIXES)
 
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
-        rows = read_sections(path, FORM, {"videos": Video, "annotations": Annotation, "categories": common.CategoryRow})
+        rows = read_sections(path, FORM, planner.VIDEO_SECTIONS)
         videos = rows["videos"] or []
         folder = self._frames_folder(split, videos)
 
-        def describe(media: PlannedMedia, row: Video) -> planner.Described:
+        def describe(media: PlannedMedia, row: planner.VideoRow) -> planner.Described:
             return describe_video(media, row, folder)
 
         join = planner.Planner(self.dataset, split, "video", common.read_categories(rows["categories"] or []))
@@ -102,7 +85,7 @@ class LvVis:
         return (existing or folders)[0]
 
 
-def describe_video(media: PlannedMedia, row: Video, folder: str) -> planner.Described:
+def describe_video(media: PlannedMedia, row: planner.VideoRow, folder: str) -> planner.Described:
     """The video as a medium; ``bad_path`` where one of its frames has no safe name."""
     names = row.file_names if isinstance(row.file_names, list) else []
     safe = [frame_name(name) for name in names]

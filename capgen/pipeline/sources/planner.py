@@ -15,12 +15,12 @@ import msgspec
 
 from capgen.dataset.plan import PlannedMedia, PlannedObject
 from capgen.dataset.types import Fault, Kind
-from capgen.pipeline.sources.common import Category, IdKey, brief, id_key, int64
+from capgen.pipeline.sources.common import CategoryRow, IdKey, SourceCategory, brief, id_key, int64
 
 NULL = msgspec.Raw(b"null")
 
 
-class Annotation(msgspec.Struct, gc=False):
+class AnnotationRow(msgspec.Struct, gc=False):
     """A row of ``annotations``; subclasses say how the file spells the keys. An id may be anything in such a file."""
 
     id: Any = None
@@ -29,6 +29,44 @@ class Annotation(msgspec.Struct, gc=False):
     segmentation: msgspec.Raw = NULL
     iscrowd: Any = None
 
+
+class ImageAnnotation(AnnotationRow, gc=False):
+    """An annotation in the form of COCO and LVIS."""
+
+    media: Any = msgspec.field(default=None, name="image_id")
+
+
+class TrackAnnotation(AnnotationRow, gc=False):
+    """An annotation in the form of YouTube-VIS and LV-VIS: a track, ``segmentation`` has an entry a frame."""
+
+    media: Any = msgspec.field(default=None, name="video_id")
+    segmentation: msgspec.Raw = msgspec.field(default=NULL, name="segmentations")
+
+
+class ImageRow(msgspec.Struct, gc=False):
+    """A row of ``images``."""
+
+    id: Any = None
+    width: Any = None
+    height: Any = None
+    file_name: Any = None
+    coco_url: Any = None
+    license: Any = None
+
+
+class VideoRow(msgspec.Struct, gc=False):
+    """A row of ``videos``."""
+
+    id: Any = None
+    width: Any = None
+    height: Any = None
+    file_names: Any = None
+    license: Any = None
+
+
+IMAGE_SECTIONS = {"images": ImageRow, "annotations": ImageAnnotation, "categories": CategoryRow}
+VIDEO_SECTIONS = {"videos": VideoRow, "annotations": TrackAnnotation, "categories": CategoryRow}
+"""The lists of a COCO-like file with the types of their rows, for ``read_sections``."""
 
 Described = tuple[PlannedMedia, Fault | None]
 """An image or video before its objects are known, and why none of them can be captioned.
@@ -68,7 +106,7 @@ class Planner:
     dataset: str
     split: str
     kind: Kind
-    categories: Mapping[IdKey, Category] | None
+    categories: Mapping[IdKey, SourceCategory] | None
     crowds: Literal["drop", "keep"] = "keep"
 
     def plan(
@@ -80,7 +118,7 @@ class Planner:
             rows: rows of ``images`` or ``videos``, each with an ``id``; None for a row that is none. A row without a
                 usable id is left out: nothing can refer to it.
             describe: fills in what a row says of its medium.
-            annotations: ``Annotation`` or None; emptied, so that its rows can be freed while the plan is written.
+            annotations: ``AnnotationRow`` or None; emptied, so that its rows can be freed while the plan is written.
         """
         by_id, ambiguous = _unique(rows)
         groups = _by_media(annotations)
@@ -110,7 +148,7 @@ class Planner:
         return Fault("unknown_media", f"the annotation is of {self.kind} {media_id}, which the file does not list")
 
     def _with_objects(
-        self, media: PlannedMedia, fault: Fault | None, annotations: Sequence[Annotation | None]
+        self, media: PlannedMedia, fault: Fault | None, annotations: Sequence[AnnotationRow | None]
     ) -> PlannedMedia:
         crowds = 0
         if self.crowds == "drop":
@@ -123,7 +161,7 @@ class Planner:
         left_out = {"crowd": crowds} if crowds else {}
         return msgspec.structs.replace(media, objects=tuple(objects), left_out=left_out)
 
-    def _usual(self, rows: Sequence[Annotation | None]) -> list[PlannedObject] | None:
+    def _usual(self, rows: Sequence[AnnotationRow | None]) -> list[PlannedObject] | None:
         """The objects of nearly every medium, in a third of the time: whole numbers as ids, all known, none twice."""
         ids, objects = set(), []
         if self.categories is None:
@@ -146,7 +184,7 @@ class Planner:
             )
         return objects
 
-    def _object(self, row: Annotation | None, names: Names, fault: Fault | None) -> PlannedObject:
+    def _object(self, row: AnnotationRow | None, names: Names, fault: Fault | None) -> PlannedObject:
         if row is None:
             what = "the file's entry is not an annotation"
             return PlannedObject(object_id=names.claim("no-id"), reason="bad_annotation", message=what)
@@ -175,7 +213,7 @@ def is_crowd(value: object) -> bool:
     return value in (1, True, "1", "true", "True")
 
 
-def _faulty(object_id: str, row: Annotation, category: Category | None, fault: Fault) -> PlannedObject:
+def _faulty(object_id: str, row: AnnotationRow, category: SourceCategory | None, fault: Fault) -> PlannedObject:
     return PlannedObject(
         object_id=object_id,
         category_id=category.id if category else int64(row.category_id),
@@ -208,9 +246,9 @@ def _unique(rows: Sequence[Any]) -> tuple[dict[IdKey, Any], set[IdKey]]:
     return media, ambiguous
 
 
-def _by_media(annotations: list[Any]) -> dict[IdKey | None, list[Annotation | None]]:
+def _by_media(annotations: list[Any]) -> dict[IdKey | None, list[AnnotationRow | None]]:
     """Annotations by the id of their medium; under None those without one."""
-    groups: defaultdict[IdKey | None, list[Annotation | None]] = defaultdict(list)
+    groups: defaultdict[IdKey | None, list[AnnotationRow | None]] = defaultdict(list)
     for row in annotations:
         media_id = row.media if row else None
         if type(media_id) is not int or not -(2**63) <= media_id < 2**63:

@@ -45,23 +45,6 @@ _FOLDERS = ("{}/JPEGImages", "JPEGImages/{}", "JPEGImages", "{}", "{}/frames", "
 _OF_UVO = ("uvo_videos_dense_frames", "uvo_videos_sparse_frames", "uvo_videos_frames")
 
 
-class Annotation(planner.Annotation, gc=False):
-    """A row of ``annotations``: a track, ``segmentation`` has an entry a frame."""
-
-    media: Any = msgspec.field(default=None, name="video_id")
-    segmentation: msgspec.Raw = msgspec.field(default=planner.NULL, name="segmentations")
-
-
-class Video(msgspec.Struct, gc=False):
-    """A row of ``videos``."""
-
-    id: Any = None
-    width: Any = None
-    height: Any = None
-    file_names: Any = None
-    license: Any = None
-
-
 @dataclass(frozen=True, slots=True)
 class YoutubeVis:
     """Every track of YouTube-VIS files. Source: Yang et al., ICCV 2019, youtube-vos.org/dataset/vis.
@@ -106,12 +89,12 @@ class YoutubeVis:
         return list(dict.fromkeys([*_SPLITS, *found]))
 
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
-        rows = read_sections(path, FORM, {"videos": Video, "annotations": Annotation, "categories": common.CategoryRow})
+        rows = read_sections(path, FORM, planner.VIDEO_SECTIONS)
         videos = rows["videos"] or []
         finder = frame_finder(self.root, split)
         finder.check((name for row in videos if row for name in frame_names(row)[:1]), "put the videos' frames there")
 
-        def describe(media: PlannedMedia, row: Video) -> planner.Described:
+        def describe(media: PlannedMedia, row: planner.VideoRow) -> planner.Described:
             return describe_video(media, row, finder)
 
         listed = rows["categories"]
@@ -128,12 +111,12 @@ def frame_finder(root: Path, split: str) -> PictureFinder:
     return PictureFinder(root.absolute(), tuple(dict.fromkeys([*folders, *_OF_UVO])))
 
 
-def frame_names(row: Video) -> Sequence[Any]:
+def frame_names(row: planner.VideoRow) -> Sequence[Any]:
     """The frames of a video, as the file has them."""
     return row.file_names if isinstance(row.file_names, list) else ()
 
 
-def describe_video(media: PlannedMedia, row: Video, finder: PictureFinder) -> planner.Described:
+def describe_video(media: PlannedMedia, row: planner.VideoRow, finder: PictureFinder) -> planner.Described:
     """The video as a medium, its frames relative to the root; ``bad_path`` where one of them has no safe name."""
     media = msgspec.structs.replace(media, license=common.code(row.license))
     called = frame_names(row)
