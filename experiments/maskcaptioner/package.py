@@ -2,12 +2,15 @@
 
 ``python -m experiments.maskcaptioner.package --model OUT/runs/main-seed0`` takes the scores from ``OUT/results.json``.
 Weights that would be larger than 25 MB are stored in half precision and come back in single precision; what was
-written is opened again and compared with the original before the command ends.
+written is opened again and compared with the original before the command ends. ``--refresh`` instead brings the section
+"Measured again" of the packaged card up to ``remeasured.json``, which says by the digest of the weights what later
+measurements found.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
@@ -30,6 +33,7 @@ _SCORES: Final = (
     ("CapA", "CapA"),
     ("AP", "AP"),
 )
+_REMEASURED: Final = Path(__file__).with_name("remeasured.json")
 _ATTRIBUTES: Final = ("category", "colour", "texture", "size", "motion")
 
 
@@ -130,12 +134,37 @@ def _card(
         recipe=recipe,
         table=_table(scores),
         goals=_goals(scores),
+        remeasured=_remeasured(folder / "model.safetensors"),
         videos=results["test"]["videos"],
         tracks=scores["tracks"]["true"],
         test_seed=results["world_seeds"]["test"],
         made=results["command"],
         packed=command,
     )
+
+
+def _remeasured(weights: Path) -> str:
+    """The section on what later measurements of these very weights found; empty where there were none."""
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    found = json.loads(_REMEASURED.read_bytes()).get(digest, [])
+    return "".join(["\n## Measured again\n", *(f"- {line}\n" for line in found)]) if found else ""
+
+
+def refresh_card(folder: Path) -> Path:
+    """Write the section "Measured again" of a packaged model's card anew; the card.
+
+    Raises:
+        UserError: the card has not the form that ``package`` writes.
+    """
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8")
+    head, goals, rest = text.partition("\nGoals: ")
+    said, made, end = rest.partition("\n## Made by\n")
+    if not goals or not made:
+        raise UserError(f"{card} has no goals or does not say how it was made", "package the model again")
+    said = said.partition("\n## Measured again\n")[0].rstrip("\n") + "\n"
+    card.write_text(head + goals + said + _remeasured(folder / "model.safetensors") + made + end, encoding="utf-8")
+    return card
 
 
 def _data(settings: Mapping[str, Any], results: Mapping[str, Any]) -> str:
@@ -239,7 +268,7 @@ parts are over masks, with CIDEr as the only caption metric (0 to 10 in the offi
 {table}
 
 Goals: {goals}
-
+{remeasured}
 ## Made by
 ```sh
 {made}
@@ -251,10 +280,15 @@ Goals: {goals}
 def main() -> None:
     """Package a trained model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="a training's folder, OUT/runs/NAME-seedN")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", type=Path, help="a training's folder, OUT/runs/NAME-seedN")
+    what.add_argument("--refresh", action="store_true", help="only write the card's section on later measurements anew")
     parser.add_argument("--results", type=Path, help="default: results.json of that OUT")
     parser.add_argument("--to", type=Path, default=PRETRAINED, help="default: the package's own")
     options = parser.parse_args()
+    if options.refresh:
+        print(refresh_card(options.to))
+        return
     results = json.loads((options.results or options.model.parents[1] / "results.json").read_bytes())
     name, _, seed = options.model.name.rpartition("-seed")
     command = f"python -m experiments.maskcaptioner.package --model DIR/runs/{options.model.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -63,3 +64,28 @@ def test_too_large_weights_are_halved_and_come_back_in_single_precision(trained,
 def test_an_unfinished_training_is_not_packaged(tmp_path):
     with pytest.raises(UserError, match="no finished model"):
         packaging.package(tmp_path, tmp_path / "sample", run(0.6, 0.5), results(), "the command")
+
+
+def test_later_measurements_of_the_weights_are_on_the_card_once(trained, tmp_path, monkeypatch):
+    scores = run(0.61, 0.5)
+    folder = packaging.package(trained, tmp_path / "sample", scores, results(main=[scores]), "the command")
+    plain = (folder / "README.md").read_text()
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    notes = tmp_path / "remeasured.json"
+    notes.write_text(json.dumps({digest: ["It was measured again."], "0" * 64: ["Another model."]}))
+    monkeypatch.setattr(packaging, "_REMEASURED", notes)
+    for _ in range(2):
+        card = packaging.refresh_card(folder).read_text()
+        assert card.count("## Measured again\n- It was measured again.\n") == 1
+        assert "Another model" not in card
+    again = packaging.package(trained, tmp_path / "sample", scores, results(main=[scores]), "the command")
+    assert (again / "README.md").read_text() == card
+    notes.write_text("{}")
+    assert packaging.refresh_card(again).read_text() == plain
+
+
+def test_the_packaged_card_has_what_was_measured_of_its_weights():
+    card = (packaging.PRETRAINED / "README.md").read_text()
+    said = packaging._remeasured(packaging.PRETRAINED / "model.safetensors")
+    assert said
+    assert said in card
