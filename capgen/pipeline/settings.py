@@ -148,7 +148,7 @@ class CheckSettings(Table):
         "length",
         "repetition",
     )
-    advisory: tuple[str, ...] = ()
+    advisory: tuple[str, ...] = ("wrong_category",)
 
     @property
     def all_names(self) -> tuple[str, ...]:

@@ -17,5 +17,6 @@ CHECKS = Registry(
         "language": "capgen.pipeline.checks.language:Language",
         "length": "capgen.pipeline.checks.length:Length",
         "repetition": "capgen.pipeline.checks.repetition:Repetition",
+        "wrong_category": "capgen.pipeline.checks.categories.wrong_category:WrongCategory",
     },
 )

@@ -22,7 +22,7 @@ from capgen.pipeline.settings import CheckSettings
 from capgen.pipeline.view import normal_finish_reason
 from capgen.sample.words import CATEGORIES, COLOURS, MOTIONS, SIZES, TEXTURES, caption
 
-ALL = build_checks(CheckSettings().names, {})
+ALL = build_checks(CheckSettings().all_names, {})
 LVIS = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "lvis_val_100" / "lvis_val_100.json"
 
 
