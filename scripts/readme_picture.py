@@ -13,13 +13,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 from capgen import rle
 from capgen.dataset.layout import RunLayout
-from capgen.dataset.reader import read_media, read_plan
+from capgen.dataset.reader import read_media, read_plan, read_rows
+from capgen.dataset.row import Row
 from capgen.evaluation.sample_facts import WorldFacts, read_facts, score, score_release
 
 CELL = 400
@@ -28,12 +28,12 @@ COLOURS = ((230, 57, 70), (29, 120, 180), (42, 157, 80), (150, 70, 190), (200, 1
 OBJECTS = (3, 5)
 
 
-def chosen(out: Path, count: int, truth: WorldFacts) -> list[list[dict[str, Any]]]:
+def chosen(out: Path, count: int, truth: WorldFacts) -> list[list[Row]]:
     """The rows of so many images: those with three to five objects, all kept and truly described, evenly spread."""
-    media: dict[str, list[dict[str, Any]]] = {}
+    media: dict[str, list[Row]] = {}
     for file in RunLayout(out).all_candidates():
-        for row in pq.read_table(file).to_pylist():
-            media.setdefault(f"{row['split']}/{row['media_id']}", []).append(row)
+        for row in read_rows(file):
+            media.setdefault(row.name, []).append(row)
     low, high = OBJECTS
     whole = [rows for rows in media.values() if low <= len(rows) <= high and all(is_true(row, truth) for row in rows)]
     if len(whole) < count:
@@ -43,11 +43,11 @@ def chosen(out: Path, count: int, truth: WorldFacts) -> list[list[dict[str, Any]
     return whole[:: max(1, len(whole) // count)][:count]
 
 
-def is_true(row: dict[str, Any], truth: WorldFacts) -> bool:
+def is_true(row: Row, truth: WorldFacts) -> bool:
     """Whether a row is kept and everything that its caption should say is said and right."""
-    if row["status"] != "kept":
+    if row.status != "kept" or row.caption is None:
         return False
-    told = score([(row["key"], row["caption"])], truth).attributes
+    told = score([(row.key, row.caption)], truth).attributes
     return all(tally.wrong == tally.unsaid == 0 for tally in told.values())
 
 
@@ -59,25 +59,25 @@ def accuracy(out: Path, facts: Path) -> str:
 
 
 def folders(out: Path) -> dict[str, Path]:
-    """The folder of each medium's pictures, by split and id."""
+    """The folder of each medium's pictures, by its name."""
     plan = read_plan(out)
     root = Path(plan.root or "")
     return {
-        f"{medium.split}/{medium.media_id}": root / medium.folder
+        medium.name: root / medium.folder
         for entry in plan.shards
         for medium in read_media(out, entry, legacy_root=plan.legacy_root)
     }
 
 
-def cell(rows: list[dict[str, Any]], root: Path, font: Any) -> Image.Image:
+def cell(rows: list[Row], root: Path, font: Any) -> Image.Image:
     """One image with its objects outlined and numbered, and their captions in the same colours below."""
     first = rows[0]
-    pixels = cv2.imread(str(root / first["file_names"][0]))[:, :, ::-1].copy()
-    scale = min(CELL / first["width"], 300 / first["height"])
-    size = round(first["width"] * scale), round(first["height"] * scale)
+    pixels = cv2.imread(str(root / first.file_names[0]))[:, :, ::-1].copy()
+    scale = min(CELL / first.width, 300 / first.height)
+    size = round(first.width * scale), round(first.height * scale)
     pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     for row, colour in zip(rows, COLOURS, strict=False):
-        bitmap = rle.decode(row["segmentation"][0]["counts"], (first["height"], first["width"])).astype(np.uint8)
+        bitmap = rle.decode(row.segmentation[0]["counts"], (first.height, first.width)).astype(np.uint8)
         bitmap = cv2.resize(bitmap, size, interpolation=cv2.INTER_NEAREST)
         outline, _ = cv2.findContours(bitmap, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(pixels, outline, -1, (255, 255, 255), 5)
@@ -86,7 +86,7 @@ def cell(rows: list[dict[str, Any]], root: Path, font: Any) -> Image.Image:
     canvas.paste(Image.fromarray(pixels), ((CELL - size[0]) // 2, 300 - size[1]))
     draw = ImageDraw.Draw(canvas)
     for number, (row, colour) in enumerate(zip(rows, COLOURS, strict=False)):
-        draw.text((8, 304 + LINE * number), row["caption"], fill=colour, font=font)
+        draw.text((8, 304 + LINE * number), row.caption, fill=colour, font=font)
     return canvas
 
 
@@ -100,10 +100,10 @@ def main() -> None:
     arguments = parser.parse_args()
     font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 15)
     where = folders(arguments.out)
-    facts = arguments.out / "world" / "facts.json"
+    facts = RunLayout(arguments.out).world / "facts.json"
     media = chosen(arguments.out, arguments.columns * arguments.rows, read_facts(facts))
     print(accuracy(arguments.out, facts))
-    cells = [cell(rows, where[f"{rows[0]['split']}/{rows[0]['media_id']}"], font) for rows in media]
+    cells = [cell(rows, where[rows[0].name], font) for rows in media]
     wide, high = cells[0].size
     sheet = Image.new("RGB", (wide * arguments.columns, high * arguments.rows), "white")
     for number, picture in enumerate(cells):

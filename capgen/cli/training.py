@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _STOPPING = "stopping after this step and a checkpoint; once more ends at once"
 MakeRows = Callable[[str, Path, str, int | None], Any]
-"""``Rows`` of (benchmark, root, split, limit): what a benchmark's owners released, as rows of a release's media."""
+"""``MediaStream`` of (benchmark, root, split, limit): what a benchmark's owners released, as a release's media."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +208,8 @@ def captions(parts: Any) -> Iterator[str]:
 
     for part in parts:
         for row in part.rows(light=True):
-            for entry in row()["objects"]:
-                caption = (entry["caption"] or "").strip()
+            for one in row().objects:
+                caption = (one.caption or "").strip()
                 if caption:
                     yield caption
                     yield mirrored(caption) or caption

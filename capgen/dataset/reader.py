@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -12,13 +14,26 @@ import pyarrow.parquet as pq
 
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PLAN_VERSION, PlannedMedia, PlanRecord, ShardEntry
-from capgen.errors import LedgerError, MissingFile, UserError
+from capgen.dataset.release_record import stem
+from capgen.dataset.row import ReleasedMedia, Row
+from capgen.dataset.schema import CANDIDATES, CAPTIONS, LATER, MEDIA, MEDIA_EMBEDDED, SCHEMA_VERSION, VERSION_KEY
+from capgen.dataset.types import HEADER_FIELDS
+from capgen.errors import LedgerError, MissingFile, UnknownName, UserError
 
 _REMEDY = "restore it, or start anew in another --out"
 _VERSIONS = ("1", PLAN_VERSION)
 _SHARDS, _MEDIA_OF_SHARD = 8, 4
 """So many pictures are looked for, spread over the shards: enough to tell a wrong folder from some missing files."""
 _ROWS = 32
+_GROUP_ROWS = 500
+_CANDIDATES = "run the same command again to mend it"
+_RELEASE = "delete release.json and run the same command again to have the release made anew"
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_TUPLES = ("file_names", "frame_index", "segmentation", "area", "reasons")
+_LIGHT = (
+    *HEADER_FIELDS,
+    *(f"objects.list.element.{name}" for name in ("category_id", "category", "frame_index", "caption")),
+)
 
 Folders = Mapping[str, tuple[str, ...]]
 """The folders in which pictures may be, by ``dataset/split``; ``*`` stands for all others."""
@@ -207,17 +222,154 @@ def _found(folders: Folders, name: str, file: str) -> bool:
 
 
 def _released_names(out: Path) -> list[tuple[str, str]]:
-    """(dataset/split, name) of some pictures of a release; none where it holds the pictures, or cannot be read."""
+    """(dataset/split, name) of some pictures of a release; none where it holds the pictures itself."""
     found: list[tuple[str, str]] = []
     for file in RunLayout(out).data_files("media"):
-        try:
-            with pq.ParquetFile(file) as parquet:
-                if "images" in parquet.schema_arrow.names:
-                    return []
-                columns = ["dataset", "split", "file_names"]
-                for batch in islice(parquet.iter_batches(_ROWS, columns=columns), 1):
-                    rows = ((f"{row['dataset']}/{row['split']}", row["file_names"] or ()) for row in batch.to_pylist())
-                    found += [(name, names[0]) for name, names in rows if names and is_below(names[0])]
-        except (OSError, pa.ArrowException, KeyError):
-            continue  # whoever reads the rows says what is wrong with them
+        if holds_pictures(file):
+            return []
+        for batch in islice(parquet_batches(file, MEDIA, ("dataset", "split", "file_names"), rows=_ROWS), 1):
+            rows = ((f"{row['dataset']}/{row['split']}", row["file_names"] or ()) for row in batch.to_pylist())
+            found += [(name, names[0]) for name, names in rows if names and is_below(names[0])]
     return found
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a candidates file, wherever it lies, in order, a group at a time.
+
+    Raises:
+        LedgerError: the file is missing, is not whole, or lacks a column.
+    """
+    for batch in parquet_batches(path, CANDIDATES, rows=_GROUP_ROWS, remedy=_CANDIDATES):
+        yield from rows_of(batch)
+
+
+def read_columns(out: Path, index: int, columns: Sequence[str] = ()) -> pa.Table:
+    """Columns of a shard, or all, as one Arrow table; see ``read_rows``."""
+    path = RunLayout(out).candidates(index)
+    names = list(columns) or CANDIDATES.names
+    schema = pa.schema([CANDIDATES.field(name) for name in names], metadata=CANDIDATES.metadata)
+    batches = parquet_batches(path, CANDIDATES, names, rows=_GROUP_ROWS, remedy=_CANDIDATES)
+    return pa.Table.from_batches([batch.select(names) for batch in batches], schema).combine_chunks()
+
+
+def rows_of(batch: pa.RecordBatch | pa.Table) -> Iterator[Row]:
+    """Arrow rows of the candidates' schema as types."""
+    for values in batch.to_pylist():
+        for name in _TUPLES:
+            values[name] = tuple(values[name] or ())
+        values["bbox"] = tuple(tuple(box) for box in values["bbox"] or ())
+        yield Row(**values)
+
+
+def media_splits(out: Path) -> list[str]:
+    """The splits that a release's media have, as their files spell them."""
+    return list(dict.fromkeys(_SHARD.sub("", file.stem) for file in RunLayout(out).data_files("media")))
+
+
+def media_batches(out: Path, split: str, *, rows: int, light: bool = False) -> Iterator[pa.RecordBatch]:
+    """A split of a release's media in order, so many rows at a time; ``media_of`` makes types of them.
+
+    Args:
+        light: without masks, boxes and pictures.
+
+    Raises:
+        MissingFile: there is no release.
+        UnknownName: it has no such split.
+        LedgerError: a file is not whole, or lacks a column.
+    """
+    layout = RunLayout(out)
+    splits = media_splits(out)
+    if not splits or not layout.card.is_file():
+        raise MissingFile(layout.data_dir, "give the OUT of a finished `capgen run`")
+    if stem(split) not in splits:
+        raise UnknownName(f"split of {out}", split, splits)
+    for file in layout.data_files("media"):
+        if _SHARD.sub("", file.stem) == stem(split):
+            schema = MEDIA_EMBEDDED if holds_pictures(file) else MEDIA
+            yield from parquet_batches(file, schema, _LIGHT if light else (), rows=rows)
+
+
+def holds_pictures(file: Path) -> bool:
+    """Whether a file of a release's media holds the pictures themselves.
+
+    Raises:
+        LedgerError: it cannot be read.
+    """
+    with _opened(file, _RELEASE) as parquet:
+        return "images" in parquet.schema_arrow.names
+
+
+def media_of(batch: pa.RecordBatch, index: int) -> ReleasedMedia:
+    """A row of a release's media as a type.
+
+    Raises:
+        LedgerError: it holds something that no release has.
+    """
+    (row,) = batch.slice(index, 1).to_pylist()
+    values = {name: value for name, value in row.items() if value is not None}
+    values["objects"] = [{k: v for k, v in one.items() if v is not None} for one in values.get("objects", ())]
+    try:
+        return msgspec.convert(values, ReleasedMedia)
+    except msgspec.ValidationError as error:
+        raise LedgerError(f"a row of the release is not of its schema ({error}); {_RELEASE}") from error
+
+
+def released_captions(out: Path) -> Iterator[tuple[str, str]]:
+    """Keys and captions of a release.
+
+    Raises:
+        MissingFile: there is no release.
+        LedgerError: a file is not whole, or lacks a column.
+    """
+    files = RunLayout(out).data_files("captions")
+    if not files:
+        raise MissingFile(RunLayout(out).data_dir, "give the OUT of a finished `capgen run`")
+    for file in files:
+        for batch in parquet_batches(file, CAPTIONS, ("key", "caption"), rows=_GROUP_ROWS):
+            yield from ((row["key"], row["caption"]) for row in batch.to_pylist() if row["caption"] is not None)
+
+
+def parquet_batches(
+    path: Path, schema: pa.Schema, columns: Sequence[str] = (), *, rows: int, remedy: str = ""
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file, a group at a time; a column that has come later and is not there is null.
+
+    Args:
+        schema: what the file should hold.
+        columns: names out of ``schema``, with the dotted names of Parquet for what is inside lists; none is all.
+
+    Raises:
+        LedgerError: the file is missing, damaged, of another version, or lacks a column.
+    """
+    remedy = remedy or _RELEASE
+    with _opened(path, remedy) as parquet:
+        there = parquet.schema_arrow
+        version = (there.metadata or {}).get(VERSION_KEY, SCHEMA_VERSION.encode()).decode()
+        if version != SCHEMA_VERSION:
+            raise LedgerError(
+                f"{path} has schema version {version!r}, known is {SCHEMA_VERSION!r}; use the capgen that wrote it"
+            )
+        wanted = list(columns) or schema.names
+        lacking = [name for name in wanted if name.partition(".")[0] not in there.names]
+        for name in lacking:
+            if name not in LATER:
+                raise LedgerError(f"{path} has no column {name!r}; {remedy}")
+        read = [name for name in wanted if name not in lacking]
+        for batch in parquet.iter_batches(rows, columns=read):
+            yield _with_nulls(batch, lacking, schema)
+
+
+def _with_nulls(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
+    for name in names:
+        batch = batch.append_column(name, pa.nulls(batch.num_rows, schema.field(name).type))
+    return batch
+
+
+@contextmanager
+def _opened(path: Path, remedy: str) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path) as parquet:
+            yield parquet
+    except (OSError, pa.ArrowException) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise LedgerError(f"{path} cannot be read ({first}); {remedy}") from error

@@ -6,7 +6,9 @@ column a default, so that files which were written before it can still be read.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
+
+import msgspec
 
 from capgen.dataset.types import Box, Column, MediaHeader
 
@@ -71,3 +73,42 @@ class Row(MediaHeader, frozen=True, kw_only=True):
     output_tokens: Annotated[int | None, Column("int32", "tokens of the answer")]
     attempts: Annotated[int, Column("int32", "how often the object was asked for")]
     request_sha256: Annotated[str | None, Column("text", "digest of what was asked", captions=False)]
+
+
+class ReleasedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of ``objects`` in the released ``media``; what was not asked for when it was read has its default.
+
+    ``dropped`` is the reason why it has no caption; the other fields are those of ``Row``.
+    """
+
+    object_id: str = ""
+    category_id: int | None = None
+    category: str | None = None
+    frame_index: tuple[int, ...] = ()
+    segmentation: tuple[Rle | None, ...] = ()
+    bbox: tuple[Box, ...] = ()
+    area: tuple[int, ...] = ()
+    caption: str | None = None
+    dropped: str | None = None
+
+
+class ReleasedPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """A frame that lies in the release itself: the file's bytes and its name."""
+
+    data: bytes = msgspec.field(name="bytes")
+    path: str | None = None
+
+
+class ReleasedMedia(MediaHeader, frozen=True, kw_only=True):
+    """A row of the released ``media``: an image or a video with all of its objects, captioned or not.
+
+    Args:
+        images: one a frame where the release holds the pictures, None where a file was missing; empty where it does
+            not hold them.
+        frames: where the frames are in no file of their own, as in a benchmark's videos: gives uint8 RGB [H, W, 3] of
+            some indices, of at least a (height, width).
+    """
+
+    objects: tuple[ReleasedObject, ...] = ()
+    images: tuple[ReleasedPicture | None, ...] = ()
+    frames: Any = None

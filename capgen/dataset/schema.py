@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, get_type_hints
 
+import msgspec
 import pyarrow as pa
 
 from capgen.dataset.row import Row
@@ -45,6 +46,8 @@ def _declared() -> dict[str, Column]:
 
 
 COLUMNS = _declared()
+LATER = frozenset(field.name for field in msgspec.structs.fields(Row) if not field.required)
+"""Columns that files of earlier versions may lack: the fields of ``Row`` that have a default."""
 DROPPED = Column("text", "why the object has no caption: a reason code; null where it has one", candidates=False)
 DUPLICATE_OF = Column("text", "the key whose caption it repeats", candidates=False)
 

@@ -7,7 +7,7 @@ in the manifest, so that the Parquet file of equal rows is the same byte for byt
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from capgen.dataset.files import open_parquet, part_of, publish, remove_parts, sha256_of, write_whole
 from capgen.dataset.layout import RunLayout
@@ -197,58 +196,3 @@ def is_committed(out: Path, index: int, fingerprint: str, *, deep: bool = False)
 def remove_leftovers(out: Path) -> list[Path]:
     """Delete half-written files of killed workers; call it only while no worker writes to ``out``."""
     return remove_parts(RunLayout(out).candidates_dir)
-
-
-def iter_rows(out: Path, index: int) -> Iterator[Row]:
-    """The rows of a shard in order, a group at a time.
-
-    Raises:
-        LedgerError: the file is missing or is not whole.
-    """
-    yield from read_rows(candidates_path(out, index))
-
-
-def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a candidates file, wherever it lies, in order, a group at a time.
-
-    Raises:
-        LedgerError: the file is missing or is not whole.
-    """
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(_GROUP_ROWS):
-                yield from map(_row, batch.to_pylist())
-    except (OSError, pa.ArrowException) as error:
-        raise LedgerError(
-            f"{path} cannot be read ({_first_line(error)}); run the same command again to mend it"
-        ) from error
-
-
-def read_columns(out: Path, index: int, columns: Iterable[str] | None = None) -> pa.Table:
-    """A shard's columns as one Arrow table.
-
-    Raises:
-        LedgerError: the file is missing or is not whole.
-    """
-    path = candidates_path(out, index)
-    try:
-        with pq.ParquetFile(path) as file:
-            return file.read(None if columns is None else list(columns)).combine_chunks()
-    except (OSError, pa.ArrowException) as error:
-        raise LedgerError(
-            f"{path} cannot be read ({_first_line(error)}); run the same command again to mend it"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-_TUPLES = ("file_names", "frame_index", "segmentation", "area", "reasons")
-
-
-def _row(values: dict[str, Any]) -> Row:
-    for name in _TUPLES:
-        values[name] = tuple(values[name] or ())
-    values["bbox"] = tuple(tuple(box) for box in values["bbox"] or ())
-    return Row(**values)

@@ -6,7 +6,7 @@ of it; wrong when another value is said; unsaid when none is. Negations are not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from capgen.dataset.layout import RunLayout
+from capgen.dataset.reader import released_captions
 from capgen.encoding import read_bytes
 from capgen.errors import MissingFile, UserError
 from capgen.text import words
@@ -173,31 +173,6 @@ def read_facts(path: Path) -> WorldFacts:
     return facts
 
 
-def read_captions(out: Path) -> Iterator[tuple[str, str]]:
-    """Keys and captions of a release, from ``OUT/data/captions/*.parquet``.
-
-    Raises:
-        UserError: there are none, or a file cannot be read.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    files = RunLayout(out).data_files("captions")
-    if not files:
-        raise UserError(
-            f"no Parquet files of captions in {RunLayout(out).data_dir}", "give the OUT of a finished `capgen run`"
-        )
-    for path in files:
-        try:
-            table = pq.read_table(path, columns=["key", "caption"])
-        except (pa.ArrowException, OSError) as error:
-            what = str(error).splitlines()[0]
-            raise UserError(f"cannot read {path}: {what}", "delete OUT/data and run `capgen run` again") from error
-        for key, caption in zip(table["key"].to_pylist(), table["caption"].to_pylist(), strict=True):
-            if caption is not None:
-                yield key, caption
-
-
 def score_release(out: Path, facts: Path) -> FactScore:
     """Score the captions of a release.
 
@@ -206,7 +181,7 @@ def score_release(out: Path, facts: Path) -> FactScore:
     """
     truth = read_facts(facts)
     try:
-        return score(read_captions(out), truth)
+        return score(released_captions(out), truth)
     except _NoMatch as error:
         raise UserError(f"{error.what} of {facts}", "give the facts.json of the world that was captioned") from None
 

@@ -8,15 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 
+from capgen.dataset.reader import read_columns, read_rows
 from capgen.dataset.row import Row
 from capgen.dataset.schema import CANDIDATES, CAPTIONS, MEDIA, MEDIA_EMBEDDED, SCHEMA_VERSION, describe
 from capgen.dataset.shards import (
     ShardState,
     candidates_path,
     is_committed,
-    iter_rows,
     manifest_path,
-    read_columns,
     read_manifest,
     remove_leftovers,
     shard_state,
@@ -52,14 +51,14 @@ def test_rows_come_back_as_they_were_written(rows, tmp_path):
     rows[2] = failed(replace(rows[2], category=None, category_id=None, model_revision=None), "bad_mask")
     rows[3] = said(rows[3], "Ein Füßchen — “tasse” 🫖.")
     write_candidates(rows, tmp_path, 7, RUN)
-    assert list(iter_rows(tmp_path, 7)) == rows
+    assert list(read_rows(candidates_path(tmp_path, 7))) == rows
 
 
 def test_ids_beyond_two_to_the_53_keep_their_digits(tmp_path):
     big = str(2**63 + 1)
     row = rows_of(planned_image(big, objects=1))[0]
     write_candidates([row], tmp_path, 0, RUN)
-    assert [row.media_id for row in iter_rows(tmp_path, 0)] == [big]
+    assert [row.media_id for row in read_rows(candidates_path(tmp_path, 0))] == [big]
 
 
 def test_the_manifest_counts_each_row_once_and_keeps_what_differs_between_runs(rows, tmp_path):
@@ -85,7 +84,7 @@ def test_equal_rows_are_equal_bytes_whenever_they_are_written(rows, tmp_path):
 def test_a_shard_without_objects_can_be_committed(tmp_path):
     write_candidates([], tmp_path, 0, RUN)
     assert is_committed(tmp_path, 0, "f", deep=True)
-    assert list(iter_rows(tmp_path, 0)) == []
+    assert list(read_rows(candidates_path(tmp_path, 0))) == []
     assert read_columns(tmp_path, 0, ["key"]).num_rows == 0
 
 
@@ -129,10 +128,10 @@ def test_a_shard_that_is_made_again_counts_as_it_was_until_the_new_one_is_whole(
     with pytest.raises(KeyboardInterrupt):
         write_candidates(interrupted(), tmp_path, 0, RUN)
     assert is_committed(tmp_path, 0, "f", deep=True)
-    assert len(list(iter_rows(tmp_path, 0))) == 4
+    assert len(list(read_rows(candidates_path(tmp_path, 0)))) == 4
     write_candidates(rows[:2], tmp_path, 0, RUN)
     assert is_committed(tmp_path, 0, "f", deep=True)
-    assert len(list(iter_rows(tmp_path, 0))) == 2
+    assert len(list(read_rows(candidates_path(tmp_path, 0)))) == 2
 
 
 def test_leftovers_of_a_kill_are_cleared_and_nothing_else(rows, tmp_path):
@@ -166,7 +165,7 @@ def test_a_truncated_file_is_one_clear_line(rows, tmp_path):
     path = candidates_path(tmp_path, 0)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(LedgerError, match=r"00000\.parquet cannot be read"):
-        list(iter_rows(tmp_path, 0))
+        list(read_rows(candidates_path(tmp_path, 0)))
 
 
 def test_times_are_in_the_manifest_and_not_in_the_parquet_file(rows, tmp_path):

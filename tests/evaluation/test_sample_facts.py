@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from capgen.errors import MissingFile, UserError
+from capgen.errors import LedgerError, MissingFile, UserError
 from capgen.evaluation.sample_facts import (
     ATTRIBUTES,
     FactVocabulary,
@@ -147,7 +147,7 @@ def test_captions_of_another_world_are_refused(world, tmp_path):
 
 
 def test_missing_and_bad_files_are_named(world, tmp_path):
-    with pytest.raises(UserError, match="no Parquet files of captions in"):
+    with pytest.raises(MissingFile, match=r"nothing/data; give the OUT"):
         score_release(tmp_path / "nothing", world / "facts.json")
     with pytest.raises(MissingFile, match=r"facts\.json"):
         read_facts(tmp_path / "facts.json")
@@ -156,7 +156,7 @@ def test_missing_and_bad_files_are_named(world, tmp_path):
         read_facts(tmp_path / "bad.json")
     out = release(tmp_path / "out", [("a", "b")])
     (out / "data/captions/val-00000-of-00001.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(LedgerError, match=r"val-00000-of-00001\.parquet cannot be read"):
         score_release(out, world / "facts.json")
 
 

@@ -37,8 +37,8 @@ from rich.console import Console
 
 from benchmarks.common import machine, save
 from capgen.dataset.plan import ModelName
-from capgen.dataset.reader import read_media
-from capgen.dataset.shards import iter_rows
+from capgen.dataset.reader import read_media, read_rows
+from capgen.dataset.shards import candidates_path
 from capgen.errors import LedgerError, UserError
 from capgen.pipeline.pages.gallery import gallery_page
 from capgen.pipeline.planning.config import load_settings
@@ -193,7 +193,7 @@ def _accounts(case: World, outcome: Outcome) -> str | None:
 def _rows(out: Path) -> str | None:
     """Whether every candidate's status and reasons go together."""
     for index in range(len(list((out / "candidates").glob("*.json")))):
-        for row in iter_rows(out, index):
+        for row in read_rows(candidates_path(out, index)):
             if (row.status == "kept") == bool(row.reasons) or not all(map(_CODE.fullmatch, row.reasons)):
                 return f"{row.key} is {row.status} with reasons {row.reasons}"
     return None

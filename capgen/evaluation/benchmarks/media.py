@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from capgen.dataset.row import ReleasedMedia, ReleasedObject, Rle
+from capgen.dataset.types import Box
 from capgen.evaluation.benchmarks import BENCHMARKS
 from capgen.evaluation.benchmarks.base import Benchmark, Clip
 from capgen.images import Pixels
@@ -47,7 +49,7 @@ class MediaRow:
     clip: Clip
     light: bool
 
-    def __call__(self) -> dict[str, Any]:
+    def __call__(self) -> ReleasedMedia:
         """The row; ``frames`` reads its pictures.
 
         Raises:
@@ -56,17 +58,17 @@ class MediaRow:
         height, width = self.clip.size
         if not height and not self.light:
             height, width = next(iter(self.clip.at(self.clip.numbers[:1]))).shape[:2]
-        return {
-            "dataset": self.dataset,
-            "split": self.split,
-            "media_id": str(self.clip.video_id),
-            "kind": "video",
-            "file_names": list(self.clip.file_names),
-            "width": width,
-            "height": height,
-            "objects": _objects(self.clip),
-            "frames": ClipFrames(self.clip),
-        }
+        return ReleasedMedia(
+            dataset=self.dataset,
+            split=self.split,
+            media_id=str(self.clip.video_id),
+            kind="video",
+            file_names=tuple(self.clip.file_names),
+            width=width,
+            height=height,
+            objects=_objects(self.clip),
+            frames=ClipFrames(self.clip),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,44 +83,38 @@ class ClipFrames:
         return list(self.clip.at(self.clip.numbers[i] for i in indices))
 
 
-def _objects(clip: Clip) -> list[dict[str, Any]]:
+def _objects(clip: Clip) -> tuple[ReleasedObject, ...]:
     """COCO annotations of a clip, by track."""
     places = {image_id: place for place, image_id in enumerate(clip.image_ids)}
-    tracks: dict[Any, dict[str, Any]] = {}
+    tracks: dict[Any, list[dict[str, Any]]] = {}
     for one in sorted(clip.annotations, key=lambda row: places[row["image_id"]]):
-        track = tracks.setdefault(
-            one["track_id"],
-            {
-                "object_id": str(one["track_id"]),
-                "category_id": None,
-                "category": None,
-                "caption": None,
-                "dropped": None,
-                "frame_index": [],
-                "segmentation": [],
-                "bbox": [],
-            },
+        tracks.setdefault(one["track_id"], []).append(one)
+    return tuple(
+        ReleasedObject(
+            object_id=str(track_id),
+            # VidSTG describes an object in a part of the video only: frames before it have no caption
+            caption=next((one["caption"] for one in track if one["caption"]), None),
+            frame_index=tuple(places[one["image_id"]] for one in track),
+            segmentation=tuple(_rle(one.get("segmentation")) for one in track),
+            bbox=tuple(_box(one) for one in track),
         )
-        # VidSTG describes an object in a part of the video only: frames before it have no caption
-        track["caption"] = track["caption"] or one["caption"] or None
-        track["frame_index"].append(places[one["image_id"]])
-        track["segmentation"].append(_rle(one.get("segmentation")))
-        track["bbox"].append(_box(one))
-    return list(tracks.values())
+        for track_id, track in tracks.items()
+    )
 
 
-def _rle(mask: Any) -> dict[str, Any] | None:
+def _rle(mask: Any) -> Rle | None:
     if mask is None:
         return None
     counts = mask["counts"]
     return {"size": mask["size"], "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts}
 
 
-def _box(one: dict[str, Any]) -> list[float]:
+def _box(one: dict[str, Any]) -> Box:
     if "bbox" in one:
-        return [float(value) for value in one["bbox"]]
+        x, y, width, height = map(float, one["bbox"])
+        return x, y, width, height
     from capgen import rle
 
     encoded = _rle(one["segmentation"])
     assert encoded is not None
-    return list(rle.box(encoded["counts"], (encoded["size"][0], encoded["size"][1])))
+    return rle.box(encoded["counts"], (encoded["size"][0], encoded["size"][1]))

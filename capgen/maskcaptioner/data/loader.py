@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from capgen.errors import CapgenError, UserError
 from capgen.maskcaptioner.data.collate import Batch, collate
-from capgen.maskcaptioner.data.release_rows import Census, Part, Row
+from capgen.maskcaptioner.data.release_rows import Census, MakeMedia, Part
 from capgen.maskcaptioner.data.sampling import times
 from capgen.maskcaptioner.data.training_clip import ClipMaker
 
@@ -31,7 +31,7 @@ class Draw:
     """One clip to make: a row of a part, and the seed of what chance decides about it."""
 
     part: int
-    row: Row
+    row: MakeMedia
     seed: tuple[int, ...]
 
 
@@ -66,8 +66,8 @@ class Order:
                 yield Draw(part, row, (*self.seed, number))
                 number += 1
 
-    def _shuffled(self, rng: np.random.Generator) -> Iterator[tuple[int, Row]]:
-        waiting: list[tuple[int, Row]] = []
+    def _shuffled(self, rng: np.random.Generator) -> Iterator[tuple[int, MakeMedia]]:
+        waiting: list[tuple[int, MakeMedia]] = []
         for item in self._repeated(rng):
             if len(waiting) < self.buffer:
                 waiting.append(item)
@@ -78,12 +78,12 @@ class Order:
         for place in rng.permutation(len(waiting)).tolist():
             yield waiting[place]
 
-    def _repeated(self, rng: np.random.Generator) -> Iterator[tuple[int, Row]]:
+    def _repeated(self, rng: np.random.Generator) -> Iterator[tuple[int, MakeMedia]]:
         for part, row, categories in self._mixed(rng):
             for _ in range(times(categories, self.factors, rng)):
                 yield part, row
 
-    def _mixed(self, rng: np.random.Generator) -> Iterator[tuple[int, Row, tuple[str, ...]]]:
+    def _mixed(self, rng: np.random.Generator) -> Iterator[tuple[int, MakeMedia, tuple[str, ...]]]:
         """The parts' rows, each part spread over the whole epoch."""
         streams = [self._rows(number) for number in range(len(self.parts))]
         left = np.array([sum(self._wanted(kind) for kind, _ in rows) for rows in self.index])
@@ -93,7 +93,7 @@ class Order:
             left[part] -= 1
             yield part, row, categories
 
-    def _rows(self, part: int) -> Iterator[tuple[Row, tuple[str, ...]]]:
+    def _rows(self, part: int) -> Iterator[tuple[MakeMedia, tuple[str, ...]]]:
         for row, (kind, categories) in zip(self.parts[part].rows(), self.index[part], strict=True):
             if self._wanted(kind):
                 yield row, categories

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.dataset.layout import RunLayout
-from capgen.dataset.reader import Folders, release_folders
+from capgen.dataset.reader import Folders, media_batches, media_of, release_folders
+from capgen.dataset.row import ReleasedMedia, ReleasedObject
 from capgen.dataset.types import Box, Kind
-from capgen.errors import MissingFile, UnknownName, UserError
+from capgen.errors import MissingFile, UserError
 
 Picture = NDArray[np.uint8]
 """uint8 RGB [H, W, 3]."""
@@ -65,20 +67,21 @@ class Medium:
         return tuple(masklet.caption for masklet in self.masklets if masklet.caption)
 
 
-Row = Callable[[], dict[str, Any]]
-"""A row that is made into Python objects when it is called."""
+MakeMedia = Callable[[], ReleasedMedia]
+"""A row of a release that is made into types when it is called, so that skipping rows is cheap."""
 
 
-class Rows(Protocol):
-    """Something that gives the rows of a split again and again, in one order; it must survive pickling.
+class MediaStream(Protocol):
+    """Something that gives the media of a split again and again, in one order; it must survive pickling.
 
-    ``light`` rows may come without masks, boxes and pictures.
+    ``light`` ones may come without masks, boxes and pictures.
     """
 
-    def __call__(self, *, light: bool = False) -> Iterator[Row]: ...  # noqa: D102
+    def __call__(self, *, light: bool = False) -> Iterator[MakeMedia]: ...  # noqa: D102
 
 
 _SMALL_BYTES = 256 * 2**20
+_BATCH_ROWS = 32
 _SMALL: dict[ReleaseRows, list[Any]] = {}
 
 
@@ -90,113 +93,64 @@ class ReleaseRows:
     split: str
     limit: int | None = None
 
-    def __call__(self, *, light: bool = False) -> Iterator[Row]:
+    def __call__(self, *, light: bool = False) -> Iterator[MakeMedia]:
         """Rows in the release's order.
 
         Raises:
             MissingFile: there is no release.
             UnknownName: it has no such split.
+            LedgerError: a file of it is damaged.
         """
-        left = self.limit
-        for batch in self._batches():
-            shown = _lightened(batch) if light else batch
-            for index in range(batch.num_rows):
-                if left == 0:
-                    return
-                left = None if left is None else left - 1
-                yield _Row(shown, index)
+        rows = (partial(media_of, batch, i) for batch in self._batches(light) for i in range(batch.num_rows))
+        yield from islice(rows, self.limit)
 
-    def _batches(self) -> Iterator[Any]:
-        """Arrow tables of some rows; a split that is small stays in memory after its first pass."""
+    def _batches(self, light: bool) -> Iterator[Any]:
+        """Arrow rows, some at a time; a split that is small stays in memory after its first whole pass."""
         kept = _SMALL.get(self)
         if kept is not None:
             yield from kept
             return
         seen: list[Any] = []
         size = 0
-        for batch in self._stream().with_format("arrow").iter(batch_size=32):
+        for batch in media_batches(self.out, self.split, rows=_BATCH_ROWS, light=light):
             size += batch.nbytes
             if size <= _SMALL_BYTES:
                 seen.append(batch)
             else:
                 seen.clear()
             yield batch
-        if size <= _SMALL_BYTES:
+        if size <= _SMALL_BYTES and not light:
             _SMALL[self] = seen
 
-    def _stream(self) -> Any:
-        from datasets import load_dataset
-        from datasets.utils.logging import disable_progress_bar
 
-        disable_progress_bar()
-        layout = RunLayout(self.out)
-        if not layout.card.is_file() or not layout.data_dir.is_dir():
-            raise MissingFile(layout.data_dir, "--data takes the OUT of a finished `capgen run`")
-        try:
-            splits = load_dataset(str(self.out.resolve()), "media", streaming=True)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.out}: its media cannot be read ({error})", "run `capgen verify` on it") from error
-        if self.split not in splits:
-            raise UnknownName(f"split of {self.out}", self.split, splits)
-        stream = splits[self.split]
-        # bytes as they are: decoding belongs to the workers, and needs to know how small a picture will do
-        return stream.decode(False) if "images" in (stream.column_names or ()) else stream
-
-
-def _lightened(batch: Any) -> Any:
-    """The columns that are counted: half of a row's time goes into masks as Python text."""
-    import pyarrow as pa
-
-    objects = batch.column("objects").combine_chunks()
-    objects = objects.combine_chunks() if isinstance(objects, pa.ChunkedArray) else objects
-    names = ("category_id", "category", "frame_index", "caption")
-    entries = pa.StructArray.from_arrays([objects.values.field(name) for name in names], names)
-    lists = pa.ListArray.from_arrays(objects.offsets, entries)
-    return pa.table({"kind": batch.column("kind"), "objects": lists})
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    batch: Any
-    index: int
-
-    def __call__(self) -> dict[str, Any]:
-        row: dict[str, Any] = self.batch.slice(self.index, 1).to_pylist()[0]
-        return row
-
-
-def medium_of(row: Mapping[str, Any], root: str | None) -> Medium:
+def medium_of(media: ReleasedMedia, root: str | None) -> Medium:
     """A row as a medium; objects that are visible nowhere are left out.
 
     Args:
         root: the folder that file names are relative to; None where the row has its pictures.
     """
-    images = row.get("images") or ()
-    names = tuple(row.get("file_names") or ())
-    stored = [image["bytes"] if image else None for image in images]
-    files = tuple(stored[i] or name if i < len(stored) else name for i, name in enumerate(names))
+    stored = [image.data if image else None for image in media.images]
+    files = tuple(stored[i] or name if i < len(stored) else name for i, name in enumerate(media.file_names))
     return Medium(
-        key=f"{row['dataset']}/{row['split']}/{row['media_id']}",
-        kind=row["kind"],
-        width=row["width"],
-        height=row["height"],
+        key=media.name,
+        kind=media.kind,
+        width=media.width,
+        height=media.height,
         files=files,
         root=root,
-        masklets=tuple(_masklet(entry) for entry in row["objects"] if entry["frame_index"]),
-        names=names,
-        frames=row.get("frames"),
+        masklets=tuple(_masklet(one) for one in media.objects if one.frame_index),
+        names=media.file_names,
+        frames=media.frames,
     )
 
 
-def _masklet(entry: Mapping[str, Any]) -> Masklet:
-    frames, masks = entry["frame_index"], entry.get("segmentation") or ()
-    caption = (entry["caption"] or "").strip() or None
+def _masklet(one: ReleasedObject) -> Masklet:
     return Masklet(
-        object_id=entry["object_id"],
-        category=entry["category"],
-        caption=caption,
-        counts={frame: mask["counts"] for frame, mask in zip(frames, masks, strict=False) if mask},
-        boxes={frame: tuple(box) for frame, box in zip(frames, entry["bbox"], strict=True)},
+        object_id=one.object_id,
+        category=one.category,
+        caption=(one.caption or "").strip() or None,
+        counts={i: mask["counts"] for i, mask in zip(one.frame_index, one.segmentation, strict=False) if mask},
+        boxes=dict(zip(one.frame_index, one.bbox, strict=True)),
     )
 
 
@@ -204,18 +158,17 @@ def _masklet(entry: Mapping[str, Any]) -> Masklet:
 class Part:
     """One release: its rows, and the folders in which the pictures may be, by dataset and split (``*``: any)."""
 
-    rows: Rows
+    rows: MediaStream
     folders: Folders = field(default_factory=dict)
 
-    def medium(self, row: Mapping[str, Any]) -> Medium:
+    def medium(self, media: ReleasedMedia) -> Medium:
         """The medium of a row."""
-        roots = self.folders.get(f"{row['dataset']}/{row['split']}") or self.folders.get("*") or ()
-        return medium_of(row, _holding(roots, row))
+        roots = self.folders.get(f"{media.dataset}/{media.split}") or self.folders.get("*") or ()
+        return medium_of(media, _holding(roots, media.file_names))
 
 
-def _holding(roots: Sequence[str], row: Mapping[str, Any]) -> str | None:
-    """The first of some folders that holds the first frame of a row; the first of all where none does."""
-    names = row.get("file_names") or ()
+def _holding(roots: Sequence[str], names: Sequence[str]) -> str | None:
+    """The first of some folders that holds the first of some files; the first of all where none does."""
     if len(roots) > 1 and names:
         return next((root for root in roots if Path(root, names[0]).is_file()), roots[0])
     return roots[0] if roots else None
@@ -261,19 +214,19 @@ class Census:
     order: dict[str, int] = field(default_factory=dict)
     rows: list[list[tuple[Kind | None, tuple[str, ...]]]] = field(default_factory=list)
 
-    def add(self, row: Mapping[str, Any]) -> None:
+    def add(self, media: ReleasedMedia) -> None:
         """Count a row; what its objects look like does not matter here."""
-        self.media[row["kind"]] += 1
-        seen = [entry for entry in row["objects"] if entry["frame_index"]]
+        self.media[media.kind] += 1
+        seen = [one for one in media.objects if one.frame_index]
         self.with_objects += bool(seen)
         self.objects += len(seen)
-        self.captions += sum(bool((entry["caption"] or "").strip()) for entry in seen)
-        for entry in seen:
-            if entry["category"]:
-                self.order.setdefault(entry["category"], entry["category_id"] or 0)
-        names = tuple({entry["category"]: None for entry in seen if entry["category"]})
+        self.captions += sum(bool((one.caption or "").strip()) for one in seen)
+        for one in seen:
+            if one.category:
+                self.order.setdefault(one.category, one.category_id or 0)
+        names = tuple({one.category: None for one in seen if one.category})
         self.categories.update(names)
-        self.rows[-1].append((row["kind"] if seen else None, names))
+        self.rows[-1].append((media.kind if seen else None, names))
 
     @property
     def names(self) -> list[str]:

@@ -18,8 +18,9 @@ from typing import Any
 import msgspec
 
 from capgen.dataset.files import sha256_of, sync, write_whole
+from capgen.dataset.reader import read_rows
 from capgen.dataset.row import Row
-from capgen.dataset.shards import candidates_path, manifest_path, read_rows
+from capgen.dataset.shards import candidates_path, manifest_path
 from capgen.errors import LedgerError
 
 log = logging.getLogger(__name__)

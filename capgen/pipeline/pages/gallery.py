@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -21,8 +20,9 @@ from numpy.typing import NDArray
 from capgen import rle
 from capgen.dataset.files import part_of, publish
 from capgen.dataset.plan import PlanRecord, ShardEntry
-from capgen.dataset.reader import check_root, read_plan
+from capgen.dataset.reader import check_root, read_plan, rows_of
 from capgen.dataset.release_record import release_path
+from capgen.dataset.row import Row
 from capgen.dataset.shards import is_committed
 from capgen.dataset.types import Media
 from capgen.display import html, html_head
@@ -37,7 +37,6 @@ _SIDE = {"image": 900, "video": 480}  # pixels of the longer side of a picture i
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 85)
 _GOLDEN = 137.508  # degrees between the hues of neighbouring numbers
 _STATUSES = ("kept", "dropped", "failed")
-_COLUMNS = ("key", "object_id", "category", "frame_index", "segmentation", "caption", "status", "reasons", "message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +143,7 @@ def _of_shard(
     out: Path, plan: PlanRecord, entry: ShardEntry, root: Path | None, *, deduplicate: bool
 ) -> list[tuple[Media, Sequence[Shown]]]:
     shard = join(out, entry, deduplicate=deduplicate, legacy_root=plan.legacy_root)
-    columns = (shard.rows.column(name).to_pylist() for name in _COLUMNS)
-    rows = iter([dict(zip(_COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)])
+    rows = rows_of(shard.rows)
     verdicts = iter(shard.verdicts)
     found: list[tuple[Media, Sequence[Shown]]] = []
     for planned in shard.media:
@@ -156,16 +154,16 @@ def _of_shard(
     return found
 
 
-def _shown(row: dict[str, Any], duplicate_of: str | None) -> Shown:
+def _shown(row: Row, duplicate_of: str | None) -> Shown:
     shown = Shown(
-        key=row["key"],
-        object_id=row["object_id"],
-        category=row["category"],
-        counts={i: encoded["counts"] for i, encoded in zip(row["frame_index"], row["segmentation"], strict=True)},
-        caption=row["caption"],
-        status=row["status"],
-        reasons=tuple(row["reasons"]),
-        message=row["message"],
+        key=row.key,
+        object_id=row.object_id,
+        category=row.category,
+        counts={i: encoded["counts"] for i, encoded in zip(row.frame_index, row.segmentation, strict=True)},
+        caption=row.caption,
+        status=row.status,
+        reasons=row.reasons,
+        message=row.message,
     )
     if duplicate_of is None:
         return shown

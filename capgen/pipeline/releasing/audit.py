@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 from capgen.dataset.files import sha256_of
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia
+from capgen.dataset.reader import parquet_batches
 from capgen.dataset.release_record import CONFIGS, Release, ReleasedFile
+from capgen.dataset.schema import CAPTIONS, DEDUP, MEDIA
 from capgen.dataset.stats import Verdict
 
 Note = Callable[[str], None]
@@ -22,9 +24,9 @@ _REMEDY = "delete release.json and run the same command again"
 _BATCH_ROWS = 500
 _OBJECT = "objects.list.element"
 _COLUMNS = {
-    "captions": ["key", "caption"],
-    "media": ["media_id", *(f"{_OBJECT}.{name}" for name in ("object_id", "caption", "dropped"))],
-    "dedup": ["key", "duplicate_of"],
+    "captions": (CAPTIONS, ("key", "caption")),
+    "media": (MEDIA, ("media_id", *(f"{_OBJECT}.{name}" for name in ("object_id", "caption", "dropped")))),
+    "dedup": (DEDUP, ("key", "duplicate_of")),
 }
 
 
@@ -99,9 +101,10 @@ class _Stream:
     def _read(self) -> Iterator[tuple[Any, ...]]:
         for file in self._files:
             self.name = file.path
-            with pq.ParquetFile(RunLayout(self._out).released(file.path)) as parquet:
-                for batch in parquet.iter_batches(_BATCH_ROWS, columns=_COLUMNS[self._config]):
-                    yield from map(_plain, batch.to_pylist())
+            schema, columns = _COLUMNS[self._config]
+            path = RunLayout(self._out).released(file.path)
+            for batch in parquet_batches(path, schema, columns, rows=_BATCH_ROWS):
+                yield from map(_plain, batch.to_pylist())
 
 
 def _plain(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from capgen.dataset.plan import PlannedMedia, ShardEntry
-from capgen.dataset.reader import read_media
-from capgen.dataset.shards import candidates_path, read_columns
+from capgen.dataset.reader import read_columns, read_media
+from capgen.dataset.shards import candidates_path
 from capgen.dataset.stats import Verdict
 from capgen.errors import LedgerError
 from capgen.pipeline.releasing import dedup

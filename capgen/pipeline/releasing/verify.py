@@ -18,17 +18,9 @@ import xxhash
 from capgen.dataset.files import sha256_of
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia, ShardEntry
-from capgen.dataset.reader import read_media, read_plan
+from capgen.dataset.reader import read_columns, read_media, read_plan
 from capgen.dataset.release_record import Release, read_release, release_path
-from capgen.dataset.shards import (
-    Manifest,
-    ShardState,
-    candidates_path,
-    manifest_path,
-    read_columns,
-    read_manifest,
-    shard_state,
-)
+from capgen.dataset.shards import Manifest, ShardState, candidates_path, manifest_path, read_manifest, shard_state
 from capgen.dataset.stats import Verdict
 from capgen.errors import CapgenError, LedgerError
 from capgen.pipeline.releasing.audit import ReleaseAudit

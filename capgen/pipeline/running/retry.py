@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import ModelName, ShardTable
-from capgen.dataset.reader import read_plan
+from capgen.dataset.reader import holds_pictures, read_columns, read_plan
 from capgen.dataset.release_record import read_release
-from capgen.dataset.shards import Manifest, is_committed, read_columns, read_manifest
+from capgen.dataset.shards import Manifest, is_committed, read_manifest
 from capgen.errors import UserError
 from capgen.layered_toml import merge, nested, sentence
 from capgen.pipeline.asking.retry_state import earlier, is_reopened, reopen
@@ -139,7 +139,5 @@ def _check(codes: Sequence[str], there: Mapping[str, int], out: Path) -> None:
 
 def _has_pictures(out: Path) -> bool:
     """Whether the release that is there, although its record is not, was made with ``--embed-media``."""
-    import pyarrow.parquet as pq
-
     file = next(iter(RunLayout(out).media_files()), None)
-    return file is not None and "images" in pq.read_schema(file).names
+    return file is not None and holds_pictures(file)

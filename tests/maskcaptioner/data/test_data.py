@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from capgen import rle
+from capgen.dataset.reader import read_plan
 from capgen.errors import MissingFile, UnknownName, UserError
 from capgen.maskcaptioner.data.augment import Geometry, TrainingCanvas
 from capgen.maskcaptioner.data.collate import collate
@@ -99,6 +102,17 @@ def test_missing_things_are_named_in_one_line(releases, parts, tmp_path):
     lost = replace(media(parts, 1)[0], root=str(tmp_path))
     with pytest.raises(MissingFile, match=r"data\.pictures"):
         read_frames(lost, [0], (8, 8))
+
+
+def test_a_dataset_that_was_moved_is_found_and_a_wrong_folder_is_refused(releases, tmp_path):
+    planned = read_plan(releases[1]).root
+    moved = shutil.copytree(planned, tmp_path / "moved")
+    parts = open_releases([releases[1]], "train", pictures=moved)
+    medium = media(parts, 0)[0]
+    assert Path(medium.root).is_relative_to(moved)
+    assert read_frames(medium, [0], (1, 1))[0].shape[2] == 3
+    with pytest.raises(UserError, match=f"{tmp_path} does not hold .*they were in {planned}"):
+        open_releases([releases[1]], "train", pictures=tmp_path)
 
 
 def test_a_picture_of_another_size_is_refused(parts):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from capgen.dataset.shards import iter_rows
+from capgen.dataset.reader import read_rows
+from capgen.dataset.shards import candidates_path
 from capgen.pipeline.asking.journal import Flight, Lost, ShardJournal, Strike, count_settled, note_lost
 from capgen.pipeline.engines.echo import Echo
 from capgen.pipeline.releasing.verify import verify
@@ -15,7 +16,7 @@ POISON = "engine.name=tests.pipeline.engines.poison:Poison"
 
 
 def failed_rows(out):
-    rows = [row for index in range(len(manifests(out))) for row in iter_rows(out, index)]
+    rows = [row for index in range(len(manifests(out))) for row in read_rows(candidates_path(out, index))]
     return {row.key: row for row in rows if row.status == "failed"}
 
 
@@ -112,8 +113,8 @@ def test_a_worker_that_told_its_strikes_has_no_flights_beside_them(tmp_path):
 def test_garbage_empty_and_cut_off_answers_take_no_other_with_them(lvis_root, tmp_path):
     clean, _ = session(echo_settings(lvis_root), tmp_path / "clean")
     spoilt, _ = session(echo_settings(lvis_root, "engine.options.garbage_rate=0.7"), tmp_path / "spoilt")
-    sound = {row.key: row for index in range(len(manifests(clean))) for row in iter_rows(clean, index)}
-    rows = [row for index in range(len(manifests(spoilt))) for row in iter_rows(spoilt, index)]
+    sound = {row.key: row for index in range(len(manifests(clean))) for row in read_rows(candidates_path(clean, index))}
+    rows = [row for index in range(len(manifests(spoilt))) for row in read_rows(candidates_path(spoilt, index))]
     assert {row.status for row in rows} == {"kept", "dropped"}
     assert Echo().in_flight > len(rows), "they were in flight together"
     for row in rows:

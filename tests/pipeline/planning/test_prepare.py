@@ -4,8 +4,8 @@ import pytest
 
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import ModelName
-from capgen.dataset.reader import read_plan
-from capgen.dataset.shards import iter_rows
+from capgen.dataset.reader import read_plan, read_rows
+from capgen.dataset.shards import candidates_path
 from capgen.errors import UserError
 from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.releasing.verify import verify
@@ -17,7 +17,7 @@ def planned(out, root, *assignments):
 
 
 def all_rows(out):
-    return {row.key: row for entry in read_plan(out).shards for row in iter_rows(out, entry.index)}
+    return {row.key: row for entry in read_plan(out).shards for row in read_rows(candidates_path(out, entry.index))}
 
 
 def limited(root, limit, *assignments):

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from capgen.dataset.reader import read_rows
 from capgen.errors import LedgerError
 from capgen.pipeline.asking.journal import ShardJournal
 from capgen.pipeline.releasing.verify import verify
@@ -113,7 +114,7 @@ def test_torn_journals_of_several_workers_cost_only_the_torn_lines(run, out):
 
 
 def answers(out):
-    from capgen.dataset.shards import candidates_path, read_rows
+    from capgen.dataset.shards import candidates_path
 
     for index in range(3):
         for row in read_rows(candidates_path(out, index)):

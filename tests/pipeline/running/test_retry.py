@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from capgen.dataset.plan import ModelName
-from capgen.dataset.reader import read_plan
-from capgen.dataset.shards import candidates_path, read_rows
+from capgen.dataset.reader import read_plan, read_rows
+from capgen.dataset.shards import candidates_path
 from capgen.errors import UserError
 from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.releasing.verify import verify

@@ -57,7 +57,7 @@ def _folder_rows(folder: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:
     if not asked:
         files = sorted(file for ending in ("parquet", "jsonl") for file in folder.rglob(f"*.{ending}"))
     if not files:
-        raise MissingFile(folder / "candidates" / "*.parquet", REMEDY)
+        raise MissingFile(f"{RunLayout(folder).candidates_dir}/*.parquet", REMEDY)
     for file in files:
         for where, row in read_rows(file):
             # an object without an answer has no caption to check

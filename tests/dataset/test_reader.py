@@ -1,0 +1,143 @@
+"""What cannot be read is one line that names the file and what to do; an OUT may come from a stranger."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from capgen.dataset import reader
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.schema import CANDIDATES
+from capgen.errors import CapgenError, LedgerError, MissingFile, UnknownName, UserError
+from tests.tiny_runs import dropped, planned_image, three_shards
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = three_shards(tmp_path / "out").commit(
+        change=lambda row: dropped(row, "length") if row.object_id == "10" else row
+    )
+    run.pack()
+    return run
+
+
+def rewritten(path, change):
+    """A Parquet file with a changed table."""
+    table = change(pq.read_table(path))
+    pq.write_table(table, path)
+
+
+def assert_one_line(error, *said):
+    text = str(error.value)
+    assert isinstance(error.value, CapgenError)
+    assert "\n" not in text
+    assert all(part in text for part in said), text
+
+
+def test_a_release_is_read_as_it_was_written(run):
+    captions = dict(reader.released_captions(run.out))
+    media = [reader.media_of(b, i) for b in reader.media_batches(run.out, "train", rows=3) for i in range(b.num_rows)]
+    assert [one.media_id for one in media] == ["1", "2", "3", "4"]
+    assert (media[0].license, media[0].width, media[2].objects) == ("4", 64, ())
+    first, second = media[0].objects
+    assert (first.caption, first.dropped) == (None, "length")
+    assert (second.dropped, second.caption) == (None, captions[media[0].key_of(second.object_id)])
+    assert second.segmentation[0]["size"] == [48, 64]
+    assert second.bbox == ((9.0, 4.0, 6.0, 9.0),)
+    assert len(captions) == 7
+
+
+def test_a_light_read_has_what_is_counted_and_no_masks(run):
+    (batch,) = reader.media_batches(run.out, "val", rows=9, light=True)
+    (one,) = reader.media_of(batch, 0).objects[:1]
+    assert (one.category, one.frame_index, one.segmentation) == ("cup", (0,), ())
+    assert one.caption
+
+
+def test_splits_and_releases_that_are_not_there_are_named(run, tmp_path):
+    with pytest.raises(UnknownName, match="did you mean 'train'"):
+        list(reader.media_batches(run.out, "trian", rows=9))
+    with pytest.raises(MissingFile, match="capgen run"):
+        list(reader.media_batches(tmp_path, "train", rows=9))
+    with pytest.raises(MissingFile, match="capgen run"):
+        list(reader.released_captions(tmp_path))
+
+
+@pytest.mark.parametrize("damage", ["missing", "half", "empty"])
+def test_a_damaged_parquet_file_is_named_with_the_remedy(run, damage):
+    path = RunLayout(run.out).candidates(1)
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:200] if damage == "half" else b"")
+    with pytest.raises(LedgerError) as error:
+        list(reader.read_rows(path))
+    assert_one_line(error, str(path), "run the same command again")
+    file = RunLayout(run.out).data_files("captions")[0]
+    file.write_bytes(b"PAR1")
+    with pytest.raises(LedgerError) as error:
+        list(reader.released_captions(run.out))
+    assert_one_line(error, str(file), "release made anew")
+
+
+def test_a_missing_column_is_named_with_the_remedy(run):
+    path = RunLayout(run.out).candidates(0)
+    rewritten(path, lambda table: table.drop_columns(["caption"]))
+    for read in (lambda: list(reader.read_rows(path)), lambda: reader.read_columns(run.out, 0, ("key", "caption"))):
+        with pytest.raises(LedgerError) as error:
+            read()
+        assert_one_line(error, str(path), "no column 'caption'", "run the same command again")
+
+
+def test_a_column_that_came_later_is_null_in_older_files(run):
+    path = RunLayout(run.out).candidates(0)
+    rewritten(path, lambda table: table.drop_columns(["coco_url"]))
+    assert {row.coco_url for row in reader.read_rows(path)} == {None}
+    assert reader.read_columns(run.out, 0).schema == CANDIDATES
+
+
+def test_a_column_of_a_newer_capgen_is_left_alone(run):
+    path = RunLayout(run.out).candidates(0)
+    before = list(reader.read_rows(path))
+    rewritten(path, lambda table: table.append_column("mood", pa.array(["calm"] * len(table))))
+    assert list(reader.read_rows(path)) == before
+
+
+def test_a_foreign_version_is_named(run):
+    path = RunLayout(run.out).candidates(0)
+    rewritten(path, lambda table: table.replace_schema_metadata({"capgen_schema_version": "9"}))
+    with pytest.raises(LedgerError) as error:
+        list(reader.read_rows(path))
+    assert_one_line(error, str(path), "version '9'", "use the capgen that wrote it")
+    file = RunLayout(run.out).plan_json
+    file.write_text(json.dumps(json.loads(file.read_bytes()) | {"version": "9"}))
+    with pytest.raises(LedgerError) as error:
+        reader.read_plan(run.out)
+    assert_one_line(error, str(file), "version '9'")
+
+
+@pytest.mark.parametrize("body", ["", "{}", "[1]", '{"version": "2", "fingerprint": 3, "shards": []}', "\xff"])
+def test_a_damaged_plan_is_named(run, body):
+    file = RunLayout(run.out).plan_json
+    file.write_text(body, "latin-1")
+    with pytest.raises(LedgerError) as error:
+        reader.read_plan(run.out)
+    assert_one_line(error, str(file), "restore it")
+
+
+def test_pictures_of_a_release_that_are_not_where_one_says_are_refused(run, tmp_path):
+    for number in (1, 2):
+        (tmp_path / f"{number}.jpg").write_bytes(b"")
+    assert reader.release_folders(run.out, tmp_path)["*"] == (str(tmp_path),)
+    with pytest.raises(UserError) as error:
+        reader.release_folders(run.out, tmp_path / "elsewhere")
+    assert_one_line(error, str(tmp_path / "elsewhere"), "/nowhere", "1.jpg")
+
+
+def test_no_name_is_looked_for_outside_of_the_root(tmp_path):
+    run = three_shards(tmp_path / "out")
+    assert run.table.media == 5
+    for name in ("../x.jpg", "/etc/passwd", "a/../../x", "C:\\x", "\\\\host\\x", ""):
+        assert not reader.is_below(name)
+    assert reader.is_below(planned_image("1").file_names[0])
