@@ -16,15 +16,14 @@ from rich.table import Table
 from capgen.cli.providers import Providers
 from capgen.display import echo, terminal
 from capgen.errors import UnknownName, UserError
+from capgen.evaluation import THRESHOLD
 from capgen.evaluation.benchmarks import BENCHMARKS
-from capgen.evaluation.evaluate import THRESHOLD, Evaluation, Options, evaluate, metrics_of
-from capgen.evaluation.metrics.protocols import Protocol
-from capgen.evaluation.reading.tracks import Iou
-from capgen.evaluation.reporting.report import as_json, tables
-from capgen.layered_toml import nested
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # numpy and pydantic are loaded by the verbs that need them, so that help starts at once
     from capgen.evaluation.benchmarks.run import BenchmarkChoice
+    from capgen.evaluation.evaluate import Evaluation, Options
+    from capgen.evaluation.metrics.protocols import Protocol
+    from capgen.evaluation.reading.tracks import Iou
 
 app = typer.Typer(help="Score tracks and captions.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -63,6 +62,8 @@ def tracks(
 ) -> None:
     """Score a results file: CHOTA, HOTA, mask AP, captions."""
     # What follows ``--metrics cider`` without a flag of its own is another metric: ``--metrics cider meteor``.
+    from capgen.evaluation.evaluate import Options, metrics_of
+
     names = metrics_of([*metrics, *ctx.args])
     options = Options(iou=iou_of(iou), protocols=protocols_of(protocol), threshold=threshold, metrics=names)
     result = evaluate_with_progress(gt, pred, options)
@@ -99,6 +100,8 @@ def protocols_of(name: str) -> tuple[Protocol, ...]:
 
 def evaluate_with_progress(gt: Path, pred: Path, options: Options) -> Evaluation:
     """Evaluate, with a bar on the terminal."""
+    from capgen.evaluation.evaluate import evaluate
+
     console = terminal(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("videos", total=None)
@@ -123,6 +126,8 @@ def show(
     Raises:
         UserError: a protocol refused a file, after the other's numbers were printed.
     """
+    from capgen.evaluation.reporting.report import as_json
+
     if json_ or out:
         text = json.dumps(as_json(result, draws=bootstrap, categories=breakdown) | dict(extra or {}), indent=2)
         if out:
@@ -141,6 +146,8 @@ def show(
 
 
 def _print(result: Evaluation, draws: int, categories: int, extra: Mapping[str, Any]) -> None:
+    from capgen.evaluation.reporting.report import tables
+
     console = terminal()
     for table in tables(result, draws=draws, categories=categories):
         console.print(table)
@@ -191,6 +198,8 @@ def benchmark(
     Reads the files as their owners release them and prints the table of the papers.
     """
     from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark, track_captions
+    from capgen.evaluation.evaluate import Options, metrics_of
+    from capgen.layered_toml import nested
 
     choice = BenchmarkChoice(name, root, split, nested({}, set_ or ()))
     if describe:

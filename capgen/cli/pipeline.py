@@ -135,7 +135,7 @@ def lint(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON Lines, CSV or Parquet file, or a run's folder.")],
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Check the captions of any JSON Lines, CSV or Parquet file, or of a run's folder.
+    """Check the captions in a file or in a run's folder.
 
     Every row is printed as a line of JSON with its reasons added: a list of the checks that drop its caption. Rows that
     cannot be read are named, the others are checked, and the exit code is 2.

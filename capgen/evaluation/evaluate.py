@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from capgen.errors import UnknownName, UserError
+from capgen.evaluation import THRESHOLD
 from capgen.evaluation.metrics.chota import METRICS, Scores, Scoring, Values
 from capgen.evaluation.metrics.clean_chota import CleanChota
 from capgen.evaluation.metrics.dense_captioning import DenseCap
@@ -18,9 +19,6 @@ from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.metrics.text.java_metrics import Scorer, ScorerFailed, scorers
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou, videos
 from capgen.evaluation.reading.tracks import Id, Iou, Notes, TruthCategory, VideoTracks
-
-THRESHOLD = 0.5
-"""The public evaluators' own default; CaptionFormer's scripts pass 0, because the model has filtered already."""
 
 
 @dataclass(frozen=True, slots=True)

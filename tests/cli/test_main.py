@@ -113,16 +113,14 @@ def test_the_first_help_fits_a_terminal_and_names_every_verb():
 
 
 def test_help_starts_at_once_and_loads_no_heavy_library():
-    code = (
-        "import sys; import capgen.cli.main; "
-        "print([m for m in ('torch', 'ray', 'vllm', 'datasets', 'transformers', 'cv2', 'pyarrow') if m in sys.modules])"
-    )
+    heavy = ("numpy", "pydantic", "torch", "ray", "vllm", "datasets", "transformers", "cv2", "pyarrow")
+    code = f"import sys; import capgen.cli.main; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_names_in_help_are_those_of_the_registries():
-    said = " ".join(capgen("run", "--help").stdout.split())
+    said = " ".join(capgen("run", "--help").stdout.split()).replace("- ", "-")  # lines break after a hyphen
     assert all(name in said for name in (*ENGINES, *dataset_names()))
     assert set(dataset_names()) >= {"lvis", "lv-vis", "sample-images", "sample-videos"}
     assert all(name in capgen("eval", "benchmark", "--help").stdout for name in BENCHMARKS)
