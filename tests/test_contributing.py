@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capgen.pipeline.planning.config import load_settings
+from capgen.pipeline.planning.model_profiles import ModelProfile
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```\w+\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -34,7 +36,7 @@ def place(tmp_path_factory):
     pytest.importorskip("setuptools")
     folder = tmp_path_factory.mktemp("plugins")
     names = write_examples(folder)
-    assert len(names) == len(set(names)) == 9
+    assert len(names) == len(set(names)) == 10
     (folder / "my_plugins" / "__init__.py").touch()
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*pip, "--target", str(folder / "site"), str(folder)], check=True, timeout=300)
@@ -108,7 +110,7 @@ def test_help_and_errors_name_them_beside_ours(place):
             ("--set", "checks.options.forbidden.words=3"),
             "forbidden.words = 3: Input should be a valid tuple",
         ),
-        (("--set", "source.options.tabel=x"), "source.options.tabel: the source 'csv' has no such option"),
+        (("--set", "source.tabel=x"), "source.tabel: the source 'csv' has no such option (did you mean 'table'?)"),
     ):
         done = capgen(place, *flags, *flag)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
@@ -129,7 +131,14 @@ def test_a_package_that_cannot_be_imported_harms_only_who_names_it(place):
     assert done.stderr.count("\n") == 1
 
 
-def test_a_model_profile_lies_between_the_file_and_the_flags(place):
+def test_a_profile_of_a_family_is_one_that_capgen_reads(place):
+    text = (place / "my-family.toml").read_text(encoding="utf-8")
+    profile = ModelProfile.model_validate({"name": "my-family", **tomllib.loads(text)})
+    assert profile.visual.count(56, 84) == 6
+    assert profile.tables("vllm")["render"]["patch"] == 28
+
+
+def test_the_file_in_a_models_folder_lies_between_the_profile_and_the_flags(place):
     settings = load_settings("lvis", {"model.id": str(place / "my_model")}, ["render.clean_pixels=4096"])
-    assert (settings.render.patch, settings.render.clean_pixels) == (28, 4096)
-    assert settings.engine.options["max_model_len"] == 8192
+    assert settings.model.profile == "qwen2.5-vl"
+    assert (settings.render.patch, settings.render.clean_pixels, settings.render.marked_pixels) == (28, 4096, 100352)
