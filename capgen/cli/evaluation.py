@@ -22,6 +22,7 @@ from capgen.evaluation.benchmarks import BENCHMARKS
 if TYPE_CHECKING:  # numpy and pydantic are loaded by the verbs that need them, so that help starts at once
     from capgen.evaluation.benchmarks.run import BenchmarkChoice
     from capgen.evaluation.evaluate import Evaluation, Options
+    from capgen.evaluation.metrics.official_chota import LineBreaks
     from capgen.evaluation.metrics.protocols import Protocol
     from capgen.evaluation.reading.tracks import Iou
 
@@ -39,7 +40,10 @@ _Frames = Annotated[Path | None, typer.Option(help="Folder of the frames, for --
 _Out = Annotated[Path | None, typer.Option(help="JSON file to write.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 _Draws = Annotated[int, typer.Option(help="Bootstrap samples for the 95 % confidence intervals; 0 for none.")]
-_ByCategory = Annotated[bool, typer.Option("--breakdown", help="Add the numbers per category.")]
+_ByCategory = Annotated[bool, typer.Option("--breakdown", help="Add the numbers per category and size.")]
+_LineBreaks = Annotated[
+    str, typer.Option(help="official: cut captions at a line break (CaptionFormer) or keep them whole (scenic).")
+]
 
 
 @app.command(context_settings={"allow_extra_args": True})
@@ -53,6 +57,7 @@ def tracks(
     ] = "clean",
     threshold: Annotated[float, typer.Option(help="Minimum score of a prediction.")] = THRESHOLD,
     metrics: _Metrics = ["cider,meteor"],  # noqa: B006 - typer copies it
+    line_breaks: _LineBreaks = "cut",
     json_: _AsJson = False,
     breakdown: _ByCategory = False,
     bootstrap: _Draws = _DRAWS,
@@ -60,12 +65,23 @@ def tracks(
     frames: _Frames = None,
     out: _Out = None,
 ) -> None:
-    """Score a results file: CHOTA, HOTA, mask AP, captions."""
+    """Score a results file: CHOTA, HOTA, mask AP, captions.
+
+    docs/evaluation.md explains both protocols and every number.
+    """
     # What follows ``--metrics cider`` without a flag of its own is another metric: ``--metrics cider meteor``.
     from capgen.evaluation.evaluate import Options, metrics_of
 
     names = metrics_of([*metrics, *ctx.args])
-    options = Options(iou=iou_of(iou), protocols=protocols_of(protocol), threshold=threshold, metrics=names)
+    check_draws(bootstrap)
+    options = Options(
+        iou=iou_of(iou),
+        protocols=protocols_of(protocol),
+        threshold=threshold,
+        metrics=names,
+        public_sizes=breakdown,
+        line_breaks=line_breaks_of(line_breaks),
+    )
     result = evaluate_with_progress(gt, pred, options)
     show(result, json_=json_, breakdown=breakdown, bootstrap=bootstrap, html=html, frames=frames, out=out)
 
@@ -80,6 +96,28 @@ def iou_of(name: str | None) -> Iou | None:
     if name not in kinds:
         raise UnknownName("--iou", str(name), ("box", "mask"))
     return kinds[name]
+
+
+def line_breaks_of(name: str) -> LineBreaks:
+    """What becomes of captions after a line break, as a user named it.
+
+    Raises:
+        UnknownName: it is neither.
+    """
+    kinds: Mapping[str, LineBreaks] = {"cut": "cut", "keep": "keep"}
+    if name not in kinds:
+        raise UnknownName("--line-breaks", name, kinds)
+    return kinds[name]
+
+
+def check_draws(number: int) -> None:
+    """Look at the number of bootstrap samples before the work begins.
+
+    Raises:
+        UserError: it is negative.
+    """
+    if number < 0:
+        raise UserError(f"--bootstrap {number} is negative", "give 0 for no intervals, or a number such as 1000")
 
 
 def protocols_of(name: str) -> tuple[Protocol, ...]:
@@ -184,8 +222,11 @@ def benchmark(
     protocol: Annotated[
         str, typer.Option(help="clean, official (numbers of the public evaluators), or both.")
     ] = "both",
-    threshold: Annotated[float, typer.Option(help="Minimum score of a prediction.")] = THRESHOLD,
+    threshold: Annotated[
+        float | None, typer.Option(help="Minimum score of a prediction. Default: the published one.")
+    ] = None,
     metrics: _Metrics = ["cider,meteor"],  # noqa: B006 - typer copies it
+    line_breaks: _LineBreaks = "cut",
     json_: _AsJson = False,
     breakdown: _ByCategory = False,
     bootstrap: _Draws = _DRAWS,
@@ -195,18 +236,24 @@ def benchmark(
 ) -> None:
     """Run a public benchmark end to end.
 
-    Reads the files as their owners release them and prints the table of the papers.
+    Reads the files as their owners release them and prints the table of the papers; docs/evaluation.md explains it.
     """
     from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark, track_captions
     from capgen.evaluation.evaluate import Options, metrics_of
     from capgen.layered_toml import nested
 
+    check_draws(bootstrap)
     choice = BenchmarkChoice(name, root, split, nested({}, set_ or ()))
     if describe:
         show_facts(choice, json_=json_)
         return
     options = Options(
-        iou=iou_of(iou), protocols=protocols_of(protocol), threshold=threshold, metrics=metrics_of(metrics)
+        iou=iou_of(iou),
+        protocols=protocols_of(protocol),
+        threshold=choice.published_threshold if threshold is None else threshold,
+        metrics=metrics_of(metrics),
+        public_sizes=breakdown,
+        line_breaks=line_breaks_of(line_breaks),
     )
     with ExitStack() as stack:
         folder = work or Path(stack.enter_context(TemporaryDirectory()))
@@ -214,7 +261,13 @@ def benchmark(
         result = run_benchmark(
             choice, options, folder, predictions=pred, model=model, opener=opener, score=evaluate_with_progress
         )
-        extra = {"track_captions": track_captions(result)} if choice.track_captions and result.iou == "box" else {}
+        if threshold is None:
+            result.notes.append(f"scores above {options.threshold:g} count, as published; --threshold overrides")
+        extra = {}
+        if choice.track_captions and result.iou == "box":
+            extra["track_captions"] = track_captions(result, threshold)
+            if threshold is None:
+                result.notes.append("captions of whole tracks: predictions of every score count, as published")
         show(
             result,
             json_=json_,

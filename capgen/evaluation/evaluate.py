@@ -45,7 +45,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if math.isnan(self.threshold):
-            raise UserError("the threshold is not a number", "give one, such as 0.5")
+            raise UserError("--threshold nan is no number", "give one, such as 0.5")
         for metric in self.metrics:
             if metric not in METRICS:
                 raise UnknownName("caption metric", metric, METRICS)

@@ -11,6 +11,7 @@ from typing import Any
 from capgen.errors import UserError
 from capgen.evaluation.benchmarks import BENCHMARKS
 from capgen.evaluation.benchmarks.base import Benchmark, Predictor
+from capgen.evaluation import THRESHOLD
 from capgen.evaluation.evaluate import Evaluation, Options, evaluate
 from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.metrics.text.java_metrics import ScorerFailed, scorers
@@ -44,6 +45,15 @@ class BenchmarkChoice:
             UnknownName: there is no such benchmark.
         """
         return bool(getattr(BENCHMARKS.load(self.name), "track_captions", False))
+
+    @property
+    def published_threshold(self) -> float:
+        """The score that predictions must pass in the benchmark's published evaluation.
+
+        Raises:
+            UnknownName: there is no such benchmark.
+        """
+        return float(getattr(self.reader("official"), "threshold", THRESHOLD))
 
     def reader(self, protocol: Protocol, iou: Iou | None = None) -> Benchmark:
         """The reader for a protocol.

@@ -17,10 +17,10 @@ from capgen.evaluation.reading.tracks import Id, TruthCategory
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One line of a breakdown."""
+    """One line of a breakdown; ``tracks`` are those of the ground truth, None where they are not told apart."""
 
     name: str
-    tracks: int
+    tracks: int | None
     values: Values
 
 
@@ -33,7 +33,7 @@ def by_category(scores: Scores, categories: Mapping[Id, TruthCategory]) -> list[
 
     groups = _groups(scores, lambda row: row.category)
     found = [_group(scores, name(key), *rows) for key, rows in groups.items() if rows[0]]
-    return sorted(found, key=lambda group: (-group.tracks, group.name))
+    return sorted(found, key=lambda group: (-(group.tracks or 0), group.name))
 
 
 def by_size(scores: Scores) -> list[Group]:

@@ -96,6 +96,8 @@ class OfficialChota(ChotaScoring):
             values = {key: float(value.sum() / len(value)) for key, value in combined.items()}
             values |= self._caption_values(combined, values)
             values |= mean_values(combine(self._mean))
+            if (values.get("CapA_cider") or 0.0) > 1:
+                self.notes.say("CIDEr is on a scale of 0 to 10 here, so CapA and CHOTA may pass 100")
             if several and self.metrics:
                 self.notes.say(
                     f"no public code prints the mean of {len(self.metrics)} caption metrics, only that of three: "

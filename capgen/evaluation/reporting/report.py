@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
@@ -10,10 +11,28 @@ from capgen.evaluation.evaluate import Evaluation
 from capgen.evaluation.metrics.bootstrap import Interval, intervals
 from capgen.evaluation.metrics.breakdown import Group, by_category, by_size
 from capgen.evaluation.metrics.chota import Scores
+from capgen.evaluation.metrics.clean_chota import CLEAN_VERSION
+from capgen.evaluation.metrics.mask_ap import SIZES
 
-_MAIN = ("CapA", "DetA", "AssA", "CHOTA", "LocA", "HOTA", "HOTA_mean")
 _AP = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AP_base", "AP_novel", "AR1", "AR10", "AR100")
-_GROUP = ("CapA", "DetA", "AssA", "CHOTA", "LocA", "HOTA")
+
+
+def caption_names(part: str, metrics: Sequence[str]) -> list[tuple[str, str]]:
+    """Keys and labels of CapA or CHOTA: one for each caption metric, and one for all of them.
+
+    Args:
+        part: ``CapA`` or ``CHOTA``.
+    """
+    each = [(f"{part}_{metric}", f"{part} ({metric})") for metric in metrics]
+    whole = [(f"{part}_{'_'.join(metrics)}", f"{part} ({', '.join(metrics)})")] if len(metrics) > 1 else []
+    return [*each, *whole]
+
+
+def main_names(metrics: Sequence[str]) -> list[tuple[str, str]]:
+    """Keys and labels of the main numbers, in the order of the papers' tables."""
+    parts = [(name, name) for name in ("DetA", "AssA")]
+    rest = [(name, name) for name in ("LocA", "HOTA", "HOTA_mean")]
+    return [*caption_names("CapA", metrics), *parts, *caption_names("CHOTA", metrics), *rest]
 
 
 def as_json(result: Evaluation, *, draws: int = 0, categories: bool = False) -> dict[str, Any]:
@@ -34,6 +53,7 @@ def _protocol_json(result: Evaluation, scores: Scores, draws: int, categories: b
     whole: dict[str, Any] = dict(scores.values)
     whole |= {
         "protocol": scores.protocol,
+        **({"protocol_version": CLEAN_VERSION} if scores.protocol == "clean" else {}),
         "iou": result.iou,
         "threshold": options.threshold,
         "metrics": list(options.metrics),
@@ -41,6 +61,8 @@ def _protocol_json(result: Evaluation, scores: Scores, draws: int, categories: b
         "notes": result.notes + scores.notes,
         "by_size": {group.name: _group_json(group) for group in by_size(scores)},
     }
+    if result.public_sizes and scores.protocol == "official":
+        whole["by_public_size"] = result.public_sizes
     if categories:
         whole["by_category"] = {group.name: _group_json(group) for group in by_category(scores, result.categories)}
     if draws:
@@ -62,26 +84,34 @@ def tables(result: Evaluation, *, draws: int = 0, categories: int = 0) -> list[T
     """
     found = [_main(result, draws)]
     for scores in result.scores:
-        found.append(_breakdown(f"by size of object, {scores.protocol}", by_size(scores)))
+        small, large = (round(SIZES[name][1] ** 0.5) for name in ("_small", "_medium"))
+        names = _breakdown_names(result.options.metrics, combined=scores.combined)
+        title = f"by size of object, {scores.protocol} ({small}², {large}² px)"
+        found.append(_breakdown(title, by_size(scores), names))
+        if result.public_sizes and scores.protocol == "official":
+            groups = [Group(name, None, values) for name, values in result.public_sizes.items()]
+            title = "by size of detection, matched anew, official (30,000 and 200,000 px)"
+            found.append(_breakdown(title, groups, names))
         if categories:
             groups = by_category(scores, result.categories)[:categories]
-            found.append(_breakdown(f"by category, {scores.protocol}", groups))
+            found.append(_breakdown(f"by category, {scores.protocol}", groups, names))
     return found
 
 
 def _main(result: Evaluation, draws: int) -> Table:
     compared = "masks" if result.iou == "mask" else "boxes"
-    table = Table(title=f"{result.videos:,} videos, {compared}, threshold {result.options.threshold:g}, alpha 0.5")
+    title = f"{result.videos:,} videos, {compared}, threshold {result.options.threshold:g}, alpha 0.5"
+    table = Table(title=title, caption="docs/evaluation.md explains every number")
     table.add_column("")
     spans: list[dict[str, Interval]] = []
     for scores in result.scores:
         table.add_column(scores.protocol, justify="right")
         spans.append(intervals(scores.videos, result.options.metrics, draws=draws) if draws else {})
     extra = ("AP_M", "AP_detection") if result.iou == "box" else _AP
-    for name in (*_MAIN[:1], *(f"CapA_{metric}" for metric in result.options.metrics), *_MAIN[1:], *extra):
+    for name, label in (*main_names(result.options.metrics), *((name, name) for name in extra)):
         if any(name in scores.values for scores in result.scores):
             cells = [_cell(s.values.get(name), span.get(name)) for s, span in zip(result.scores, spans, strict=True)]
-            table.add_row(name, *cells)
+            table.add_row(label, *cells)
     return table
 
 
@@ -92,11 +122,23 @@ def _cell(value: float | None, interval: Interval | None) -> str:
     return f"{100 * value:.2f}{span}"
 
 
-def _breakdown(title: str, groups: list[Group]) -> Table:
+def _breakdown_names(metrics: Sequence[str], *, combined: bool) -> list[tuple[str, str]]:
+    """The columns of a breakdown: with several caption metrics their mean, where the protocol has one."""
+    names = [(name, label) for name, label in main_names(metrics) if name != "HOTA_mean"]
+    if len(metrics) < 2:
+        return names
+    whole = "_".join(metrics)
+    each = [name for name, _ in names if name.partition("_")[2] in metrics]
+    both = [name for name, _ in names if name.partition("_")[2] == whole]
+    unwanted = each if combined else both
+    return [(name, label) for name, label in names if name not in unwanted]
+
+
+def _breakdown(title: str, groups: list[Group], names: Sequence[tuple[str, str]]) -> Table:
     table = Table(title=title)
-    table.add_column("")
-    for name in ("tracks", *_GROUP):
-        table.add_column(name, justify="right")
+    for label in ("", "tracks", *(label for _, label in names)):
+        table.add_column(label, justify="right" if label else "left")
     for group in groups:
-        table.add_row(group.name, f"{group.tracks:,}", *(_cell(group.values.get(name), None) for name in _GROUP))
+        tracks = "" if group.tracks is None else f"{group.tracks:,}"
+        table.add_row(group.name, tracks, *(_cell(group.values.get(name), None) for name, _ in names))
     return table

@@ -181,6 +181,64 @@ def test_tracks_prints_both_protocols_side_by_side(tmp_path):
         assert name in out
 
 
+def test_sizes_are_also_those_of_the_public_code(tmp_path):
+    """Truths and predictions of a size among themselves: a box found a little too large is missed and wrong."""
+    big = [0.0, 0.0, 200.0, 151.0]  # 30,200 px: medium
+    small = [0.0, 0.0, 200.0, 149.0]  # 29,800 px
+    gt, pred = write(
+        tmp_path, [box(0, 1, big), box(1, 2, small)], [box(0, 1, small), box(1, 2, small)], size=(480, 640)
+    )
+    flags = ("--protocol", "official", "--metrics", "cider", "--breakdown")
+    numbers = json.loads(run("tracks", "--gt", gt, "--pred", pred, *flags, "--json").stdout)
+    sizes = numbers["by_public_size"]
+    assert (sizes["small"]["TP"], sizes["small"]["FP"]) == (1, 1)
+    assert (sizes["medium"]["TP"], sizes["medium"]["FN"], sizes["medium"]["CHOTA"]) == (0, 1, 0.0)
+    assert sizes["large"]["HOTA"] == 0.0
+    assert (numbers["TP"], numbers["FP"]) == (2, 0)
+    out = run("tracks", "--gt", gt, "--pred", pred, *flags).stdout
+    assert "matched anew" in out
+
+
+def test_line_breaks_are_cut_as_captionformer_does_or_kept_as_scenic_does(tmp_path):
+    truth = [box(0, 1, SQUARE, "a red dog runs fast"), box(0, 2, [40.0, 20.0, 15.0, 20.0], "an old wall of stone")]
+    gt, pred = write(tmp_path, truth, [{**one, "caption": one["caption"].replace(" ", "\n", 1)} for one in truth])
+    got = {}
+    for rule in ("cut", "keep"):
+        flags = ("--protocol", "official", "--metrics", "cider", "--line-breaks", rule, "--json")
+        numbers = json.loads(run("tracks", "--gt", gt, "--pred", pred, *flags).stdout)
+        got[rule] = numbers["CapA_cider"]
+        assert any("2 matched captions have a line break" in note for note in numbers["notes"])
+    assert got["keep"] == pytest.approx(10.0)  # the public code cuts words at any white space
+    assert got["cut"] < 1.0
+
+
+def test_a_benchmark_scores_above_its_published_threshold(tmp_path):
+    folder = tmp_path / "test" / "sing" / "a_1" / "gt"
+    folder.mkdir(parents=True)
+    (folder / "gt.txt").write_text("1,1,5,5,10,20,1\n2,1,6,5,10,20,1\n")
+    (folder.parent / "instance_captions.txt").write_text("man0: A man sings.\n")
+    pred = tmp_path / "pred.json"
+    found = {"category_id": 1, "track_id": 1, "score": 0.1, "caption": "A man sings."}
+    found = [{**found, "image_id": f + 1, "bbox": [5 + f, 5, 10, 20]} for f in range(2)]
+    pred.write_text(json.dumps(found))
+    flags = ("benchmark", "bensmot", "--root", tmp_path, "--pred", pred, "--metrics", "none", "--json")
+    numbers = json.loads(run(*flags).stdout)["official"]
+    assert (numbers["threshold"], numbers["TP"]) == (0.0, 2)
+    assert "scores above 0 count, as published; --threshold overrides" in numbers["notes"]
+    assert json.loads(run(*flags, "--threshold", "0.5").stdout)["official"]["TP"] == 0
+
+
+def test_a_negative_number_of_draws_and_a_threshold_of_nan_are_refused(tmp_path):
+    gt, pred = write(tmp_path, *random_scene(4))
+    for flags, what in (
+        (("--bootstrap", "-5"), "--bootstrap -5 is negative"),
+        (("--threshold", "nan"), "nan is no number"),
+    ):
+        done = run("tracks", "--gt", gt, "--pred", pred, *flags)
+        assert isinstance(done.exception, UserError)
+        assert what in str(done.exception)
+
+
 def test_tracks_writes_numbers_and_page(tmp_path):
     gt, pred = write(tmp_path, *random_scene(4))
     numbers, page = tmp_path / "a" / "numbers.json", tmp_path / "b" / "page.html"

@@ -118,7 +118,9 @@ class Meteor:
         if reason or folder is None:
             raise ScorerFailed(reason)
         # file.encoding: under the C locale Java 17 would read every letter beyond ASCII as a question mark.
-        command = ["java", "-Xmx2G", "-Dfile.encoding=UTF-8", "-jar", "meteor-1.5.jar"]
+        # user.language: in a locale with a decimal comma the program would write its numbers with commas.
+        command = ["java", "-Xmx2G", "-Dfile.encoding=UTF-8", "-Duser.language=en", "-Duser.country=US"]
+        command += ["-jar", "meteor-1.5.jar"]
         command += ["-", "-", "-stdio", "-l", "en", "-norm"]
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
         self._process = subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=null)
