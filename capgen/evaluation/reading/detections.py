@@ -6,8 +6,8 @@ list of boxes or masks, an entry a frame.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from capgen import rle
 from capgen.dataset.types import Box
 from capgen.errors import UserError
+from capgen.evaluation.reading.fields import FieldError, as_flag, as_id, as_list, as_number, as_text, shown
 from capgen.evaluation.reading.tracks import Blank, CocoRle, Detection, Id, Iou, areas, mask_box
 
 
@@ -79,14 +80,16 @@ class AnnotationReader:
     def fault(self, number: int, raw: dict[str, Any], what: str, remedy: str) -> UserError:
         """One line that names the file, the annotation and the remedy."""
         keys = [key for key in ("id", "video_id", "image_id", "track_id") if key in raw]
-        names = ", ".join(f"{key.removesuffix('_id')} {raw[key]}" for key in keys)
+        names = ", ".join(f"{key.removesuffix('_id')} {shown(raw[key])}" for key in keys)
         return UserError(f"{self.file}: {self.array}[{number}] ({names}) {what}", remedy)
 
     def on_frames(self, block: bytes, first: int, frame_of: Mapping[Id, tuple[int, int]]) -> list[Detection] | None:
         """The detections of a run of COCO annotations, number ``first`` and on; None where one needs a closer look."""
         try:
             rows: list[Any] = [*(_box_rows(block) if self.iou == "box" else _mask_rows(block))]
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if any(row.iscrowd not in (0, 1) for row in rows):
             return None
         if self.scored and any(row.score is None for row in rows):
             return None
@@ -145,117 +148,154 @@ class AnnotationReader:
             msgspec.structs.replace(one, pixels=next(pixels)) if one.mask is not None else one for one in found
         )
 
-    def on_frame(self, number: int, raw: dict[str, Any], frame: int) -> Iterator[Detection]:
+    @contextmanager
+    def _naming(self, number: int, raw: dict[str, Any]) -> Iterator[None]:
+        """Say file and annotation of what is wrong in it."""
+        try:
+            yield
+        except FieldError as error:
+            raise self.fault(number, raw, error.what, error.remedy) from error
+
+    def on_frame(self, number: int, raw: dict[str, Any], frame_of: Mapping[Id, tuple[int, int]]) -> Iterator[Detection]:
         """The detection of a COCO annotation; none where its mask is null."""
-        if raw.get("track_id") is None:
-            raise self.fault(number, raw, "has no track_id", "give every object of a video an id that stays the same")
-        box, mask = self._shape(number, raw, raw.get("bbox"), raw.get("segmentation"))
-        if box is None and mask is None:
-            return
-        yield Detection(
+        with self._naming(number, raw):
+            if raw.get("image_id") is None:
+                raise FieldError("has no image_id", "name its image")
+            if raw.get("track_id") is None:
+                raise FieldError("has no track_id", "give every object of a video an id that stays the same")
+            shape = self._shape(raw, raw.get("bbox"), raw.get("segmentation"))
+            if shape:
+                frame = frame_of[as_id(raw["image_id"], "image_id")][1]
+                score, caption = self._score(raw.get("score")), as_text(raw.get("caption"), "caption")
+                track = as_id(raw["track_id"], "track_id")
+                yield self._detection(number, raw, frame, track, score, caption, shape, raw.get("area"))
+
+    def _detection(
+        self,
+        number: int,
+        raw: dict[str, Any],
+        frame: int,
+        track: Id,
+        score: float,
+        caption: str,
+        shape: tuple[Box | None, CocoRle | None],
+        area: Any,
+    ) -> Detection:
+        category = raw.get("category_id")
+        return Detection(
             frame=frame,
-            track=raw["track_id"],
-            category=raw.get("category_id"),
-            score=self._score(number, raw, raw.get("score")),
-            caption=self._caption(number, raw, raw.get("caption")),
-            box=box,
-            mask=mask,
-            area=raw.get("area"),
-            crowd=bool(raw.get("iscrowd")),
+            track=track,
+            category=None if category is None else as_id(category, "category_id"),
+            score=score,
+            caption=caption,
+            box=shape[0],
+            mask=shape[1],
+            area=None if area is None else as_number(area, "area"),
+            crowd=as_flag(raw.get("iscrowd"), "iscrowd"),
             place=number,
         )
 
-    def on_track(self, number: int, raw: dict[str, Any], track: Id) -> Iterator[Detection]:
+    def on_track(self, number: int, raw: dict[str, Any], track: Any) -> Iterator[Detection]:
         """The detections of an annotation of a whole track, a frame each; none where its box or mask is null."""
-        length = len(self.order)
-        boxes, key = (raw["bboxes"], "bboxes") if "bboxes" in raw else (raw.get("bbox"), "bbox")
-        masks, scores, areas, captions = (
-            raw.get(name) for name in ("segmentations", "score_per_frame", "areas", "caption")
-        )
-        for name, values in ((key, boxes), ("segmentations", masks), ("score_per_frame", scores), ("areas", areas)):
-            if values is not None and len(values) != length:
-                what = f"has {len(values)} entries in {name} for a video of {length} frames"
-                raise self.fault(number, raw, what, "give one for every frame, null where the object is not visible")
-        if boxes is None and masks is None:
-            raise self.fault(number, raw, "has neither bboxes nor segmentations", "give one of them")
+        with self._naming(number, raw):
+            yield from self._on_track(number, raw, as_id(track, "id"))
+
+    def _on_track(self, number: int, raw: dict[str, Any], track: Id) -> Iterator[Detection]:
+        key = "bboxes" if "bboxes" in raw else "bbox"
+        boxes, masks, scores, areas = self._entries(raw, key)
+        captions = raw.get("caption")
         for i, frame in enumerate(self.order):
             # The public converters skip a frame where either is null, whichever of the two is then compared.
             if (masks is not None and masks[i] is None) or (key == "bbox" and boxes is not None and boxes[i] is None):
                 continue
-            box, mask = self._shape(number, raw, boxes[i] if boxes else None, masks[i] if masks else None)
+            box, mask = boxes[i] if boxes else None, masks[i] if masks else None
             if box is None and mask is None:
                 continue
+            shape = self._shape(raw, box, mask)
+            if shape is None:
+                continue
             per_frame = scores is not None and (self.iou == "box" and masks is None)
-            yield Detection(
-                frame=frame,
-                track=track,
-                category=raw.get("category_id"),
-                score=self._score(number, raw, scores[i] if per_frame and scores else raw.get("score")),
-                caption=self._caption(number, raw, _of_frame(captions, i)),
-                box=box,
-                mask=mask,
-                area=areas[i] if areas else None,
-                crowd=bool(raw.get("iscrowd")),
+            score = self._score(scores[i] if per_frame and scores else raw.get("score"))
+            caption = as_text(_of_frame(captions, i), "caption")
+            yield self._detection(number, raw, frame, track, score, caption, shape, areas[i] if areas else None)
+
+    def _entries(self, raw: dict[str, Any], key: str) -> tuple[list[Any] | None, ...]:
+        """Boxes, masks, scores and areas of a track, an entry a frame each; None where the track has none."""
+        names = (key, "segmentations", "score_per_frame", "areas")
+        entries = tuple(as_list(raw.get(name), name) for name in names)
+        length = len(self.order)
+        for name, values in zip(names, entries, strict=True):
+            if values is not None and len(values) != length:
+                what = f"has {len(values)} entries in {name} for a video of {length} frames"
+                raise FieldError(what, "give one for every frame, null where the object is not visible")
+        if entries[0] is None and entries[1] is None:
+            raise FieldError("has neither bboxes nor segmentations", "give one of them")
+        return entries
+
+    def blank(self, number: int, raw: dict[str, Any], track: Any) -> Blank:
+        """An annotation of a track that is on no frame."""
+        with self._naming(number, raw):
+            category = raw.get("category_id")
+            return Blank(
+                track=as_id(track, "id"),
+                category=None if category is None else as_id(category, "category_id"),
+                score=self._score(raw["score"]) if raw.get("score") is not None else 0.0,
+                crowd=as_flag(raw.get("iscrowd"), "iscrowd"),
+                caption=as_text(_of_frame(raw.get("caption"), 0), "caption"),
                 place=number,
             )
 
-    def blank(self, number: int, raw: dict[str, Any], track: Id) -> Blank:
-        """An annotation of a track that is on no frame."""
-        score = self._score(number, raw, raw.get("score")) if "score" in raw else 0.0
-        caption = self._caption(number, raw, _of_frame(raw.get("caption"), 0))
-        return Blank(track, raw.get("category_id"), score, bool(raw.get("iscrowd")), caption, number)
-
-    def _shape(
-        self, number: int, raw: dict[str, Any], bbox: Any, segmentation: Any
-    ) -> tuple[Box | None, CocoRle | None]:
-        box = self._box(number, raw, bbox)
-        mask = None
-        if segmentation is not None and (self.iou == "mask" or box is None):
-            mask = self._mask(number, raw, segmentation)
+    def _shape(self, raw: dict[str, Any], bbox: Any, segmentation: Any) -> tuple[Box | None, CocoRle | None] | None:
+        """Box and mask of a detection; None where it is none: its mask is null, or gives an empty box."""
+        box = _box(bbox)
+        mask = self._mask(segmentation) if segmentation is not None and (self.iou == "mask" or box is None) else None
+        if box is None and mask is None and "segmentation" not in raw:
+            raise FieldError("has neither a bbox nor a segmentation", "give its shape, or take it out")
         if self.iou == "mask":
             if mask is None and "segmentation" not in raw and "segmentations" not in raw:
-                raise self.fault(number, raw, "has no segmentation", "give masks, or compare boxes with --iou box")
-            return (box, mask) if mask is not None else (None, None)
+                raise FieldError("has no segmentation", "give masks, or compare boxes with --iou box")
+            return (box, mask) if mask is not None else None
         if box is None and mask is not None:
             tight = mask_box(mask)
-            return (tight, mask) if tight[2] * tight[3] > 0 else (None, None)
-        return box, mask
+            return (tight, mask) if tight[2] * tight[3] > 0 else None
+        return (box, mask) if box is not None else None
 
-    def _box(self, number: int, raw: dict[str, Any], bbox: Any) -> Box | None:
-        if bbox is None:
-            return None
-        if not isinstance(bbox, list) or len(bbox) != 4 or not all(_is_finite(x) for x in bbox):
-            what = f"has the bbox {bbox}, which is not four finite numbers"
-            raise self.fault(number, raw, what, "write x, y, width, height in pixels, or take the annotation out")
-        return float(bbox[0]), float(bbox[1]), float(bbox[2]), float(bbox[3])
-
-    def _mask(self, number: int, raw: dict[str, Any], segmentation: Any) -> CocoRle:
+    def _mask(self, segmentation: Any) -> CocoRle:
         try:
             mask = to_rle(segmentation, self.size)
             if self.iou == "box":  # nobody counts its pixels later
                 mask["counts"] = rle.compressed(mask["counts"], tuple(mask["size"]))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            what = f"has a segmentation that is neither a COCO RLE nor polygons ({error})"
-            raise self.fault(number, raw, what, "write size and counts as pycocotools does") from error
-        if tuple(mask["size"]) != self.size:
+            height, width = mask["size"]
+            if not isinstance(height, int) or not isinstance(width, int):
+                raise TypeError("size is not two whole numbers")
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            reason = " ".join(str(error).split())[:120]
+            what = f"has a segmentation that is neither a COCO RLE nor polygons ({reason})"
+            raise FieldError(what, "write size and counts as pycocotools does") from error
+        if (height, width) != self.size:
             what = f"has an RLE of {_size(mask['size'])} on a frame of {_size(self.size)} (height x width)"
-            raise self.fault(number, raw, what, "resize the mask to the frame before encoding it")
+            raise FieldError(what, "resize the mask to the frame before encoding it")
         return mask
 
-    def _score(self, number: int, raw: dict[str, Any], score: Any) -> float:
+    def _score(self, score: Any) -> float:
         if not self.scored:
             return 1.0
-        if not _is_finite(score):
-            what = "has no score" if score is None else f"has the score {score}, which is not a finite number"
-            raise self.fault(number, raw, what, 'write "score", 1.0 for all where the model gives none')
-        return float(score)
+        if score is None:
+            raise FieldError("has no score", 'write "score", 1.0 for all where the model gives none')
+        return as_number(score, "score")
 
-    def _caption(self, number: int, raw: dict[str, Any], caption: Any) -> str:
-        if caption is not None and not isinstance(caption, str):
-            raise self.fault(
-                number, raw, f"has the caption {caption!r}, which is not text", "write a sentence, or null"
-            )
-        return caption or ""
+
+def _box(bbox: Any) -> Box | None:
+    if bbox is None:
+        return None
+    try:
+        if not isinstance(bbox, list) or len(bbox) != 4:
+            raise FieldError("", "")
+        x, y, width, height = (as_number(value, "bbox") for value in bbox)
+    except FieldError:
+        what = f"has the bbox {shown(bbox)}, which is not four finite numbers"
+        raise FieldError(what, "write x, y, width, height in pixels, or take the annotation out") from None
+    return x, y, width, height
 
 
 def to_rle(segmentation: Any, size: tuple[int, int]) -> CocoRle:
@@ -273,17 +313,15 @@ def to_rle(segmentation: Any, size: tuple[int, int]) -> CocoRle:
     counts, (height, width) = segmentation["counts"], segmentation["size"]
     if isinstance(counts, list):
         return {"size": [height, width], "counts": rle.compressed(counts, (height, width))}
-    return {"size": [height, width], "counts": counts.encode("ascii") if isinstance(counts, str) else bytes(counts)}
+    if not isinstance(counts, str | bytes):
+        raise TypeError("its counts are neither text nor a list")
+    return {"size": [height, width], "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
 
 
 def _of_frame(captions: Any, i: int) -> Any:
     if isinstance(captions, list):
         return captions[0] if len(captions) == 1 else captions[i] if i < len(captions) else None
     return captions
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _size(size: Sequence[int]) -> str:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from capgen.errors import UserError
 from capgen.evaluation.reading.detections import AnnotationReader
+from capgen.evaluation.reading.fields import FieldError, as_id, as_list, as_size, as_text, other_kind, shown
 from capgen.evaluation.reading.index import Index
-from capgen.evaluation.reading.json_stream import Element, ElementBatch, scan
+from capgen.evaluation.reading.json_stream import Element, ElementBatch, scan, unreadable
 from capgen.evaluation.reading.similarity import Overlaps
 from capgen.evaluation.reading.tracks import Blank, Detection, Id, Iou, Notes, TruthCategory, VideoTracks, sort_key
 
@@ -65,9 +67,11 @@ class TruthFile:
                 keys += [self._key(key, len(keys) + n) for n, key in enumerate(element.keys)]
             elif element.array == "annotations":
                 self._annotations.add(element)
-                keys.append(self._key(element.key("image_id", "video_id"), len(keys)))
+                with self._naming("annotations", len(keys), element):
+                    keys.append(self._key(element.key("image_id", "video_id"), len(keys)))
             elif element.array == "categories":
-                self._add_category(element.exact())
+                with self._naming("categories", len(self.categories), element):
+                    self._add_category(element.exact())
             elif element.array in ("images", "videos"):
                 media.append(element)
             elif element.array == "":
@@ -81,8 +85,8 @@ class TruthFile:
         # A converted file may keep its videos beside its images: the images are then what annotations point at.
         kind = "images" if any(element.array == "images" for element in media) else "videos"
         self.by_track = kind == "videos"
-        for element in media:
-            if element.array == kind:
+        for number, element in enumerate(one for one in media if one.array == kind):
+            with self._naming(kind, number, element):
                 self._add_media(element)
         if not self.videos:
             raise UserError(f"{self.path} has no images and no videos", "give ground truth, not predictions")
@@ -94,36 +98,58 @@ class TruthFile:
         self._annotations.seal(len(self.videos), [self._video_of(key, n) for n, key in enumerate(keys)])
         self._media.seal(len(self.videos))
 
-    def _key(self, key: Id | None, number: int) -> Id:
+    @contextmanager
+    def _naming(self, array: str, number: int, element: Element) -> Iterator[None]:
+        """Say file and element of what is wrong in it."""
+        try:
+            yield
+        except FieldError as error:
+            raise UserError(f"{self.path}: {array}[{number}] {error.what}", error.remedy) from error
+        except UnicodeDecodeError as error:
+            raise unreadable(self.path, element.offset, error) from error
+
+    def _key(self, key: Any, number: int) -> Id:
         if key is None:
             raise UserError(f"{self.path}: annotations[{number}] has neither image_id nor video_id", "name its image")
-        return key
+        return as_id(key, "image_id or video_id")
 
     def _video_of(self, key: Id, number: int) -> int:
         place = self.video_of.get(key) if self.by_track else self.place_of.get(key, (None,))[0]
         if place is None:
             what = "video" if self.by_track else "image"
+            kind = other_kind(key, self.video_of if self.by_track else self.place_of)
             raise UserError(
-                f"{self.path}: annotations[{number}] is on {what} {key}, which is not among the {what}s",
-                f"add the {what}, or take the annotation out",
+                f"{self.path}: annotations[{number}] is on {what} {shown(key)}, which is not among the {what}s{kind}",
+                "write all ids as numbers, or all as text" if kind else f"add the {what}, or take the annotation out",
             )
         return place
 
     def _add_category(self, raw: dict[str, Any]) -> None:
-        self.categories[raw["id"]] = TruthCategory(raw["id"], str(raw.get("name", raw["id"])), raw.get("partition"))
+        key = _id_of(raw)
+        name = raw.get("name", key)
+        partition = raw.get("partition")
+        label = as_text(name, "name") if isinstance(name, str) else str(name)
+        self.categories[key] = TruthCategory(key, label, None if partition is None else as_size(partition, "partition"))
 
     def _add_media(self, element: Element) -> None:
         raw = element.exact()
-        size = (int(raw.get("height") or 0), int(raw.get("width") or 0))
+        key = _id_of(raw)
+        size = (as_size(raw.get("height"), "height"), as_size(raw.get("width"), "width"))
+        names = as_list(raw.get("file_names"), "file_names") or []
+        for name in [*names, raw.get("file_name")]:
+            as_text(name, "file_name")
+        if key in (self.video_of if self.by_track else self.place_of):
+            raise FieldError(f"has the id {shown(key)}, which is there already", "give each its own id")
         if self.by_track:
-            index = self._video_index(raw["id"], size)
+            index = self._video_index(key, size)
             first = len(self.place_of) + 1
-            length = int(raw["length"]) if raw.get("length") is not None else len(raw.get("file_names", ()))
+            length = as_size(raw["length"], "length") if raw.get("length") is not None else len(names)
             self.videos[index].images = list(range(first, first + length))
             self.place_of.update(dict.fromkeys(self.videos[index].images, (index, 0)))
         else:
-            index = self._video_index(raw.get("video_id", raw["id"]), size)
-            self.videos[index].images.append(raw["id"])
+            index = self._video_index(as_id(raw.get("video_id", key), "video_id"), size)
+            self.videos[index].images.append(key)
+            self.place_of[key] = (index, 0)
         self._media.add(element, index)
 
     def _video_index(self, video: Id, size: tuple[int, int]) -> int:
@@ -175,7 +201,7 @@ class TruthFile:
                 if len(found) == before:
                     blanks.append(reader.blank(number, raw, raw.get("id", position)))
             else:
-                found.extend(reader.on_frame(number, raw, self.place_of[raw["image_id"]][1]))
+                found.extend(reader.on_frame(number, raw, self.place_of))
         return reader.measured(found), tuple(blanks)
 
 
@@ -196,11 +222,17 @@ class PredictionFile:
             if element.array not in kinds:
                 continue
             if isinstance(element, ElementBatch):
-                self._begin(json.loads(element.first))
+                try:
+                    self._begin(json.loads(element.first))
+                except (ValueError, RecursionError) as error:
+                    raise unreadable(path, element.offsets[0], error) from error
                 before = len(self._index)
                 self._index.extend(element, [self._place(key, before + n) for n, key in enumerate(element.keys)])
                 continue
-            raw = element.exact()
+            try:
+                raw = element.exact()
+            except UnicodeDecodeError as error:
+                raise unreadable(path, element.offset, error) from error
             if not isinstance(raw, dict):
                 what = f"{self.path}: predictions[{len(self._index)}] is not an object"
                 raise UserError(what, "write an object a detection")
@@ -218,16 +250,26 @@ class PredictionFile:
         if not len(self._index):
             self.first, self.by_track = raw, "image_id" not in raw
 
-    def _place(self, key: Id | None, number: int) -> int:
+    def _place(self, key: Any, number: int) -> int:
         """The video of a prediction on image ``key``, or of a track of video ``key``."""
-        if self.by_track and key in self._truth.video_of:
-            return self._truth.video_of[key]
-        if not self.by_track and key in self._truth.place_of:
-            return self._truth.place_of[key][0]
         what = "video" if self.by_track else "image"
+        if key is None:
+            raise UserError(f"{self.path}: predictions[{number}] has no {what}_id", f"name its {what}")
+        try:
+            known = as_id(key, f"{what}_id")
+        except FieldError as error:
+            raise UserError(f"{self.path}: predictions[{number}] {error.what}", error.remedy) from error
+        if self.by_track and known in self._truth.video_of:
+            return self._truth.video_of[known]
+        if not self.by_track and known in self._truth.place_of:
+            return self._truth.place_of[known][0]
+        kind = other_kind(known, self._truth.video_of if self.by_track else self._truth.place_of)
         raise UserError(
-            f"{self.path}: predictions[{number}] is on {what} {key}, which {self._truth.path} does not have",
-            f"score against the split it was made for, or take {what} {key} out",
+            f"{self.path}: predictions[{number}] is on {what} {shown(key)}, "
+            f"which {self._truth.path} does not have{kind}",
+            "write the ids as the ground truth does"
+            if kind
+            else f"score against the split it was made for, or take {what} {shown(key)} out",
         )
 
     def detections(self, video: int, iou: Iou) -> tuple[tuple[Detection, ...], tuple[Blank, ...]]:
@@ -247,8 +289,16 @@ class PredictionFile:
                 if len(found) == before:
                     blanks.append(reader.blank(number, raw, position))
             else:
-                found.extend(reader.on_frame(number, raw, self._truth.place_of[raw["image_id"]][1]))
+                found.extend(reader.on_frame(number, raw, self._truth.place_of))
         return reader.measured(found), tuple(blanks)
+
+
+def _id_of(raw: Any) -> Id:
+    if not isinstance(raw, dict):
+        raise FieldError(f"is {shown(raw)}, which is not an object", "write an object")
+    if raw.get("id") is None:
+        raise FieldError("has no id", "give it one")
+    return as_id(raw["id"], "id")
 
 
 def _is_object(path: Path) -> bool:

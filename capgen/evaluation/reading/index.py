@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from capgen.errors import UserError
-from capgen.evaluation.reading.json_stream import Element, ElementBatch
+from capgen.evaluation.reading.json_stream import Element, ElementBatch, unreadable
 from capgen.evaluation.reading.tracks import Ints
 
 
@@ -77,8 +76,8 @@ class Index:
             raw = block[offset - first : offset - first + length] if together else self._bytes(length, offset)
             try:
                 values.append((n, _decoded(raw)))
-            except UnicodeDecodeError as error:
-                raise UserError(f"{self.path} is not UTF-8 near byte {offset}", "write it again as UTF-8") from error
+            except (ValueError, RecursionError) as error:
+                raise unreadable(self.path, offset, error) from error
         return values
 
     def close(self) -> None:
@@ -94,5 +93,5 @@ class Index:
 def _decoded(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return json.loads(raw)  # takes NaN, which is named later, with its annotation

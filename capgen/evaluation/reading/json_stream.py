@@ -72,7 +72,7 @@ class _Window:
     """A sliding piece of the file, a character a byte, so that positions in it are positions in the file."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
-        self._file, self._path = file, path
+        self._file, self.path = file, path
         self.text, self.pos, self.base = "", 0, 0
         self._chunk, self._ended = _CHUNK, False
 
@@ -92,7 +92,7 @@ class _Window:
         """
         self._more()
         head = self.text[:4].encode("latin-1")
-        self.pos = len(head) - len(unmarked(head, self._path))
+        self.pos = len(head) - len(unmarked(head, self.path))
 
     def peek(self) -> str:
         """The next character that is not blank; empty at the end of the file."""
@@ -127,6 +127,8 @@ class _Window:
                 if self._more():
                     continue
                 raise self.error() from error
+            except (ValueError, RecursionError) as error:
+                raise unreadable(self.path, self.base + self.pos, error) from error
             if (end == len(self.text) or self.text[end] in ".eE+-") and self._more():
                 continue  # a number may go on in the next piece
             element = Element(array, self.base + self.pos, end - self.pos, value, self.text[self.pos : end])
@@ -145,7 +147,7 @@ class _Window:
         data = b"[" + self.text[self.pos : cut + 1].encode("latin-1") + b"]"
         try:
             keys, raws = _keys(data), _raws(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         lengths = np.array([memoryview(raw).nbytes for raw in raws])
         gap, rest = divmod(len(data) - 2 - int(lengths.sum()), max(1, len(raws) - 1))
@@ -166,8 +168,19 @@ class _Window:
     def error(self) -> UserError:
         """What to say of a file that is not JSON."""
         return UserError(
-            f"{self._path} is not valid JSON near byte {self.base + self.pos}", "write it again, or download it again"
+            f"{self.path} is not valid JSON near byte {self.base + self.pos}", "write it again, or download it again"
         )
+
+
+def unreadable(path: Path, offset: int, error: Exception) -> UserError:
+    """What to say of a file that cannot be decoded around a byte."""
+    if isinstance(error, UnicodeDecodeError):
+        return UserError(f"{path} is not UTF-8 near byte {offset}", "write it again as UTF-8")
+    if isinstance(error, RecursionError):
+        return UserError(f"{path} is nested too deeply near byte {offset}", "no annotation file is: write it again")
+    if isinstance(error, json.JSONDecodeError):
+        return UserError(f"{path} is not valid JSON near byte {offset}", "write it again, or download it again")
+    return UserError(f"{path} has a number of too many digits near byte {offset} ({error})", "write it again")
 
 
 def elements(path: Path, arrays: frozenset[str]) -> Iterator[Element]:
@@ -221,6 +234,7 @@ def _members(window: _Window, arrays: frozenset[str], light: frozenset[str]) -> 
     if window.peek() == "}":
         window.take("}")
         return
+    no_list = ""
     while True:
         if window.peek() != '"':
             raise window.error()
@@ -228,7 +242,9 @@ def _members(window: _Window, arrays: frozenset[str], light: frozenset[str]) -> 
         window.take(":")
         if name in arrays and window.peek() == "[":
             yield from _list(window, name, name in light)
-        else:
-            window.value()
+        elif window.value().value is not None and name in arrays:
+            no_list = name
         if window.take(",}") == "}":
-            return
+            break
+    if no_list:
+        raise UserError(f"{window.path}: {no_list} is not a list", f"write a list of {no_list}")
