@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from capgen.errors import UserError
+from capgen.evaluation import THRESHOLD
 from capgen.evaluation.benchmarks import BENCHMARKS
 from capgen.evaluation.benchmarks.base import Benchmark, Predictor
-from capgen.evaluation import THRESHOLD
 from capgen.evaluation.evaluate import Evaluation, Options, evaluate
 from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.metrics.text.java_metrics import ScorerFailed, scorers
