@@ -132,14 +132,14 @@ def parts_of(settings: TrainSettings, split: str, limit: int | None, seams: Seam
     Raises:
         UserError: no data is given, or there is no reader for a benchmark.
     """
-    from capgen.maskcaptioner.data.release_rows import Part, open_releases
+    from capgen.maskcaptioner.data.release_rows import DataPart, open_releases
 
     data = settings.data
     if data.benchmark is None:
         return open_releases(data.releases, split, pictures=data.pictures, limit=limit)
     if seams.benchmark is None or not data.releases:
         raise UserError(f"{data.benchmark} has no data here", "give --data ROOT, the folder its files were unpacked in")
-    return tuple(Part(seams.benchmark(data.benchmark, root, split, limit)) for root in data.releases)
+    return tuple(DataPart(seams.benchmark(data.benchmark, root, split, limit)) for root in data.releases)
 
 
 def build(settings: TrainSettings, census: Any, parts: Any) -> Any:

@@ -15,7 +15,7 @@ _EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RowOutcome:
     """What becomes of a row in the release.
 
     Args:
@@ -80,10 +80,10 @@ class Stats:
         counts.media += len(objects)
         counts.media_without_objects += sum(number == 0 for number in objects)
 
-    def add_objects(self, split: str, verdicts: Iterable[Verdict]) -> None:
+    def add_objects(self, split: str, outcomes: Iterable[RowOutcome]) -> None:
         """Count objects, each once: as kept, or under its first reason."""
         counts = self.open_split(split)
-        for one in verdicts:
+        for one in outcomes:
             counts.objects += 1
             if one.status == "kept":
                 counts.kept += 1
@@ -91,7 +91,7 @@ class Stats:
             elif one.reason is not None:
                 (counts.dropped if one.status == "dropped" else counts.failed)[one.reason] += 1
 
-    def _add_caption(self, one: Verdict) -> None:
+    def _add_caption(self, one: RowOutcome) -> None:
         caption, category = one.caption or "", one.category or "(none)"
         said = words(caption)
         self.lengths[len(said)] += 1

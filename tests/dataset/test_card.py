@@ -7,7 +7,7 @@ import yaml
 
 from capgen.dataset.card import CardInfo, ReleaseInfo, check_card, render_card, size_category, table
 from capgen.dataset.schema import CAPTIONS, MEDIA
-from capgen.dataset.stats import Origin, Stats, Verdict
+from capgen.dataset.stats import Origin, RowOutcome, Stats
 from capgen.display import markdown
 from capgen.errors import UnknownName, UserError
 
@@ -42,9 +42,9 @@ def stats():
     stats.add_objects(
         "train",
         [
-            Verdict("k1", "salt|shaker", "A *bold* <b>cup</b> | `x`.", "kept", None),
-            Verdict("k2", "cup", "A cup.", "dropped", "duplicate", "k1"),
-            Verdict("k3", "cup", None, "failed", "engine_failed"),
+            RowOutcome("k1", "salt|shaker", "A *bold* <b>cup</b> | `x`.", "kept", None),
+            RowOutcome("k2", "cup", "A cup.", "dropped", "duplicate", "k1"),
+            RowOutcome("k3", "cup", None, "failed", "engine_failed"),
         ],
     )
     stats.origins[Origin("tiny/model", None, "echo", "shared-crop_v1", "a" * 64, "crop+box")] = 1
@@ -92,7 +92,7 @@ def test_a_partial_release_says_so(stats):
 @pytest.mark.parametrize(("template", "kind"), [("lvis", "image"), ("lv-vis", "video"), ("sample", "image")])
 def test_the_card_of_a_run_without_a_model_speaks_of_none(template, kind):
     stats = Stats()
-    stats.add_objects("train", [Verdict("k1", "cup", "A cup with the number 1.", "kept", None)])
+    stats.add_objects("train", [RowOutcome("k1", "cup", "A cup with the number 1.", "kept", None)])
     stats.origins[Origin("echo", None, "echo", "shared-crop_v1", "a" * 64, "crop+box")] = 1
     text = render_card(card(template, kind=kind), RELEASE, stats)
     assert "This is a dry run: no model saw the objects." in text

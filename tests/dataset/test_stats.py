@@ -7,19 +7,19 @@ import statistics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capgen.dataset.stats import Stats, Verdict
+from capgen.dataset.stats import RowOutcome, Stats
 
 
-def kept(key: str, caption: str, category: str | None = "cup") -> Verdict:
-    return Verdict(key, category, caption, "kept", None)
+def kept(key: str, caption: str, category: str | None = "cup") -> RowOutcome:
+    return RowOutcome(key, category, caption, "kept", None)
 
 
 def test_each_object_counts_once_under_its_split_and_first_reason():
     stats = Stats()
     stats.add_media("train", [2, 0])
-    stats.add_objects("train", [kept("a", "A red cup."), Verdict("b", "cup", "Sorry.", "dropped", "refusal")])
+    stats.add_objects("train", [kept("a", "A red cup."), RowOutcome("b", "cup", "Sorry.", "dropped", "refusal")])
     stats.add_media("val", [1])
-    stats.add_objects("val", [Verdict("c", None, None, "failed", "bad_mask")])
+    stats.add_objects("val", [RowOutcome("c", None, None, "failed", "bad_mask")])
     train, val = stats.splits["train"], stats.splits["val"]
     assert (train.media, train.media_without_objects, train.objects, train.kept) == (2, 1, 2, 1)
     assert (val.objects, val.kept, val.failed) == (1, 0, {"bad_mask": 1})

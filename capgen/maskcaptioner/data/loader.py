@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from capgen.errors import CapgenError, UserError
 from capgen.maskcaptioner.data.collate import Batch, collate
-from capgen.maskcaptioner.data.release_rows import Census, MakeMedia, Part
+from capgen.maskcaptioner.data.release_rows import Census, DataPart, MakeMedia
 from capgen.maskcaptioner.data.sampling import times
 from capgen.maskcaptioner.data.training_clip import ClipMaker
 
@@ -45,7 +45,7 @@ class Order:
         buffer: how many media wait at a time to be drawn from; beyond it the order is the release's.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[DataPart, ...]
     index: Sequence[Sequence[tuple[str | None, tuple[str, ...]]]]
     kind: str
     factors: dict[str, float]
@@ -211,7 +211,13 @@ def _by_threads(feed: Feed, start: int, threads: int, prefetch: int) -> Generato
 
 
 def order_of(
-    parts: tuple[Part, ...], census: Census, *, kind: str, factors: dict[str, float], buffer: int, seed: tuple[int, ...]
+    parts: tuple[DataPart, ...],
+    census: Census,
+    *,
+    kind: str,
+    factors: dict[str, float],
+    buffer: int,
+    seed: tuple[int, ...],
 ) -> Order:
     """The order of a stage's media."""
     return Order(parts, tuple(tuple(rows) for rows in census.rows), kind, factors, buffer, seed)

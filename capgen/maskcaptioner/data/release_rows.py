@@ -155,7 +155,7 @@ def _masklet(one: ReleasedObject) -> Masklet:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DataPart:
     """One release: its rows, and the folders in which the pictures may be, by dataset and split (``*``: any)."""
 
     rows: MediaStream
@@ -176,7 +176,7 @@ def _holding(roots: Sequence[str], names: Sequence[str]) -> str | None:
 
 def open_releases(
     releases: Iterable[Path], split: str, *, pictures: Path | None = None, limit: int | None = None
-) -> tuple[Part, ...]:
+) -> tuple[DataPart, ...]:
     """The releases as parts.
 
     Args:
@@ -190,7 +190,7 @@ def open_releases(
     for out in releases:
         if not out.is_dir():
             raise MissingFile(out, "--data takes the OUT of a finished `capgen run`")
-        parts.append(Part(ReleaseRows(out, split, limit), release_folders(out, pictures)))
+        parts.append(DataPart(ReleaseRows(out, split, limit), release_folders(out, pictures)))
     if not parts:
         raise UserError("there is no data to train on", "give --data OUT, the folder that `capgen run` filled")
     return tuple(parts)
@@ -234,7 +234,7 @@ class Census:
         return sorted(self.categories, key=lambda name: (self.order[name], name))
 
 
-def count(parts: Iterable[Part]) -> Census:
+def count(parts: Iterable[DataPart]) -> Census:
     """One pass over the rows of all parts.
 
     Raises:

@@ -24,7 +24,7 @@ from capgen.maskcaptioner.data.augment import canvas_of
 from capgen.maskcaptioner.data.collate import Batch
 from capgen.maskcaptioner.data.loader import Feed, batches, order_of
 from capgen.maskcaptioner.data.pictures import FrameReader
-from capgen.maskcaptioner.data.release_rows import Census, Part
+from capgen.maskcaptioner.data.release_rows import Census, DataPart
 from capgen.maskcaptioner.data.sampling import repeat_factors
 from capgen.maskcaptioner.data.training_clip import ClipMaker
 from capgen.maskcaptioner.settings import StageSettings, TrainSettings
@@ -44,7 +44,7 @@ class Diverged(CapgenError):
 class Data:
     """What is learnt from."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[DataPart, ...]
     census: Census
 
 

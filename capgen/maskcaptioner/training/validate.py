@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from capgen.errors import UserError
 from capgen.maskcaptioner.data.pictures import read_frames
-from capgen.maskcaptioner.data.release_rows import Medium, Part
+from capgen.maskcaptioner.data.release_rows import DataPart, Medium
 from capgen.maskcaptioner.drawing.legend import GROUND
 from capgen.maskcaptioner.drawing.video_writer import Annotator
 from capgen.maskcaptioner.inference.stream import Stream
@@ -40,7 +40,7 @@ class Validation:
     """
 
     settings: ValidationSettings
-    parts: tuple[Part, ...]
+    parts: tuple[DataPart, ...]
     out: Path
     score: Scorer | None
 
@@ -108,7 +108,7 @@ def _on_ground(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
     return np.concatenate([picture, below])
 
 
-def media(parts: Sequence[Part]) -> Iterator[Medium]:
+def media(parts: Sequence[DataPart]) -> Iterator[Medium]:
     """The media that have objects, part by part in turn, so that the first few are of every kind."""
     streams = [(part, part.rows()) for part in parts]
     while streams:

@@ -17,7 +17,7 @@ from capgen.pipeline.asking.journal import ShardJournal
 from capgen.pipeline.asking.render_ahead import RenderedMedia
 from capgen.pipeline.asking.retry_state import RetryState
 from capgen.pipeline.engines.base import Postponed
-from capgen.pipeline.planning.job import Job, Verdict, failed, judged
+from capgen.pipeline.planning.job import CheckFindings, Job, failed, judged
 from capgen.pipeline.view import Settled
 
 _TOKENS = ("prompt_tokens", "cached_tokens", "output_tokens")
@@ -42,7 +42,7 @@ class Shard:
     media: list[Media] = field(default_factory=list)
     objects: dict[str, MediaObject] = field(default_factory=dict)
     faults: dict[str, Fault] = field(default_factory=dict)
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    verdicts: dict[str, CheckFindings] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     postponed: list[Postponed] = field(default_factory=list)
     asked: int = 0

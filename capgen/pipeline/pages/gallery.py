@@ -29,7 +29,7 @@ from capgen.display import html, html_head
 from capgen.errors import UserError
 from capgen.images import PictureFault
 from capgen.pipeline.releasing import dedup
-from capgen.pipeline.releasing.verdicts import join
+from capgen.pipeline.releasing.outcomes import join
 from capgen.pipeline.rendering.frames import load_frame
 
 _FRAMES = 6  # of a video
@@ -41,7 +41,7 @@ _STATUSES = ("kept", "dropped", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An object of a page: its row's columns, with dedup's verdict in ``status``, ``reasons`` and ``message``.
+    """An object of a page: its row's columns, with dedup's outcome in ``status``, ``reasons`` and ``message``.
 
     Args:
         counts: compressed run lengths by frame.
@@ -144,10 +144,10 @@ def _of_shard(
 ) -> list[tuple[Media, Sequence[Shown]]]:
     shard = join(out, entry, deduplicate=deduplicate, legacy_root=plan.legacy_root)
     rows = rows_of(shard.rows)
-    verdicts = iter(shard.verdicts)
+    outcomes = iter(shard.outcomes)
     found: list[tuple[Media, Sequence[Shown]]] = []
     for planned in shard.media:
-        objects = [_shown(next(rows), next(verdicts).duplicate_of) for _ in planned.objects]
+        objects = [_shown(next(rows), next(outcomes).duplicate_of) for _ in planned.objects]
         if objects:
             medium = Media(**planned.header(), root=str(Path(root or plan.root or "", planned.folder)))
             found.append((medium, objects))

@@ -23,7 +23,7 @@ from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.view import Settled
 from capgen.text import tidy
 
-Verdict = tuple[tuple[str, str], ...]
+CheckFindings = tuple[tuple[str, str], ...]
 """Reason codes with their sentences, the one that is counted first."""
 
 
@@ -64,7 +64,7 @@ class Job:
         options = {name: given for name, given in settings.options.items() if name in settings.names}
         return build_checks(settings.names, options)
 
-    def judge(self, item: MediaObject, settled: Settled) -> Verdict:
+    def judge(self, item: MediaObject, settled: Settled) -> CheckFindings:
         """What the checks say of an answer; nothing where it is a caption."""
         return judge(self.checks, CheckedCaption(settled.text, settled.finish_reason, item.category, item.synonyms))
 
@@ -100,16 +100,16 @@ def failed(job: Job, media: Media, item: MediaObject, fault: Fault, settled: Set
     )
 
 
-def judged(job: Job, media: Media, item: MediaObject, settled: Settled, verdict: Verdict) -> Row:
+def judged(job: Job, media: Media, item: MediaObject, settled: Settled, findings: CheckFindings) -> Row:
     """The row of an answer: kept, or dropped for the checks' reasons."""
     return _row(
         job,
         media,
         item,
         settled,
-        status="dropped" if verdict else "kept",
-        reasons=tuple(code for code, _ in verdict),
-        message="; ".join(message for _, message in verdict) or None,
+        status="dropped" if findings else "kept",
+        reasons=tuple(code for code, _ in findings),
+        message="; ".join(message for _, message in findings) or None,
         caption=tidy(settled.text),
     )
 

@@ -23,7 +23,7 @@ from capgen.dataset.plan import PlannedMedia, PlanRecord, ShardEntry, ShardTable
 from capgen.errors import UserError
 from capgen.pipeline.sources.base import Source
 
-Progress = Callable[[int, int], None]
+PlanProgress = Callable[[int, int], None]
 """Told after every shard how many media and objects are planned so far."""
 
 _HASHED = 32 * 2**20  # so much is hashed at a time: between two pieces a thread waits for the interpreter
@@ -33,7 +33,7 @@ _SPLIT = re.compile(r"\w+(\.\w+)*")
 
 
 def write_plan(
-    source: Source, out: Path, *, shard_objects: int, limit: int | None = None, progress: Progress | None = None
+    source: Source, out: Path, *, shard_objects: int, limit: int | None = None, progress: PlanProgress | None = None
 ) -> ShardTable:
     """Write ``OUT/plan/00012.jsonl``, a ``PlannedMedia`` a line, and return the table; an older plan is replaced.
 
@@ -49,7 +49,7 @@ def write_plan(
 
 
 def write_shards(
-    source: Source, folder: Path, *, shard_objects: int, limit: int | None = None, progress: Progress | None = None
+    source: Source, folder: Path, *, shard_objects: int, limit: int | None = None, progress: PlanProgress | None = None
 ) -> ShardTable:
     """The shards' files in any folder; see ``write_plan``."""
     folder.mkdir(parents=True, exist_ok=True)

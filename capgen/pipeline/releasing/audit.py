@@ -1,4 +1,4 @@
-"""A release against what it was made from: its files as recorded, its rows as the candidates' verdicts say."""
+"""A release against what it was made from: its files as recorded, its rows as the candidates' outcomes say."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.reader import parquet_batches
 from capgen.dataset.release_record import CONFIGS, Release, ReleasedFile
 from capgen.dataset.schema import CAPTIONS, DEDUP, MEDIA
-from capgen.dataset.stats import Verdict
+from capgen.dataset.stats import RowOutcome
 
 Note = Callable[[str], None]
 """Is told each problem in a sentence."""
@@ -50,12 +50,12 @@ class ReleaseAudit:
             if not bad.intersection(file.path for file in files)
         }
 
-    def compare(self, split: str, media: Sequence[PlannedMedia], verdicts: Sequence[Verdict]) -> None:
+    def compare(self, split: str, media: Sequence[PlannedMedia], outcomes: Sequence[RowOutcome]) -> None:
         """The next shard of the plan: what the release must hold of it, and whether it does."""
-        captions = ((v.key, v.caption) for v in verdicts if v.status == "kept")
+        captions = ((v.key, v.caption) for v in outcomes if v.status == "kept")
         self._expect("captions", split, captions)
-        self._expect("media", split, _media_rows(media, verdicts))
-        self._expect("dedup", "", ((v.key, v.duplicate_of) for v in verdicts if v.duplicate_of is not None))
+        self._expect("media", split, _media_rows(media, outcomes))
+        self._expect("dedup", "", ((v.key, v.duplicate_of) for v in outcomes if v.duplicate_of is not None))
 
     def give_up(self, split: str) -> None:
         """The next shard cannot be read: nothing more can be said of its split."""
@@ -111,15 +111,15 @@ def _plain(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(tuple(map(_plain, value)) if isinstance(value, list) else value for value in row.values())
 
 
-def _media_rows(media: Sequence[PlannedMedia], verdicts: Sequence[Verdict]) -> Iterator[tuple[Any, ...]]:
-    said = {verdict.key: verdict for verdict in verdicts}
+def _media_rows(media: Sequence[PlannedMedia], outcomes: Sequence[RowOutcome]) -> Iterator[tuple[Any, ...]]:
+    said = {outcome.key: outcome for outcome in outcomes}
     for one in media:
         of_medium = [said[one.key_of(item.object_id)] for item in one.objects]
         yield (
             one.media_id,
             tuple(
-                (item.object_id, verdict.caption if verdict.status == "kept" else None, verdict.reason)
-                for item, verdict in zip(one.objects, of_medium, strict=True)
+                (item.object_id, outcome.caption if outcome.status == "kept" else None, outcome.reason)
+                for item, outcome in zip(one.objects, of_medium, strict=True)
             ),
         )
 

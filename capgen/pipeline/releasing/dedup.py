@@ -1,6 +1,6 @@
 """The second pass over kept captions: the same said twice of one image or video is said once.
 
-First form: exact. Candidates stay as they were committed; the verdicts are a function of them, written to
+First form: exact. Candidates stay as they were committed; the outcomes are a function of them, written to
 ``OUT/dedup.parquet`` when the release is packed.
 """
 
@@ -39,5 +39,5 @@ def duplicates(said: Iterable[Said]) -> dict[str, str]:
 
 
 def message(earlier: str) -> str:
-    """The verdict in a sentence."""
+    """The outcome in a sentence."""
     return f"the same caption as {earlier}"

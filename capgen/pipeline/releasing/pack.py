@@ -7,7 +7,7 @@ the number of workers nor an interruption shows in a single byte.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,11 +21,8 @@ from capgen.dataset.release_record import CONFIGS, Counts, Release, ReleasedFile
 from capgen.dataset.schema import CAPTIONS, SCHEMA_VERSION
 from capgen.dataset.shards import is_committed, read_manifest, remove_leftovers
 from capgen.errors import LedgerError, UserError
+from capgen.pipeline.releasing.outcomes import ShardProgress, join
 from capgen.pipeline.releasing.release_writer import Packing, PackOptions
-from capgen.pipeline.releasing.verdicts import join
-
-Progress = Callable[[int, int], None]
-"""Is told (shards packed, shards in all)."""
 
 
 def pack(
@@ -37,7 +34,7 @@ def pack(
     deduplicate: bool = True,
     partial: bool = False,
     root: Path | None = None,
-    progress: Progress | None = None,
+    progress: ShardProgress | None = None,
 ) -> Release:
     """Write a run's release: ``OUT/data/``, ``OUT/dedup.parquet``, ``OUT/README.md``, and ``OUT/release.json`` last.
 

@@ -26,10 +26,10 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.release_record import CONFIGS, ReleasedFile, stem
 from capgen.dataset.schema import CAPTIONS, DEDUP, IMAGE_TYPE, MEDIA, MEDIA_EMBEDDED, OBJECT_FIELDS, OBJECT_TYPE
-from capgen.dataset.stats import Origin, Stats, Verdict
+from capgen.dataset.stats import Origin, RowOutcome, Stats
 from capgen.errors import MissingFile
 from capgen.pipeline.releasing import dedup
-from capgen.pipeline.releasing.verdicts import JoinedShard
+from capgen.pipeline.releasing.outcomes import JoinedShard
 
 _CAPTIONS_LIMITS = Limits(group_rows=1000)
 _MEDIA_LIMITS = Limits(group_rows=500)
@@ -77,16 +77,16 @@ class Packing:
 
     def add(self, split: str, shard: JoinedShard) -> None:
         """Write a shard's captions and media, and count them."""
-        kept = np.fromiter((verdict.status == "kept" for verdict in shard.verdicts), np.bool_, len(shard.verdicts))
+        kept = np.fromiter((outcome.status == "kept" for outcome in shard.outcomes), np.bool_, len(shard.outcomes))
         captions = shard.rows.filter(pa.array(kept)).select(CAPTIONS.names).replace_schema_metadata(CAPTIONS.metadata)
         self._writers["captions", split].add(captions)
         for media in self._media_tables(shard):
             self._writers["media", split].add(media)
-        repeated = dedup_table(shard.verdicts)
+        repeated = dedup_table(shard.outcomes)
         if repeated.num_rows:
             self._dedup.write_table(repeated)
         self.stats.add_media(split, [len(media.objects) for media in shard.media])
-        self.stats.add_objects(split, shard.verdicts)
+        self.stats.add_objects(split, shard.outcomes)
         self._count_origins(shard.rows, captions)
 
     def finish(self) -> list[ReleasedFile]:
@@ -157,8 +157,8 @@ def media_table(shard: JoinedShard) -> pa.Table:
     columns = {
         name: shard.rows.column(name).combine_chunks() for name in OBJECT_FIELDS if name in shard.rows.column_names
     }
-    columns["caption"] = pa.array([v.caption if v.status == "kept" else None for v in shard.verdicts], pa.string())
-    columns["dropped"] = pa.array([verdict.reason for verdict in shard.verdicts], pa.string())
+    columns["caption"] = pa.array([v.caption if v.status == "kept" else None for v in shard.outcomes], pa.string())
+    columns["dropped"] = pa.array([outcome.reason for outcome in shard.outcomes], pa.string())
     structs = pa.StructArray.from_arrays([columns[name] for name in OBJECT_FIELDS], fields=list(OBJECT_TYPE))
     objects = pa.ListArray.from_arrays(pa.array(ends), structs)
     own = [
@@ -169,9 +169,9 @@ def media_table(shard: JoinedShard) -> pa.Table:
     return pa.Table.from_arrays([*own, objects], schema=MEDIA)
 
 
-def dedup_table(verdicts: Sequence[Verdict]) -> pa.Table:
+def dedup_table(outcomes: Sequence[RowOutcome]) -> pa.Table:
     """The rows that dedup leaves out, in the schema ``DEDUP``."""
-    repeated = [(v.key, v.duplicate_of) for v in verdicts if v.duplicate_of is not None]
+    repeated = [(v.key, v.duplicate_of) for v in outcomes if v.duplicate_of is not None]
     rows = [
         {"key": key, "reasons": [dedup.REASON], "message": dedup.message(earlier), "duplicate_of": earlier}
         for key, earlier in repeated

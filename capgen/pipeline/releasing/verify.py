@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,12 @@ from capgen.dataset.plan import PlannedMedia, ShardEntry
 from capgen.dataset.reader import read_columns, read_media, read_plan
 from capgen.dataset.release_record import Release, read_release, release_path
 from capgen.dataset.shards import Manifest, ShardState, candidates_path, manifest_path, read_manifest, shard_state
-from capgen.dataset.stats import Verdict
+from capgen.dataset.stats import RowOutcome
 from capgen.errors import CapgenError, LedgerError
 from capgen.pipeline.releasing.audit import ReleaseAudit
-from capgen.pipeline.releasing.verdicts import VERDICT_COLUMNS, judge_rows, planned_keys
+from capgen.pipeline.releasing.outcomes import OUTCOME_COLUMNS, ShardProgress, outcomes_of, planned_keys
 
 _SHOWN = 50
-Progress = Callable[[int, int], None]
-"""Is told (shards read, shards in all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class Ledger:
         return "\n".join([*lines, "ok: the ledger closes" if self.ok else "NOT ok"])
 
 
-def verify(out: Path, progress: Progress | None = None) -> Ledger:
+def verify(out: Path, progress: ShardProgress | None = None) -> Ledger:
     """Read a run's folder again and prove its ledger, or say what is wrong.
 
     Raises:
@@ -152,17 +150,17 @@ class _Books:
         keys = planned_keys(media or ())
         planned = entry.objects if media is None else len(keys)
         self.planned += planned
-        verdicts = self._verdicts(entry, deduplicate=deduplicate)
-        if verdicts is None:
+        outcomes = self._outcomes(entry, deduplicate=deduplicate)
+        if outcomes is None:
             self.missing += planned
         else:
-            self._account(entry, verdicts)
+            self._account(entry, outcomes)
             if media is not None:
-                self._match(entry, keys, [verdict.key for verdict in verdicts])
+                self._match(entry, keys, [outcome.key for outcome in outcomes])
         if audit is not None:
-            matched = media is not None and verdicts is not None and {*keys} == {v.key for v in verdicts}
-            if matched and media is not None and verdicts is not None:
-                audit.compare(entry.split, media, _in_order(keys, verdicts))
+            matched = media is not None and outcomes is not None and {*keys} == {v.key for v in outcomes}
+            if matched and media is not None and outcomes is not None:
+                audit.compare(entry.split, media, _in_order(keys, outcomes))
             else:
                 audit.give_up(entry.split)
 
@@ -183,7 +181,7 @@ class _Books:
         self.media.add(one.name for one in media or ())
         return media
 
-    def _verdicts(self, entry: ShardEntry, *, deduplicate: bool) -> list[Verdict] | None:
+    def _outcomes(self, entry: ShardEntry, *, deduplicate: bool) -> list[RowOutcome] | None:
         state = shard_state(self.out, entry.index, self.fingerprint, deep=True)
         path = candidates_path(self.out, entry.index)
         if state is ShardState.ABSENT:
@@ -197,20 +195,20 @@ class _Books:
         if state not in (ShardState.COMMITTED, ShardState.DAMAGED):
             return None
         try:
-            verdicts = judge_rows(read_columns(self.out, entry.index, VERDICT_COLUMNS), deduplicate=deduplicate)
+            outcomes = outcomes_of(read_columns(self.out, entry.index, OUTCOME_COLUMNS), deduplicate=deduplicate)
         except (LedgerError, ValueError):
             return None
-        self.keys.add(verdict.key for verdict in verdicts)
-        return verdicts
+        self.keys.add(outcome.key for outcome in outcomes)
+        return outcomes
 
-    def _account(self, entry: ShardEntry, verdicts: Sequence[Verdict]) -> None:
-        for verdict in verdicts:
-            if verdict.status == "kept":
+    def _account(self, entry: ShardEntry, outcomes: Sequence[RowOutcome]) -> None:
+        for outcome in outcomes:
+            if outcome.status == "kept":
                 self.kept += 1
             else:
-                (self.dropped if verdict.status == "dropped" else self.failed)[verdict.reason or "unknown"] += 1
+                (self.dropped if outcome.status == "dropped" else self.failed)[outcome.reason or "unknown"] += 1
         manifest = read_manifest(self.out, entry.index)
-        if manifest is not None and not _agrees(manifest, verdicts):
+        if manifest is not None and not _agrees(manifest, outcomes):
             self.note(f"{manifest_path(self.out, entry.index)} counts other rows than {manifest.file} holds")
 
     def _match(self, entry: ShardEntry, keys: list[str], found: list[str]) -> None:
@@ -280,16 +278,16 @@ def _repeated(digests: _Digests, texts: Iterator[str]) -> Counter[str]:
     return Counter({text: count for text, count in counts.items() if count > 1})
 
 
-def _in_order(keys: Sequence[str], verdicts: Sequence[Verdict]) -> list[Verdict]:
-    by_key = {verdict.key: verdict for verdict in verdicts}
+def _in_order(keys: Sequence[str], outcomes: Sequence[RowOutcome]) -> list[RowOutcome]:
+    by_key = {outcome.key: outcome for outcome in outcomes}
     return [by_key[key] for key in keys]
 
 
-def _agrees(manifest: Manifest, verdicts: Sequence[Verdict]) -> bool:
+def _agrees(manifest: Manifest, outcomes: Sequence[RowOutcome]) -> bool:
     """Whether a manifest counts what its rows say, dedup aside."""
-    kept = sum(verdict.status == "kept" or verdict.duplicate_of is not None for verdict in verdicts)
-    failed = Counter(verdict.reason for verdict in verdicts if verdict.status == "failed")
-    return (manifest.rows, manifest.kept, manifest.failed) == (len(verdicts), kept, failed)
+    kept = sum(outcome.status == "kept" or outcome.duplicate_of is not None for outcome in outcomes)
+    failed = Counter(outcome.reason for outcome in outcomes if outcome.status == "failed")
+    return (manifest.rows, manifest.kept, manifest.failed) == (len(outcomes), kept, failed)
 
 
 def _shortened(problems: list[str]) -> tuple[str, ...]:

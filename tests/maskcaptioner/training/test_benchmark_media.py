@@ -14,7 +14,7 @@ from capgen.evaluation.benchmarks.media import BenchmarkRows
 from capgen.maskcaptioner.data.augment import TrainingCanvas
 from capgen.maskcaptioner.data.loader import Feed, order_of
 from capgen.maskcaptioner.data.pictures import FrameReader
-from capgen.maskcaptioner.data.release_rows import Part, count
+from capgen.maskcaptioner.data.release_rows import DataPart, count
 from capgen.maskcaptioner.data.training_clip import ClipMaker
 from capgen.maskcaptioner.settings import AugmentSettings
 from capgen.maskcaptioner.training.logs import read_csv
@@ -29,7 +29,7 @@ def part(tmp_path):
     sequence(tmp_path)
     for path in tmp_path.rglob("*.jpg"):
         cv2.imwrite(str(path), np.full((60, 80, 3), 128, np.uint8))
-    return Part(BenchmarkRows("bensmot", tmp_path, "test"))
+    return DataPart(BenchmarkRows("bensmot", tmp_path, "test"))
 
 
 def test_a_benchmarks_boxes_and_captions_become_clips_to_learn_from(part):
@@ -81,7 +81,7 @@ def vln_root(root):
 
 
 def test_an_object_described_in_a_part_of_the_video_keeps_its_caption(tmp_path):
-    part = Part(BenchmarkRows("vidstg", vidstg_root(tmp_path), "val"))
+    part = DataPart(BenchmarkRows("vidstg", vidstg_root(tmp_path), "val"))
     (row,) = part.rows()
     captions = {masklet.object_id: masklet.caption for masklet in part.medium(row()).masklets}
     assert sorted(filter(None, captions.values())) == ["a dog runs."]

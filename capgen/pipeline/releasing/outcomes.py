@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +11,23 @@ import pyarrow as pa
 from capgen.dataset.plan import PlannedMedia, ShardEntry
 from capgen.dataset.reader import read_columns, read_media
 from capgen.dataset.shards import candidates_path
-from capgen.dataset.stats import Verdict
+from capgen.dataset.stats import RowOutcome
 from capgen.errors import LedgerError
 from capgen.pipeline.releasing import dedup
 
-VERDICT_COLUMNS = ("key", "media_id", "category", "caption", "status", "reasons")
+ShardProgress = Callable[[int, int], None]
+"""Is told how many shards are done, and how many there are in all."""
+
+OUTCOME_COLUMNS = ("key", "media_id", "category", "caption", "status", "reasons")
 
 
 @dataclass(frozen=True, slots=True)
 class JoinedShard:
-    """A shard as it is released: ``rows`` (the candidates' schema) and ``verdicts`` follow the objects of ``media``."""
+    """A shard as it is released: ``rows`` (the candidates' schema) and ``outcomes`` follow the objects of ``media``."""
 
     media: list[PlannedMedia]
     rows: pa.Table
-    verdicts: list[Verdict]
+    outcomes: list[RowOutcome]
 
 
 def planned_keys(media: Iterable[PlannedMedia]) -> list[str]:
@@ -53,12 +56,12 @@ def join(out: Path, entry: ShardEntry, *, deduplicate: bool, legacy_root: str | 
                 f"{path} does not hold the objects that plan/{entry.file} plans; capgen verify says which"
             )
         rows = rows.take([position[key] for key in keys]).combine_chunks()
-    return JoinedShard(media, rows, judge_rows(rows, deduplicate=deduplicate))
+    return JoinedShard(media, rows, outcomes_of(rows, deduplicate=deduplicate))
 
 
-def judge_rows(rows: pa.Table, *, deduplicate: bool) -> list[Verdict]:
-    """The verdicts on a shard's rows, of which only ``VERDICT_COLUMNS`` are read. A medium is never in two shards."""
-    columns = [rows.column(name).to_pylist() for name in VERDICT_COLUMNS]
+def outcomes_of(rows: pa.Table, *, deduplicate: bool) -> list[RowOutcome]:
+    """The outcomes on a shard's rows, of which only ``OUTCOME_COLUMNS`` are read. A medium is never in two shards."""
+    columns = [rows.column(name).to_pylist() for name in OUTCOME_COLUMNS]
     committed = list(zip(*columns, strict=True))
     said = (
         dedup.Said(medium, key, category, caption)
@@ -66,11 +69,11 @@ def judge_rows(rows: pa.Table, *, deduplicate: bool) -> list[Verdict]:
         if status == "kept"
     )
     repeated = dedup.duplicates(said) if deduplicate else {}
-    verdicts = []
+    outcomes = []
     for key, _, category, caption, status, reasons in committed:
         earlier = repeated.get(key)
         if earlier is not None:
-            verdicts.append(Verdict(key, category, caption, "dropped", dedup.REASON, earlier))
+            outcomes.append(RowOutcome(key, category, caption, "dropped", dedup.REASON, earlier))
         else:
-            verdicts.append(Verdict(key, category, caption, status, reasons[0] if reasons else None))
-    return verdicts
+            outcomes.append(RowOutcome(key, category, caption, status, reasons[0] if reasons else None))
+    return outcomes
