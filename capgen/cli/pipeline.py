@@ -72,9 +72,9 @@ def run(
 @app.command()
 def status(out: options.RunFolder, as_json: options.JsonFlag = False) -> None:
     """Show how far a run is."""
-    from capgen.pipeline.running.status import standing
+    from capgen.pipeline.running.status import run_status
 
-    state = standing(out)
+    state = run_status(out)
     if as_json:
         typer.echo(json.dumps(state.as_json(), indent=1))
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from capgen.errors import LedgerError, UserError
-from capgen.pipeline.running.status import standing
+from capgen.pipeline.running.status import run_status
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COUNTED = "tests.pipeline.engines.counted:Counted"
@@ -32,7 +32,7 @@ def start(root: Path, out: Path, *extra: str, engine: str = "echo", env: Mapping
 def settled(out: Path) -> int:
     """Objects that need no more asking."""
     try:
-        state = standing(out)
+        state = run_status(out)
     except (UserError, LedgerError, OSError):
         return 0
     return state.planned - state.left

@@ -13,22 +13,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from capgen.dataset.reader import Folders, media_batches, media_of, release_folders
 from capgen.dataset.row import ReleasedMedia, ReleasedObject
 from capgen.dataset.types import Box, Kind
 from capgen.errors import MissingFile, UserError
-
-Picture = NDArray[np.uint8]
-"""uint8 RGB [H, W, 3]."""
+from capgen.images import Pixels
 
 
 class Frames(Protocol):
     """The frames of a medium; ``least`` is the smallest (height, width) that will do, for decoders that can shrink."""
 
-    def __call__(self, indices: Sequence[int], least: tuple[int, int]) -> list[Picture]: ...  # noqa: D102
+    def __call__(self, indices: Sequence[int], least: tuple[int, int]) -> list[Pixels]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)

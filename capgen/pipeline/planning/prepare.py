@@ -10,6 +10,7 @@ from capgen.dataset.card import CardInfo, check_card
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PLAN_VERSION, ModelName, PlanRecord, ShardTable
 from capgen.dataset.reader import check_root, find_plan
+from capgen.dataset.shards import is_committed
 from capgen.errors import UserError
 from capgen.pipeline.checks.base import build_checks
 from capgen.pipeline.engines.base import build_engine
@@ -89,7 +90,8 @@ def prepare(
         record = _recorded(settings, parts, model, fresh or _planned(source, out, settings))
         write_plan_json(out, record)
     else:
-        check_root(out, record, _root(settings))
+        if _root(settings) != Path(record.root or "") or not _finished(out, record):
+            check_root(out, record, _root(settings))
         check_limit(settings.source.limit, record.limit, out)
         if settings.source.limit != record.limit:
             record = extend(source, out, _recorded(settings, parts, model, ShardTable(shards=())), record)
@@ -114,6 +116,10 @@ def _recorded(settings: Settings, parts: dict[str, Any], model: ModelName, table
         left_out=table.left_out,
         shards=table.shards,
     )
+
+
+def _finished(out: Path, record: PlanRecord) -> bool:
+    return all(is_committed(out, entry.index, record.fingerprint) for entry in record.shards)
 
 
 def _root(settings: Settings) -> Path:

@@ -19,7 +19,7 @@ from capgen.pipeline.releasing.dedup import REASON
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RunStatus:
     """Counts of a run: objects by state, shards done, dropped and failed by the first reason.
 
     ``settled`` objects are answered but in a shard that is not committed yet. ``retried``: what ``capgen retry`` did
@@ -72,7 +72,7 @@ class Standing:
         return f" (retried {times}: {did['asked']:,} asked again, {did['kept']:,} of them kept)"
 
 
-def standing(out: Path) -> Standing:
+def run_status(out: Path) -> RunStatus:
     """Read the plan, the manifests and the journals of OUT.
 
     Raises:
@@ -102,7 +102,7 @@ def standing(out: Path) -> Standing:
         released = _counts(release) == (kept, dropped, failed)  # it may be older than a retry
     if release is not None and released:  # only packing knows what dedup leaves out
         kept, dropped, failed = release.counts.kept, Counter(release.counts.dropped), Counter(release.counts.failed)
-    return Standing(
+    return RunStatus(
         out=str(out),
         fingerprint=fingerprint,
         planned=table.objects,

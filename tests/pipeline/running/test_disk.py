@@ -12,7 +12,7 @@ import pytest
 from capgen.dataset.plan import ModelName
 from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.releasing.verify import verify
-from capgen.pipeline.running.status import standing
+from capgen.pipeline.running.status import run_status
 from tests.conftest import write_lvis
 from tests.pipeline.runs import echo_settings, released, session
 
@@ -65,7 +65,7 @@ def test_answers_that_cannot_be_written_down_end_the_run_and_those_that_were_are
     )
     assert done.returncode == 2
     one_line(done.stderr, out, FULL)
-    kept = standing(out).settled
+    kept = run_status(out).settled
     assert 0 < kept < 90
     _, report = session(echo_settings(root, "run.shard_objects=30"), out)
     assert report.asked == 90 - kept

@@ -6,7 +6,7 @@ from capgen.dataset.lock import exclusive
 from capgen.errors import UserError
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.running.driver import RunFailed
-from capgen.pipeline.running.status import standing
+from capgen.pipeline.running.status import run_status
 from tests.pipeline.runs import echo_settings, manifests, released, session
 
 
@@ -112,7 +112,7 @@ def test_an_engine_that_keeps_dying_ends_the_run_with_one_line_and_the_run_can_b
     settings = echo_settings(lvis_root, "engine.name=tests.pipeline.engines.deadly:Deadly", "run.attempts=1")
     with pytest.raises(RunFailed, match=r"shard 00000.*again to resume"):
         session(settings, tmp_path / "out")
-    assert standing(tmp_path / "out").left < 15, "what it did answer is kept"
+    assert run_status(tmp_path / "out").left < 15, "what it did answer is kept"
 
 
 def test_the_report_says_what_was_measured(lvis_root, tmp_path):

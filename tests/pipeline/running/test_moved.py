@@ -107,6 +107,16 @@ def test_a_root_without_the_planned_pictures_is_refused_at_once_with_both_roots(
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"} == before
 
 
+def test_a_finished_run_is_packed_again_although_its_pictures_are_gone(lvis_root, tmp_path):
+    out, _ = session(echo_settings(lvis_root), tmp_path / "out")
+    before = released(out)
+    RunLayout(out).release_json.unlink()
+    for picture in (lvis_root / "train2017").iterdir():
+        picture.unlink()
+    session(echo_settings(lvis_root), out)
+    assert released(out) == before
+
+
 def test_a_gallery_shows_the_pictures_where_they_are_now_and_refuses_a_wrong_folder(moved, lvis_root, tmp_path):
     out, elsewhere, _ = moved
     page = tmp_path / "page.html"

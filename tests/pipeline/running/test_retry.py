@@ -16,7 +16,7 @@ from capgen.errors import UserError
 from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.running.retry import ask_again, recorded
-from capgen.pipeline.running.status import standing
+from capgen.pipeline.running.status import run_status
 from tests.pipeline.runs import echo_settings, manifests, released, session
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -122,11 +122,11 @@ def test_status_counts_the_rounds_by_reason(garbage, lvis_root):
     count = verify(garbage).dropped[code]
     for _ in range(2):
         again(garbage, lvis_root, *GARBAGE, codes=(code,))
-    state = standing(garbage)
+    state = run_status(garbage)
     assert state.retried[code] == {"rounds": 2, "asked": 2 * count, "changed": 0, "kept": 0}
     assert f"{code} {count} (retried 2 times: {2 * count} asked again, 0 of them kept)" in state.text()
     again(garbage, lvis_root, codes=(code,))
-    assert f"no longer: {code} (retried 3 times" in standing(garbage).text()
+    assert f"no longer: {code} (retried 3 times" in run_status(garbage).text()
 
 
 def test_a_retry_that_is_cut_off_anywhere_is_finished_by_the_next_run(garbage, lvis_root, tmp_path):
@@ -136,7 +136,7 @@ def test_a_retry_that_is_cut_off_anywhere_is_finished_by_the_next_run(garbage, l
     codes = tuple({row.reasons[0] for row in rows_of(garbage).values() if row.reasons})
     job, table = prepare(settings, garbage, gpus=0, model=ModelName("none", None))
     asked = ask_again(job, table, codes)
-    state = standing(garbage)
+    state = run_status(garbage)
     assert (state.left, state.settled) == (asked.total(), 15 - asked.total())
     assert not state.released
     assert not verify(garbage).ok
@@ -144,7 +144,7 @@ def test_a_retry_that_is_cut_off_anywhere_is_finished_by_the_next_run(garbage, l
     assert report.asked == asked.total()
     assert released(out) == whole
     assert verify(out).ok
-    assert standing(out).released
+    assert run_status(out).released
 
 
 def test_a_kill_before_the_rename_leaves_the_shard_as_it_was(garbage, lvis_root):
@@ -203,7 +203,7 @@ def test_a_retry_that_is_killed_is_finished_by_retry_or_run(garbage, lvis_root, 
         time.sleep(0.02)
     process.kill()
     process.wait(30)
-    assert standing(garbage).left > 0
+    assert run_status(garbage).left > 0
     assert not verify(garbage).ok
     out, report = again(garbage, lvis_root, codes=tuple(codes))
     assert 0 < report.asked < 15
