@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from capgen.evaluation.metrics.chota import VideoSums
 
+FEWEST_VIDEOS = 10
+"""With fewer videos the intervals are too narrow: five gave .80 to .84 of the coverage that .95 was written for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -25,11 +28,12 @@ def intervals(
     """A percentile interval for each number, over ``draws`` samples of as many videos, with replacement.
 
     Every number is a quotient of sums over videos, so a draw only weighs the videos; caption scores are those of the
-    whole run. Without videos, or where a number cannot be had in most draws, it is left out.
+    whole run. There are none for fewer than ten videos, of which the draws tell too little, and none for a number that
+    cannot be had in most draws.
 
     Source: Efron, Annals of Statistics 1979.
     """
-    if not videos:
+    if len(videos) < FEWEST_VIDEOS:
         return {}
     weights = np.random.default_rng(seed).multinomial(len(videos), [1 / len(videos)] * len(videos), size=draws)
     drawn = _values(videos, metrics, weights.astype(np.float64))

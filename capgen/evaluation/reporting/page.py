@@ -15,28 +15,15 @@ from pycocotools import mask as coco
 
 from capgen.errors import UserError
 from capgen.evaluation.evaluate import Evaluation
-from capgen.evaluation.metrics.chota import Scores
 from capgen.evaluation.metrics.rows import TruthRow
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, video_at
 from capgen.evaluation.reading.tracks import Detection, VideoTracks
+from capgen.evaluation.reporting.report import main_names
 from capgen.images import PictureFault, path_under, read_picture
 
 _WIDTH = 320
 _NO_PICTURE = ("picture_missing", "picture_unreadable")
 _TRUTH, _FOUND = (85, 158, 26), (154, 56, 194)  # BGR of the page's two colours
-_NUMBERS = (
-    "CapA",
-    "CapA_cider",
-    "CapA_meteor",
-    "CapA_spice",
-    "DetA",
-    "AssA",
-    "CHOTA",
-    "HOTA",
-    "HOTA_mean",
-    "AP",
-    "AP_M",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +62,17 @@ def write_page(result: Evaluation, out: Path, *, frames: Path | None = None, tra
     """
     scores = result.scores[-1]
     ranked = sorted(scores.truths, key=lambda row: (-track_score(row), row.frames))
-    best, worst = ranked[:tracks], ranked[tracks:][-tracks:][::-1]
+    best = [row for row in ranked if row.tp][:tracks]
+    worst = ranked[len(best) :][-tracks:][::-1]
     cards = _cards(result, [*best, *worst], frames, shown)
     template = Environment(autoescape=True).from_string(Path(__file__).with_name("page.html.jinja").read_text("utf-8"))
     text = template.render(
         title=f"{result.predictions.name} on {result.truth.name}",
         summary=_summary(result),
         protocols=[s.protocol for s in result.scores],
-        numbers=_numbers(result.scores),
-        notes=result.notes + [note for s in result.scores for note in s.notes],
+        numbers=_numbers(result),
+        notes=result.notes + [f"{s.protocol}: {note}" for s in result.scores for note in s.notes],
+        hint="" if frames else "Objects lie on grey: pass --frames FOLDER to see them in their pictures.",
         sections=[
             (f"The {len(best)} best tracks", cards[: len(best)]),
             (f"The {len(worst)} worst tracks", cards[len(best) :]),
@@ -114,12 +103,13 @@ def _summary(result: Evaluation) -> str:
     return f"{result.videos:,} videos, compared by {compared} at alpha 0.5, threshold {result.options.threshold:g}."
 
 
-def _numbers(scores: Sequence[Scores]) -> list[tuple[str, list[str]]]:
+def _numbers(result: Evaluation) -> list[tuple[str, list[str]]]:
     rows = []
-    for name in _NUMBERS:
-        values = [s.values.get(name) for s in scores]
+    names = [*main_names(result.options.metrics), ("AP", "AP"), ("AP_M", "AP_M")]
+    for name, label in names:
+        values = [s.values.get(name) for s in result.scores]
         if any(value is not None for value in values):
-            rows.append((name, ["-" if value is None else f"{100 * value:.2f}" for value in values]))
+            rows.append((label, ["-" if value is None else f"{100 * value:.2f}" for value in values]))
     return rows
 
 

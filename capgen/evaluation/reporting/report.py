@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from capgen.evaluation.evaluate import Evaluation
-from capgen.evaluation.metrics.bootstrap import Interval, intervals
+from capgen.evaluation.metrics.bootstrap import FEWEST_VIDEOS, Interval, intervals
 from capgen.evaluation.metrics.breakdown import Group, by_category, by_size
 from capgen.evaluation.metrics.chota import Scores
 from capgen.evaluation.metrics.clean_chota import CLEAN_VERSION
@@ -65,6 +65,8 @@ def _protocol_json(result: Evaluation, scores: Scores, draws: int, categories: b
         whole["by_public_size"] = result.public_sizes
     if categories:
         whole["by_category"] = {group.name: _group_json(group) for group in by_category(scores, result.categories)}
+    if draws and result.videos < FEWEST_VIDEOS:
+        whole["notes"].append(f"no confidence intervals: they need {FEWEST_VIDEOS} videos")
     if draws:
         found = intervals(scores.videos, options.metrics, draws=draws)
         whole["intervals"] = {name: [interval.low, interval.high] for name, interval in found.items()}
@@ -101,7 +103,8 @@ def tables(result: Evaluation, *, draws: int = 0, categories: int = 0) -> list[T
 def _main(result: Evaluation, draws: int) -> Table:
     compared = "masks" if result.iou == "mask" else "boxes"
     title = f"{result.videos:,} videos, {compared}, threshold {result.options.threshold:g}, alpha 0.5"
-    table = Table(title=title, caption="docs/evaluation.md explains every number")
+    few = f"; no intervals below {FEWEST_VIDEOS} videos" if draws and result.videos < FEWEST_VIDEOS else ""
+    table = Table(title=title, caption=f"docs/evaluation.md explains every number{few}")
     table.add_column("")
     spans: list[dict[str, Interval]] = []
     for scores in result.scores:

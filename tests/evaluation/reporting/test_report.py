@@ -82,10 +82,23 @@ def test_intervals_hold_the_number_and_narrow_with_videos(tmp_path):
     assert ratio == pytest.approx(0.25, abs=0.05)
 
 
-def test_one_video_drawn_again_is_always_itself(tmp_path):
-    scores = result(tmp_path, *random_scene(3, videos=1), protocols=("clean",)).scores[0]
-    for name, interval in intervals(scores.videos, ("cider",), draws=20).items():
-        assert interval.low == pytest.approx(interval.high) == pytest.approx(scores.values[name]), name
+def test_fewer_than_ten_videos_have_no_intervals_and_that_is_said(tmp_path):
+    whole = result(tmp_path, *random_scene(3, videos=9), protocols=("clean",))
+    assert intervals(whole.scores[0].videos, ("cider",), draws=20) == {}
+    assert "no confidence intervals: they need 10 videos" in as_json(whole, draws=20)["notes"]
+    many = result(tmp_path, *random_scene(3, videos=10), protocols=("clean",))
+    assert "CHOTA_cider" in intervals(many.scores[0].videos, ("cider",), draws=20)
+
+
+def test_a_track_found_on_no_frame_is_never_among_the_best(tmp_path):
+    truth = [box(0, 1, SQUARE, "a red dog"), box(0, 2, [40.0, 20.0, 15.0, 20.0], "an old wall")]
+    page = tmp_path / "page.html"
+    write_page(result(tmp_path, truth, truth[:1], protocols=("clean",)), page)
+    best, worst = page.read_text().split("worst tracks")
+    assert "found on 1 of 1 frames" in best
+    assert "found on 0 of 1 frames" not in best
+    assert "found on 0 of 1 frames" in worst
+    assert "pass --frames FOLDER" in best
 
 
 def test_without_videos_there_are_no_intervals():
