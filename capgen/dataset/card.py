@@ -52,6 +52,8 @@ class ReleaseInfo:
         globs: the pattern of the files of each config and split.
         schemas: the schema of each config.
         shards, shards_planned: how many are in this release, and how many the run has.
+        inputs: digest of everything that the release is made of. ``datasets`` keeps what it has loaded by the path and
+            by these lines of the card alone: without it, it would go on giving the rows of an older release in OUT.
     """
 
     globs: Mapping[str, Mapping[str, str]]
@@ -61,6 +63,7 @@ class ReleaseInfo:
     deduplicated: bool
     shards: int
     shards_planned: int
+    inputs: str = ""
 
 
 def template_text(template: str) -> str:
@@ -116,7 +119,8 @@ def front_matter(card: CardInfo, release: ReleaseInfo, stats: Stats) -> str:
     lines += ["language:", "- en", "task_categories:", *(f"- {task}" for task in _TASKS[card.kind])]
     lines += ["size_categories:", f"- {size_category(stats.kept)}", "configs:"]
     for config, splits in release.globs.items():
-        lines += [f"- config_name: {config}", *(["  default: true"] if config == "captions" else []), "  data_files:"]
+        lines += [f"- config_name: {config}", f"  description: {json.dumps(f'release {release.inputs[:16]}'.strip())}"]
+        lines += [*(["  default: true"] if config == "captions" else []), "  data_files:"]
         for split, glob in splits.items():
             lines += [f"  - split: {json.dumps(split)}", f"    path: {json.dumps(glob)}"]
     return "\n".join([*lines, "---", ""])

@@ -134,6 +134,7 @@ def _release_info(release: Release, splits: Sequence[str], options: PackOptions)
         deduplicated=options.deduplicate,
         shards=release.shards,
         shards_planned=release.shards_planned,
+        inputs=release.inputs,
     )
 
 

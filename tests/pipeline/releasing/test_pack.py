@@ -235,6 +235,19 @@ def test_a_release_of_the_same_inputs_is_left_alone(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in run.out.rglob("*")} == before
 
 
+@pytest.mark.parametrize("config", ["captions", "media"])
+def test_datasets_does_not_give_the_rows_of_an_older_release_in_the_same_folder(tmp_path, load, config):
+    """It keeps what it has loaded by the folder and the card's first lines; `capgen retry` makes such a release."""
+    run = three_shards(tmp_path / "out").commit()
+    run.pack()
+    before = {split: part.to_list() for split, part in load(run.out, config).items()}
+    run.commit(change=spoil)
+    run.pack()
+    after = {split: part.to_list() for split, part in load(run.out, config).items()}
+    fresh = datasets.load_dataset(str(run.out), config, cache_dir=str(tmp_path / "another"))
+    assert after == {split: part.to_list() for split, part in fresh.items()} != before
+
+
 @pytest.mark.parametrize("change", ["card", "candidates", "file"])
 def test_a_release_of_other_inputs_is_replaced_and_its_stale_files_removed(tmp_path, change):
     run = three_shards(tmp_path / "out").commit()
