@@ -48,6 +48,21 @@ class RunLayout:
         """The answers of an unfinished shard."""
         return self.journals_dir / f"{index:05d}"
 
+    @staticmethod
+    def journal_file(journal: Path, number: int, token: str) -> Path:
+        """The answers that one worker writes into a journal: the ``number``-th that ever had the shard."""
+        return journal / f"{number:04d}-{token}.jsonl"
+
+    @staticmethod
+    def carried(journal: Path) -> Path:
+        """The rows of the commit that a retry has undone, in the shard's journal."""
+        return journal / "carried.parquet"
+
+    @staticmethod
+    def carried_json(journal: Path) -> Path:
+        """Which of the rows in ``carried`` are asked for again."""
+        return journal / "carried.json"
+
     def has_answers(self) -> bool:
         """Whether anything was asked, or is about to be asked elsewhere, that is worth keeping."""
         places = (self.journals_dir, self.batch_dir, self.candidates_dir)

@@ -8,7 +8,18 @@ import pytest
 from capgen.dataset.layout import RunLayout
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = {"plan.json", "release.json", "report.json", "dedup.parquet", "gallery.html", ".lock", "data.part", "plan.part"}
+FILES = {
+    "plan.json",
+    "release.json",
+    "report.json",
+    "dedup.parquet",
+    "gallery.html",
+    ".lock",
+    "data.part",
+    "plan.part",
+    "carried.parquet",
+    "carried.json",
+}
 """Names that are a run's wherever they stand."""
 PARTS = {"plan", "journal", "candidates", "data", "batch", "logs", "README.md", "captions", "media"}
 """Names that are a run's where a path is made of them."""

@@ -24,6 +24,7 @@ from uuid import uuid4
 import msgspec
 
 from capgen.dataset.files import telling_disk_trouble
+from capgen.dataset.layout import RunLayout
 from capgen.pipeline.asking import retry_state
 from capgen.pipeline.view import Settled
 
@@ -99,7 +100,7 @@ class ShardJournal:
             self._record = _read(files)
         self.settled, self.strikes, self.alone = self._record.settled, self._record.strikes, self._record.alone
         number = 1 + max((_number(file) for file in files), default=0)
-        self._path = folder / f"{number:04d}-{uuid4().hex[:8]}.jsonl"
+        self._path = RunLayout.journal_file(folder, number, uuid4().hex[:8])
         self._fd: int | None = None
         self._waiting: list[bytes] = []
 

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from capgen.dataset.files import sha256_of, sync, write_whole
+from capgen.dataset.layout import RunLayout
 from capgen.dataset.reader import read_rows
 from capgen.dataset.row import Row
 from capgen.dataset.shards import candidates_path, manifest_path
@@ -156,11 +157,11 @@ def _reopened(folder: Path) -> Reopened | None:
 
 
 def _file(folder: Path) -> Path:
-    return folder / "carried.parquet"
+    return RunLayout.carried(folder)
 
 
 def _about(folder: Path) -> Path:
-    return folder / "carried.json"
+    return RunLayout.carried_json(folder)
 
 
 def _outcome(row: Row) -> tuple[Any, ...]:
