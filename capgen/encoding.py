@@ -44,13 +44,13 @@ def decode(data: bytes, name: Path | str) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file.
+    """The text of a file, its lines ended by ``\\n`` alone.
 
     Raises:
         MissingFile: there is no such file.
         UserError: it cannot be read, or is not UTF-8.
     """
-    return decode(read_bytes(path), path)
+    return decode(read_bytes(path), path).replace("\r\n", "\n")
 
 
 def read_bytes(path: Path) -> bytes:

@@ -31,6 +31,7 @@ def settings_of(
     Raises:
         UserError: not exactly one of ``dataset`` and ``pipeline`` is given, or a value is wrong.
     """
+    from capgen.dataset.plan import ModelName
     from capgen.pipeline.planning.config import load_settings
 
     if (dataset is None) == (pipeline is None):
@@ -42,22 +43,13 @@ def settings_of(
         raise UserError(f"--limit {limit} is not a number of objects", "give 1 or more")
     settings = load_settings(str(pipeline or dataset), flags, assignments)
     if settings.model.id != _EMBEDDED:
-        return settings, _model_name(settings, settings.model.id, settings.model.revision)
+        return settings, ModelName(settings.model.id, settings.model.revision)
     from capgen.sample.embedded_model import model_dir, weights_digest
 
     others = [assignment for assignment in assignments if assignment.partition("=")[0].strip() != "model.id"]
     here = {**flags, "model.id": str(model_dir())}
     settings = load_settings(str(pipeline or dataset), here, others)
-    return settings, _model_name(settings, _EMBEDDED, weights_digest())
-
-
-def _model_name(settings: Settings, name: str, revision: str | None) -> ModelName:
-    """What rows call the model: the engine's own name where the engine answers without one."""
-    from capgen.dataset.plan import ModelName
-    from capgen.pipeline.engines import ENGINES
-
-    engine = settings.engine.name
-    return ModelName(name, revision) if getattr(ENGINES.load(engine), "needs_model", True) else ModelName(engine, None)
+    return settings, ModelName(_EMBEDDED, weights_digest())
 
 
 def with_world(settings: Settings, out: Path) -> Settings:

@@ -13,6 +13,7 @@ from capgen.dataset.reader import check_root, find_plan
 from capgen.dataset.shards import is_committed
 from capgen.errors import UserError
 from capgen.pipeline.checks.base import build_checks
+from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.engines.base import build_engine
 from capgen.pipeline.planning.extend import check_limit, extend
 from capgen.pipeline.planning.fingerprint import differences, digest, fingerprint_parts, same_run
@@ -72,6 +73,7 @@ def prepare(
     """
     source = build_source(settings)
     files = source.files
+    model = named(settings, model)
     prompt = load_prompt(settings.prompt.name, category=settings.prompt.category)
     build_engine(settings.engine)
     check_card(card_info(settings))
@@ -98,6 +100,12 @@ def prepare(
     name, revision = model.name, model.revision
     job = Job(out.resolve(), record.fingerprint, settings, prompt, gpus, name, revision, record.legacy_root)
     return job, record.table
+
+
+def named(settings: Settings, model: ModelName) -> ModelName:
+    """What rows call the model: the engine's own name where the engine answers without one, as ``echo`` does."""
+    engine = settings.engine.name
+    return model if getattr(ENGINES.load(engine), "needs_model", True) else ModelName(engine, None)
 
 
 def _recorded(settings: Settings, parts: dict[str, Any], model: ModelName, table: ShardTable) -> PlanRecord:

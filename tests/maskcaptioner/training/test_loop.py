@@ -38,6 +38,7 @@ def undisturbed(home):
 def child(home, out, body, **environment):
     script = f"""
 import os, signal, threading, time
+from pathlib import Path
 from capgen.cli.training import train
 home, out = Path({str(home)!r}), Path({str(out)!r})
 {body}

@@ -223,8 +223,8 @@ def test_a_template_that_only_fails_now_and_then_is_found_when_it_is_loaded(tmp_
 def test_what_is_no_toml_is_said_to_be_none(tmp_path):
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "b.toml").write_text("name = ")
-    for name in ("a", "b"):
-        with pytest.raises(UserError, match="not a TOML file"):
+    for name, says in (("a", "UTF-16"), ("b", "not a TOML file")):
+        with pytest.raises(UserError, match=says):
             load_prompt(str(tmp_path / f"{name}.toml"), category=True)
 
 
