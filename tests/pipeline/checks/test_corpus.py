@@ -1,0 +1,77 @@
+"""A labelled corpus of captions: how many of the bad ones are caught, and how many of the good ones are kept."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from capgen.pipeline.checks.base import CheckedCaption, build_checks, judge
+from capgen.pipeline.settings import CheckSettings
+
+DATA = Path(__file__).resolve().parents[2] / "data" / "captions"
+REFERENCE = Path(__file__).resolve().parents[4] / "shared" / "data" / "reference" / "dlc"
+SETTINGS = CheckSettings()
+ALL = build_checks(SETTINGS.all_names, {})
+DROPPING = build_checks(SETTINGS.names, {})
+
+
+def rows(*names):
+    return [json.loads(line) for name in names for line in (DATA / f"{name}.jsonl").read_text("utf-8").splitlines()]
+
+
+def reasons(row, checks=ALL):
+    said = CheckedCaption(
+        row["caption"], row.get("finish_reason", "stop"), row.get("category"), tuple(row.get("synonyms", ()))
+    )
+    return [code for code, _ in judge(checks, said)]
+
+
+def shares(found, checks=ALL):
+    """How many bad captions are caught, and how many good ones kept, each as a share."""
+    caught = [bool(reasons(row, checks)) for row in found if row["label"] == "bad"]
+    kept = [not reasons(row, checks) for row in found if row["label"] == "good"]
+    return sum(caught) / len(caught), sum(kept) / len(kept)
+
+
+def test_the_corpus_is_large_and_varied_and_no_caption_stands_twice_in_it():
+    found = rows("labelled", "held_out")
+    assert len(found) > 1000
+    assert len(rows("held_out")) >= len(found) / 6
+    assert len({(row["caption"], row.get("finish_reason")) for row in found}) > 0.99 * len(found)
+    kinds = Counter(row["reason"] for row in found if row["label"] == "bad")
+    assert set(kinds) == set(SETTINGS.all_names)
+
+
+def test_bad_captions_are_caught_and_good_ones_are_kept():
+    caught, kept = shares(rows("labelled", "held_out"))
+    assert caught >= 0.97
+    assert kept >= 0.98
+
+
+def test_captions_that_nothing_was_tuned_on_fare_nearly_as_well():
+    caught, kept = shares(rows("held_out"))
+    assert caught >= 0.96
+    assert kept >= 0.96
+
+
+@pytest.mark.parametrize("reason", SETTINGS.all_names)
+def test_each_kind_of_badness_is_caught_mostly_under_its_own_name(reason):
+    found = [reasons(row) for row in rows("labelled") if row.get("reason") == reason]
+    assert sum(reason in codes for codes in found) >= 0.8 * len(found)
+
+
+@pytest.mark.skipif(not REFERENCE.is_dir(), reason="needs ../shared")
+def test_captions_of_region_captioners_are_kept_but_for_their_length():
+    names = json.loads((REFERENCE / "class_names.json").read_text("utf-8"))
+    dropped = Counter()
+    total = 0
+    for file in ("dam_3b_v1.json", "gar_8b.json"):
+        for key, caption in json.loads((REFERENCE / file).read_text("utf-8")).items():
+            if key in names:
+                total += 1
+                dropped.update(reasons({"caption": caption, "category": names[key]}, DROPPING)[:1])
+    assert total == 200
+    assert dropped.total() - dropped["length"] <= 8, dropped
