@@ -55,6 +55,14 @@ def area(counts: str, size: Size) -> int:
     return int(coco.area(as_dict(counts, size)))
 
 
+def areas(counts: Sequence[bytes], size: Size) -> Ints:
+    """Pixels of each of many masks, int64 [N]."""
+    masks = [{"size": [size[0], size[1]], "counts": text} for text in counts]
+    # pycocotools 2.0.11 cannot count more than 255 masks at a time under numpy 2
+    pieces = [np.asarray(coco.area(masks[i : i + 200]), np.int64) for i in range(0, len(masks), 200)]
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
+
+
 def box(counts: str, size: Size) -> tuple[float, float, float, float]:
     """The tight box (x, y, width, height) in pixels; all zero for an empty mask."""
     x, y, width, height = coco.toBbox(as_dict(counts, size)).tolist()

@@ -123,3 +123,9 @@ def test_an_outline_without_end_is_refused():
     size = (1000, 1000)
     with pytest.raises(rle.MaskFault, match="too long"):
         rle.usable_polygons([[0, 0, 8000, 8000] * 1000], size)
+
+
+def test_more_masks_than_a_byte_counts_are_measured():
+    counts = [rle.encode(bitmap((0, 0), (0, n % 8))).encode() for n in range(600)]
+    assert rle.areas(counts, SIZE).tolist() == [1 if n % 8 == 0 else 2 for n in range(600)]
+    assert rle.areas([], SIZE).shape == (0,)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from capgen.evaluation.reading.similarity import PairLayout
-from capgen.evaluation.reading.tracks import Floats, Ints
+from capgen.evaluation.reading.tracks import Floats
+from capgen.rle import Ints
 
 ALPHAS: NDArray[np.float64] = np.arange(0.05, 0.99, 0.05, dtype=np.float64)
 """The 19 thresholds of HOTA."""

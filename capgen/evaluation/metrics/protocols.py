@@ -19,7 +19,8 @@ from numpy.typing import DTypeLike, NDArray
 from capgen.errors import UserError
 from capgen.evaluation.metrics.hota import Matches, Sequenced, match
 from capgen.evaluation.reading.similarity import Overlaps, PairLayout, box_pairs, covered, lay_out, mask_pairs
-from capgen.evaluation.reading.tracks import Detection, Id, Ints, Iou, Notes, VideoTracks, detection_area, sort_key
+from capgen.evaluation.reading.tracks import Detection, Id, Iou, Notes, VideoTracks, detection_area, sort_key
+from capgen.rle import Ints
 
 Protocol = Literal["official", "clean"]
 

@@ -18,7 +18,7 @@ from capgen import rle
 from capgen.dataset.types import Box
 from capgen.errors import UserError
 from capgen.evaluation.reading.fields import FieldError, as_flag, as_id, as_list, as_number, as_text, shown
-from capgen.evaluation.reading.tracks import Blank, CocoRle, Detection, Id, Iou, areas, mask_box
+from capgen.evaluation.reading.tracks import Blank, CocoRle, Detection, Id, Iou, mask_box
 
 
 class _Rle(msgspec.Struct, gc=False):
@@ -132,7 +132,7 @@ class AnnotationReader:
             if covered[wrong] < 0:
                 what = "has an RLE whose counts cover no frame: they are no run lengths"
             raise self.fault(number, {"track_id": track}, what, "encode the mask again")
-        counted: list[int] = areas(masks).tolist()
+        counted: list[int] = rle.areas([mask["counts"] for mask in masks], self.size).tolist()
         return counted
 
     def measured(self, found: Sequence[Detection]) -> tuple[Detection, ...]:

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from capgen.evaluation.reading.json_stream import Element, ElementBatch, unreadable
-from capgen.evaluation.reading.tracks import Ints
+from capgen.rle import Ints
 
 
 class Index:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from pycocotools import mask as coco
 
-from capgen.evaluation.reading.tracks import Detection, Floats, Ints, Iou
+from capgen.evaluation.reading.tracks import Detection, Floats, Iou
+from capgen.rle import Ints
 
 
 @dataclass(frozen=True, slots=True)

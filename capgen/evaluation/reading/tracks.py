@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 Id = int | str
 Iou = Literal["box", "mask"]
 CocoRle = dict[str, Any]
-Ints = NDArray[np.int64]
 Floats = NDArray[np.floating[Any]]
 
 
@@ -118,14 +116,6 @@ class Notes:
 def sort_key(value: Id) -> tuple[int, int, str]:
     """Numbers in order, before text in order."""
     return (0, value, "") if isinstance(value, int) else (1, 0, str(value))
-
-
-def areas(masks: Iterable[CocoRle]) -> Ints:
-    """Pixels of each mask, int64 [N]."""
-    rles = list(masks)
-    # pycocotools 2.0.11 cannot count more than 255 masks at a time under numpy 2.
-    pieces = [np.asarray(coco.area(rles[i : i + 200]), np.int64) for i in range(0, len(rles), 200)]
-    return np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
 
 
 def mask_box(mask: CocoRle) -> Box:

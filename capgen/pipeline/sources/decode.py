@@ -120,5 +120,5 @@ def _measure(counts: Sequence[bytes], size: Size) -> list[_Mask]:
         return []
     masks = [{"size": list(size), "counts": text} for text in counts]
     boxes = coco.toBbox(masks).tolist()
-    areas = coco.area(masks).tolist()
+    areas = rle.areas(counts, size).tolist()
     return [(text.decode("ascii"), tuple(box), area) for text, box, area in zip(counts, boxes, areas, strict=True)]

@@ -238,3 +238,11 @@ def test_no_text_gets_a_wrong_mask_past_the_check(text: str, size: tuple[int, in
     mask = coco.decode({"size": list(size), "counts": text.encode()})
     assert int(mask.sum()) == item.areas[0]
     assert (rle.decode(item.counts[0], size) == mask).all()
+
+
+def test_a_video_with_more_masks_than_a_byte_counts_is_decoded() -> None:
+    """Thirty frames with ten objects: pycocotools 2.0.11 counts at most 255 masks at a time."""
+    segmentation = [coded([8, 2, 38])] * 30
+    media = video(*[segmentation] * 10, frames=30)
+    assert [o.fault for o in media.objects] == [None] * 10
+    assert {area for o in media.objects for area in o.areas} == {2}
