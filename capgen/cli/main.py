@@ -16,7 +16,7 @@ from capgen.cli import evaluation, maskcaptioner, models, pipeline, sample
 from capgen.cli.providers import Providers
 from capgen.display import PlainFormatter, echo, plain
 from capgen.errors import CapgenError
-from capgen.library_warnings import hide_library_warnings
+from capgen.pipeline.library_warnings import hide_library_warnings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for group in (pipeline, models, sample, maskcaptioner):

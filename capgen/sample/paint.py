@@ -213,10 +213,10 @@ def _soft(alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return (both // 5).astype(np.uint8)
 
 
-Window = tuple[slice, slice]
+Slices = tuple[slice, slice]
 
 
-def window(left: int, top: int, size: tuple[int, int], frame: tuple[int, int]) -> tuple[Window, Window] | None:
+def window(left: int, top: int, size: tuple[int, int], frame: tuple[int, int]) -> tuple[Slices, Slices] | None:
     """Where a patch of (h, w) ``size`` at (left, top) meets a frame of (H, W): slices of the frame and of the patch."""
     x1, y1 = max(left, 0), max(top, 0)
     x2, y2 = min(left + size[1], frame[1]), min(top + size[0], frame[0])

@@ -15,7 +15,7 @@ from capgen.sample.polygons import polygons
 from capgen.sample.scene import Scene
 from capgen.sample.words import CATEGORIES, Category
 
-Row = dict[str, Any]
+JsonRow = dict[str, Any]
 Split = Literal["train", "val"]
 
 IDS: dict[str, int] = {name: i for i, name in enumerate(sorted(c.name for c in CATEGORIES), start=1)}
@@ -34,7 +34,7 @@ _INFO = {
 }
 
 
-def _info(form: str) -> Row:
+def _info(form: str) -> JsonRow:
     return {**_INFO, "description": str(_INFO["description"]).format(form)}
 
 
@@ -53,8 +53,8 @@ def _box(mask: NDArray[np.bool_]) -> list[float]:
 class LvisFile:
     """One ``lvis_v1_{split}.json`` in the making. Segmentations are kept as the text they become."""
 
-    images: list[Row] = field(default_factory=list)
-    annotations: list[Row] = field(default_factory=list)
+    images: list[JsonRow] = field(default_factory=list)
+    annotations: list[JsonRow] = field(default_factory=list)
 
     def add(self, scene: Scene, image_id: int, name: str) -> list[int]:
         """Add a picture that lies at ``name`` (folder/file); the ids of its objects' annotations, in their order."""
@@ -91,7 +91,7 @@ class LvisFile:
             )
         return ids
 
-    def document(self, train: LvisFile) -> Row:
+    def document(self, train: LvisFile) -> JsonRow:
         """The whole file; counts of images and instances are those of ``train``, as in both of LVIS' files."""
         instances = Counter(row["category_id"] for row in train.annotations)
         pictures = Counter(category for _, category in {(r["image_id"], r["category_id"]) for r in train.annotations})
@@ -121,8 +121,8 @@ class LvisFile:
 class LvVisFile:
     """One ``{split}_instances.json`` in the making."""
 
-    videos: list[Row] = field(default_factory=list)
-    annotations: list[Row] = field(default_factory=list)
+    videos: list[JsonRow] = field(default_factory=list)
+    annotations: list[JsonRow] = field(default_factory=list)
 
     def add(self, scene: Scene, video_id: int, names: list[str]) -> list[int]:
         """Add a video whose frames lie at ``names``; the ids of its objects' annotations, in their order."""
@@ -136,7 +136,7 @@ class LvVisFile:
             self.annotations.append(row | _track(item.masks))
         return ids
 
-    def document(self) -> Row:
+    def document(self) -> JsonRow:
         """The whole file."""
         categories = [{"id": IDS[c.name], "name": c.name, "partition": _PARTITION[c.frequency]} for c in _by_id()]
         return {
@@ -148,7 +148,7 @@ class LvVisFile:
         }
 
 
-def _track(bitmaps: NDArray[np.bool_]) -> Row:
+def _track(bitmaps: NDArray[np.bool_]) -> JsonRow:
     """Masks, areas and boxes by frame, null where the object is not seen."""
     size = [int(bitmaps.shape[1]), int(bitmaps.shape[2])]
     seen = [bool(mask.any()) for mask in bitmaps]

@@ -24,7 +24,7 @@ FACTS = "facts.json"
 _UNFINISHED = "unfinished.json"
 _VERSION = 1
 _SPLITS: tuple[Split, ...] = ("train", "val")
-Progress = Callable[[int, int], None]
+WorldProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class _Recipe:
 
 
 def write_world(
-    directory: Path, *, images: int, videos: int, seed: int, progress: Progress | None = None
+    directory: Path, *, images: int, videos: int, seed: int, progress: WorldProgress | None = None
 ) -> WorldSummary:
     """Write a world of so many pictures and videos. A smaller world of the same seed has the first of the same scenes.
 

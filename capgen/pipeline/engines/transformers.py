@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from capgen.errors import UserError
-from capgen.library_warnings import hide_library_warnings
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, refuse_remote_code
 from capgen.pipeline.engines.reasoning import USUAL, Markers, split_reasoning
+from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.pipeline.settings import SamplingSettings
 from capgen.pipeline.view import Answer, View
 

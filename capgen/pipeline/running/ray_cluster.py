@@ -19,11 +19,11 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError, Interrupted, UserError
-from capgen.library_warnings import hide_library_warnings
 from capgen.pipeline.asking.journal import note_lost
 from capgen.pipeline.asking.parent_watchdog import end_with_parent
 from capgen.pipeline.asking.worker import OpenShards, Worker
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
+from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.driver import Live, Losses, RunFailed
 from capgen.pipeline.running.stop import GRACE_S

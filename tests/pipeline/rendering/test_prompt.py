@@ -9,7 +9,7 @@ from jinja2.exceptions import SecurityError
 
 from capgen.dataset.types import Media, MediaObject
 from capgen.errors import UnknownName, UserError
-from capgen.pipeline.rendering.highlights.box import Box
+from capgen.pipeline.rendering.highlights.box import BoxOutline
 from capgen.pipeline.rendering.highlights.crop import Crop
 from capgen.pipeline.rendering.prompt import load_prompt, place, told, variables
 from capgen.resources import resource_dir
@@ -118,7 +118,7 @@ def test_the_papers_recipe_says_what_the_paper_says():
     )
     assert prompt.layout.video.marked_frames == 4
     assert prompt.layout.video.marked_choice == "uniform"
-    assert prompt.layout.video.highlights == (Box(color="green", thickness=2),)
+    assert prompt.layout.video.highlights == (BoxOutline(color="green", thickness=2),)
     assert all(turn.user.endswith("inside the green box.") for turn in prompt.examples)
 
 
@@ -236,7 +236,7 @@ def test_an_unknown_prompt_says_which_there_are():
 def test_highlights_take_options_from_the_file(tmp_path):
     spec = '[{ name = "crop", margin = 0.5 }, { name = "box", color = "#00ff00" }]'
     layout = load_prompt(write(tmp_path, highlights=spec), category=True).layout.video
-    assert layout.highlights == (Crop(margin=0.5), Box(color="#00ff00"))
+    assert layout.highlights == (Crop(margin=0.5), BoxOutline(color="#00ff00"))
     assert layout.highlight == "crop+box"
 
 

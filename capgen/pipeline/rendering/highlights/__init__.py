@@ -6,7 +6,7 @@ HIGHLIGHTS = Registry(
     "highlight",
     "capgen.highlights",
     {
-        "box": "capgen.pipeline.rendering.highlights.box:Box",
+        "box": "capgen.pipeline.rendering.highlights.box:BoxOutline",
         "contour": "capgen.pipeline.rendering.highlights.contour:Contour",
         "tint": "capgen.pipeline.rendering.highlights.tint:Tint",
         "spotlight": "capgen.pipeline.rendering.highlights.spotlight:Spotlight",

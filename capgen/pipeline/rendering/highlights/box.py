@@ -14,7 +14,7 @@ _SAMPLES = 12  # of a side
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class BoxOutline:
     """A line just outside of the object's tight box, so that it hides nothing of the object.
 
     Args:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from capgen.pipeline.rendering.highlights.box import Box
+from capgen.pipeline.rendering.highlights.box import BoxOutline
 from capgen.pipeline.rendering.highlights.colour import PALETTE
 from capgen.pipeline.rendering.highlights.contour import Contour
 from tests.pipeline.rendering.highlights.marks import marked, rectangle, where
@@ -30,13 +30,13 @@ def test_it_tells_the_object_from_its_box():
 
 def test_highlights_can_follow_each_other():
     frame = marked(rectangle(40, 80, 10, 20, 30, 40))
-    both = Contour(color="red", thickness=1)(Box(color="green", thickness=1)(frame)).pixels
+    both = Contour(color="red", thickness=1)(BoxOutline(color="green", thickness=1)(frame)).pixels
     assert where(both, RED)
     assert where(both, PALETTE["green"])
 
 
 def test_a_later_highlight_leaves_the_earlier_picture_alone():
-    boxed = Box(color="green", thickness=1)(marked(rectangle(40, 80, 10, 20, 30, 40)))
+    boxed = BoxOutline(color="green", thickness=1)(marked(rectangle(40, 80, 10, 20, 30, 40)))
     before = boxed.pixels.copy()
     Contour(color="red")(boxed)
     assert (boxed.pixels == before).all()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capgen.pipeline.rendering.highlights.base import GREY, Window
-from capgen.pipeline.rendering.highlights.box import Box
+from capgen.pipeline.rendering.highlights.box import BoxOutline
 from capgen.pipeline.rendering.highlights.colour import PALETTE
 from capgen.pipeline.rendering.highlights.crop import Crop, window
 from tests.pipeline.rendering.highlights.marks import marked, rectangle, where
@@ -68,7 +68,7 @@ def test_the_picture_shows_the_window():
 
 def test_the_box_is_drawn_on_the_close_up_thin_and_in_its_place():
     bitmap = rectangle(480, 640, 200, 300, 220, 330)
-    shown = Box(color="green", thickness=1)(Crop()(marked(bitmap, patch=32, pixels=320 * 320))).pixels
+    shown = BoxOutline(color="green", thickness=1)(Crop()(marked(bitmap, patch=32, pixels=320 * 320))).pixels
     rows, columns = zip(*where(shown, PALETTE["green"]), strict=True)
     height, width = shown.shape[:2]
     assert abs(min(columns) / width - 1 / 3) < 0.02
@@ -93,4 +93,4 @@ def test_the_margin_is_the_render_settings_unless_the_prompt_names_one():
 
 def test_cropping_after_drawing_is_refused():
     with pytest.raises(ValueError, match="before"):
-        Crop()(Box()(marked(rectangle(40, 80, 10, 20, 30, 40))))
+        Crop()(BoxOutline()(marked(rectangle(40, 80, 10, 20, 30, 40))))

@@ -5,7 +5,7 @@ import sys
 
 CODE = """
 import logging, sys, warnings
-from capgen.library_warnings import hide_library_warnings
+from capgen.pipeline.library_warnings import hide_library_warnings
 logging.basicConfig(stream=sys.stderr, format="%(message)s")
 hide_library_warnings()
 hide_library_warnings()
