@@ -57,7 +57,7 @@ class DataSettings(TrainTable):
     """
 
     releases: tuple[Path, ...] = ()
-    benchmark: Literal["vidstg", "vln", "bensmot"] | None = None
+    benchmark: str | None = None
     split: str = "train"
     limit: Positive | None = None
     pictures: Path | None = None

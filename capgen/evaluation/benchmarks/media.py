@@ -35,7 +35,7 @@ class BenchmarkRows:
             UserError: a part of it is missing or bad.
         """
         options = {"root": self.root, "split": self.split, "reading": "clean"}
-        reader: Benchmark = BENCHMARKS.build(self.name, options, "[data]")
+        reader: Benchmark = BENCHMARKS.build(self.name, options, "data")
         for clip in islice(reader.clips(), self.limit):
             yield MediaRow(self.name, self.split, clip, light)
 
