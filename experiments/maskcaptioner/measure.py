@@ -28,7 +28,7 @@ from capgen.text import normal
 from experiments.maskcaptioner.worlds import UnseenVideos, write_truth
 
 MATCH_IOU = 0.5
-_KEPT = ("CHOTA", "DetA", "AssA", "CapA", "LocA", "HOTA", "AP", "AP50", "AP75", "AR10")
+_KEPT = ("CHOTA", "DetA", "AssA", "CapA", "LocA", "HOTA", "AP", "AP50", "AP75", "AR10", "protocol_version")
 _DRAWS = 500
 
 

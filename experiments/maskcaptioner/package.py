@@ -213,7 +213,8 @@ def _recipe(trainings: Sequence[Mapping[str, Any]], seconds: float, results: Map
 
 
 def _table(scores: Mapping[str, Any]) -> str:
-    rows = ["| | clean | official |", "|---|---:|---:|"]
+    version = scores["clean"].get("protocol_version", 1)
+    rows = [f"| | clean (version {version}) | official |", "|---|---:|---:|"]
     rows += [
         f"| {label} | {_number(scores, f'clean.{key}')} | {_number(scores, f'official.{key}')} |"
         for label, key in _SCORES

@@ -49,8 +49,9 @@ others start from one that was trained on ImageNet. Made by `python -m experimen
 is written by it and holds what it measured, no more. The sample world is simple: shapes of one colour on drawn
 backdrops. What holds here need not hold for photographs.
 
-**Scores.** CHOTA and its parts over masks at alpha 0.5, clean protocol unless said otherwise, CIDEr as the only caption
-metric (CapA is in 0 to 1; by the official protocol CIDEr, and so CapA, is in 0 to 10 and CHOTA may pass 1). Every track
+**Scores.** CHOTA and its parts over masks at alpha 0.5, clean protocol unless said otherwise (its version 1 where a
+run's record in `docs/experiments` names no other; see `docs/evaluation.md`), CIDEr as the only caption metric
+(CapA is in 0 to 1; by the official protocol CIDEr, and so CapA, is in 0 to 10 and CHOTA may pass 1). Every track
 that the model gives counts. `recall` is the share of true tracks that a predicted one covers with an IoU of a half or
 more over all frames; `category` to `motion` are the shares of these tracks' captions that say the truth, counted as
 `capgen score` does; `whole` is the share that say all of it in the truth's words. Brackets are 95 % intervals over test
