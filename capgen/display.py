@@ -15,6 +15,8 @@ from base64 import b64encode
 from html import escape
 from typing import Any
 
+from capgen.redaction import plain_addresses
+
 REPLACEMENT = "\ufffd"
 
 _UNSEEN = frozenset(
@@ -71,11 +73,11 @@ def mathless(text: str) -> str:
 
 
 class PlainFormatter(logging.Formatter):
-    """Formats log records on one line, without control characters that a message may have brought along."""
+    """Formats log records on one line, without control characters and passwords of addresses in a message."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of plain text; a traceback keeps its lines."""
-        return plain(super().format(record), lines=record.exc_info is not None)
+        return plain(plain_addresses(super().format(record)), lines=record.exc_info is not None)
 
 
 def terminal(*, stderr: bool = False, quiet: bool = False, file: Any = None) -> Any:

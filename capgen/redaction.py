@@ -50,6 +50,11 @@ def holds_secret(url: str) -> bool:
     return bool("@" in parts.netloc or parts.query or parts.fragment)
 
 
+def plain_addresses(text: str) -> str:
+    """The text with every address in it without user, password, query and fragment."""
+    return _QUERY.sub(r"\1", _USER_ALONE.sub(r"\1", _USER.sub(r"\1", text)))
+
+
 def redact(text: str, secrets: Sequence[str] = ()) -> str:
     """The text without ``secrets``, whole or in parts, without what looks like a key, and with plain addresses.
 
@@ -59,7 +64,7 @@ def redact(text: str, secrets: Sequence[str] = ()) -> str:
     text = text[:_LONGEST_READ]
     for secret in secrets:
         text = _without(text, secret)
-    text = _QUERY.sub(r"\1", _USER_ALONE.sub(r"\1", _USER.sub(r"\1", text)))
+    text = plain_addresses(text)
     text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
     for form in _KEYS:
         text = form.sub(HIDDEN, text)

@@ -1,9 +1,12 @@
 """Keys and passwords are found in other people's sentences, however they are written there."""
 
+import logging
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capgen.display import PlainFormatter
 from capgen.redaction import LONGEST_MESSAGE, holds_secret, message, redact, shown_url
 
 KEY = "q7Zt-91xPfLw0vRk_Yb3"
@@ -72,3 +75,8 @@ def test_a_message_is_one_line_of_bounded_length():
     shown = message("a\n\tb" + "c" * 100_000)
     assert shown.startswith("a bc")
     assert len(shown) == LONGEST_MESSAGE
+
+
+def test_a_log_line_shows_addresses_without_their_passwords():
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "%s does not answer", ("http://u:pw@host/v1?key=a",), None)
+    assert PlainFormatter("%(message)s").format(record) == "http://host/v1 does not answer"

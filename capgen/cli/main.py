@@ -17,6 +17,7 @@ from capgen.cli.providers import Providers
 from capgen.display import PlainFormatter, echo, plain
 from capgen.errors import CapgenError
 from capgen.pipeline.library_warnings import hide_library_warnings
+from capgen.redaction import plain_addresses
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for group in (pipeline, models, sample, maskcaptioner):
@@ -85,7 +86,7 @@ def _unforeseen(error: Exception) -> int:
 
 
 def _say(line: str, code: int) -> int:
-    echo(f"capgen: {plain(line)}", stderr=True)
+    echo(f"capgen: {plain(plain_addresses(line))}", stderr=True)
     return code
 
 
