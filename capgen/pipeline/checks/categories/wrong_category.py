@@ -84,7 +84,10 @@ class WrongCategory:
         wanted = _wanted(said.category, said.synonyms)
         if not wanted.synsets:
             return None
-        words = plain(said.caption).text.split()
+        text, present = plain(said.caption)
+        if not wanted.heads.isdisjoint(present):
+            return None
+        words = text.split()
         table = nouns()
         if any(_is_wanted(word, wanted, table) for word in words) or _has_compound(words, wanted, table):
             return None

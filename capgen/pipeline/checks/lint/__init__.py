@@ -17,6 +17,7 @@ from capgen.pipeline.checks.lint.rows import UnreadableRow, Values, read_rows
 from capgen.pipeline.settings import CheckSettings
 
 _LOG = logging.getLogger(__name__)
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _SHOWN = 5  # rows that could not be read, each with a line of its own
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
@@ -140,6 +141,6 @@ def _short(value: Any) -> str:
 
 
 def _dumped(row: Values) -> str:
-    text = json.dumps(row, ensure_ascii=False)
+    text = _ENCODER.encode(row)
     # Half a surrogate pair is JSON, but no UTF-8.
     return text if text.isascii() or not _HALF_PAIR.search(text) else json.dumps(row)

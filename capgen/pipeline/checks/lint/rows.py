@@ -76,7 +76,7 @@ def _json_rows(file: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:
 
 def _json_row(line: bytes, where: str) -> Values | UnreadableRow:
     try:
-        row = json.loads(line.decode("utf-8"), parse_constant=_refuse)
+        row = _DECODER.decode(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         return _not_utf8(where, line[error.start])
     except (ValueError, RecursionError) as error:
@@ -90,6 +90,9 @@ def _not_utf8(where: str, byte: int) -> UnreadableRow:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _csv_rows(file: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:

@@ -156,11 +156,13 @@ class PhraseBook:
         numbers = {number for word in present & self.index.keys() for number in self.index[word]}
         for number in sorted(numbers):
             candidate = self.phrases[number]
-            if any(need.isdisjoint(present) for need in candidate.needs[1:]):
-                continue
-            for match in candidate.pattern.finditer(text):
-                if not _innocent(candidate, match, said, self.kin):
-                    return match.group().strip(" .")
+            for need in candidate.needs:
+                if need.isdisjoint(present):
+                    break
+            else:
+                for match in candidate.pattern.finditer(text):
+                    if not _innocent(candidate, match, said, self.kin):
+                        return match.group().strip(" .")
         return None
 
 

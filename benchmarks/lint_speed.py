@@ -1,0 +1,88 @@
+"""How many captions `capgen lint` checks in a second on one core, beside the checks of an earlier commit.
+
+    python -m benchmarks.lint_speed [--rows 60000] [--before 992a219]
+
+JSON Lines of the labelled corpus (tests/data/captions), once as it is (two fifths are bad) and once with one bad caption
+to 19 good ones as in a run, go through `lint_file`, reading and
+writing included, in a process of its own for each version. The time is that of the processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import machine, save
+
+ROOT = Path(__file__).resolve().parent.parent
+CORPUS = ROOT / "tests" / "data" / "captions" / "labelled.jsonl"
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from capgen.pipeline.checks.lint import lint_file
+file = Path(sys.argv[1])
+first = Path(sys.argv[2])
+for _ in lint_file(first, as_json=True): pass
+started = time.process_time()
+count = sum(1 for _ in lint_file(file, as_json=True))
+print(count, time.process_time() - started)
+"""
+
+
+def measure(package: Path, file: Path, first: Path) -> dict[str, Any]:
+    """Captions a second of the package in that folder; the best of three."""
+    seconds = []
+    count = 0
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(file), str(first)],
+            env={**os.environ, "PYTHONPATH": str(package)},
+            cwd=package,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        count, taken = int(done.stdout.split()[0]), float(done.stdout.split()[1])
+        seconds.append(taken)
+    best = min(seconds)
+    return {"captions": count, "seconds": round(best, 3), "captions_per_s": round(count / best)}
+
+
+def main() -> None:
+    """Measure both versions, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=60_000)
+    parser.add_argument("--before", default="992a219")
+    arguments = parser.parse_args()
+    before = machine()
+    lines = CORPUS.read_text("utf-8").splitlines()
+    good = [line for line in lines if '"label": "good"' in line]
+    bad = [line for line in lines if '"label": "bad"' in line]
+    mixed = [line for number, line in enumerate(good) for line in (line, *bad[number // 19 :][: number % 19 == 0])]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        file, first = Path(folder, "captions.jsonl"), Path(folder, "first.jsonl")
+        first.write_text("\n".join(lines[:20]) + "\n", "utf-8")
+        archive = subprocess.run(
+            ["git", "archive", arguments.before, "capgen"], cwd=ROOT, check=True, capture_output=True
+        ).stdout
+        old = Path(folder, "old")
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(old, filter="data")
+        for name, chosen in (("corpus", lines), ("1 bad in 20", mixed)):
+            file.write_text("\n".join(itertools.islice(itertools.cycle(chosen), arguments.rows)) + "\n", "utf-8")
+            for version, package in ((f"7, at commit {arguments.before}", old), ("12, today", ROOT)):
+                rows.append({"captions of": name, "checks": version} | measure(package, file, first))
+    save("lint_speed", rows, "one process, processor time, reading and writing JSON included; best of three", before)
+
+
+if __name__ == "__main__":
+    main()
