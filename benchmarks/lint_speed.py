@@ -2,9 +2,9 @@
 
     python -m benchmarks.lint_speed [--rows 60000] [--before 992a219]
 
-JSON Lines of the labelled corpus (tests/data/captions), once as it is (two fifths are bad) and once with one bad caption
-to 19 good ones as in a run, go through `lint_file`, reading and
-writing included, in a process of its own for each version. The time is that of the processor.
+JSON Lines of the labelled corpus (tests/data/captions), once as it is (two fifths are bad) and once with one bad
+caption to 19 good ones as in a run, go through `lint_file`, reading and writing included, in a process of its own for
+each version. The time is that of the processor.
 """
 
 from __future__ import annotations
