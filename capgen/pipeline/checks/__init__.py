@@ -12,7 +12,7 @@ CHECKS = Registry(
         "marker_leak": "capgen.pipeline.checks.marker_leak:MarkerLeak",
         "meta_talk": "capgen.pipeline.checks.meta_talk:MetaTalk",
         "thinking": "capgen.pipeline.checks.thinking:Thinking",
-        "coordinates": "capgen.pipeline.checks.coordinates:Coordinates",
+        "coordinates": "capgen.pipeline.checks.coordinates:LeakedCoordinates",
         "format": "capgen.pipeline.checks.format:Format",
         "language": "capgen.pipeline.checks.language:Language",
         "length": "capgen.pipeline.checks.length:Length",

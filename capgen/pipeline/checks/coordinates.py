@@ -40,7 +40,7 @@ _DIGIT_OR_MARK = re.compile(r"\d|[<\[]|bbox|coordinate|[xy]m(?:in|ax)|point_2d",
 
 
 @dataclass(frozen=True, slots=True)
-class Coordinates:
+class LeakedCoordinates:
     """Drops boxes, points, pixel counts and the marks with which models give places.
 
     Honest numbers stay: on a jersey, a clock, a scale, a plate, a price tag, and whatever is quoted from a sign.

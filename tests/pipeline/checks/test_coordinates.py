@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capgen.pipeline.checks.base import CheckedCaption
-from capgen.pipeline.checks.coordinates import Coordinates
+from capgen.pipeline.checks.coordinates import LeakedCoordinates
 
 PLACES = """
 A crab at [0.12, 0.33, 0.48, 0.71] on the sand.
@@ -60,9 +60,9 @@ A jersey with 10 and a jersey with 9 hang at the right.
 
 @pytest.mark.parametrize("caption", PLACES)
 def test_a_place_in_numbers_is_dropped(caption):
-    assert "gives a place in numbers" in (Coordinates()(CheckedCaption(caption)) or "")
+    assert "gives a place in numbers" in (LeakedCoordinates()(CheckedCaption(caption)) or "")
 
 
 @pytest.mark.parametrize("caption", HONEST)
 def test_numbers_of_the_object_are_kept(caption):
-    assert Coordinates()(CheckedCaption(caption)) is None
+    assert LeakedCoordinates()(CheckedCaption(caption)) is None

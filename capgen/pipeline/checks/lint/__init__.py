@@ -13,7 +13,7 @@ from typing import Any
 
 from capgen.errors import UserError
 from capgen.pipeline.checks.base import CheckedCaption, NamedChecks, build_checks, judge
-from capgen.pipeline.checks.lint.rows import UnreadableRow, Values, read_rows
+from capgen.pipeline.checks.lint.rows import CaptionValues, UnreadableRow, read_rows
 from capgen.pipeline.settings import CheckSettings
 
 _LOG = logging.getLogger(__name__)
@@ -62,7 +62,9 @@ class LintCounts:
         return f"{first} ({self.unreadable:,} of {total:,} rows could not be read; the others were checked)"
 
 
-def lint(rows: Iterable[tuple[str, Values | UnreadableRow]], checks: NamedChecks) -> Iterator[Values | UnreadableRow]:
+def lint(
+    rows: Iterable[tuple[str, CaptionValues | UnreadableRow]], checks: NamedChecks
+) -> Iterator[CaptionValues | UnreadableRow]:
     """Each row with the ``reasons`` for which the checks drop its caption, none where they keep it.
 
     A row holds ``caption``, of which null counts as empty, and may hold ``category``, ``synonyms`` and
@@ -114,7 +116,7 @@ def lint_file(file: Path, *, as_json: bool = False, checks: NamedChecks | None =
         raise UserError(counts.unreadable_text(unreadable[0]), "write one JSON object with `caption` a line")
 
 
-def _checked(row: Values) -> CheckedCaption | str:
+def _checked(row: CaptionValues) -> CheckedCaption | str:
     """What the checks are given of a row; or what is wrong with it."""
     if "caption" not in row:
         return "no `caption`"
@@ -140,7 +142,7 @@ def _short(value: Any) -> str:
     return json.dumps(value, default=str)[:60]
 
 
-def _dumped(row: Values) -> str:
+def _dumped(row: CaptionValues) -> str:
     text = _ENCODER.encode(row)
     # Half a surrogate pair is JSON, but no UTF-8.
     return text if text.isascii() or not _HALF_PAIR.search(text) else json.dumps(row)

@@ -13,7 +13,7 @@ from capgen.dataset.layout import RunLayout
 from capgen.encoding import unmarked
 from capgen.errors import MissingFile, UserError
 
-Values = dict[str, Any]
+CaptionValues = dict[str, Any]
 
 REMEDY = "give JSON Lines, CSV or Parquet with `caption`, or the folder of a run"
 _BATCH = 4096  # rows of Parquet that are read at once
@@ -31,7 +31,7 @@ class UnreadableRow:
         return f"{self.where}: {self.what}"
 
 
-def read_rows(path: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:
+def read_rows(path: Path) -> Iterator[tuple[str, CaptionValues | UnreadableRow]]:
     """Each row of a file or folder with the place where it stands, for messages.
 
     Raises:
@@ -50,7 +50,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:
         raise UserError(f"cannot read {path}: {error.strerror or error}", REMEDY) from None
 
 
-def _folder_rows(folder: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:
+def _folder_rows(folder: Path) -> Iterator[tuple[str, CaptionValues | UnreadableRow]]:
     """The answers of a run's finished shards; for any other folder its Parquet and JSON Lines files."""
     files = RunLayout(folder).all_candidates()
     asked = bool(files)
@@ -65,7 +65,7 @@ def _folder_rows(folder: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:
                 yield where, row
 
 
-def _json_rows(file: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:
+def _json_rows(file: Path) -> Iterator[tuple[str, CaptionValues | UnreadableRow]]:
     with file.open("rb") as lines:
         for number, data in enumerate(lines, 1):
             line = unmarked(data, file) if number == 1 else data
@@ -74,7 +74,7 @@ def _json_rows(file: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:
                 yield where, _json_row(line, where)
 
 
-def _json_row(line: bytes, where: str) -> Values | UnreadableRow:
+def _json_row(line: bytes, where: str) -> CaptionValues | UnreadableRow:
     try:
         row = _DECODER.decode(line.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -95,7 +95,7 @@ def _refuse(constant: str) -> None:
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
-def _csv_rows(file: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:
+def _csv_rows(file: Path) -> Iterator[tuple[str, CaptionValues | UnreadableRow]]:
     """Rows of a table with a header; the separator is the one of comma, semicolon and tab that the header has most.
 
     ``synonyms`` are one text with ``|`` between them.
@@ -112,7 +112,7 @@ def _csv_rows(file: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:
         yield from _table_rows(table, header, file)
 
 
-def _table_rows(table: Any, header: list[str], file: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:
+def _table_rows(table: Any, header: list[str], file: Path) -> Iterator[tuple[str, CaptionValues | UnreadableRow]]:
     while True:
         try:
             cells = next(table)
@@ -126,13 +126,13 @@ def _table_rows(table: Any, header: list[str], file: Path) -> Iterator[tuple[str
             yield where, _csv_row(cells, header, where)
 
 
-def _csv_row(cells: list[str], header: list[str], where: str) -> Values | UnreadableRow:
+def _csv_row(cells: list[str], header: list[str], where: str) -> CaptionValues | UnreadableRow:
     if len(cells) != len(header):
         return UnreadableRow(where, f"{len(cells)} cells, but the header has {len(header)}")
     wrong = next((letter for cell in cells for letter in cell if "\udc80" <= letter <= "\udcff"), None)
     if wrong is not None:
         return _not_utf8(where, ord(wrong) - 0xDC00)
-    row: Values = dict(zip(header, cells, strict=True))
+    row: CaptionValues = dict(zip(header, cells, strict=True))
     for name in ("category", "finish_reason"):
         if row.get(name) == "":
             row[name] = None
@@ -146,7 +146,7 @@ def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _parquet_rows(file: Path) -> Iterator[tuple[str, Values | UnreadableRow]]:
+def _parquet_rows(file: Path) -> Iterator[tuple[str, CaptionValues | UnreadableRow]]:
     """Rows of a Parquet file: its columns of text, numbers and lists of texts; masks and pictures are left out."""
     import pyarrow as pa
     import pyarrow.parquet as pq
