@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from capgen.cli.providers import Providers
 from capgen.cli.settings import in_world, settings_of, with_world
 from capgen.display import echo, terminal
 from capgen.errors import LedgerError
+
+if TYPE_CHECKING:
+    from capgen.pipeline.running.progress import EndReport
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -49,7 +52,7 @@ def run(
 
     Run the same command again to resume a run that was stopped.
     """
-    from capgen.pipeline.running.session import Wanted, run_session
+    from capgen.pipeline.running.session import RunRequest, run_session
 
     flags = {
         "source.root": root,
@@ -64,9 +67,10 @@ def run(
     where = out or Path(_DEFAULT_OUT[settings.kind])
     settings = with_world(settings, where)
     console = terminal()
-    made, report = run_session(settings, Wanted(where, name, devices, fork=fork, embed_media=embed_media), console)
+    made, report = run_session(settings, RunRequest(where, name, devices, fork=fork, embed_media=embed_media), console)
     console.print(report.table())
     echo(f'release: {made}  (datasets.load_dataset("{made}"))')
+    _fail_where_marked(report)
 
 
 @app.command()
@@ -117,17 +121,25 @@ def retry(
     The release is written anew; rows of all other objects stay as they are.
     """
     from capgen.pipeline.running.retry import recorded
-    from capgen.pipeline.running.session import Wanted, run_session
+    from capgen.pipeline.running.session import RunRequest, run_session
 
     was = recorded(out, {"source.root": root}, set_ or ())
     again = tuple(dict.fromkeys(reason or ()))
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
     console = terminal()
-    wanted = Wanted(out, was.model, devices, embed_media=was.embed_media, again=again)
+    wanted = RunRequest(out, was.model, devices, embed_media=was.embed_media, again=again)
     _, report = run_session(in_world(was.settings), wanted, console)
     console.print(report.table())
     if report.retried and not any(did["changed"] for did in report.retried.values()):
         echo("nothing changed: the same engine gives the same answers; change what made them fail first")
+    _fail_where_marked(report)
+
+
+def _fail_where_marked(report: EndReport) -> None:
+    """Exit with code 1 where more objects failed than the settings allow."""
+    if report.complaint is not None:
+        echo(f"capgen: {report.complaint}", stderr=True)
+        raise typer.Exit(1)
 
 
 @app.command()

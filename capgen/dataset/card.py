@@ -54,6 +54,7 @@ class ReleaseInfo:
         shards, shards_planned: how many are in this release, and how many the run has.
         inputs: digest of everything that the release is made of. ``datasets`` keeps what it has loaded by the path and
             by these lines of the card alone: without it, it would go on giving the rows of an older release in OUT.
+        warning: a sentence that the card opens with; see ``Release``.
     """
 
     globs: Mapping[str, Mapping[str, str]]
@@ -64,6 +65,7 @@ class ReleaseInfo:
     shards: int
     shards_planned: int
     inputs: str = ""
+    warning: str | None = None
 
 
 def template_text(template: str) -> str:

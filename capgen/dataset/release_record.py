@@ -40,6 +40,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         inputs: digest of everything that the files are a function of: equal inputs are not packed again.
         shards: how many shards are in; fewer than ``shards_planned`` where the release is partial.
         missing_pictures: frames that ``--embed-media`` did not find.
+        warning: why the release is not what was wanted: too many objects failed.
     """
 
     version: str
@@ -53,6 +54,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts
     missing_pictures: int
     files: tuple[ReleasedFile, ...]
+    warning: str | None = None
 
     def of(self, config: str, split: str) -> list[ReleasedFile]:
         """The files of a config and split, in order."""

@@ -23,6 +23,7 @@ from capgen.dataset.schema import CANDIDATES, SCHEMA_VERSION
 from capgen.errors import LedgerError
 
 _GROUP_ROWS = 500
+_SHOWN = 120
 _TIMES = ("started", "finished", "seconds")
 
 
@@ -33,6 +34,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         kept: rows with a caption that every check let pass.
         dropped, failed: rows by the first of their reasons.
         reasons: rows by any of their reasons.
+        examples: by first reason, what the first such row says of it, so that nobody has to read rows to see one.
         sha256, bytes: of the Parquet file ``file``.
         started, finished, seconds: when the shard was worked on, and for how long.
         extra: what the engine and the checks counted.
@@ -47,6 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     dropped: dict[str, int]
     failed: dict[str, int]
     reasons: dict[str, int]
+    examples: dict[str, str] = {}
     sha256: str
     bytes: int
     started: str | None = None
@@ -116,6 +119,7 @@ def write_candidates(rows: Iterable[Row], out: Path, index: int, manifest_extra:
         dropped=dict(sorted(tally.dropped.items())),
         failed=dict(sorted(tally.failed.items())),
         reasons=dict(sorted(tally.reasons.items())),
+        examples=dict(sorted(tally.examples.items())),
         sha256=sha256_of(path),
         bytes=path.stat().st_size,
         **times,
@@ -134,6 +138,7 @@ class _Tally:
         self.dropped: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
 
     def add(self, row: Row, path: Path) -> None:
         if row.key != row.key_of(row.object_id):
@@ -147,6 +152,16 @@ class _Tally:
         self.reasons.update(set(row.reasons))
         if row.status != "kept":
             (self.dropped if row.status == "dropped" else self.failed)[row.reasons[0]] += 1
+            if row.reasons[0] not in self.examples:
+                self.examples[row.reasons[0]] = _example(row)
+
+
+def _example(row: Row) -> str:
+    """What a row says of its reason, and of a dropped caption the beginning."""
+    said = row.message or row.reasons[0]
+    if not row.caption:
+        return said
+    return f"{said}: {row.caption}" if len(row.caption) <= _SHOWN else f"{said}: {row.caption[: _SHOWN - 1]}…"
 
 
 def to_table(rows: list[Row]) -> pa.Table:
@@ -191,6 +206,25 @@ def shard_state(out: Path, index: int, fingerprint: str, *, deep: bool = False) 
 def is_committed(out: Path, index: int, fingerprint: str, *, deep: bool = False) -> bool:
     """Whether a shard is done; see ``shard_state``."""
     return shard_state(out, index, fingerprint, deep=deep) is ShardState.COMMITTED
+
+
+def withdraw(out: Path, index: int) -> None:
+    """Undo the commit of a shard, so that it is asked anew; call it only while no worker writes to ``out``."""
+    manifest_path(out, index).unlink(missing_ok=True)
+    candidates_path(out, index).unlink(missing_ok=True)
+
+
+def examples_of(manifests: Iterable[Manifest]) -> dict[str, str]:
+    """An example of each reason over several shards: that of the first shard which has one."""
+    found: dict[str, str] = {}
+    for manifest in manifests:
+        found = {**manifest.examples, **found}
+    return dict(sorted(found.items()))
+
+
+def such_as(example: str | None) -> str:
+    """`` (such as: ...)``, to stand after a reason and its count; empty where no example is known."""
+    return f" (such as: {' '.join(example.split())})" if example else ""
 
 
 def remove_leftovers(out: Path) -> list[Path]:

@@ -120,12 +120,14 @@ class RunSettings(Table):
     """How work is cut and watched.
 
     ``shard_objects``: objects a shard holds, about. ``attempts``: how often a request that failed is asked in all.
-    ``stall_s``: an engine that finishes nothing for so long is killed.
+    ``stall_s``: an engine that finishes nothing for so long is killed. ``max_failed``: share of the objects that may
+    fail before a run counts as failed; with 1 a run is also not stopped because its first objects all fail alike.
     """
 
     shard_objects: Positive = 2000
     attempts: Positive = 3
     stall_s: Annotated[float, Field(gt=0)] = 600.0
+    max_failed: Share = 0.1
 
 
 class CheckSettings(Table):

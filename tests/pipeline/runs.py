@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 
 from capgen.dataset.plan import ModelName
+from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.planning.config import load_settings
-from capgen.pipeline.running.session import Devices, Wanted, run_session
+from capgen.pipeline.running.session import Devices, RunRequest, run_session
 
 
 def echo_settings(root: Path, *assignments: str, dataset: str = "lvis"):
@@ -20,9 +21,10 @@ def echo_settings(root: Path, *assignments: str, dataset: str = "lvis"):
 
 def session(settings, out: Path, devices: Devices | None = None, **wanted):
     """Run to the end; OUT and the report."""
-    name = ModelName("none", None)
+    engine = settings.engine.name
+    name = ModelName("none" if getattr(ENGINES.load(engine), "needs_model", True) else engine, None)
     console = Console(file=io.StringIO())
-    return run_session(settings, Wanted(out, name, devices or Devices(ray=False), **wanted), console)
+    return run_session(settings, RunRequest(out, name, devices or Devices(ray=False), **wanted), console)
 
 
 def released(out: Path) -> dict[str, bytes]:

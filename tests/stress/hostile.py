@@ -45,7 +45,7 @@ from capgen.pipeline.planning.config import load_settings
 from capgen.pipeline.planning.plan import write_plan
 from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.rendering.render import Renderer, render_media
-from capgen.pipeline.running.session import Devices, Wanted, run_session
+from capgen.pipeline.running.session import Devices, RunRequest, run_session
 from capgen.pipeline.sources import SOURCES
 from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.view import View
@@ -168,7 +168,7 @@ def _run(case: World, root: Path, out: Path, outcome: Outcome) -> None:
     """The whole run with `echo`, without Ray, and the gallery."""
     flags = {"source.root": root, "engine.name": "echo", "model.id": "none", "run.shard_objects": 4}
     settings = load_settings(case.form, flags, _SIZES)
-    wanted = Wanted(out, ModelName("none", None), Devices(ray=False))
+    wanted = RunRequest(out, ModelName("none", None), Devices(ray=False))
     _, ended = run_session(settings, wanted, Console(file=io.StringIO()))
     gallery_page(out, out / "gallery.html", limit=10)
     outcome.planned, outcome.kept = ended.planned, ended.kept

@@ -184,6 +184,21 @@ def count_settled(folder: Path) -> int:
     return len(_read(_files(folder)).settled) + retry_state.count(folder)
 
 
+def has_answers(folder: Path) -> bool:
+    """Whether an engine has answered anything in an unfinished shard, now or before it was reopened."""
+    if not folder.is_dir():
+        return False
+    settled = _read(_files(folder)).settled.values()
+    return any(one.fault is None for one in settled) or retry_state.count(folder) > 0
+
+
+def forget(folder: Path) -> None:
+    """Delete what the workers wrote of an unfinished shard; the rows of a reopened one stay."""
+    if folder.is_dir():
+        for file in _files(folder):
+            file.unlink()
+
+
 def note_lost(folder: Path) -> None:
     """Write down that the process of the worker that had the shard is gone.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from capgen.dataset.files import telling_disk_trouble
 from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
+from capgen.dataset.types import Fault
 from capgen.errors import CapgenError, Interrupted
 from capgen.pipeline.asking import retry_state
 from capgen.pipeline.asking.ask import Asker
+from capgen.pipeline.asking.first_requests import FirstFailures, FirstRequests
 from capgen.pipeline.asking.journal import ShardJournal
-from capgen.pipeline.asking.render_ahead import RenderAhead
+from capgen.pipeline.asking.render_ahead import RenderAhead, RenderedMedia
 from capgen.pipeline.asking.shard import Shard
 from capgen.pipeline.asking.suspects import EngineGuard
 from capgen.pipeline.engines.base import EngineDead, Postponed, Session, together
@@ -25,15 +27,42 @@ from capgen.pipeline.planning.job import Job
 from capgen.pipeline.view import View, request_digest
 
 
-@dataclass(slots=True)
-class OpenShards:
-    """What workers have in their unfinished shards: objects settled so far, dropped and failed by reason."""
+@dataclass(frozen=True, slots=True)
+class ShardCounts:
+    """Objects of an unfinished shard that are settled, and those of them that were dropped or failed, by reason."""
 
     settled: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
+    def later(self, other: ShardCounts) -> ShardCounts:
+        """The counts after ``other``: a shard that was handed out anew begins with less, until it has caught up."""
+        reasons = other.reasons if other.reasons.total() >= self.reasons.total() else self.reasons
+        return ShardCounts(max(self.settled, other.settled), reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenShards:
+    """What workers say of themselves and of their unfinished shards.
+
+    Args:
+        shards: by index.
+        answered: requests that were answered.
+        failures: of each worker whose first requests all failed alike, and which waits.
+        undecided: workers of which that is not known yet.
+    """
+
+    shards: Mapping[int, ShardCounts] = field(default_factory=dict)
+    answered: int = 0
+    failures: tuple[FirstFailures, ...] = ()
+    undecided: int = 0
+
     def __add__(self, other: OpenShards) -> OpenShards:
-        return OpenShards(self.settled + other.settled, self.reasons + other.reasons)
+        return OpenShards(
+            {**self.shards, **other.shards},
+            self.answered + other.answered,
+            self.failures + other.failures,
+            self.undecided + other.undecided,
+        )
 
 
 class Worker:
@@ -46,6 +75,7 @@ class Worker:
         self._session = session
         self._asker = Asker(session, run.attempts)
         self._guard = EngineGuard(session, in_flight=job.engine.in_flight, attempts=run.attempts, stall_s=run.stall_s)
+        self._first = FirstRequests(job.engine.in_flight)
         self._render = RenderAhead(job)
         self._feeding = asyncio.Lock()
         self._ends: float | None = None
@@ -91,6 +121,7 @@ class Worker:
                     suspects.append(view)
                 else:
                     await self._guard.slot()
+                    await self._first.wait()
                     self._send(requests, shard, view)
             await self._ask_suspects(shard, suspects)
         if shard.cut:
@@ -107,10 +138,20 @@ class Worker:
             if self._to_end(shard):
                 return
             shard.add(rendered)
+            self._note_first(rendered)
+            await self._first.wait()
             for view in rendered.views:
                 yield view
                 if view is not rendered.views[-1] and self._to_end(shard):
                     return
+
+    def _note_first(self, rendered: RenderedMedia) -> None:
+        views = {view.key for view in rendered.views}
+        for item in rendered.media.objects:
+            if item.key in views or item.key in rendered.faults:
+                self._first.begin(item.key)
+        for key, fault in rendered.faults.items():
+            self._first.failed(key, fault)
 
     def _send(self, requests: asyncio.TaskGroup, shard: Shard, view: View) -> None:
         """Ask in a task of its own, whose slot is taken already."""
@@ -133,6 +174,7 @@ class Worker:
             settled = await self._asker.ask(view, digest)
         except Postponed as postponed:
             self._guard.finished(answered=False)
+            self._first.go_on()
             shard.postponed.append(postponed)
             return
         except EngineDead:
@@ -140,6 +182,10 @@ class Worker:
             raise
         self._guard.finished(answered=settled.fault is None)
         shard.settle(settled)
+        if settled.fault is None:
+            self._first.go_on()
+        else:
+            self._first.failed(settled.key, Fault(settled.fault, settled.message or settled.fault))
 
     async def _ask_suspects(self, shard: Shard, suspects: list[View]) -> None:
         """Ask for what may have killed engines before, one by one."""
@@ -194,13 +240,22 @@ class Worker:
     async def finish(self, seconds: float) -> None:
         """Ask for nothing more; requests in flight have so many seconds to be answered."""
         self._ends = time.monotonic() + seconds
+        self._first.go_on()
 
     @property
     def open_shards(self) -> OpenShards:
         """Where the unfinished shards stand."""
-        shards = list(self.active.values())
-        settled = sum(shard.settled for shard in shards)
-        return OpenShards(settled, sum((shard.reasons for shard in shards), Counter()))
+        failures = self._first.failures
+        return OpenShards(
+            {index: ShardCounts(shard.settled, shard.reasons.copy()) for index, shard in list(self.active.items())},
+            self._guard.answered,
+            () if failures is None else (failures,),
+            undecided=int(bool(self.active) and failures is None and not self._first.decided),
+        )
+
+    def go_on(self) -> None:
+        """Do not wait although the first requests all failed alike."""
+        self._first.go_on()
 
     async def close(self) -> None:
         """Stop the engine and the threads."""

@@ -18,7 +18,7 @@ from capgen.pipeline.engines.base import build_engine
 from capgen.pipeline.planning.extend import check_limit, extend
 from capgen.pipeline.planning.fingerprint import differences, digest, fingerprint_parts, same_run
 from capgen.pipeline.planning.job import Job
-from capgen.pipeline.planning.plan import file_sha256, write_plan, write_plan_json
+from capgen.pipeline.planning.plan import PlanProgress, file_sha256, write_plan, write_plan_json
 from capgen.pipeline.planning.preflight import check_model, check_pictures, tell_model
 from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.settings import Settings
@@ -57,7 +57,13 @@ def build_source(settings: Settings) -> Source:
 
 
 def prepare(
-    settings: Settings, out: Path, *, gpus: int, model: ModelName, fork: bool = False
+    settings: Settings,
+    out: Path,
+    *,
+    gpus: int,
+    model: ModelName,
+    fork: bool = False,
+    progress: PlanProgress | None = None,
 ) -> tuple[Job, ShardTable]:
     """Plan a run, or take up the plan that OUT already has.
 
@@ -84,12 +90,12 @@ def prepare(
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
         # The largest files take seconds to hash and seconds to plan: side by side.
         hashes = pool.submit(lambda: {file.name: file_sha256(file) for file in files})
-        fresh = _planned(source, out, settings) if find_plan(out) is None else None
+        fresh = _planned(source, out, settings, progress) if find_plan(out) is None else None
         parts = fingerprint_parts(settings, prompt, hashes.result())
     out = _settle_out(out, parts, fork=fork)
     record = find_plan(out)
     if record is None:
-        record = _recorded(settings, parts, model, fresh or _planned(source, out, settings))
+        record = _recorded(settings, parts, model, fresh or _planned(source, out, settings, progress))
         write_plan_json(out, record)
     else:
         if _root(settings) != Path(record.root or "") or not _finished(out, record):
@@ -136,8 +142,9 @@ def _root(settings: Settings) -> Path:
     return root.resolve()
 
 
-def _planned(source: Source, out: Path, settings: Settings) -> ShardTable:
-    return write_plan(source, out, shard_objects=settings.run.shard_objects, limit=settings.source.limit)
+def _planned(source: Source, out: Path, settings: Settings, progress: PlanProgress | None) -> ShardTable:
+    run, limit = settings.run, settings.source.limit
+    return write_plan(source, out, shard_objects=run.shard_objects, limit=limit, progress=progress)
 
 
 def _settle_out(out: Path, parts: dict[str, Any], *, fork: bool) -> Path:

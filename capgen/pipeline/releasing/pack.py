@@ -7,7 +7,7 @@ the number of workers nor an interruption shows in a single byte.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,6 +34,7 @@ def pack(
     deduplicate: bool = True,
     partial: bool = False,
     root: Path | None = None,
+    max_failed: float = 1.0,
     progress: ShardProgress | None = None,
 ) -> Release:
     """Write a run's release: ``OUT/data/``, ``OUT/dedup.parquet``, ``OUT/README.md``, and ``OUT/release.json`` last.
@@ -43,6 +44,7 @@ def pack(
 
     Args:
         partial: pack what is committed although shards are missing.
+        max_failed: share of the objects above which the release is marked because so many failed.
         root: where the dataset is now, for ``embed_media``; None where it was when the run was planned.
 
     Raises:
@@ -59,7 +61,7 @@ def pack(
         )
     remove_leftovers(out)
     options = PackOptions(embed_media=embed_media, deduplicate=deduplicate)
-    inputs = _digest(out, table, done, card, options, fingerprint)
+    inputs = _digest(out, table, done, card, options, fingerprint, max_failed)
     current = _current(out, inputs)
     if current is not None:
         return current
@@ -89,6 +91,7 @@ def pack(
         ),
         missing_pictures=stats.missing_pictures,
         files=tuple(files),
+        warning=too_many_failed(stats.failed, stats.objects, max_failed),
     )
     packing.swap(render_card(card, _release_info(release, table.splits, options), stats))
     release = msgspec.structs.replace(release, files=(*files, *_recorded_whole(out)))
@@ -96,8 +99,23 @@ def pack(
     return release
 
 
+def too_many_failed(failed: Mapping[str, int], planned: int, max_failed: float) -> str | None:
+    """A sentence where more than a share ``max_failed`` of the objects failed; None where that is not so."""
+    count = sum(failed.values())
+    if count <= max_failed * planned:
+        return None
+    reasons = ", ".join(f"{code} {number:,}" for code, number in sorted(failed.items(), key=lambda one: (-one[1], one)))
+    return f"{count:,} of {planned:,} objects failed, {count / planned:.1%} where {max_failed:.1%} may ({reasons})"
+
+
 def _digest(
-    out: Path, table: ShardTable, done: Sequence[ShardEntry], card: CardInfo, options: PackOptions, fingerprint: str
+    out: Path,
+    table: ShardTable,
+    done: Sequence[ShardEntry],
+    card: CardInfo,
+    options: PackOptions,
+    fingerprint: str,
+    max_failed: float,
 ) -> str:
     """Digest of all that a release is a function of."""
     manifests = [read_manifest(out, entry.index) for entry in done]
@@ -106,6 +124,7 @@ def _digest(
         "fingerprint": fingerprint,
         "options": asdict(options),
         "card": asdict(card),
+        "max_failed": max_failed,
         "template": template_text(card.template),
         "plan": [[entry.index, entry.split, entry.sha256] for entry in table.shards],
         "candidates": [[manifest.index, manifest.sha256] for manifest in manifests if manifest is not None],
@@ -135,6 +154,7 @@ def _release_info(release: Release, splits: Sequence[str], options: PackOptions)
         shards=release.shards,
         shards_planned=release.shards_planned,
         inputs=release.inputs,
+        warning=release.warning,
     )
 
 

@@ -20,7 +20,15 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia, ShardEntry
 from capgen.dataset.reader import read_columns, read_media, read_plan
 from capgen.dataset.release_record import Release, read_release, release_path
-from capgen.dataset.shards import Manifest, ShardState, candidates_path, manifest_path, read_manifest, shard_state
+from capgen.dataset.shards import (
+    Manifest,
+    ShardState,
+    candidates_path,
+    manifest_path,
+    read_manifest,
+    shard_state,
+    such_as,
+)
 from capgen.dataset.stats import RowOutcome
 from capgen.errors import CapgenError, LedgerError
 from capgen.pipeline.releasing.audit import ReleaseAudit
@@ -39,6 +47,8 @@ class Ledger:
         duplicate_keys: candidates beyond the first of their key.
         missing_keys: planned objects without a candidate.
         problems: what is wrong, a sentence each.
+        examples: what one object says of each reason.
+        warning: why the release is marked; see ``Release``.
     """
 
     planned: int
@@ -49,6 +59,8 @@ class Ledger:
     missing_keys: int
     ok: bool
     problems: tuple[str, ...] = ()
+    examples: dict[str, str] = field(default_factory=dict)
+    warning: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The ledger as JSON holds it."""
@@ -60,10 +72,12 @@ class Ledger:
         missing = f" + {self.missing_keys:,} missing" if self.missing_keys else ""
         lines = [f"{self.planned:,} planned = {counts}{missing}"]
         for name, reasons in (("dropped", self.dropped), ("failed", self.failed)):
-            lines += [f"  {name}: {code} {count:,}" for code, count in reasons.items()]
+            for code, count in reasons.items():
+                lines.append(f"  {name}: {code} {count:,}{such_as(self.examples.get(code))}")
         if self.duplicate_keys:
             lines.append(f"  {self.duplicate_keys:,} candidates beyond the first of their key")
         lines += [f"  problem: {problem}" for problem in self.problems]
+        lines += [f"  warning: {self.warning}"] if self.warning else []
         return "\n".join([*lines, "ok: the ledger closes" if self.ok else "NOT ok"])
 
 
@@ -117,10 +131,12 @@ class _Books:
     planned: int = 0
     kept: int = 0
     missing: int = 0
+    unreleased: bool = False
     dropped: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     unfinished: Counter[ShardState] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    examples: dict[str, str] = field(default_factory=dict)
     keys: _Digests = field(default_factory=_Digests)
     media: _Digests = field(default_factory=_Digests)
 
@@ -136,7 +152,7 @@ class _Books:
             self.note(str(error))
             return None
         if release is None:
-            self.note(f"{release_path(self.out)} is missing: nothing is released yet; run the same command again")
+            self.unreleased = True
         elif release.fingerprint != self.fingerprint:
             self.note(f"{release_path(self.out)} is of another run; delete it and run the same command again")
             return None
@@ -208,6 +224,8 @@ class _Books:
             else:
                 (self.dropped if outcome.status == "dropped" else self.failed)[outcome.reason or "unknown"] += 1
         manifest = read_manifest(self.out, entry.index)
+        if manifest is not None:
+            self.examples = {**manifest.examples, **self.examples}
         if manifest is not None and not _agrees(manifest, outcomes):
             self.note(f"{manifest_path(self.out, entry.index)} counts other rows than {manifest.file} holds")
 
@@ -224,6 +242,10 @@ class _Books:
 
     def close(self, shards: Sequence[ShardEntry], release: Release | None) -> Ledger:
         """Look across the shards, and sum up."""
+        if self.unreleased and self.planned and not self.kept and not self.unfinished:
+            self.note(f"{self.out}: nothing was kept, so nothing is released; mend the reasons above, then retry")
+        elif self.unreleased:
+            self.note(f"{release_path(self.out)} is missing: nothing is released yet; run the same command again")
         if self.unfinished:
             count = self.unfinished.total()
             self.note(f"{self.out}: {count} of {len(shards)} shards are not written yet; run the same command again")
@@ -246,6 +268,8 @@ class _Books:
             missing_keys=self.missing,
             ok=not self.problems,
             problems=_shortened(self.problems),
+            examples=dict(sorted(self.examples.items())),
+            warning=release.warning if release is not None else None,
         )
 
     def _match_release(self, release: Release) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,23 +15,25 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from capgen.dataset.shards import such_as
 from capgen.pipeline.asking.retry_state import RetryCounts, summed
-from capgen.pipeline.running.driver import Progress
+from capgen.pipeline.running.run_progress import RunProgress
 from capgen.text import duration
 
 _LOG_EVERY_S = 10.0
 
 
 @dataclass(slots=True)
-class Show:
-    """Shows a run's progress on a console; use as a context and call it with each ``Progress``."""
+class ProgressDisplay:
+    """Shows a run's progress on a console; use as a context and call it with each ``RunProgress``."""
 
     console: Console
     _live: Live | None = None
     _next_line: float = 0.0
     _last: str = ""
+    _stage: str = ""
 
-    def __enter__(self) -> Show:
+    def __enter__(self) -> ProgressDisplay:
         if self.console.is_terminal:
             self._live = Live(console=self.console, refresh_per_second=4, transient=True)
             self._live.start()
@@ -40,19 +43,38 @@ class Show:
         if self._live is not None:
             self._live.stop()
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: RunProgress) -> None:
         """Show where the run stands."""
-        line = sentence(progress)
+        self._show("asking", sentence(progress), progress.settled, progress.planned)
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        self.console.print(line, highlight=False)
+
+    def planning(self, media: int, objects: int) -> None:
+        """Show how much is planned; how much there is nobody knows before the end."""
+        self._show("planning", f"planning: {objects:,} objects of {media:,} media", None, None)
+
+    def steps(self, verb: str) -> Callable[[int, int], None]:
+        """A callback that shows how many shards of all are through, such as ``packing: 3/12 shards``."""
+        return lambda done, of: self._show(verb, f"{verb}: {done:,}/{of:,} shards", done, of)
+
+    def _show(self, stage: str, line: str, done: int | None, of: int | None) -> None:
         if self._live is not None:
+            bar = ProgressBar(None if of is None else of or 1, done or 0, width=32, pulse=of is None)
             grid = Table.grid(padding=(0, 1))
-            grid.add_row(ProgressBar(progress.planned or 1, progress.settled, width=32), Text(line))
+            grid.add_row(bar, Text(line))
             self._live.update(grid)
-        elif time.monotonic() >= self._next_line and line != self._last:
-            self.console.print(line, highlight=False)
+            return
+        if stage != self._stage:  # what is over in seconds needs no line in a log, asking excepted
+            self._next_line = time.monotonic() + (0.0 if stage == "asking" else _LOG_EVERY_S)
+            self._stage = stage
+        if time.monotonic() >= self._next_line and line != self._last:
+            self.say(line)
             self._next_line, self._last = time.monotonic() + _LOG_EVERY_S, line
 
 
-def sentence(progress: Progress) -> str:
+def sentence(progress: RunProgress) -> str:
     """Done, rate, time left, and what was dropped or failed, in one line."""
     head = f"{progress.settled:,}/{progress.planned:,} objects"
     if not progress.engines and progress.settled < progress.planned:
@@ -60,7 +82,9 @@ def sentence(progress: Progress) -> str:
     rate = progress.rate
     if rate > 0 and progress.settled < progress.planned:
         head += f", {rate:,.1f}/s, {duration((progress.planned - progress.settled) / rate)} left"
-    return head + told_reasons(progress.reasons + progress.live.reasons)
+    if progress.stopping:
+        head += ", the engines are stopping"
+    return head + told_reasons(progress.reasons_so_far)
 
 
 def told_reasons(reasons: Counter[str]) -> str:
@@ -78,7 +102,8 @@ class EndReport:
 
     ``requests_per_s`` counts requests that this session asked, from the first engine's readiness to the last commit;
     ``render_s`` is the time the render threads worked, which overlaps with the engine's. ``retried``: what became of
-    the objects that were asked again in this run, by the reason they had.
+    the objects that were asked again in this run, by the reason they had. ``examples``: what one object says of each
+    reason. ``warning``: too many objects failed, so that the release is marked and the command fails.
     """
 
     planned: int
@@ -95,11 +120,21 @@ class EndReport:
     output_tokens: int
     seconds: dict[str, float] = field(default_factory=dict)
     retried: dict[str, dict[str, int]] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
+    warning: str | None = None
 
     @property
     def cached_share(self) -> float:
         """Share of the prompt tokens that an engine had cached."""
         return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+
+    @property
+    def complaint(self) -> str | None:
+        """Why the command fails although there is a release, with an example of each reason; None where it does not."""
+        if self.warning is None:
+            return None
+        examples = (f"{code}{such_as(self.examples.get(code))}" for code in self.failed)
+        return f"{self.warning}; the release is marked; {'; '.join(examples)}; mend that, then `capgen retry`"
 
     def lines(self) -> list[tuple[str, str]]:
         """Label and value of each line of the table."""
@@ -110,8 +145,8 @@ class EndReport:
                 f"{sum(self.failed.values()):,} failed",
             )
         ]
-        rows += [(f"dropped: {code}", f"{count:,}") for code, count in self.dropped.items()]
-        rows += [(f"failed: {code}", f"{count:,}") for code, count in self.failed.items()]
+        for name, counts in (("dropped", self.dropped), ("failed", self.failed)):
+            rows += [(f"{name}: {code}", f"{n:,}{such_as(self.examples.get(code))}") for code, n in counts.items()]
         rows += [(f"asked again: {code}", _became(did)) for code, did in self.retried.items()]
         if self.resumed:
             rows.append(("settled before", f"{self.resumed:,}"))
@@ -143,7 +178,7 @@ def _became(did: dict[str, int]) -> str:
     return said if did["changed"] else f"{said}: nothing changed"
 
 
-def end_report(progress: Progress, ledger: Any, seconds: dict[str, float]) -> EndReport:
+def end_report(progress: RunProgress, ledger: Any, seconds: dict[str, float]) -> EndReport:
     """The report of a finished session: counts from the verified ledger, rates from this session's manifests."""
 
     def total(name: str) -> Any:
@@ -165,5 +200,7 @@ def end_report(progress: Progress, ledger: Any, seconds: dict[str, float]) -> En
         cached_tokens=total("cached_tokens"),
         output_tokens=total("output_tokens"),
         seconds=seconds,
+        examples=ledger.examples,
+        warning=ledger.warning,
         retried={code: msgspec.to_builtins(tally) for code, tally in sorted(retried.items())},
     )

@@ -16,14 +16,17 @@ from rich.console import Console
 from capgen.dataset.files import DiskTrouble, telling_disk_trouble, write_whole
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.lock import exclusive
-from capgen.dataset.plan import ModelName
+from capgen.dataset.plan import ModelName, ShardTable
 from capgen.dataset.reader import read_plan
-from capgen.errors import Interrupted, LedgerError
+from capgen.dataset.shards import examples_of, read_manifest, such_as
+from capgen.errors import CapgenError, Interrupted, LedgerError
+from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.prepare import card_info, prepare
 from capgen.pipeline.releasing.pack import pack
-from capgen.pipeline.releasing.verify import verify
-from capgen.pipeline.running.driver import Executor, InProcess, run_shards
-from capgen.pipeline.running.progress import EndReport, Show, end_report
+from capgen.pipeline.releasing.verify import Ledger, verify
+from capgen.pipeline.running.driver import Executor, run_shards
+from capgen.pipeline.running.in_process import InProcess
+from capgen.pipeline.running.progress import EndReport, ProgressDisplay, end_report
 from capgen.pipeline.running.ray_cluster import RayCluster
 from capgen.pipeline.running.retry import ask_again, reopen_grown
 from capgen.pipeline.running.stop import listener
@@ -51,7 +54,7 @@ class Devices:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RunRequest:
     """What a session is asked for beside its settings.
 
     ``again``: reasons whose objects are asked again first, () being those of all failed objects; None asks for what is
@@ -66,37 +69,49 @@ class Wanted:
     again: tuple[str, ...] | None = None
 
 
-def run_session(settings: Settings, wanted: Wanted, console: Console) -> tuple[Path, EndReport]:
+class NothingKept(CapgenError):
+    """A run ended in which no object has a caption; there is no release."""
+
+    def __init__(self, out: Path, lost: str, remedy: str) -> None:
+        self.out, self.lost, self.remedy = out, lost, remedy
+        super().__init__(out, lost, remedy)
+
+    def __str__(self) -> str:
+        return f"{self.out}: no object has a caption, so nothing is released: {self.lost}; {self.remedy}"
+
+
+def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tuple[Path, EndReport]:
     """Do everything that is left of a run; OUT (another one after a fork) and the report.
 
     Raises:
         UserError: something the user can mend, before anything slow has started.
         RunFailed: an engine could not be kept alive.
+        FirstRequestsFailed: the first objects all failed alike.
+        NothingKept: no object has a caption.
         Interrupted: the user stopped it; the same command resumes.
         LedgerError: the accounts do not close.
     """
     begun = time.monotonic()
-    with _in(wanted.out) as stop, ExitStack() as held:
-        job, table = prepare(settings, wanted.out, gpus=wanted.devices.gpus, model=wanted.model, fork=wanted.fork)
+    with _in(wanted.out) as stop, ExitStack() as held, ProgressDisplay(console) as display:
+        job, table = prepare(
+            settings,
+            wanted.out,
+            gpus=wanted.devices.gpus,
+            model=wanted.model,
+            fork=wanted.fork,
+            progress=display.planning,
+        )
         if job.out != wanted.out.resolve():
             held.enter_context(exclusive(job.out))
         planned = time.monotonic()
-        console.print(f"{table.text()}, in {job.out}", highlight=False)
+        display.say(f"{table.text()}, in {job.out}")
         reopen_grown(job, table)
         if wanted.again is not None:
-            console.print(_told(ask_again(job, table, wanted.again)), highlight=False)
-        with Show(console) as show:
-            progress = run_shards(job, table, wanted.devices.executor(stop), show)
+            display.say(_told(ask_again(job, table, wanted.again)))
+        progress = run_shards(job, table, wanted.devices.executor(stop), display)
+        _refuse_nothing(job, table)
         asked = time.monotonic()
-        pack(
-            job.out,
-            read_plan(job.out),
-            card_info(settings),
-            embed_media=wanted.embed_media,
-            deduplicate=settings.dedup.enabled,
-            root=job.settings.source.root,
-        )
-        ledger = verify(job.out)
+        ledger = _release(job, embed_media=wanted.embed_media, display=display)
         ended = time.monotonic()
         seconds = {"plan": planned - begun, "ask": asked - planned, "pack and verify": ended - asked}
         report = end_report(progress, ledger, {name: round(value, 2) for name, value in seconds.items()})
@@ -104,6 +119,42 @@ def run_session(settings: Settings, wanted: Wanted, console: Console) -> tuple[P
         if not ledger.ok:
             raise LedgerError(f"{job.out}: the ledger does not close; `capgen verify {job.out}` says where")
         return job.out, report
+
+
+def _release(job: Job, *, embed_media: bool, display: ProgressDisplay) -> Ledger:
+    """Pack what was answered, and verify it."""
+    pack(
+        job.out,
+        read_plan(job.out),
+        card_info(job.settings),
+        embed_media=embed_media,
+        deduplicate=job.settings.dedup.enabled,
+        root=job.settings.source.root,
+        max_failed=job.settings.run.max_failed,
+        progress=display.steps("packing"),
+    )
+    return verify(job.out, progress=display.steps("verifying"))
+
+
+def _refuse_nothing(job: Job, table: ShardTable) -> None:
+    """Raise ``NothingKept`` where the finished shards hold not one caption."""
+    read = (read_manifest(job.out, entry.index) for entry in table.shards)
+    manifests = [manifest for manifest in read if manifest is not None]
+    if not table.objects or any(manifest.kept for manifest in manifests):
+        return
+    dropped: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for manifest in manifests:
+        dropped.update(manifest.dropped)
+        failed.update(manifest.failed)
+    examples = examples_of(manifests)
+    lost = [
+        f"{name}: {code} {count:,}{such_as(examples.get(code))}"
+        for name, counts in (("failed", failed), ("dropped", dropped))
+        for code, count in counts.most_common()
+    ]
+    again = "".join(f" --reason {code}" for code in (*failed, *dropped)) if dropped else ""
+    raise NothingKept(job.out, "; ".join(lost), f"mend that, then `capgen retry {job.out}{again}`")
 
 
 @contextmanager

@@ -12,9 +12,9 @@ import msgspec
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.reader import read_plan
 from capgen.dataset.release_record import Release, read_release
-from capgen.dataset.shards import is_committed, read_manifest
+from capgen.dataset.shards import Manifest, examples_of, is_committed, read_manifest, such_as
 from capgen.pipeline.asking.journal import count_settled
-from capgen.pipeline.asking.retry_state import RetryCounts, earlier, summed
+from capgen.pipeline.asking.retry_state import earlier, summed
 from capgen.pipeline.releasing.dedup import REASON
 
 
@@ -23,7 +23,7 @@ class RunStatus:
     """Counts of a run: objects by state, shards done, dropped and failed by the first reason.
 
     ``settled`` objects are answered but in a shard that is not committed yet. ``retried``: what ``capgen retry`` did
-    for each reason, in all.
+    for each reason, in all. ``examples``: what one object says of each reason. ``warning``: why the release is marked.
     """
 
     out: str
@@ -37,6 +37,8 @@ class RunStatus:
     shards_done: int
     released: bool
     retried: dict[str, dict[str, int]] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
+    warning: str | None = None
 
     @property
     def left(self) -> int:
@@ -55,14 +57,22 @@ class RunStatus:
             f"{sum(self.failed.values()):,} + answered in open shards {self.settled:,} + left {self.left:,}",
         ]
         for name, counts in (("dropped", self.dropped), ("failed", self.failed)):
-            lines += [f"  {name}: {code} {count:,}{self._retried(code)}" for code, count in counts.items()]
+            for code, count in counts.items():
+                lines.append(f"  {name}: {code} {count:,}{self._retried(code)}{such_as(self.examples.get(code))}")
         gone = [code for code in self.retried if code not in self.dropped and code not in self.failed]
         lines += [f"  no longer: {code}{self._retried(code)}" for code in gone]
         if self.left or self.settled or self.shards_done < self.shards:
             lines.append("  the same `capgen run` command again goes on from here")
         else:
-            lines.append("  released" if self.released else "  answered, not packed yet: run the same command again")
+            lines.append(self._ended())
         return "\n".join(lines)
+
+    def _ended(self) -> str:
+        if self.released:
+            return f"  released, with a warning: {self.warning}" if self.warning else "  released"
+        if self.planned and not self.kept:
+            return "  nothing was kept, so nothing is released: mend the reasons above, then `capgen retry`"
+        return "  answered, not packed yet: run the same command again"
 
     def _retried(self, code: str) -> str:
         did = self.retried.get(code)
@@ -83,7 +93,7 @@ def run_status(out: Path) -> RunStatus:
     kept, done, settled = 0, 0, 0
     dropped: Counter[str] = Counter()
     failed: Counter[str] = Counter()
-    retries: list[dict[str, RetryCounts]] = []
+    manifests: list[Manifest] = []
     for entry in table.shards:
         manifest = read_manifest(out, entry.index) if is_committed(out, entry.index, fingerprint) else None
         if manifest is None:
@@ -93,7 +103,7 @@ def run_status(out: Path) -> RunStatus:
         kept += manifest.kept
         dropped.update(manifest.dropped)
         failed.update(manifest.failed)
-        retries.append(earlier(manifest.extra))
+        manifests.append(manifest)
     release = read_release(out)
     released = (
         release is not None and release.fingerprint == fingerprint and done == release.shards == len(table.shards)
@@ -102,6 +112,7 @@ def run_status(out: Path) -> RunStatus:
         released = _counts(release) == (kept, dropped, failed)  # it may be older than a retry
     if release is not None and released:  # only packing knows what dedup leaves out
         kept, dropped, failed = release.counts.kept, Counter(release.counts.dropped), Counter(release.counts.failed)
+    retries = summed(earlier(manifest.extra) for manifest in manifests)
     return RunStatus(
         out=str(out),
         fingerprint=fingerprint,
@@ -113,7 +124,9 @@ def run_status(out: Path) -> RunStatus:
         shards=len(table.shards),
         shards_done=done,
         released=released,
-        retried={code: msgspec.to_builtins(tally) for code, tally in sorted(summed(retries).items())},
+        retried={code: msgspec.to_builtins(tally) for code, tally in sorted(retries.items())},
+        examples=examples_of(manifests),
+        warning=release.warning if release is not None and released else None,
     )
 
 

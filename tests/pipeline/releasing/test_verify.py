@@ -44,6 +44,8 @@ def test_the_ledger_of_a_finished_run_closes(run):
         "missing_keys": 0,
         "ok": True,
         "problems": [],
+        "examples": {"engine_failed": "no answer", "length": "because of length: A cup numbered 10."},
+        "warning": None,
     }
     assert json.dumps(verify(run.out).as_json())
 

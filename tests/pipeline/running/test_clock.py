@@ -94,7 +94,15 @@ def test_no_engine_is_taken_for_stalled_and_no_time_is_told_wrongly(jumping, lvi
 
 def test_an_engine_that_stalls_is_found_out_all_the_same(jumping, lvis_root, tmp_path):
     out = tmp_path / "out"
-    done = run(jumping, lvis_root, out, "engine.options.stall_rate=0.2", "run.stall_s=0.5", "run.attempts=1")
+    done = run(
+        jumping,
+        lvis_root,
+        out,
+        "engine.options.stall_rate=0.2",
+        "run.stall_s=0.5",
+        "run.attempts=1",
+        "run.max_failed=0.5",
+    )
     assert done.returncode == 0, done.stderr
     ledger = verify(out)
     assert ledger.ok

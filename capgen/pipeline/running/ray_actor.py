@@ -1,0 +1,79 @@
+"""The worker as a Ray actor: what runs on a machine of the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import ShardEntry
+from capgen.dataset.shards import Manifest
+from capgen.pipeline.asking.parent_watchdog import end_with_parent
+from capgen.pipeline.asking.worker import OpenShards, Worker
+from capgen.pipeline.library_warnings import hide_library_warnings
+from capgen.pipeline.planning.job import Job
+
+_SWITCH_S = 0.0005  # the event loop must not wait 5 ms for its turn while pictures are rendered beside it
+
+
+class ShardActor:
+    """The worker as a Ray actor: its engine is loaded at the first call, and anew after a restart."""
+
+    def __init__(self, job: Job, number: int) -> None:
+        hide_library_warnings()
+        self._job = job
+        self._worker: Worker | None = None
+        self._starting = asyncio.Lock()
+        self._life = uuid4().hex
+        sys.setswitchinterval(_SWITCH_S)
+        end_with_parent()
+        _log_to(RunLayout(job.out).engine_log(number))
+
+    async def start(self) -> dict[str, Any]:
+        """Load the engine, if it is not; says how long that took, and which of the actor's lives this is."""
+        begun = time.monotonic()
+        async with self._starting:
+            if self._worker is None:
+                self._worker = Worker(self._job, await self._job.engine.start(self._job.context))
+        return {"start_s": round(time.monotonic() - begun, 2), "life": self._life}
+
+    async def shard(self, entry: ShardEntry) -> Manifest:
+        """Do a shard; its manifest."""
+        await self.start()
+        assert self._worker is not None
+        return await self._worker(entry)
+
+    async def open_shards(self) -> OpenShards:
+        """Where the shards in hand stand."""
+        return self._worker.open_shards if self._worker else OpenShards()
+
+    async def go_on(self) -> None:
+        """Do not wait although the first requests all failed alike."""
+        if self._worker is not None:
+            self._worker.go_on()
+
+    async def finish(self, seconds: float) -> None:
+        """Ask for nothing more; requests in flight have so many seconds."""
+        if self._worker is not None:
+            await self._worker.finish(seconds)
+
+    async def stop(self) -> None:
+        """End the engine's own processes."""
+        if self._worker is not None:
+            await self._worker.close()
+
+
+def _log_to(file: Path) -> None:
+    """Send this process's output, and that of the engine's own processes, to a file of the run."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)

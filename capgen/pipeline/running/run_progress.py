@@ -1,0 +1,146 @@
+"""Where a run stands: what its workers and its committed shards say, put together so that it never goes backwards."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from capgen.dataset.plan import ShardEntry
+from capgen.dataset.shards import Manifest
+from capgen.errors import CapgenError
+from capgen.pipeline.asking.first_requests import FirstFailures
+from capgen.pipeline.asking.worker import OpenShards, ShardCounts
+
+
+class FirstRequestsFailed(CapgenError):
+    """Everything that a run asked first has failed for one reason, so it was stopped."""
+
+    def __init__(self, count: int, reason: str, message: str) -> None:
+        self.count, self.reason, self.message = count, reason, message
+        super().__init__(count, reason, message)
+
+    def __str__(self) -> str:
+        return (
+            f"the first {self.count:,} objects all failed alike ({self.reason}), so the run was stopped and nothing is "
+            f"released: {' '.join(self.message.split())}; mend that and run the same command again "
+            "(--set run.max_failed=1 goes on whatever fails)"
+        )
+
+
+@dataclass(slots=True)
+class RunProgress:
+    """Objects settled of those planned, engines, and what was dropped and failed; ``show`` is called at every change.
+
+    A shard's last count stays until its manifest takes its place: between the two nobody has the shard in hand.
+
+    Args:
+        planned: objects of the run.
+        done: objects of committed shards.
+        left: what is known of every unfinished shard, by its index.
+        resumed: objects that were settled before this session; rates leave them out.
+        seconds: since this session began; ``ready_s`` of them before the first engine was up.
+        trusted: an engine has answered something in this run, or the user said that it goes on whatever fails.
+        stopping: everything is asked, and engines are being stopped.
+    """
+
+    planned: int
+    show: Callable[[RunProgress], None]
+    done: int = 0
+    resumed: int = 0
+    left: dict[int, ShardCounts] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    engines: list[dict[str, Any]] = field(default_factory=list)
+    manifests: list[Manifest] = field(default_factory=list)
+    seconds: float = 0.0
+    ready_s: float | None = None
+    trusted: bool = False
+    stopping: bool = False
+    _begun: float = field(default_factory=time.monotonic)
+
+    def begin(self, unfinished: Iterable[ShardEntry], settled: Mapping[int, int]) -> None:
+        """Take in what earlier sessions left: ``settled`` objects of each unfinished shard, by its index."""
+        for entry in unfinished:
+            self.sizes[entry.index] = entry.objects
+            self.left[entry.index] = ShardCounts(settled.get(entry.index, 0))
+        self.done = self.planned - sum(self.sizes.values())
+        self.resumed = self.settled
+        self.show(self)
+
+    def engine_started(self, facts: dict[str, Any]) -> None:
+        """An engine is up; ``start_s`` of its facts are the seconds that took."""
+        self.engines.append(facts)
+        self._passed()
+        if self.ready_s is None:
+            self.ready_s = self.seconds
+        self.show(self)
+
+    def hear(self, workers: OpenShards) -> bool:
+        """Take in what the workers say of their shards.
+
+        Returns:
+            True where workers that wait, because their first requests all failed, may go on.
+
+        Raises:
+            FirstRequestsFailed: no worker has anything else to tell.
+        """
+        for index, counts in workers.shards.items():
+            if index in self.left:
+                self.left[index] = self.left[index].later(counts)
+        self._passed()
+        self.show(self)
+        self.trusted = self.trusted or workers.answered > 0
+        if self.trusted:
+            return True
+        if not workers.failures or workers.undecided:
+            return False
+        if len({failures.reason for failures in workers.failures}) > 1:
+            return True
+        raise _stopped(workers.failures)
+
+    def committed(self, manifest: Manifest) -> None:
+        """A shard is done."""
+        self.manifests.append(manifest)
+        self.left.pop(manifest.index, None)
+        self.done += manifest.rows
+        self.reasons.update(manifest.dropped)
+        self.reasons.update(manifest.failed)
+        self.trusted = self.trusted or manifest.kept > 0 or bool(manifest.dropped)
+        self._passed()
+        self.show(self)
+
+    def ending(self) -> None:
+        """Engines are being stopped, which takes seconds that no rate counts; to be called again meanwhile."""
+        self.stopping = True
+        self.show(self)
+
+    def _passed(self) -> None:
+        self.seconds = time.monotonic() - self._begun
+
+    @property
+    def settled(self) -> int:
+        """Objects that need no more asking."""
+        return self.done + sum(min(counts.settled, self.sizes[index]) for index, counts in self.left.items())
+
+    @property
+    def reasons_so_far(self) -> Counter[str]:
+        """Objects dropped and failed in this session, by their first reason."""
+        return sum((counts.reasons for counts in self.left.values()), self.reasons.copy())
+
+    @property
+    def asking_s(self) -> float:
+        """Seconds since the first engine was up."""
+        return self.seconds - (self.seconds if self.ready_s is None else self.ready_s)
+
+    @property
+    def rate(self) -> float:
+        """Objects settled a second in this session, since the first engine was up."""
+        return max(0, self.settled - self.resumed) / self.asking_s if self.asking_s > 0 else 0.0
+
+
+def _stopped(failures: tuple[FirstFailures, ...]) -> FirstRequestsFailed:
+    first = failures[0]
+    return FirstRequestsFailed(sum(each.count for each in failures), first.reason, first.message)

@@ -1,0 +1,136 @@
+"""The accounts of a run: they never go backwards, and they tell a broken run from broken objects."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capgen.dataset.plan import ShardEntry
+from capgen.dataset.shards import Manifest
+from capgen.pipeline.asking.first_requests import FirstFailures
+from capgen.pipeline.asking.worker import OpenShards, ShardCounts
+from capgen.pipeline.running.progress import sentence
+from capgen.pipeline.running.run_progress import FirstRequestsFailed, RunProgress
+
+SIZE = 100
+
+
+def entry(index):
+    return ShardEntry(index=index, split="train", file=f"{index:05d}.jsonl", media=10, objects=SIZE, sha256="")
+
+
+def manifest(index, **counts):
+    body = {"kept": SIZE, "dropped": {}, "failed": {}} | counts
+    return Manifest(
+        version="1", index=index, fingerprint="f", file="", rows=SIZE, reasons={}, sha256="", bytes=0, **body
+    )
+
+
+def progress_of(shards, settled=None):
+    """The progress of so many unfinished shards, and what it showed each time."""
+    shown = []
+    progress = RunProgress(planned=shards * SIZE, show=lambda now: shown.append(now.settled))
+    progress.begin([entry(index) for index in range(shards)], settled or {})
+    return progress, shown
+
+
+def working(**shards):
+    return OpenShards({int(name[1:]): ShardCounts(count) for name, count in shards.items()})
+
+
+def test_a_shard_counts_on_between_its_last_request_and_its_manifest():
+    progress, shown = progress_of(2)
+    progress.hear(working(_0=100, _1=60))
+    progress.hear(working(_1=70))  # the worker commits shard 0: nobody has it in hand
+    progress.hear(working(_1=80))
+    progress.committed(manifest(0))
+    progress.hear(OpenShards())
+    progress.committed(manifest(1))
+    assert shown == [0, 160, 170, 180, 180, 180, 200]
+
+
+def test_a_resumed_run_starts_where_the_last_one_stopped():
+    progress, shown = progress_of(2, {0: 40})
+    assert (shown, progress.resumed) == ([40], 40)
+    progress.hear(working(_0=30))
+    assert progress.settled == 40
+    progress.hear(working(_0=50))
+    assert progress.settled - progress.resumed == 10
+
+
+def test_a_shard_that_is_handed_out_again_does_not_take_its_reasons_back():
+    progress, _ = progress_of(1)
+    progress.hear(OpenShards({0: ShardCounts(50, Counter(refusal=3))}))
+    progress.hear(OpenShards({0: ShardCounts(0)}))
+    assert (progress.settled, progress.reasons_so_far) == (50, {"refusal": 3})
+    progress.committed(manifest(0, kept=95, dropped={"refusal": 5}))
+    assert progress.reasons_so_far == {"refusal": 5}
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("hear"), st.dictionaries(st.integers(0, 4), st.integers(0, SIZE))),
+            st.tuples(st.just("committed"), st.integers(0, 4)),
+        ),
+        max_size=60,
+    )
+)
+def test_whatever_is_told_in_whatever_order_the_count_never_falls_nor_passes_the_plan(told):
+    progress, shown = progress_of(5)
+    done = set()
+    for what, value in told:
+        if what == "hear":
+            progress.hear(OpenShards({index: ShardCounts(count) for index, count in value.items()}))
+        elif value not in done:
+            done.add(value)
+            progress.committed(manifest(value))
+    assert shown == sorted(shown)
+    assert shown[-1] <= progress.planned
+    for index in set(range(5)) - done:
+        progress.committed(manifest(index))
+    assert progress.settled == progress.planned
+
+
+def test_what_is_asked_and_what_is_only_being_stopped_are_told_apart():
+    progress, _ = progress_of(1)
+    assert "the engine is starting" in sentence(progress)
+    progress.engine_started({"start_s": 1.0})
+    progress.hear(working(_0=100))
+    progress.committed(manifest(0))
+    assert sentence(progress) == "100/100 objects"
+    before = progress.seconds
+    progress.ending()
+    assert sentence(progress) == "100/100 objects, the engines are stopping"
+    assert progress.seconds == before, "no rate counts the seconds in which engines stop"
+
+
+ALIKE = FirstFailures(8, "request_refused", "this server takes no pictures")
+
+
+def test_a_run_is_stopped_once_every_worker_has_only_failures_of_one_kind():
+    progress, _ = progress_of(2)
+    assert not progress.hear(OpenShards(failures=(ALIKE,), undecided=1)), "the other worker may fare better"
+    with pytest.raises(FirstRequestsFailed) as error:
+        progress.hear(OpenShards(failures=(ALIKE, ALIKE)))
+    assert "the first 16 objects all failed alike (request_refused)" in str(error.value)
+    assert "this server takes no pictures" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        OpenShards(answered=1),
+        OpenShards(failures=(FirstFailures(8, "missing_picture", "a.jpg"),)),
+    ],
+)
+def test_a_worker_whose_first_requests_fail_goes_on_where_another_fares_better(other):
+    progress, _ = progress_of(2)
+    assert progress.hear(OpenShards(failures=(ALIKE,)) + other)
+
+
+def test_nothing_is_stopped_in_a_run_that_has_answers():
+    progress, _ = progress_of(2)
+    progress.committed(manifest(0, kept=0, dropped={"refusal": SIZE}))
+    assert progress.hear(OpenShards(failures=(ALIKE,)))
