@@ -30,12 +30,12 @@ predict: .venv/.ready ## MaskCaptioner on a video, a folder of frames or a pictu
 test: .venv/.ready ## the test suite, fast tests first
 	$(PY) -m pytest $(ARGS)
 
-check: .venv/.ready ## lint, types, import layers, file sizes, licences of dependencies
+check: .venv/.ready ## lint, types, import layers, house rules, licences of dependencies
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(PY) scripts/check_sizes.py
+	$(PY) scripts/check_house.py
 	$(PY) scripts/check_licenses.py
 
 bench: .venv/.ready ## the benchmarks; results in benchmarks/results/

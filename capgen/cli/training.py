@@ -17,7 +17,7 @@ from capgen.maskcaptioner.settings import TrainSettings, load_train_settings
 from capgen.stop import Stop
 
 if TYPE_CHECKING:
-    from capgen.maskcaptioner.training.validate import Scorer
+    from capgen.maskcaptioner.training.validate import ValidationScorer
 
 _STOPPING = "stopping after this step and a checkpoint; once more ends at once"
 MakeRows = Callable[[str, Path, str, int | None], Any]
@@ -28,7 +28,7 @@ MakeRows = Callable[[str, Path, str, int | None], Any]
 class Seams:
     """What the command line hands in, because this wing may not reach it: a scorer, and the benchmarks' readers."""
 
-    score: Scorer | None = None
+    score: ValidationScorer | None = None
     benchmark: MakeRows | None = None
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from capgen import rle
 from capgen.dataset.types import Box
 from capgen.images import Pixels
-from capgen.maskcaptioner.drawing.text import Colour, paste, tag
+from capgen.maskcaptioner.drawing.text import Ink, paste, tag
 from capgen.maskcaptioner.inference.track import Track
 
-_PALETTE: tuple[Colour, ...] = (
+_PALETTE: tuple[Ink, ...] = (
     (255, 196, 37),
     (66, 165, 255),
     (255, 99, 92),
@@ -33,7 +33,7 @@ _PALETTE: tuple[Colour, ...] = (
 """Bright, and far from one another; neighbours in the list are far apart in hue."""
 _GOLDEN = 0.61803398875
 _FILL = 0.36
-_RIM: Colour = (16, 18, 22)
+_RIM: Ink = (16, 18, 22)
 _RIM_SHARE = 0.6
 _STACKED = 6  # tags of objects that fill the picture lie under one another
 _CORNERED = 44  # pixels: a smaller box is told by its mask alone
@@ -68,7 +68,7 @@ def film_style(height: int, width: int) -> Style:
     return Style(max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2))
 
 
-def colour(rank: int) -> Colour:
+def colour(rank: int) -> Ink:
     """The colour of the track of that rank, from 0; beyond the palette hues go round by the golden section."""
     if rank < len(_PALETTE):
         return _PALETTE[rank]
@@ -201,7 +201,7 @@ def _overlap(a: Box, b: Box) -> float:
     return max(0.0, across) * max(0.0, down)
 
 
-def _fill(canvas: Pixels, mask: NDArray[np.uint8] | None, box: Box, paint: Colour) -> None:
+def _fill(canvas: Pixels, mask: NDArray[np.uint8] | None, box: Box, paint: Ink) -> None:
     """Tint the mask, or more lightly the box, in place."""
     if mask is None:
         x, y, right, bottom = (max(0, round(side)) for side in (box[0], box[1], box[0] + box[2], box[1] + box[3]))

@@ -11,13 +11,13 @@ from PIL import Image, ImageDraw
 
 from capgen.images import Pixels
 from capgen.maskcaptioner.drawing.draw import class_of, colour, plain_class
-from capgen.maskcaptioner.drawing.text import Colour, font, ink_on, wrap
+from capgen.maskcaptioner.drawing.text import Ink, font, ink_on, wrap
 from capgen.maskcaptioner.inference.track import Track
 
-GROUND: Colour = (22, 24, 29)
-INK: Colour = (236, 238, 242)
-FAINT: Colour = (150, 156, 168)
-WARNING: Colour = (255, 196, 37)
+GROUND: Ink = (22, 24, 29)
+INK: Ink = (236, 238, 242)
+FAINT: Ink = (150, 156, 168)
+WARNING: Ink = (255, 196, 37)
 _DIM = 0.32
 
 
@@ -140,7 +140,7 @@ def banner(note: str, width: int, size: int) -> Pixels:
     return np.asarray(image)
 
 
-def _chip(text: str, paint: Colour, side: int, size: int) -> Image.Image:
+def _chip(text: str, paint: Ink, side: int, size: int) -> Image.Image:
     """A rounded square of a colour with a number in it."""
     fine = 3
     image = Image.new("RGB", (side * fine, side * fine), GROUND)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Colour = tuple[int, int, int]
+Ink = tuple[int, int, int]
 """Red, green, blue in 0..255."""
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -28,7 +28,7 @@ def font(size: int, *, bold: bool = False) -> Font:
     return ImageFont.load_default(size)
 
 
-def ink_on(colour: Colour) -> Colour:
+def ink_on(colour: Ink) -> Ink:
     """Black or white, whichever is easier to read on ``colour`` (WCAG's relative luminance)."""
     linear = [(c / 255 / 12.92) if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -66,7 +66,7 @@ def _cut(line: str, face: Font, width: int, *, more: bool) -> str:
 
 
 @lru_cache(maxsize=512)
-def tag(text: str, colour: Colour, size: int) -> NDArray[np.uint8]:
+def tag(text: str, colour: Ink, size: int) -> NDArray[np.uint8]:
     """A name tag, uint8 [h, w, 4] RGBA: ``text`` on a rounded field of ``colour`` with a dark rim."""
     face = font(size * _FINE, bold=True)
     ascent = round(size * _FINE * 0.76)

@@ -26,7 +26,7 @@ from capgen.maskcaptioner.inference.track import Track
 from capgen.maskcaptioner.predict import clips, detections
 from capgen.maskcaptioner.settings import ValidationSettings
 
-Scorer = Callable[[Path, Path], Mapping[str, float]]
+ValidationScorer = Callable[[Path, Path], Mapping[str, float]]
 """Scores by name of (ground truth, predictions), two JSON files."""
 
 
@@ -42,7 +42,7 @@ class Validation:
     settings: ValidationSettings
     parts: tuple[DataPart, ...]
     out: Path
-    score: Scorer | None
+    score: ValidationScorer | None
 
     def check(self) -> None:
         """Find out before the first step whether there is something to validate on.
