@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.common import machine, save
 
 ROOT = Path(__file__).resolve().parent.parent
-CORPUS = ROOT / "tests" / "data" / "captions" / "labelled.jsonl"
+CORPUS = ROOT / "tests/data/captions/labelled.jsonl"
 PROGRAM = """
 import sys, time
 from pathlib import Path

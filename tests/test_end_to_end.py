@@ -22,6 +22,8 @@ def out(tmp_path_factory):
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False, cwd=folder)
     log = folder / "out" / "logs" / "engine-00.log"
     assert done.returncode == 0, done.stderr + (log.read_text()[-3000:] if log.is_file() else "")
+    for label in ("engine start", "requests", "rendering", "cached"):
+        assert label in done.stdout, "the report says how fast it was, and how much was cached"
     return folder / "out"
 
 

@@ -150,8 +150,14 @@ def _remeasured(weights: Path) -> str:
     return "".join(["\n## Measured again\n", *(f"- {line}\n" for line in found)]) if found else ""
 
 
-def refresh_card(folder: Path) -> Path:
-    """Write the section "Measured again" of a packaged model's card anew; the card.
+def refresh_card(folder: Path, scores: Mapping[str, Any] | None = None) -> Path:
+    """Write the section "Measured again" of a packaged model's card anew, and its scores where there are new ones.
+
+    Args:
+        scores: what ``experiments.maskcaptioner.measure`` wrote for this model on the world that the card names.
+
+    Returns:
+        The card.
 
     Raises:
         UserError: the card has not the form that ``package`` writes.
@@ -163,6 +169,8 @@ def refresh_card(folder: Path) -> Path:
     if not goals or not made:
         raise UserError(f"{card} has no goals or does not say how it was made", "package the model again")
     said = said.partition("\n## Measured again\n")[0].rstrip("\n") + "\n"
+    if scores is not None:
+        head, said = head.partition(_BEFORE_TABLE)[0] + _BEFORE_TABLE + _table(scores) + "\n", _goals(scores) + "\n"
     card.write_text(head + goals + said + _remeasured(folder / "model.safetensors") + made + end, encoding="utf-8")
     return card
 
@@ -246,6 +254,8 @@ def _goals(scores: Mapping[str, Any]) -> str:
     return "; ".join(said) + "."
 
 
+_BEFORE_TABLE: Final = "(0 to 10 in the official protocol).\n\n"
+
 _CARD: Final = """---
 license: apache-2.0
 pipeline_tag: image-segmentation
@@ -284,11 +294,12 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", type=Path, help="a training's folder, OUT/runs/NAME-seedN")
     what.add_argument("--refresh", action="store_true", help="only write the card's section on later measurements anew")
+    parser.add_argument("--scores", type=Path, help="with --refresh: what measure wrote; its numbers go into the card")
     parser.add_argument("--results", type=Path, help="default: results.json of that OUT")
     parser.add_argument("--to", type=Path, default=PRETRAINED, help="default: the package's own")
     options = parser.parse_args()
     if options.refresh:
-        print(refresh_card(options.to))
+        print(refresh_card(options.to, json.loads(options.scores.read_bytes()) if options.scores else None))
         return
     results = json.loads((options.results or options.model.parents[1] / "results.json").read_bytes())
     name, _, seed = options.model.name.rpartition("-seed")

@@ -84,6 +84,14 @@ def test_later_measurements_of_the_weights_are_on_the_card_once(trained, tmp_pat
     assert packaging.refresh_card(again).read_text() == plain
 
 
+def test_new_scores_of_the_same_weights_replace_those_on_the_card(trained, tmp_path):
+    old, new = run(0.61, 0.5), run(0.72, 0.6)
+    folder = packaging.package(trained, tmp_path / "old", old, results(main=[old]), "the command")
+    other = packaging.package(trained, tmp_path / "new", new, results(main=[new]), "the command")
+    card = packaging.refresh_card(folder, new).read_text()
+    assert card == (other / "README.md").read_text()
+
+
 def test_the_packaged_card_has_what_was_measured_of_its_weights():
     card = (packaging.PRETRAINED / "README.md").read_text()
     said = packaging._remeasured(packaging.PRETRAINED / "model.safetensors")

