@@ -35,7 +35,7 @@ _Metrics = Annotated[
     list[str],
     typer.Option("--metrics", help="Caption metrics, comma-separated: cider, meteor, spice, or none."),
 ]
-_Page = Annotated[Path | None, typer.Option(help="HTML file to write: the best and worst tracks.")]
+_Page = Annotated[Path | None, typer.Option(help="HTML file to write: numbers, breakdowns, the best and worst tracks.")]
 _Frames = Annotated[Path | None, typer.Option(help="Folder of the frames, for --html.")]
 _Out = Annotated[Path | None, typer.Option(help="JSON file to write.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -178,7 +178,7 @@ def show(
     if html and result.scores:
         from capgen.evaluation.reporting.page import write_page
 
-        write_page(result, html, frames=frames)
+        write_page(result, html, frames=frames, draws=bootstrap)
     for why in result.refused.values():
         raise UserError(why)
 

@@ -1,4 +1,7 @@
-"""A page of the best and the worst tracks, with their masks or boxes and both captions: one file, no network."""
+"""A page of the numbers, their breakdown, and the best and the worst tracks with their shapes and both captions.
+
+It is one file that loads nothing. Names and captions are somebody else's text: all of it is escaped.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,25 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jinja2 import Environment
+from markupsafe import Markup
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
+from capgen.display import html_head, plain
 from capgen.errors import UserError
 from capgen.evaluation.evaluate import Evaluation
+from capgen.evaluation.metrics.bootstrap import FEWEST_VIDEOS, Interval, intervals
+from capgen.evaluation.metrics.breakdown import by_category, by_size
 from capgen.evaluation.metrics.rows import TruthRow
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, video_at
 from capgen.evaluation.reading.tracks import Detection, VideoTracks
+from capgen.evaluation.reporting.dot_plot import DotPlot, dot_plot
 from capgen.evaluation.reporting.report import main_names
 from capgen.images import PictureFault, path_under, read_picture
 
 _WIDTH = 320
+_CATEGORIES = 15
+_AP = ("AP", "AP50", "AP75", "AP_base", "AP_novel", "AP_M")
 _NO_PICTURE = ("picture_missing", "picture_unreadable")
 _TRUTH, _FOUND = (85, 158, 26), (154, 56, 194)  # BGR of the page's two colours
 
@@ -50,12 +60,23 @@ class TrackCard:
     candidate: str
 
 
-def write_page(result: Evaluation, out: Path, *, frames: Path | None = None, tracks: int = 12, shown: int = 4) -> None:
-    """Write the page of the ``tracks`` best and worst tracks of the last protocol.
+@dataclass(frozen=True, slots=True)
+class NumberCell:
+    """One number of the table in per cent, and its interval where it has one."""
+
+    number: str
+    interval: str = ""
+
+
+def write_page(
+    result: Evaluation, out: Path, *, frames: Path | None = None, tracks: int = 12, shown: int = 4, draws: int = 0
+) -> None:
+    """Write the page of the numbers and of the ``tracks`` best and worst tracks of the last protocol.
 
     Args:
         frames: the folder that the ground truth's file names are relative to; without it objects lie on plain grey.
         shown: pictures a track, evenly spaced over its frames.
+        draws: bootstrap draws for the 95 % intervals; 0 for none.
 
     Raises:
         UserError: a frame is missing or no picture.
@@ -65,12 +86,16 @@ def write_page(result: Evaluation, out: Path, *, frames: Path | None = None, tra
     best = [row for row in ranked if row.tp][:tracks]
     worst = ranked[len(best) :][-tracks:][::-1]
     cards = _cards(result, [*best, *worst], frames, shown)
-    template = Environment(autoescape=True).from_string(Path(__file__).with_name("page.html.jinja").read_text("utf-8"))
-    text = template.render(
-        title=f"{result.predictions.name} on {result.truth.name}",
+    title = f"{result.predictions.name} on {result.truth.name}"
+    folder = Path(__file__).parent
+    template = Environment(autoescape=True, finalize=_shown).from_string((folder / "page.html.jinja").read_text("utf-8"))
+    text = html_head(title, style=(folder / "page.css").read_text("utf-8")) + template.render(
+        title=title,
         summary=_summary(result),
         protocols=[s.protocol for s in result.scores],
-        numbers=_numbers(result),
+        numbers=_numbers(result, draws),
+        sure=_sure(result, draws),
+        plots=_plots(result),
         notes=result.notes + [f"{s.protocol}: {note}" for s in result.scores for note in s.notes],
         hint="" if frames else "Objects lie on grey: pass --frames FOLDER to see them in their pictures.",
         sections=[
@@ -98,19 +123,55 @@ def caption_scores(row: TruthRow) -> dict[str, float]:
     return {metric: score / row.captions.found for metric, score in row.captions.scores.items() if row.captions.found}
 
 
+def _shown(value: object) -> object:
+    """What the template prints: text without terminal controls and marks that turn the direction of reading."""
+    return plain(value, lines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _summary(result: Evaluation) -> str:
     compared = "masks" if result.iou == "mask" else "boxes"
     return f"{result.videos:,} videos, compared by {compared} at alpha 0.5, threshold {result.options.threshold:g}."
 
 
-def _numbers(result: Evaluation) -> list[tuple[str, list[str]]]:
+def _sure(result: Evaluation, draws: int) -> str:
+    if not draws:
+        return ""
+    if result.videos < FEWEST_VIDEOS:
+        return f"There are no confidence intervals: they need {FEWEST_VIDEOS} videos."
+    return f"In brackets: 95 % intervals from drawing the {result.videos:,} videos again, {draws:,} times."
+
+
+def _numbers(result: Evaluation, draws: int) -> list[tuple[str, list[NumberCell]]]:
+    metrics = result.options.metrics
+    spans = [intervals(scores.videos, metrics, draws=draws) if draws else {} for scores in result.scores]
     rows = []
-    names = [*main_names(result.options.metrics), ("AP", "AP"), ("AP_M", "AP_M")]
-    for name, label in names:
-        values = [s.values.get(name) for s in result.scores]
+    for name, label in [*main_names(metrics), *((name, name) for name in _AP)]:
+        values = [scores.values.get(name) for scores in result.scores]
         if any(value is not None for value in values):
-            rows.append((label, ["-" if value is None else f"{100 * value:.2f}" for value in values]))
+            rows.append((label, [_cell(v, span.get(name)) for v, span in zip(values, spans, strict=True)]))
     return rows
+
+
+def _cell(value: float | None, interval: Interval | None) -> NumberCell:
+    if value is None:
+        return NumberCell("-")
+    span = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if interval else ""
+    return NumberCell(f"{100 * value:.2f}", span)
+
+
+def _plots(result: Evaluation) -> list[DotPlot]:
+    """The last protocol's numbers by size and by category."""
+    scores = result.scores[-1]
+    metrics = result.options.metrics if scores.combined else result.options.metrics[:1]
+    captions = [(f"{part}_{'_'.join(metrics)}", part) for part in ("CapA", "CHOTA") if metrics]
+    names = [("DetA", "DetA"), ("AssA", "AssA"), *captions] if captions else [(n, n) for n in ("DetA", "AssA", "HOTA")]
+    categories = by_category(scores, result.categories)
+    title = "By category" if len(categories) <= _CATEGORIES else f"By category, the {_CATEGORIES} with most tracks"
+    found = [
+        dot_plot(f"By size of object, {scores.protocol}", by_size(scores), names),
+        dot_plot(f"{title}, {scores.protocol}", categories[:_CATEGORIES], names),
+    ]
+    return [plot for plot in found if plot]
 
 
 def _cards(result: Evaluation, rows: Sequence[TruthRow], frames: Path | None, shown: int) -> list[TrackCard]:

@@ -19,7 +19,8 @@ from capgen.errors import UnknownName, UserError
 from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark
 from capgen.evaluation.evaluate import Options, evaluate, metrics_of
 from capgen.evaluation.metrics.bootstrap import intervals
-from capgen.evaluation.metrics.breakdown import by_category, by_size, size_of
+from capgen.evaluation.metrics.breakdown import Group, by_category, by_size, size_of
+from capgen.evaluation.reporting.dot_plot import dot_plot
 from capgen.evaluation.reporting.page import track_score, write_page
 from capgen.evaluation.reporting.report import as_json
 from tests.evaluation.evalcases import SHARED, blob, box, random_scene, write
@@ -141,6 +142,44 @@ def test_the_page_shows_masks_and_both_captions(tmp_path):
     assert green.sum() > 50
     assert pink.sum() > 50
     assert "http" not in text.replace("http-equiv", "")
+    assert "base-uri 'none'; form-action 'none'" in text
+
+
+def test_the_page_has_the_intervals_of_the_json_beside_the_numbers(tmp_path):
+    whole = result(tmp_path, *random_scene(2, videos=12), protocols=("clean",))
+    page = tmp_path / "page.html"
+    write_page(whole, page, tracks=1, draws=50)
+    low, high = as_json(whole, draws=50)["intervals"]["CHOTA_cider"]
+    value = whole.scores[0].values["CHOTA_cider"]
+    text = page.read_text()
+    assert f"<td>{100 * value:.2f} <small>[{100 * low:.1f}, {100 * high:.1f}]</small></td>" in text
+    assert "from drawing the 12 videos again, 50 times" in text
+    write_page(result(tmp_path, *random_scene(2), protocols=("clean",)), page, tracks=1, draws=50)
+    assert "no confidence intervals: they need 10 videos" in page.read_text()
+
+
+def test_the_page_plots_each_group_at_its_number(tmp_path):
+    """Names are escaped and turn no text around; a group without truth has no line."""
+    categories = [{"id": 1, "name": "<b>dog\u202e"}, {"id": 2, "name": "wall"}]
+    truth = [box(0, 1, SQUARE, category_id=1), box(0, 2, [40.0, 20.0, 10.0, 10.0], category_id=2)]
+    whole = result(tmp_path, truth, truth[:1], protocols=("clean",), categories=categories)
+    page = tmp_path / "page.html"
+    write_page(whole, page)
+    text = page.read_text(encoding="utf-8")
+    assert "&lt;b&gt;dog\ufffd (1)</text>" in text
+    assert "\u202e" not in text
+    assert re.search(r'class="s0" cx="650.0"[^>]*><title>&lt;b&gt;dog\ufffd: DetA 100.0<', text)
+    assert re.search(r'class="s0" cx="190.0"[^>]*><title>wall: DetA 0.0<', text)
+    assert "small (2)</text>" in text
+    assert "large (0)" not in text
+
+
+def test_a_plot_of_numbers_above_100_has_a_longer_scale():
+    plot = dot_plot("sizes", [Group("small", 3, {"CapA": 2.5}), Group("large", 0, {"CapA": None})], [("CapA", "CapA")])
+    assert plot.ticks[-1] == (650.0, "300")
+    assert [row.name for row in plot.rows] == ["small (3)"]
+    assert plot.rows[0].dots[0].x == pytest.approx(190 + 460 * 2.5 / 3, abs=0.1)
+    assert dot_plot("nothing", [Group("large", 0, {"CapA": None})], [("CapA", "CapA")]) is None
 
 
 def test_a_frame_that_is_missing_is_named(tmp_path):
