@@ -73,4 +73,6 @@ def dot_plot(title: str, groups: Sequence[Group], names: Sequence[tuple[str, str
         rows.append(PlotRow(TOP + ROW * n, name + tracks, tuple(dots)))
     ticks = tuple((LEFT + WIDTH * part / 4, f"{end * part / 4:g}") for part in range(5))
     height = TOP + ROW * len(rows)
-    return DotPlot(title, LEFT, LEFT + WIDTH, LEFT + WIDTH + 30, height, tuple(label for _, label in names), ticks, tuple(rows))
+    return DotPlot(
+        title, LEFT, LEFT + WIDTH, LEFT + WIDTH + 30, height, tuple(label for _, label in names), ticks, tuple(rows)
+    )

@@ -88,7 +88,8 @@ def write_page(
     cards = _cards(result, [*best, *worst], frames, shown)
     title = f"{result.predictions.name} on {result.truth.name}"
     folder = Path(__file__).parent
-    template = Environment(autoescape=True, finalize=_shown).from_string((folder / "page.html.jinja").read_text("utf-8"))
+    pages = Environment(autoescape=True, finalize=_shown)
+    template = pages.from_string((folder / "page.html.jinja").read_text("utf-8"))
     text = html_head(title, style=(folder / "page.css").read_text("utf-8")) + template.render(
         title=title,
         summary=_summary(result),
