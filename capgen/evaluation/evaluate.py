@@ -164,6 +164,7 @@ def _finish(run: _ProtocolRun, truth: TruthFile, programs: Mapping[str, Scorer])
     scores = run.scoring.finish()
     if run.mask_ap:
         scores.values |= run.mask_ap.finish(truth.categories)
+        scores.ap_sample = run.mask_ap.sample(truth.categories)
         scores.notes += run.mask_ap.notes.all()
     if run.dense:
         try:

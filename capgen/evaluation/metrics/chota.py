@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from capgen.evaluation.metrics.hota import HotaCounts, Matches, Sequenced
 from capgen.evaluation.metrics.protocols import Kept, Protocol
+from capgen.evaluation.metrics.resampling.average_precision import ApSample
+from capgen.evaluation.metrics.resampling.bootstrap import Interval
 from capgen.evaluation.metrics.rows import CaptionSums, PredictionRow, TruthRow, rows_of
 from capgen.evaluation.metrics.text.captions import Pair
 from capgen.evaluation.metrics.text.java_metrics import Scorer, ScorerFailed
@@ -46,6 +48,8 @@ class Scores:
     Args:
         metrics: the caption metrics that were asked for.
         combined: whether their mean is a number of this protocol.
+        ap_sample: what mask AP is made of, to draw its videos again; None where masks are not compared.
+        intervals: those that were counted already, by the number of draws.
     """
 
     protocol: Protocol
@@ -56,6 +60,8 @@ class Scores:
     videos: list[VideoSums]
     metrics: tuple[str, ...] = ()
     combined: bool = True
+    ap_sample: ApSample | None = None
+    intervals: dict[int, dict[str, Interval]] = field(default_factory=dict)
 
 
 class Scoring(Interface):

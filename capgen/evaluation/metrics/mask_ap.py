@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capgen.evaluation.metrics.protocols import Protocol, of_any_score
+from capgen.evaluation.metrics.resampling.average_precision import ApSample, RankedTracks
 from capgen.evaluation.reading.similarity import Overlaps
 from capgen.evaluation.reading.tracks import (
     Blank,
@@ -78,10 +79,12 @@ class MaskAp:
     notes: Notes = field(default_factory=Notes)
     _groups: dict[tuple[Id, str], list[tuple[Id, _Group]]] = field(default_factory=dict)
     _seen: set[Id] = field(default_factory=set)
+    _places: dict[Id, int] = field(default_factory=dict)
 
     def add(self, video: VideoTracks) -> None:
         """Take in one video: all its predictions, whatever their score."""
         official = self.protocol == "official"
+        self._places.setdefault(video.video, len(self._places))
         if official:
             truths = _tubes(video.truth, video.blank_truth, stated=True)
             found = _tubes(video.predictions, video.blank_predictions, stated=False)
@@ -177,23 +180,16 @@ class MaskAp:
 
     def _curve(self, category: Id, size: str, limit: int) -> _Curve:
         """Precision at each recall, [T, R], and the highest recall, [T], of one category."""
-        groups = self._groups.get((category, size), [])
-        if all(isinstance(video, int) for video, _ in groups):
-            groups = sorted(groups, key=lambda pair: sort_key(pair[0]))
+        groups = self._in_order(category, size)
         positives = sum(group.positives for _, group in groups)
         if not positives:
             return None, None
-        scores = np.concatenate([group.scores[:limit] for _, group in groups])
         precision = np.zeros((len(IOUS), len(RECALLS)))
-        if not len(scores):
+        ranked = self._ranked_tracks(groups, limit)
+        if not len(ranked.video):
             return precision, np.zeros(len(IOUS))
-        order = np.argsort(-scores, kind="stable")
-        hit = np.concatenate([group.hit[:, :limit] for _, group in groups], axis=1)[:, order]
-        counts = ~np.concatenate([group.ignored[:, :limit] for _, group in groups], axis=1)[:, order]
-        tp, fp = np.cumsum(hit & counts, axis=1), np.cumsum(~hit & counts, axis=1)
-        if self.protocol == "clean":
-            ends = ends_of_ties(scores[order])
-            tp, fp = tp[:, ends], fp[:, ends]
+        ends = np.unique(ranked.end)
+        tp, fp = np.cumsum(ranked.hit, axis=1)[:, ends], np.cumsum(~ranked.hit & ranked.counts, axis=1)[:, ends]
         reached = tp / positives
         # The public code guards the quotient in a way that leaves a perfect precision just below 1.
         total = tp + fp + np.spacing(1) if self.protocol == "official" else np.maximum(tp + fp, 1)
@@ -203,6 +199,40 @@ class MaskAp:
             inside = places < tp.shape[1]
             precision[t, inside] = highest[t, places[inside]]
         return precision, reached[:, -1]
+
+    def _in_order(self, category: Id, size: str) -> list[tuple[Id, _Group]]:
+        groups = self._groups.get((category, size), [])
+        if all(isinstance(video, int) for video, _ in groups):
+            return sorted(groups, key=lambda pair: sort_key(pair[0]))
+        return groups
+
+    def _ranked_tracks(self, groups: Sequence[tuple[Id, _Group]], limit: int) -> RankedTracks:
+        """The predictions of all videos, best first, at most ``limit`` a video."""
+        scores = np.concatenate([group.scores[:limit] for _, group in groups])
+        order = np.argsort(-scores, kind="stable")
+        hit = np.concatenate([group.hit[:, :limit] for _, group in groups], axis=1)[:, order]
+        counts = ~np.concatenate([group.ignored[:, :limit] for _, group in groups], axis=1)[:, order]
+        places = np.array([self._places[video] for video, _ in groups], np.int64)
+        video = np.repeat(places, [len(group.scores[:limit]) for _, group in groups])[order]
+        end = np.arange(len(order))
+        if self.protocol == "clean" and len(order):
+            ends = ends_of_ties(scores[order])
+            end = ends[np.searchsorted(ends, end)]
+        truths = np.array([(place, g.positives) for place, (_, g) in zip(places, groups, strict=True)], np.int64)
+        return RankedTracks(video, end, hit & counts, counts, truths)
+
+    def sample(self, categories: Mapping[Id, TruthCategory]) -> ApSample:
+        """What AP over tracks of every size is made of, to draw the videos again, in the order they came in."""
+        ids = sorted(categories or self._seen, key=sort_key)
+        groups = {category: self._in_order(category, "") for category in ids}
+        known = [category for category in ids if any(group.positives for _, group in groups[category])]
+        split = {
+            name: [known.index(ids[place]) for place in places if ids[place] in known]
+            for name, places in self._split(ids, categories).items()
+            if places is not None
+        }
+        ranked = [self._ranked_tracks(groups[category], MAX_DETECTIONS[-1]) for category in known]
+        return ApSample(RECALLS, ranked, split)
 
     def _split(self, ids: Sequence[Id], categories: Mapping[Id, TruthCategory]) -> dict[str, list[int] | None]:
         """The places in ``ids`` of base and novel categories; empty where the ground truth has no partitions.

@@ -20,8 +20,9 @@ from pycocotools import mask as coco
 from capgen.display import html_head, plain
 from capgen.errors import UserError
 from capgen.evaluation.evaluate import Evaluation
-from capgen.evaluation.metrics.bootstrap import FEWEST_VIDEOS, Interval, intervals
 from capgen.evaluation.metrics.breakdown import by_category, by_size
+from capgen.evaluation.metrics.resampling.bootstrap import FEWEST_VIDEOS, Interval
+from capgen.evaluation.metrics.resampling.sums import intervals
 from capgen.evaluation.metrics.rows import TruthRow
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, video_at
 from capgen.evaluation.reading.tracks import Detection, VideoTracks
@@ -144,7 +145,7 @@ def _sure(result: Evaluation, draws: int) -> str:
 
 def _numbers(result: Evaluation, draws: int) -> list[tuple[str, list[NumberCell]]]:
     metrics = result.options.metrics
-    spans = [intervals(scores.videos, metrics, draws=draws) if draws else {} for scores in result.scores]
+    spans = [intervals(scores, draws=draws) if draws else {} for scores in result.scores]
     rows = []
     for name, label in [*main_names(metrics), *((name, name) for name in _AP)]:
         values = [scores.values.get(name) for scores in result.scores]

@@ -8,11 +8,12 @@ from typing import Any
 from rich.table import Table
 
 from capgen.evaluation.evaluate import Evaluation
-from capgen.evaluation.metrics.bootstrap import FEWEST_VIDEOS, Interval, intervals
 from capgen.evaluation.metrics.breakdown import Group, by_category, by_size
 from capgen.evaluation.metrics.chota import Scores
 from capgen.evaluation.metrics.clean_chota import CLEAN_VERSION
 from capgen.evaluation.metrics.mask_ap import SIZES
+from capgen.evaluation.metrics.resampling.bootstrap import FEWEST_VIDEOS, Interval
+from capgen.evaluation.metrics.resampling.sums import intervals
 
 _AP = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AP_base", "AP_novel", "AR1", "AR10", "AR100")
 
@@ -68,7 +69,7 @@ def _protocol_json(result: Evaluation, scores: Scores, draws: int, categories: b
     if draws and result.videos < FEWEST_VIDEOS:
         whole["notes"].append(f"no confidence intervals: they need {FEWEST_VIDEOS} videos")
     if draws:
-        found = intervals(scores.videos, options.metrics, draws=draws)
+        found = intervals(scores, draws=draws)
         whole["intervals"] = {name: [interval.low, interval.high] for name, interval in found.items()}
     return whole
 
@@ -109,7 +110,7 @@ def _main(result: Evaluation, draws: int) -> Table:
     spans: list[dict[str, Interval]] = []
     for scores in result.scores:
         table.add_column(scores.protocol, justify="right")
-        spans.append(intervals(scores.videos, result.options.metrics, draws=draws) if draws else {})
+        spans.append(intervals(scores, draws=draws) if draws else {})
     extra = ("AP_M", "AP_detection") if result.iou == "box" else _AP
     for name, label in (*main_names(result.options.metrics), *((name, name) for name in extra)):
         if any(name in scores.values for scores in result.scores):

@@ -1,50 +1,35 @@
-"""How sure a number is: confidence intervals from drawing the videos again."""
+"""Intervals of all numbers: those that are quotients of sums over videos, and mask AP."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.evaluation.metrics.chota import VideoSums
-
-FEWEST_VIDEOS = 10
-"""With fewer videos the intervals are too narrow: five gave .80 to .84 of the coverage that .95 was written for."""
+from capgen.evaluation.metrics.chota import Scores, VideoSums
+from capgen.evaluation.metrics.resampling.bootstrap import FEWEST_VIDEOS, Interval, Statistic, bca_intervals
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """The middle ``level`` of what the draws give."""
+def intervals(scores: Scores, *, draws: int = 1000) -> dict[str, Interval]:
+    """A 95 % interval for each number that has one, of ``draws`` samples of as many videos, with replacement.
 
-    low: float
-    high: float
-
-
-def intervals(
-    videos: Sequence[VideoSums], metrics: Sequence[str], *, draws: int = 1000, level: float = 0.95, seed: int = 0
-) -> dict[str, Interval]:
-    """A percentile interval for each number, over ``draws`` samples of as many videos, with replacement.
-
-    Every number is a quotient of sums over videos, so a draw only weighs the videos; caption scores are those of the
-    whole run. There are none for fewer than ten videos, of which the draws tell too little, and none for a number that
-    cannot be had in most draws.
-
-    Source: Efron, Annals of Statistics 1979.
+    Caption scores, CIDEr's corpus with them, are those of the whole run. There are none for fewer than ten videos.
+    They are counted once for a result, however often they are asked for.
     """
-    if len(videos) < FEWEST_VIDEOS:
+    if len(scores.videos) < FEWEST_VIDEOS:
         return {}
-    weights = np.random.default_rng(seed).multinomial(len(videos), [1 / len(videos)] * len(videos), size=draws)
-    drawn = _values(videos, metrics, weights.astype(np.float64))
-    edges = (50 * (1 - level), 50 * (1 + level))
-    found = {}
-    for name, values in drawn.items():
-        known = values[np.isfinite(values)]
-        if 2 * len(known) > draws:
-            low, high = np.percentile(known, edges)
-            found[name] = Interval(float(low), float(high))
-    return found
+    if draws not in scores.intervals:
+        found = bca_intervals(sums_statistic(scores.videos, scores.metrics), len(scores.videos), draws=draws)
+        if scores.ap_sample:
+            found |= bca_intervals(scores.ap_sample.values, len(scores.videos), draws=draws)
+        scores.intervals[draws] = found
+    return scores.intervals[draws]
+
+
+def sums_statistic(videos: Sequence[VideoSums], metrics: Sequence[str]) -> Statistic:
+    """DetA, AssA, LocA, HOTA, CapA and CHOTA from the weights of the videos."""
+    return lambda weights: _values(videos, metrics, weights)
 
 
 def _values(
