@@ -1,6 +1,6 @@
 """How fast the evaluator is, and how much memory it takes: beside TrackEval, and at the size of LV-VISCap.
 
-    python -m benchmarks.eval_speed [--videos 300]
+    python -m benchmarks.evaluator.eval_speed [--videos 300]
 
 Three questions, on generated tracks with masks at 720p:
 - HOTA on the same boxes: capgen beside TrackEval (PyPI trackeval), in one process from boxes in memory to numbers, and
@@ -251,7 +251,7 @@ def job_core(gt: str, pred: str) -> dict[str, Any]:
 
 def alone(job: str, *arguments: object) -> dict[str, Any]:
     """Run a job in a process of its own, and note the most memory it held."""
-    command = [sys.executable, "-m", "benchmarks.eval_speed", "--job", job, *map(str, arguments)]
+    command = [sys.executable, "-m", "benchmarks.evaluator.eval_speed", "--job", job, *map(str, arguments)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
@@ -335,7 +335,7 @@ def main() -> None:
     found = measure(arguments.videos)
     text = table(found)
     print(text)
-    results = Path(__file__).parent / "results"
+    results = Path(__file__).resolve().parents[1] / "results"
     results.mkdir(exist_ok=True)
     (results / "eval_speed.json").write_text(json.dumps(found, indent=2) + "\n")
     (results / "eval_speed.md").write_text(text + "\n")

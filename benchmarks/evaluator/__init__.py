@@ -1,0 +1,1 @@
+"""Benchmarks of the evaluator: its speed, and how often its intervals hold."""
