@@ -14,6 +14,7 @@ Only the formats of ``FORMATS`` are opened, recognised by their content; Pillow 
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -199,16 +200,42 @@ def read_bytes(path: Path, name: str | None = None) -> bytes:
         raise PictureFault("bad_path", f"{label!r} cannot be a file name") from None
 
 
-def path_under(root: str | Path, name: str) -> Path:
-    """The path of ``name`` under ``root``; links that the user laid are followed.
+def picture_bytes(path: Path, name: str | None = None) -> bytes:
+    """The bytes of a file that is a picture by its content, as ``read_bytes`` reads them; pixels are not decoded.
 
     Raises:
-        PictureFault: the name is absolute or climbs out of the root.
+        PictureFault: it is missing, or no picture of a known kind.
+    """
+    data = read_bytes(path, name)
+    with _opened(data, _label(path, name)):
+        return data
+
+
+def path_under(root: str | Path, name: str, bounds: str | Path | None = None) -> Path:
+    """The path of ``name`` under ``root``.
+
+    Args:
+        bounds: the folder out of which no symbolic link may lead; None follows all links.
+
+    Raises:
+        PictureFault: the name is absolute or climbs out of the root, or a link leads out of the bounds.
     """
     windows = PureWindowsPath(name)
     if not name or windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in windows.parts:
         raise PictureFault("bad_path", f"{_label(Path(), name)!r} is not a name under the root folder")
-    return Path(root) / name
+    path = Path(root) / name
+    if bounds is not None and "\0" not in name and not _leads_below(path, bounds):
+        label = _label(Path(), name)
+        raise PictureFault("bad_path", f"{label} is a link out of the root folder, which only --follow-links allows")
+    return path
+
+
+def _leads_below(path: Path, bounds: str | Path) -> bool:
+    """Whether a path is in a folder once its links are followed; False where they go round in circles."""
+    try:
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(bounds))
+    except OSError:
+        return False
 
 
 def _label(source: Path | bytes, name: str | None) -> str:

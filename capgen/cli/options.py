@@ -25,6 +25,14 @@ DatasetFlag = Annotated[
 ]
 PipelineFlag = Annotated[str | None, typer.Option(help="Pipeline file (TOML) to use instead of --dataset.")]
 RootFlag = Annotated[Path | None, typer.Option(help="Folder of the dataset, laid out as its release.")]
+FollowLinksFlag = Annotated[
+    bool | None,
+    typer.Option(
+        "--follow-links/--no-follow-links",
+        help="Whether pictures may be links out of --root. Default: yes, unless --root lies in a run's folder.",
+        show_default=False,
+    ),
+]
 SplitFlag = Annotated[str | None, typer.Option(help="Split, several separated by commas, or all.")]
 ModelFlag = Annotated[str | None, typer.Option(help="Hub name, model folder, or embedded.")]
 EngineFlag = Annotated[str | None, typer.Option(help=f"Inference engine: {', '.join(ENGINES)}.")]

@@ -46,6 +46,7 @@ def run(
     fork: Annotated[
         bool, typer.Option("--fork", help="If --out holds a run with other settings, start a new run beside it.")
     ] = False,
+    follow_links: options.FollowLinksFlag = None,
     set_: options.SetFlag = None,
 ) -> None:
     """Caption every object of a dataset and write the release.
@@ -58,6 +59,7 @@ def run(
         "source.root": root,
         "source.split": split,
         "source.limit": limit,
+        "source.follow_links": follow_links,
         "engine.name": engine,
         "model.id": model,
         "model.revision": revision,
@@ -114,6 +116,12 @@ def retry(
     gpus: options.GpusFlag = None,
     tensor_parallel: options.TensorParallelFlag = 1,
     workers: options.WorkersFlag = 1,
+    engine: options.EngineFlag = None,
+    follow_links: options.FollowLinksFlag = None,
+    trust_out: Annotated[
+        bool,
+        typer.Option("--trust-out", help="Use the servers, key variables, folders and code that OUT itself names."),
+    ] = False,
     set_: options.SetFlag = None,
 ) -> None:
     """Ask again for objects that failed or were dropped.
@@ -123,7 +131,8 @@ def retry(
     from capgen.pipeline.running.retry import recorded
     from capgen.pipeline.running.session import RunRequest, run_session
 
-    was = recorded(out, {"source.root": root}, set_ or ())
+    flags = {"source.root": root, "source.follow_links": follow_links, "engine.name": engine}
+    was = recorded(out, flags, set_ or (), trusted=trust_out)
     again = tuple(dict.fromkeys(reason or ()))
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
     console = terminal()
@@ -168,6 +177,7 @@ def preview(
     model: options.ModelFlag = None,
     number: Annotated[int, typer.Option("-n", help="Number of objects to show.")] = 12,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("preview.html"),
+    follow_links: options.FollowLinksFlag = None,
     set_: options.SetFlag = None,
 ) -> None:
     """Write a page with the pictures and prompts that the model gets.
@@ -176,7 +186,13 @@ def preview(
     """
     from capgen.pipeline.pages.preview import preview_page
 
-    flags = {"source.root": root, "source.split": split, "source.limit": number, "model.id": model}
+    flags = {
+        "source.root": root,
+        "source.split": split,
+        "source.limit": number,
+        "source.follow_links": follow_links,
+        "model.id": model,
+    }
     settings, _ = settings_of(dataset, pipeline, flags, set_ or ())
     shown = preview_page(with_world(settings, out.parent / f"{out.stem}-world"), out)
     echo(f"{shown} objects in {out}")
@@ -188,6 +204,7 @@ def gallery(
     file: Annotated[Path | None, typer.Option(help="HTML file to write. Default: OUT/gallery.html.")] = None,
     limit: Annotated[int, typer.Option(help="Maximum number of images or videos.")] = 100,
     root: options.RootFlag = None,
+    follow_links: options.FollowLinksFlag = None,
 ) -> None:
     """Write a page with the captions of a run, mask by mask.
 
@@ -197,4 +214,5 @@ def gallery(
     from capgen.pipeline.pages.gallery import gallery_page
 
     where = file or RunLayout(out).gallery
-    echo(f"{gallery_page(out, where, limit=limit, root=root)} images and videos in {where}")
+    count = gallery_page(out, where, limit=limit, root=root, follow_links=follow_links)
+    echo(f"{count} images and videos in {where}")

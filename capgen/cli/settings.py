@@ -56,9 +56,10 @@ def with_world(settings: Settings, out: Path) -> Settings:
     """The settings with a root: a pipeline over the sample world writes the world under OUT where none is given."""
     if settings.source.world is None or settings.source.root is not None:
         return in_world(settings)
-    from capgen.dataset.layout import RunLayout
+    from capgen.dataset.layout import RunLayout, refuse_links
     from capgen.sample.write import write_world
 
+    refuse_links(out)
     world = RunLayout(out).world
     if not (world / "facts.json").is_file():
         wanted = settings.source.world

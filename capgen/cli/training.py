@@ -178,7 +178,7 @@ def _trained(settings: TrainSettings) -> Any:
     from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
 
     folder = resolve(str(settings.model.init))
-    config = MaskCaptionerConfig.from_pretrained(folder)
+    config = MaskCaptionerConfig.from_pretrained(folder, trust_remote_code=False)
     for key, value in _over(config.to_dict(), settings.model.options).items():
         setattr(config, key, value)
     try:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from capgen.errors import UserError
 
 PART = ".part"
 """Suffix of what is still being written; such files count as not there."""
@@ -175,3 +179,71 @@ class RunLayout:
         for path in sorted(self.data_dir.rglob("*")):
             if path.is_file() and self.record_of(path) not in known:
                 yield path
+
+
+_FILES = frozenset({".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "gallery.html"})
+_FOLDERS = frozenset({"plan", "journal", "candidates", "logs", "data", "batch", "world"})
+
+
+def refuse_links(out: Path, *, reading: bool = False) -> None:
+    """Refuse an OUT whose own entries would lead a write elsewhere, or a read into a pipe or device without an end.
+
+    Looked at are the entries of ``RunLayout``, files that end in ``.part``, and all that lies below those folders.
+
+    Args:
+        reading: OUT is only read: symbolic links are followed, as a release in the cache of a hub is made of them.
+
+    Raises:
+        UserError: an entry is a symbolic link, a pipe, a socket or a device, or a folder where a file belongs.
+    """
+    try:
+        entries = [*os.scandir(out)]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        if entry.name in _FILES | _FOLDERS or entry.name.endswith(PART):
+            mode = _checked_mode(entry, reading=reading)
+            wrong = stat.S_ISDIR if entry.name in _FILES else stat.S_ISREG
+            if wrong(mode) and not entry.name.endswith(PART):
+                kind = "a folder where a file belongs" if stat.S_ISDIR(mode) else "a file where a folder belongs"
+                raise UserError(f"{entry.path} is {kind}", "move it away")
+
+
+def _checked_mode(entry: os.DirEntry[str], *, reading: bool) -> int:
+    """The mode of an entry, which is a regular file or a folder of such; 0 where a link leads nowhere."""
+    try:
+        mode = entry.stat(follow_symlinks=reading).st_mode
+    except FileNotFoundError:
+        return 0
+    if stat.S_ISLNK(mode):
+        what = (
+            f"{entry.path} is a symbolic link to {str(Path(entry.path).readlink())!r}; nothing is written through links"
+        )
+        raise UserError(what, "put what it leads to in its place, or delete it if you did not make it")
+    if stat.S_ISDIR(mode):
+        if not entry.is_symlink():
+            for inner in os.scandir(entry.path):
+                _checked_mode(inner, reading=reading)
+    elif not stat.S_ISREG(mode):
+        raise UserError(f"{entry.path} is a pipe, a socket or a device, not a file", "delete it")
+    return mode
+
+
+def picture_bounds(root: Path | None, follow_links: bool | None) -> Path | None:
+    """The folder that links among a dataset's pictures must not lead out of; None where they may lead anywhere.
+
+    Args:
+        root: the dataset's folder.
+        follow_links: what the user says; None allows links unless the root lies in the folder of a run, which somebody
+            else may have made.
+    """
+    if root is None or follow_links:
+        return None
+    return root if follow_links is False else _run_around(root)
+
+
+def _run_around(root: Path) -> Path | None:
+    """The folder of the run in which a folder lies by its name, or where its links lead; None for none."""
+    places = (Path.cwd() / root, root.resolve())
+    above = (folder for place in places for folder in (place, *place.parents))
+    return next((folder for folder in above if RunLayout(folder).plan_json.is_file()), None)

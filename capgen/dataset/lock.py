@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from capgen.dataset.layout import RunLayout
+from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.errors import UserError
 
 
@@ -19,8 +19,10 @@ def exclusive(out: Path) -> Iterator[None]:
     """Hold ``OUT/.lock`` for as long as the block runs.
 
     Raises:
-        UserError: another process holds it (says which process on which machine), or OUT cannot be written.
+        UserError: another process holds it (says which process on which machine), OUT cannot be written, or something
+            in it is a link that would lead writes elsewhere.
     """
+    refuse_links(out)
     path = RunLayout(out).lock
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
@@ -44,7 +46,7 @@ def _locked(path: Path) -> int:
         UserError: another run holds it.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(descriptor, path):

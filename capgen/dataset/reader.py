@@ -12,7 +12,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capgen.dataset.layout import RunLayout
+from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.dataset.plan import PLAN_VERSION, PlannedMedia, PlanRecord, ShardEntry
 from capgen.dataset.release_record import stem
 from capgen.dataset.row import ReleasedMedia, Row
@@ -44,7 +44,9 @@ def find_plan(out: Path) -> PlanRecord | None:
 
     Raises:
         LedgerError: there is a plan that cannot be read, or it is of a version that is not known.
+        UserError: something of the run is a pipe or a device, from which a read might never come back.
     """
+    refuse_links(out, reading=True)
     file = RunLayout(out).plan_json
     try:
         record = msgspec.json.decode(file.read_bytes(), type=PlanRecord)
@@ -57,6 +59,9 @@ def find_plan(out: Path) -> PlanRecord | None:
             f"{file} has version {record.version!r}, known are {', '.join(_VERSIONS)}; "
             "use the capgen that wrote it, or start anew in another --out"
         )
+    for entry in record.shards:
+        if not is_below(entry.file) or "/" in entry.file or entry.index < 0:
+            raise LedgerError(f"{file} names a shard's file {entry.file!r} outside of its folder; {_REMEDY}")
     if record.version != "1":
         return record
     source = record.settings.get("source", {})

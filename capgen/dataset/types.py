@@ -120,9 +120,11 @@ class Media(MediaHeader, frozen=True, kw_only=True):
 
     Args:
         root: the folder that ``file_names`` are relative to, on this machine.
+        bounds: the folder out of which links among the pictures must not lead; None follows all links.
     """
 
     root: str
+    bounds: str | None = None
     objects: tuple[MediaObject, ...] = ()
 
 

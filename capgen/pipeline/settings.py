@@ -33,6 +33,8 @@ class WorldSettings(Table):
 class SourceSettings(Table):
     """Which objects: a registered source, its folder, its split (a name, several with commas, or ``all``).
 
+    ``follow_links``: whether pictures may be symbolic links that lead out of ``root``; by default they may unless the
+    root lies in the folder of a run.
     ``options``: the source's own fields beside ``root``, ``split`` and ``dataset``; a key of the table that is none of
     those above is one of them: ``source.crowds`` is ``source.options.crowds``.
     """
@@ -42,6 +44,7 @@ class SourceSettings(Table):
     split: str = "all"
     limit: Positive | None = Field(None, description="plan only the first so many objects")
     world: WorldSettings | None = None
+    follow_links: bool | None = None
     options: dict[str, Any] = {}
 
     @model_validator(mode="before")

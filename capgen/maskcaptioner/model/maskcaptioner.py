@@ -19,6 +19,7 @@ from capgen.maskcaptioner.model.captioning.caption_head import CaptionHead
 from capgen.maskcaptioner.model.clip import ClipOutput, Federated, Target
 from capgen.maskcaptioner.model.config import MaskCaptionerConfig
 from capgen.maskcaptioner.model.pretrained_parts import load_parts, load_segmenter, resolved, start_afresh
+from capgen.maskcaptioner.model.safe_loading import NO_CODE, SAFE_WEIGHTS, refuse_pickles
 from capgen.maskcaptioner.model.segmentation.classes import text_embeddings
 from capgen.maskcaptioner.model.segmentation.heads import BoxHead, LinearClasses, Mlp, OpenClasses, box_region
 from capgen.maskcaptioner.model.segmentation.losses import ClipLoss
@@ -120,17 +121,18 @@ class MaskCaptioner(PreTrainedModel):  # type: ignore[misc]
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Any:
-        """A saved model; with ``output_loading_info`` also what was loaded.
+        """A saved model; with ``output_loading_info`` also what was loaded. No code of the folder's is run.
 
         Raises:
-            UserError: its tokenizer is missing.
+            UserError: its tokenizer is missing, or a pickle lies in it.
         """
-        found = super().from_pretrained(str(pretrained_model_name_or_path), *args, **kwargs)
+        refuse_pickles(Path(pretrained_model_name_or_path))
+        found = super().from_pretrained(str(pretrained_model_name_or_path), *args, **{**kwargs, **SAFE_WEIGHTS})
         model = found[0] if isinstance(found, tuple) else found
         if model.config.caption is not None:
             model.caption_head.freeze(model.config.caption)
             try:
-                model.tokenizer = AutoTokenizer.from_pretrained(str(pretrained_model_name_or_path))
+                model.tokenizer = AutoTokenizer.from_pretrained(str(pretrained_model_name_or_path), **NO_CODE)
             except (OSError, ValueError) as error:
                 raise UserError(
                     f"{pretrained_model_name_or_path} has no tokenizer", "save it with save_pretrained"

@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Mask2F
 
 from capgen.errors import UserError
 from capgen.maskcaptioner.model.config import MaskCaptionerConfig
+from capgen.maskcaptioner.model.safe_loading import NO_CODE, SAFE_WEIGHTS
 from capgen.maskcaptioner.model.segmentation.classes import text_width
 from capgen.maskcaptioner.model.segmentation.segmenter import Mask2Former
 
@@ -23,7 +24,7 @@ PartNames = dict[str, str]
 
 def _config(name: str, key: str) -> Any:
     try:
-        return AutoConfig.from_pretrained(name)
+        return AutoConfig.from_pretrained(name, **NO_CODE)
     except (OSError, ValueError) as error:
         raise UserError(f"{key} {name!r} cannot be loaded ({error})", "give a model's name or folder") from error
 
@@ -48,7 +49,7 @@ def resolved(config: MaskCaptionerConfig, tokenizer: Any = None) -> tuple[MaskCa
             found = _config(names[key], f"caption.{key}")
             table[key] = getattr(found, inside, found).to_dict()
     if tokenizer is None and "language_model" in names:
-        tokenizer = AutoTokenizer.from_pretrained(names["language_model"])
+        tokenizer = AutoTokenizer.from_pretrained(names["language_model"], **NO_CODE)
     if tokenizer is None:
         raise UserError(
             "a language model from scratch has no tokenizer", "hand one in, such as word_tokenizer(captions)"
@@ -72,7 +73,7 @@ def load_parts(head: nn.Module, names: PartNames) -> None:
         _load_blip2(head, names)
     name = names.get("language_model")
     if name is not None and name not in (names.get("vision"), names.get("qformer")):
-        causal = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+        causal = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, **SAFE_WEIGHTS)
         head.language.causal.load_state_dict(causal.state_dict())
 
 
@@ -80,9 +81,9 @@ def _load_blip2(head: nn.Module, names: PartNames) -> None:
     from transformers import Blip2ForConditionalGeneration
 
     for name in dict.fromkeys(names.values()):
-        if AutoConfig.from_pretrained(name).model_type != "blip-2":
+        if AutoConfig.from_pretrained(name, **NO_CODE).model_type != "blip-2":
             continue
-        whole = Blip2ForConditionalGeneration.from_pretrained(name)
+        whole = Blip2ForConditionalGeneration.from_pretrained(name, **SAFE_WEIGHTS)
         if names.get("vision") == name:
             head.tokens.tower.load_state_dict(whole.vision_model.state_dict())
         if names.get("qformer") == name:
@@ -104,7 +105,7 @@ def load_segmenter(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     config = _config(name, "segmenter")
     if not isinstance(config, Mask2FormerConfig):
         raise UserError(f"segmenter {name!r} is a {config.model_type}", "give a Mask2Former name or folder")
-    model = Mask2Former.from_pretrained(name, dtype=torch.float32)
+    model = Mask2Former.from_pretrained(name, dtype=torch.float32, **SAFE_WEIGHTS)
     found = config.to_dict()
     found.pop("_name_or_path", None)  # where it lay here is nobody's business where the model goes
     return found, model.state_dict()

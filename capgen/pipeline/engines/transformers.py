@@ -267,6 +267,8 @@ def load_model(options: Transformers, context: EngineContext) -> Model:
         "revision": model.revision,
         "dtype": dtype,
         "trust_remote_code": model.trust_remote_code,
+        "use_safetensors": True,
+        "weights_only": True,
     } | options.args
     if context.gpus > 1:
         arguments.setdefault("device_map", _AUTO)

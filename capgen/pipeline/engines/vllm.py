@@ -23,6 +23,9 @@ _DECIDING = (
 )
 """Engine arguments that decide answers; the others are about speed and memory, and a resume may change them."""
 
+_SILENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_DO_NOT_TRACK": "1"}
+"""vLLM sends statistics of its use to its makers unless the environment says otherwise; the user's own value stays."""
+
 
 @dataclass(frozen=True, slots=True)
 class Vllm:
@@ -61,6 +64,8 @@ class Vllm:
         Raises:
             UserError: vLLM is not installed, or knows no such model.
         """
+        for name, value in _SILENT.items():
+            os.environ.setdefault(name, value)
         if context.gpus == 0:
             _prepare_cpu(self.cpu_kv_gib)
         try:

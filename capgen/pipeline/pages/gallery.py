@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from capgen import rle
 from capgen.dataset.files import part_of, publish
+from capgen.dataset.layout import picture_bounds, refuse_links
 from capgen.dataset.plan import PlanRecord, ShardEntry
 from capgen.dataset.reader import check_root, read_plan, rows_of
 from capgen.dataset.release_record import release_path
@@ -57,18 +58,26 @@ class Shown:
     message: str | None
 
 
-def gallery_page(out: Path, file: Path, *, limit: int, root: Path | None = None) -> int:
+_Place = tuple[Path, Path | None]
+"""The dataset's folder, and the folder out of which links among its pictures must not lead (None: anywhere)."""
+
+
+def gallery_page(
+    out: Path, file: Path, *, limit: int, root: Path | None = None, follow_links: bool | None = None
+) -> int:
     """Write the page of a run, finished or not; how many images and videos are on it.
 
     Args:
         limit: images and videos at most, spread evenly over the shards that are committed; those without objects are
             left out.
         root: where the pictures are now, if not where they were when the run was planned.
+        follow_links: whether pictures may be links out of the root; None allows it unless the root lies in a run.
 
     Raises:
         UserError: ``out`` is no run, nothing is committed in it yet, or the page cannot be written.
         LedgerError: the run's files are damaged.
     """
+    refuse_links(out)
     plan = read_plan(out)
     if limit < 1:
         raise UserError(f"--limit {limit} shows nothing", "give 1 or more")
@@ -78,11 +87,13 @@ def gallery_page(out: Path, file: Path, *, limit: int, root: Path | None = None)
         raise UserError(f"no shard of {out} is done yet", "wait, or run the same `capgen run` command again")
     if root is not None:
         check_root(out, plan, root)
+    folder = Path(root or plan.root or "")
+    place = (folder, picture_bounds(folder, follow_links))
     note = f"{len(done)} of {len(table.shards)} shards done, {table.objects:,} objects planned"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         return write_gallery(
-            _chosen(out, plan, done, limit, root), file, title=f"{out.resolve().name}: captions", note=note
+            _chosen(out, plan, done, limit, place), file, title=f"{out.resolve().name}: captions", note=note
         )
     except OSError as error:
         raise UserError(f"cannot write {file}: {error.strerror}", "give another place with --file") from None
@@ -117,19 +128,19 @@ def write_gallery(media: Iterable[tuple[Media, Sequence[Shown]]], file: Path, *,
 
 
 def _chosen(
-    out: Path, plan: PlanRecord, done: Sequence[ShardEntry], limit: int, root: Path | None
+    out: Path, plan: PlanRecord, done: Sequence[ShardEntry], limit: int, place: _Place
 ) -> Iterator[tuple[Media, Sequence[Shown]]]:
     """Media with objects: as many of every shard as its size and the limit allow, evenly spaced within it."""
     deduplicate = release_path(out).is_file()
     left = limit
     # Small shards first, so that what they leave over goes to larger ones; shown in the order of the plan.
     quotas: dict[int, int] = {}
-    for place, entry in enumerate(sorted(done, key=lambda entry: entry.media)):
-        quotas[entry.index] = min(entry.media, -(-left // (len(done) - place)))
+    for number, entry in enumerate(sorted(done, key=lambda entry: entry.media)):
+        quotas[entry.index] = min(entry.media, -(-left // (len(done) - number)))
         left -= quotas[entry.index]
     for entry in done:
         if quotas[entry.index]:
-            shard = _of_shard(out, plan, entry, root, deduplicate=deduplicate)
+            shard = _of_shard(out, plan, entry, place, deduplicate=deduplicate)
             yield from (shard[i] for i in _spread(len(shard), quotas[entry.index]))
 
 
@@ -140,16 +151,18 @@ def _spread(length: int, count: int) -> list[int]:
 
 
 def _of_shard(
-    out: Path, plan: PlanRecord, entry: ShardEntry, root: Path | None, *, deduplicate: bool
+    out: Path, plan: PlanRecord, entry: ShardEntry, place: _Place, *, deduplicate: bool
 ) -> list[tuple[Media, Sequence[Shown]]]:
     shard = join(out, entry, deduplicate=deduplicate, legacy_root=plan.legacy_root)
     rows = rows_of(shard.rows)
+    root, bounds = place
     outcomes = iter(shard.outcomes)
     found: list[tuple[Media, Sequence[Shown]]] = []
     for planned in shard.media:
         objects = [_shown(next(rows), next(outcomes).duplicate_of) for _ in planned.objects]
         if objects:
-            medium = Media(**planned.header(), root=str(Path(root or plan.root or "", planned.folder)))
+            folder = str(root / planned.folder)
+            medium = Media(**planned.header(), root=folder, bounds=bounds and str(bounds))
             found.append((medium, objects))
     return found
 

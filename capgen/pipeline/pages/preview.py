@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from capgen.dataset.layout import picture_bounds
 from capgen.dataset.types import Fault, MediaObject
 from capgen.display import html, html_head
 from capgen.errors import UserError
@@ -42,10 +43,11 @@ def preview_page(settings: Settings, out: Path) -> int:
     """
     prompt = load_prompt(settings.prompt.name, category=settings.prompt.category)
     renderer = Renderer(settings.render, prompt)
+    bounds = picture_bounds(settings.source.root, settings.source.follow_links)
 
     def shown() -> Iterator[tuple[MediaObject, View | Fault]]:
         for planned in build_source(settings).scan():
-            media = decode_media(planned, settings.source.root or "")
+            media = decode_media(planned, settings.source.root or "", bounds)
             for obj, result in zip(media.objects, render_media(media, renderer), strict=True):
                 yield obj, result if isinstance(result, View) else result[1]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from capgen.dataset.layout import RunLayout
+from capgen.dataset.layout import RunLayout, picture_bounds
 from capgen.dataset.plan import PlannedMedia, ShardEntry
 from capgen.dataset.reader import read_media
 from capgen.dataset.row import Rle, Row, Status
@@ -86,7 +86,12 @@ class Job:
 
     def decode(self, planned: PlannedMedia) -> Media:
         """A planned medium with its masks, its pictures where this run was told that they are."""
-        return decode_media(planned, self.settings.source.root or "")
+        return decode_media(planned, self.settings.source.root or "", self.bounds)
+
+    @cached_property
+    def bounds(self) -> Path | None:
+        """The folder out of which links among the pictures must not lead; None follows all links."""
+        return picture_bounds(self.settings.source.root, self.settings.source.follow_links)
 
     def journal_dir(self, index: int) -> Path:
         """Where a shard's unfinished answers are kept."""

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _HUB_TIMEOUT_S = 15
+_PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl"})
 
 
 def local_gpus() -> int:
@@ -64,12 +65,27 @@ def check_model(settings: Settings) -> None:
             raise UserError(
                 f"--model {model}: the folder has no config.json", "give a folder that transformers can load"
             )
+        _refuse_pickles(folder)
         return
     if not _HUB_NAME.fullmatch(model):
         raise UserError(
             f"--model {model}: no such folder, and not a name of the form owner/model", "for example --model embedded"
         )
     _check_hub(model, revision)
+
+
+def _refuse_pickles(folder: Path) -> None:
+    """Refuse a model folder whose weights are pickles, which can run a program when they are loaded.
+
+    Raises:
+        UserError: there are such files and no safetensors.
+    """
+    pickles = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICKLES)
+    if pickles and not any(folder.glob("*.safetensors")):
+        raise UserError(
+            f"--model {folder}: its weights are pickles ({pickles[0].name}), which can run a program when loaded",
+            "give a folder with *.safetensors",
+        )
 
 
 def tell_model(settings: Settings) -> None:

@@ -34,6 +34,7 @@ def pack(
     deduplicate: bool = True,
     partial: bool = False,
     root: Path | None = None,
+    bounds: Path | None = None,
     max_failed: float = 1.0,
     progress: ShardProgress | None = None,
 ) -> Release:
@@ -46,6 +47,7 @@ def pack(
         partial: pack what is committed although shards are missing.
         max_failed: share of the objects above which the release is marked because so many failed.
         root: where the dataset is now, for ``embed_media``; None where it was when the run was planned.
+        bounds: the folder out of which links among the pictures must not lead; None follows all links.
 
     Raises:
         UserError: shards are missing and ``partial`` is not set, or the card's template has a mistake.
@@ -67,7 +69,7 @@ def pack(
         return current
 
     check_card(card)
-    packing = Packing(out, table.splits, options, root or plan.root or "")
+    packing = Packing(out, table.splits, options, root or plan.root or "", bounds)
     for number, entry in enumerate(done, 1):
         packing.add(entry.split, join(out, entry, deduplicate=deduplicate, legacy_root=plan.legacy_root))
         if progress:

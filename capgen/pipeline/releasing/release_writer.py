@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from capgen.dataset.release_record import CONFIGS, ReleasedFile, stem
 from capgen.dataset.schema import CAPTIONS, DEDUP, IMAGE_TYPE, MEDIA, MEDIA_EMBEDDED, OBJECT_FIELDS, OBJECT_TYPE
 from capgen.dataset.stats import Origin, RowOutcome, Stats
 from capgen.errors import MissingFile
+from capgen.images import PictureFault, path_under, picture_bytes
 from capgen.pipeline.releasing import dedup
 from capgen.pipeline.releasing.outcomes import JoinedShard
 
@@ -55,10 +56,19 @@ class Packing:
 
     Args:
         root: where the dataset's pictures are now.
+        bounds: the folder out of which links among the pictures must not lead; None follows all links.
     """
 
-    def __init__(self, out: Path, splits: Sequence[str], options: PackOptions, root: Path | str = "") -> None:
+    def __init__(
+        self,
+        out: Path,
+        splits: Sequence[str],
+        options: PackOptions,
+        root: Path | str = "",
+        bounds: Path | None = None,
+    ) -> None:
         self.stats = Stats()
+        self._bounds = bounds
         self._layout, self._options, self._root = RunLayout(out), options, root
         self._folder = self._layout.data_part
         remove_parts(out)
@@ -136,7 +146,7 @@ class Packing:
             yield part.replace_schema_metadata(MEDIA_EMBEDDED.metadata)
 
     def _images(self, media: PlannedMedia) -> list[dict[str, Any] | None]:
-        images = [read_picture(Path(self._root, media.folder), name) for name in media.file_names]
+        images = [embedded_picture(Path(self._root, media.folder), name, self._bounds) for name in media.file_names]
         self.stats.pictures += len(images)
         self.stats.missing_pictures += images.count(None)
         return images
@@ -179,12 +189,12 @@ def dedup_table(outcomes: Sequence[RowOutcome]) -> pa.Table:
     return pa.Table.from_pylist(rows, DEDUP)
 
 
-def read_picture(root: Path, name: str) -> dict[str, Any] | None:
-    """A picture as ``datasets`` stores an image; None where the file is missing or its name leaves ``root``."""
-    relative = PurePosixPath(name)
-    if relative.is_absolute() or ".." in relative.parts:
-        return None
+def embedded_picture(root: Path, name: str, bounds: Path | None = None) -> dict[str, Any] | None:
+    """A picture as ``datasets`` stores an image; None where there is none under ``root`` by that name.
+
+    Nothing but pictures is packed: no other file, no pipe or device, and with ``bounds`` no link that leads out of it.
+    """
     try:
-        return {"bytes": Path(root, *relative.parts).read_bytes(), "path": name}
-    except OSError:
+        return {"bytes": picture_bytes(path_under(root, name, bounds), name), "path": name}
+    except PictureFault:
         return None

@@ -17,7 +17,7 @@ def load_frame(media: Media, index: int) -> Pixels:
         PictureFault: the file is missing, is no whole picture, or has another size.
     """
     name = media.file_names[index]
-    pixels = read_picture(path_under(media.root, name), size=(media.height, media.width), name=name)
+    pixels = read_picture(path_under(media.root, name, media.bounds), size=(media.height, media.width), name=name)
     pixels.flags.writeable = False
     return pixels
 

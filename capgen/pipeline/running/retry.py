@@ -23,6 +23,7 @@ from capgen.errors import UserError
 from capgen.layered_toml import merge, nested, sentence
 from capgen.pipeline.asking.retry_state import earlier, is_reopened, reopen
 from capgen.pipeline.planning.job import Job
+from capgen.pipeline.planning.recorded_settings import check_fingerprint, refuse_unconfirmed, without_links
 from capgen.pipeline.releasing import dedup
 from capgen.pipeline.settings import Settings
 
@@ -36,19 +37,28 @@ class Recorded:
     embed_media: bool
 
 
-def recorded(out: Path, overrides: Mapping[str, Any], assignments: Iterable[str] = ()) -> Recorded:
+def recorded(
+    out: Path, overrides: Mapping[str, Any], assignments: Iterable[str] = (), *, trusted: bool = False
+) -> Recorded:
     """The run in ``out``, with changes that a resume may make.
 
     Args:
         overrides, assignments: as for ``load_settings``.
+        trusted: the user allows what ``refuse_unconfirmed`` would ask about.
 
     Raises:
         MissingFile: ``out`` holds no run.
-        UserError: an assignment is wrong.
+        UserError: an assignment is wrong, or OUT names a server, a key variable, a folder or code that the user has
+            not given.
+        LedgerError: the plan's fingerprint is not that of its parts.
     """
     plan = read_plan(out)
+    check_fingerprint(out, plan)
+    given = nested(overrides, assignments)
+    if not trusted:
+        refuse_unconfirmed(out, plan.settings, given)
     try:
-        settings = Settings.model_validate(merge(plan.settings, nested(overrides, assignments)))
+        settings = Settings.model_validate(merge(without_links(plan.settings), given))
     except ValidationError as error:
         raise UserError(f"--set: {sentence(error, Settings)}", "correct it") from error
     release = read_release(out)

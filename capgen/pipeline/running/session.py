@@ -130,6 +130,7 @@ def _release(job: Job, *, embed_media: bool, display: ProgressDisplay) -> Ledger
         embed_media=embed_media,
         deduplicate=job.settings.dedup.enabled,
         root=job.settings.source.root,
+        bounds=job.bounds,
         max_failed=job.settings.run.max_failed,
         progress=display.steps("packing"),
     )

@@ -31,7 +31,7 @@ _Shape = Sequence[Sequence[float]] | bytes
 """A frame's mask on its way: polygons to draw, or compressed counts."""
 
 
-def decode_media(planned: PlannedMedia, root: Path | str) -> Media:
+def decode_media(planned: PlannedMedia, root: Path | str, bounds: Path | None = None) -> Media:
     """The medium with every object's masks as compressed counts at the medium's (height, width).
 
     An object that already has a reason, or whose segmentation is malformed (``bad_mask``) or shows nothing on any
@@ -39,6 +39,7 @@ def decode_media(planned: PlannedMedia, root: Path | str) -> Media:
 
     Args:
         root: the dataset's folder on this machine.
+        bounds: see ``Media``.
     """
     size = (planned.height, planned.width)
     drafts = [_draft(item, planned, size) for item in planned.objects]
@@ -47,7 +48,8 @@ def decode_media(planned: PlannedMedia, root: Path | str) -> Media:
     )
     masks = iter(_measure(counts, size))
     objects = tuple(_object(planned, item, draft, masks) for item, draft in zip(planned.objects, drafts, strict=True))
-    return Media(**planned.header(), root=str(Path(root, planned.folder)), objects=objects)
+    place = str(Path(root, planned.folder))
+    return Media(**planned.header(), root=place, bounds=bounds and str(bounds), objects=objects)
 
 
 _Mask = tuple[str, Box, int]

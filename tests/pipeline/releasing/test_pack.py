@@ -21,7 +21,7 @@ from capgen.dataset.shards import write_candidates
 from capgen.errors import LedgerError, MissingFile, UserError
 from capgen.pipeline.planning.plan import write_plan, write_plan_json
 from capgen.pipeline.releasing.pack import pack
-from capgen.pipeline.releasing.release_writer import read_picture
+from capgen.pipeline.releasing.release_writer import embedded_picture
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.sources.lvis import Lvis
 from capgen.pipeline.sources.lvvis import LvVis
@@ -151,7 +151,7 @@ def test_pictures_that_are_all_missing_are_the_users_mistake_and_the_old_release
 def test_a_picture_is_read_from_its_root_only(tmp_path, name):
     (tmp_path / "secret.jpg").write_bytes(b"secret")
     (tmp_path / "root" / "a").mkdir(parents=True)
-    assert read_picture(str(tmp_path / "root"), name) is None
+    assert embedded_picture(str(tmp_path / "root"), name) is None
 
 
 def repeat(row):

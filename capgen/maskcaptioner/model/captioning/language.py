@@ -13,6 +13,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from capgen.maskcaptioner.model.safe_loading import NO_CODE
+
 _IGNORED = -100
 
 
@@ -37,7 +39,7 @@ class LanguageModel(nn.Module):  # type: ignore[misc]
 
     def __init__(self, config: Any, prompt_width: int, max_tokens: int, beams: int, dtype: torch.dtype) -> None:
         super().__init__()
-        self.causal = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        self.causal = AutoModelForCausalLM.from_config(config, dtype=dtype, **NO_CODE)
         self.projection = nn.Linear(prompt_width, self.causal.get_input_embeddings().embedding_dim)
         self.max_tokens, self.beams = max_tokens, beams
 

@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import normalize
 
 from capgen.errors import UserError
+from capgen.maskcaptioner.model.safe_loading import NO_CODE, SAFE_WEIGHTS
 
 _TEMPLATE = "a photo of a {}."
 _BATCH = 256
@@ -19,10 +20,10 @@ def _text_model(name: str) -> Any:
     from transformers import AutoConfig, AutoModel, CLIPTextModelWithProjection
 
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, **NO_CODE)
         projected = config.model_type in ("clip", "clip_text_model")
         kind = CLIPTextModelWithProjection if projected else AutoModel
-        return kind.from_pretrained(name, dtype=torch.float32).eval()
+        return kind.from_pretrained(name, dtype=torch.float32, **SAFE_WEIGHTS).eval()
     except (OSError, ValueError) as error:
         raise UserError(
             f"text_encoder {name!r} cannot be loaded ({error})", "give a CLIP or SigLIP name or folder"
@@ -48,7 +49,7 @@ def text_embeddings(name: str, classes: Sequence[str]) -> torch.Tensor:
     if key not in _CACHE:
         from transformers import AutoTokenizer
 
-        model, tokenizer = _text_model(name), AutoTokenizer.from_pretrained(name)
+        model, tokenizer = _text_model(name), AutoTokenizer.from_pretrained(name, **NO_CODE)
         texts = [_TEMPLATE.format(item.replace("_", " ")) for item in classes]
         # SigLIP was trained with texts padded to its full length, and reads others badly
         padding = "max_length" if "siglip" in model.config.model_type else True

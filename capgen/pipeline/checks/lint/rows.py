@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capgen.dataset.layout import RunLayout
+from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.encoding import unmarked
 from capgen.errors import MissingFile, UserError
 
@@ -52,6 +52,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, CaptionValues | UnreadableRow]]
 
 def _folder_rows(folder: Path) -> Iterator[tuple[str, CaptionValues | UnreadableRow]]:
     """The answers of a run's finished shards; for any other folder its Parquet and JSON Lines files."""
+    refuse_links(folder, reading=True)
     files = RunLayout(folder).all_candidates()
     asked = bool(files)
     if not asked:
