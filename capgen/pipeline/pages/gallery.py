@@ -162,7 +162,7 @@ def _of_shard(
         objects = [_shown(next(rows), next(outcomes).duplicate_of) for _ in planned.objects]
         if objects:
             folder = str(root / planned.folder)
-            medium = Media(**planned.header(), root=folder, bounds=bounds and str(bounds))
+            medium = Media(**planned.header(), root=folder, bounds=str(bounds) if bounds else None)
             found.append((medium, objects))
     return found
 

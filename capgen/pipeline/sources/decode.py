@@ -49,7 +49,7 @@ def decode_media(planned: PlannedMedia, root: Path | str, bounds: Path | None = 
     masks = iter(_measure(counts, size))
     objects = tuple(_object(planned, item, draft, masks) for item, draft in zip(planned.objects, drafts, strict=True))
     place = str(Path(root, planned.folder))
-    return Media(**planned.header(), root=place, bounds=bounds and str(bounds), objects=objects)
+    return Media(**planned.header(), root=place, bounds=str(bounds) if bounds else None, objects=objects)
 
 
 _Mask = tuple[str, Box, int]
