@@ -52,11 +52,25 @@ def test_other_seeds_and_indices_give_other_scenes(images):
     assert len({digest(scene) for scene in images} | {digest(image_scene(2, 0))}) == len(images) + 1
 
 
+BLOCKS = [
+    [[192, 205, 217], [170, 182, 193], [163, 194, 178], [174, 195, 202]],
+    [[152, 162, 156], [106, 113, 107], [139, 156, 164], [119, 149, 184]],
+    [[135, 141, 130], [133, 138, 127], [115, 117, 111], [132, 139, 129]],
+]
+"""Mean colours of the first picture of seed 5 in blocks of 80 x 80 pixels."""
+
+
 def test_pixels_do_not_change_between_versions():
     """What was drawn when the embedded captioner was trained; change it only with new weights."""
-    masks = image_scene(5, 0).objects[0].masks
-    assert hashlib.sha256(np.packbits(masks).tobytes()).hexdigest()[:16] == "ac683ffafac6040e"
-    assert hashlib.sha256(image_scene(5, 0).jpegs[0]).hexdigest()[:16] == "ef716441e602df75"
+    scene = image_scene(5, 0)
+    (mask,) = scene.objects[0].masks
+    # other versions of numpy and OpenCV may round an edge and a JPEG otherwise: a pixel of the border, two grey levels
+    assert mask.sum() == pytest.approx(4817, rel=0.005)
+    assert [*np.flatnonzero(mask.any(0))[[0, -1]], *np.flatnonzero(mask.any(1))[[0, -1]]] == pytest.approx(
+        [211, 299, 66, 153], abs=1
+    )
+    blocks = scene.frames[0].astype(float).reshape(3, 80, 4, 80, 3).mean((1, 3))
+    np.testing.assert_allclose(blocks, BLOCKS, atol=2)
     assert [caption(item) for item in video_scene(5, 0).objects] == [
         "A medium dotted green fish staying still.",
         "A small striped blue cup staying still.",
