@@ -81,6 +81,9 @@ def _unforeseen(error: Exception) -> int:
         trouble = disk_trouble(error, Path(error.filename or Path.cwd()))
         if trouble is not None:
             return _say(str(trouble), trouble.exit_code)
+        if error.errno is not None:  # the system's own, such as a full process table: no mistake of this program
+            where = f"{error.filename}: " if error.filename else ""
+            return _say(f"{where}{os.strerror(error.errno)} (CAPGEN_DEBUG=1 shows where)", 1)
     first = (str(error).strip().splitlines() or [""])[0]
     return _say(f"{type(error).__name__}: {first} (a defect of capgen; CAPGEN_DEBUG=1 shows where)", 1)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,8 +25,11 @@ _REPEATING = (
     *("model", "model_revision", "engine", "prompt", "prompt_sha256", "highlight"),
 )
 
+log = logging.getLogger(__name__)
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EBADF})
 
 
 class DiskTrouble(UserError):
@@ -75,12 +80,21 @@ def part_of(path: Path) -> Path:
 
 
 def sync(path: Path) -> None:
-    """Have the file or folder on the disk before going on."""
+    """Have the file or folder on the disk before going on; some network file systems cannot do that for a folder."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC or not path.is_dir():
+            raise
+        _tell_once("the file system cannot sync folders: a power cut may undo the last shards")
     finally:
         os.close(fd)
+
+
+@cache
+def _tell_once(line: str) -> None:
+    log.warning("%s", line)
 
 
 def publish(part: Path, path: Path) -> None:

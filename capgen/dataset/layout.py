@@ -160,6 +160,11 @@ class RunLayout:
         return self.out / ".lock"
 
     @property
+    def lock_file(self) -> Path:
+        """What ``lock`` is on a file system without locks: there as long as somebody works on OUT."""
+        return self.out / ".lock.held"
+
+    @property
     def batch_dir(self) -> Path:
         """The requests and answers of the engine ``batchfile``."""
         return self.out / "batch"

@@ -1,17 +1,33 @@
-"""One run or training on an OUT at a time: a lock that the system frees when its holder dies."""
+"""One run or training on an OUT at a time: a lock that the system frees when its holder dies.
+
+Some network file systems (Lustre without its option, NFSv3) have no such lock. There the lock is a file that only one
+process can create, whose time the holder renews; one that was not renewed for a minute belongs to nobody any more.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import logging
 import os
 import socket
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
+_RENEWED_S = 10.0
+_STALE_S = 60.0
+_TRIES = 3  # whoever looks at the lock has it for an instant
+_TRY_AGAIN_S = 0.05
 
 
 @contextmanager
@@ -31,20 +47,135 @@ def exclusive(out: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror}", "choose another --out") from error
     try:
+        if descriptor is None:
+            log.warning("%s is on a file system without locks; a lock file is used there instead", out)
+            with _lock_file(RunLayout(out).lock_file):
+                yield
+            return
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+        os.pwrite(descriptor, _me(), 0)
         yield
     finally:
         _leave_nothing(path, made)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def lock_holder(out: Path) -> str | None:
+    """Who works on OUT at the moment, such as ``process 12 on node3``; None where nobody does."""
+    layout = RunLayout(out)
+    if layout.lock_file.exists() and not _is_stale(layout.lock_file):
+        return _named(layout.lock_file)
+    try:
+        descriptor = os.open(layout.lock, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(descriptor)
+    except OSError:
+        return None
+    finally:
         os.close(descriptor)
+    return None
 
 
-def _locked(path: Path) -> int:
+def _me() -> bytes:
+    return json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
+
+
+@contextmanager
+def _lock_file(path: Path) -> Iterator[None]:
+    """Hold a lock that is a file.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    _create(path)
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(_RENEWED_S):
+            with suppress(OSError):  # taken over, or the network is away: the next renewal may reach it
+                os.utime(path)
+
+    threading.Thread(target=renew, name="renew-lock", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if path.exists() and path.read_bytes() == _me():
+            path.unlink(missing_ok=True)
+
+
+def _create(path: Path) -> None:
+    """Create the lock's file with this process in it, in the place of a stale one."""
+    for _ in range(_TRIES):
+        with suppress(FileExistsError):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            os.write(descriptor, _me())
+            os.close(descriptor)
+            return
+        if not _is_stale(path):
+            break
+        with suppress(FileNotFoundError):  # somebody else has just taken it away
+            taken = path.with_name(f"{path.name}.{os.getpid()}")
+            path.rename(taken)
+            if _is_stale(taken):
+                taken.unlink()
+            else:  # somebody else took the stale one away first, and this is theirs
+                taken.rename(path)
+    raise UserError(
+        f"{path.parent} is in use by {_named(path)}",
+        f"wait for it or choose another --out; if that process is gone, try again in {_STALE_S:g} s",
+    )
+
+
+def _is_stale(path: Path) -> bool:
+    """Whether the holder of a lock's file is gone: its process on this machine, or its renewals."""
+    try:
+        renewed = path.stat().st_mtime
+        holder = json.loads(path.read_bytes())
+        if holder["host"] == socket.gethostname():
+            return not Path(f"/proc/{int(holder['pid'])}").exists() if Path("/proc/self").exists() else False
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # being written, or by a stranger: its age decides
+    return _now_at(path.parent) - renewed > _STALE_S
+
+
+def _now_at(folder: Path) -> float:
+    """The time by the clock that gives files of this folder their times, which may be another machine's."""
+    probe = folder / f".clock.{os.getpid()}"
+    try:
+        probe.write_bytes(b"")
+        return probe.stat().st_mtime
+    except OSError:
+        return time.time()
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
+def _named(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_bytes())
+        return f"process {holder['pid']} on {holder['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def _locked(path: Path) -> int | None:
     """The lock's file, open and held; opened again where its holder took it away meanwhile.
+
+    None where the file system has no locks.
 
     Raises:
         UserError: another run holds it.
     """
+    tries = 0
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
@@ -53,8 +184,18 @@ def _locked(path: Path) -> int:
                 return descriptor
         except BlockingIOError:
             holder = _holder(descriptor)
+            tries += 1
+            if tries < _TRIES:
+                os.close(descriptor)
+                time.sleep(_TRY_AGAIN_S)
+                continue
             os.close(descriptor)
             raise UserError(f"{path.parent} is in use by {holder}", "wait for it or choose another --out") from None
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in _UNSUPPORTED:
+                return None
+            raise
         os.close(descriptor)
 
 

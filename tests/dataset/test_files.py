@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -81,3 +85,23 @@ def test_half_written_files_are_removed_but_no_folder(tmp_path, name):
     (tmp_path / "README.md").write_text("x")
     assert [path.name for path in remove_parts(tmp_path)] == [name]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "data.part"]
+
+
+def test_a_file_system_that_cannot_sync_folders_costs_one_warning(tmp_path, monkeypatch, caplog):
+    """CIFS and some FUSE file systems refuse it; for a file the error counts."""
+    real = os.fsync
+
+    def no_folders(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", no_folders)
+    for name in ("a", "b"):
+        write_whole(tmp_path / name, b"content")
+        assert (tmp_path / name).read_bytes() == b"content"
+    assert caplog.text.count("cannot sync folders") == 1
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "I/O error")))
+    with pytest.raises(OSError, match="I/O error"):
+        write_whole(tmp_path / "c", b"content")
+    assert not (tmp_path / "c").exists()

@@ -1,9 +1,17 @@
+import errno
+import fcntl
+import json
 import multiprocessing
 import os
+import socket
+import subprocess
+import sys
+import time
 
 import pytest
 
-from capgen.dataset.lock import exclusive
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.lock import exclusive, lock_holder
 from capgen.errors import UserError
 
 
@@ -60,3 +68,66 @@ def test_an_out_that_is_a_file_is_named(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(UserError, match="cannot be written"), exclusive(tmp_path / "out"):
         pass
+
+
+@pytest.fixture
+def no_flock(monkeypatch):
+    """A file system without locks, such as NFSv3 or Lustre without its mount option."""
+
+    def refused(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+
+
+def test_without_flock_there_is_a_warning_and_a_lock_all_the_same(no_flock, tmp_path, caplog):
+    out = tmp_path / "out"
+    with exclusive(out):
+        assert "without locks" in caplog.text
+        me = f"process {os.getpid()} on {socket.gethostname()}"
+        assert lock_holder(out) == me
+        with pytest.raises(UserError, match=f"in use by {me}"), exclusive(out):
+            pass
+        (out / "plan.json").write_text("{}")
+    assert lock_holder(out) is None
+    assert not RunLayout(out).lock_file.exists()
+    with exclusive(out):
+        pass
+
+
+def left_behind(out, *, host, pid, age_s):
+    out.mkdir()
+    file = RunLayout(out).lock_file
+    file.write_text(json.dumps({"pid": pid, "host": host}))
+    then = time.time() - age_s
+    os.utime(file, (then, then))
+
+
+def test_without_flock_a_dead_holders_lock_is_taken_over(no_flock, tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait(30)
+    left_behind(tmp_path / "here", host=socket.gethostname(), pid=ended.pid, age_s=0)
+    left_behind(tmp_path / "there", host="another-node", pid=1, age_s=3600)
+    for name in ("here", "there"):
+        with exclusive(tmp_path / name):
+            assert lock_holder(tmp_path / name) == f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def test_without_flock_another_machines_lock_holds_while_it_is_renewed(no_flock, tmp_path):
+    left_behind(tmp_path / "out", host="another-node", pid=1, age_s=5)
+    with pytest.raises(UserError, match="in use by process 1 on another-node"), exclusive(tmp_path / "out"):
+        pass
+
+
+def test_who_looks_at_a_lock_learns_the_holder_and_disturbs_nobody(tmp_path):
+    out = tmp_path / "out"
+    assert lock_holder(out) is None
+    context = multiprocessing.get_context("spawn")
+    ready, leave = context.Event(), context.Event()
+    holder = context.Process(target=hold, args=(out, ready, leave))
+    holder.start()
+    assert ready.wait(30)
+    assert lock_holder(out).startswith(f"process {holder.pid} on ")
+    leave.set()
+    holder.join(30)
+    assert lock_holder(out) is None

@@ -19,7 +19,7 @@ from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.driver import Losses, RunFailed
 from capgen.pipeline.running.ray_actor import ShardActor
-from capgen.pipeline.running.ray_connect import connect, first_line
+from capgen.pipeline.running.ray_connect import connected, first_line
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.stop import GRACE_S
 from capgen.stop import Stop
@@ -53,13 +53,10 @@ class RayCluster:
         """Hand out shards, two to an actor at a time."""
         if not shards:
             return
-        ray = connect(self.workers, self.gpus)
-        self.stop.listen()  # Ray has taken SIGTERM for itself
-        try:
+        with connected(self.workers, self.gpus) as ray:
+            self.stop.listen()  # Ray has taken SIGTERM for itself
             with self.stop.orderly():
                 _Session(ray, self, job, shards, progress).run()
-        finally:
-            ray.shutdown()
 
 
 class _Session:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.lock import lock_holder
 from capgen.dataset.reader import read_plan
 from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.shards import Manifest, examples_of, is_committed, read_manifest, such_as
@@ -24,6 +25,7 @@ class RunStatus:
 
     ``settled`` objects are answered but in a shard that is not committed yet. ``retried``: what ``capgen retry`` did
     for each reason, in all. ``examples``: what one object says of each reason. ``warning``: why the release is marked.
+    ``running``: which process works on the run now.
     """
 
     out: str
@@ -39,6 +41,7 @@ class RunStatus:
     retried: dict[str, dict[str, int]] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     warning: str | None = None
+    running: str | None = None
 
     @property
     def left(self) -> int:
@@ -61,7 +64,9 @@ class RunStatus:
                 lines.append(f"  {name}: {code} {count:,}{self._retried(code)}{such_as(self.examples.get(code))}")
         gone = [code for code in self.retried if code not in self.dropped and code not in self.failed]
         lines += [f"  no longer: {code}{self._retried(code)}" for code in gone]
-        if self.left or self.settled or self.shards_done < self.shards:
+        if self.running:
+            lines.append(f"  running: {self.running}")
+        elif self.left or self.settled or self.shards_done < self.shards:
             lines.append("  the same `capgen run` command again goes on from here")
         else:
             lines.append(self._ended())
@@ -126,6 +131,7 @@ def run_status(out: Path) -> RunStatus:
         released=released,
         retried={code: msgspec.to_builtins(tally) for code, tally in sorted(retries.items())},
         examples=examples_of(manifests),
+        running=lock_holder(out),
         warning=release.warning if release is not None and released else None,
     )
 

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -121,3 +122,14 @@ def test_the_report_says_what_was_measured(lvis_root, tmp_path):
     assert saved["asked"] == report.asked == 15
     assert 0 < saved["requests_per_s"] <= 15 / 0.01
     assert saved["seconds"]["ask"] > 0
+
+
+def test_the_status_of_a_live_run_names_its_process_and_does_not_say_run_again(lvis_root, tmp_path):
+    out, _ = session(echo_settings(lvis_root), tmp_path / "out")
+    (out / "candidates" / "00001.json").unlink()
+    assert "run` command again" in run_status(out).text()
+    with exclusive(out):
+        state = run_status(out)
+    assert state.running.startswith(f"process {os.getpid()} on ")
+    assert f"running: {state.running}" in state.text()
+    assert "again" not in state.text()

@@ -1,0 +1,64 @@
+"""Ray where machines are odd: what cannot work is one line at once, and a run's own cluster is its own."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+from capgen.errors import UserError
+from capgen.pipeline.running.ray_connect import connected
+from capgen.pipeline.running.session import Devices
+from tests.pipeline.drivers import REPOSITORY
+from tests.pipeline.runs import echo_settings, session
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "no-such-host.invalid:6379", "127.0.0.1:99999"])
+def test_an_address_where_nothing_listens_is_named_at_once(monkeypatch, address):
+    address = address.format(port=free_port())
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=f"RAY_ADDRESS={address}: no Ray cluster answers there"), connected(1, 0):
+        pass
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.ray
+def test_a_run_with_the_tmpdir_of_a_batch_job_works_and_leaves_nothing_there(lvis_root, tmp_path, monkeypatch):
+    long = tmp_path / "scratch" / "slurm" / "job_1355700" / "user_home_of_somebody" / "tmp.node0016"
+    long.mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    _, report = session(echo_settings(lvis_root), tmp_path / "out", Devices(workers=1))
+    assert report.kept == 15
+    assert "RAY_AUTH_TOKEN" not in os.environ, "the secret of a cluster goes with it"
+
+
+@pytest.mark.ray
+def test_nobody_without_its_token_joins_a_runs_own_cluster(monkeypatch):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    join = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); print('joined')"
+    with connected(1, 0) as ray:
+        address = ray.get_runtime_context().gcs_address
+        stranger = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+        wrong = stranger | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
+        for environment, joins in ((dict(os.environ), True), (stranger, False), (wrong, False)):
+            done = subprocess.run(
+                [sys.executable, "-c", join, address],
+                env=environment,
+                cwd=REPOSITORY,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert ("joined" in done.stdout) == joins, done.stderr
