@@ -32,6 +32,7 @@ _LOOK_S = 1.0
 _STOP_S = 20.0
 _REFUSED_S = 3.0
 _AWAY_S = 120.0
+_BUSY_S = 8.0
 _STARTS = 3  # so often an engine is started before the run gives up; it may be killed while it loads
 
 
@@ -85,6 +86,8 @@ class _Session:
         )
         count = min(cluster.workers, len(shards))
         self.actors = [kind.remote(job, number) for number in range(count)]
+        self.placed = self.actors[0].open_shards.remote()  # answered as soon as the first actor has its place
+        self.tell_busy_at: float | None = time.monotonic() + _BUSY_S
         self.lives = [0] * count
         self.starts = [0] * count
         self.seen = [""] * count
@@ -93,6 +96,7 @@ class _Session:
         """Do every shard; the first engine starts alone, so that compile caches are written once."""
         while self.waiting or self.pending:
             self._start_due()
+            self._tell_busy()
             self._hand_out()
             for ref in self._ready():
                 if ref in self.starting:
@@ -107,6 +111,22 @@ class _Session:
         self._stop(_STOP_S)
         if self.postponed:
             raise together(self.postponed)
+
+    def _tell_busy(self) -> None:
+        """Say once that the first engine waits for what others of the cluster have."""
+        if self.tell_busy_at is None or time.monotonic() < self.tell_busy_at:
+            return
+        self.tell_busy_at = None
+        if self.ray.wait([self.placed], timeout=0)[0]:
+            return
+        free = self.ray.available_resources()
+        wanted = {"CPU": 1, "GPU": self.cluster.gpus}
+        short = [kind for kind, count in wanted.items() if free.get(kind, 0) < count]
+        if short:
+            log.warning(
+                "the engine waits: no %s of the Ray cluster is free; end what holds it, or add a node",
+                " and no ".join(short),
+            )
 
     def _hear(self, workers: OpenShards) -> None:
         if self.progress.hear(workers):

@@ -11,8 +11,11 @@ import pytest
 
 from capgen.errors import UserError
 from capgen.pipeline.running.ray_connect import connected
+from capgen.pipeline.running.run_progress import FirstRequestsFailed
 from capgen.pipeline.running.session import Devices
-from tests.pipeline.drivers import REPOSITORY
+from capgen.pipeline.running.status import run_status
+from tests.conftest import write_lvis
+from tests.pipeline.drivers import REPOSITORY, start
 from tests.pipeline.runs import echo_settings, session
 
 
@@ -62,3 +65,36 @@ def test_nobody_without_its_token_joins_a_runs_own_cluster(monkeypatch):
                 check=False,
             )
             assert ("joined" in done.stdout) == joins, done.stderr
+
+
+@pytest.mark.ray
+def test_a_cluster_whose_cpus_are_all_taken_is_named_and_waited_for(lvis_root, tmp_path, monkeypatch):
+    with connected(1, 0) as ray:
+
+        class Occupant:
+            def there(self):
+                return True
+
+        number = int(ray.cluster_resources()["CPU"])
+        occupant = ray.remote(Occupant).options(num_cpus=number).remote()
+        assert ray.get(occupant.there.remote())
+        process = start(lvis_root, tmp_path / "out", env={"RAY_ADDRESS": ray.get_runtime_context().gcs_address})
+        said, deadline = "", time.monotonic() + 60
+        while "no CPU of the Ray cluster is free" not in said and time.monotonic() < deadline:
+            time.sleep(0.5)
+            said = (tmp_path / "driver.log").read_text()
+        assert "no CPU of the Ray cluster is free" in said
+        assert process.poll() is None
+        ray.kill(occupant)
+        assert process.wait(90) == 0
+
+
+@pytest.mark.ray
+def test_on_ray_too_a_run_whose_first_requests_all_fail_alike_stops(tmp_path):
+    root = write_lvis(tmp_path / "lvis", images=31)
+    broken = ("engine.options.concurrency=1", "engine.options.error_rate=1", "engine.options.latency_s=0.05")
+    with pytest.raises(FirstRequestsFailed, match=r"the first (8|16) objects all failed alike \(engine_failed\)"):
+        session(echo_settings(root, *broken), tmp_path / "out", Devices(workers=2))
+    assert run_status(tmp_path / "out").left == 90
+    _, report = session(echo_settings(root), tmp_path / "out", Devices(workers=2))
+    assert (report.kept, report.failed) == (90, {})

@@ -6,12 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capgen.dataset.plan import ShardEntry
+from capgen.dataset.plan import ModelName, ShardEntry
 from capgen.dataset.shards import Manifest
 from capgen.pipeline.asking.first_requests import FirstFailures
 from capgen.pipeline.asking.worker import OpenShards, ShardCounts
+from capgen.pipeline.planning.prepare import prepare
+from capgen.pipeline.running.driver import run_shards
+from capgen.pipeline.running.in_process import InProcess
 from capgen.pipeline.running.progress import sentence
 from capgen.pipeline.running.run_progress import FirstRequestsFailed, RunProgress
+from tests.conftest import write_lvis
+from tests.pipeline.runs import echo_settings
 
 SIZE = 100
 
@@ -134,3 +139,15 @@ def test_nothing_is_stopped_in_a_run_that_has_answers():
     progress, _ = progress_of(2)
     progress.committed(manifest(0, kept=0, dropped={"refusal": SIZE}))
     assert progress.hear(OpenShards(failures=(ALIKE,)))
+
+
+def test_in_a_run_of_many_shards_the_count_never_falls_and_ends_at_the_plan(tmp_path):
+    root = write_lvis(tmp_path / "lvis", images=31)
+    settings = echo_settings(root, "engine.options.latency_s=0.02", "engine.options.concurrency=4")
+    job, table = prepare(settings, tmp_path / "out", gpus=0, model=ModelName("echo", None))
+    shown = []
+    run_shards(job, table, InProcess(), lambda now: shown.append((now.settled, now.stopping)))
+    counts = [count for count, _ in shown]
+    assert counts == sorted(counts)
+    assert len(set(counts)) > len(table.shards), "it moves inside shards too"
+    assert shown[-1] == (table.objects, True)
