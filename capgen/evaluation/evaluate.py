@@ -10,6 +10,7 @@ from typing import Any
 
 from capgen.errors import UnknownName, UserError
 from capgen.evaluation import THRESHOLD
+from capgen.evaluation.metrics.caption_switches import OfficialSwitches
 from capgen.evaluation.metrics.chota import METRICS, Scores, Scoring, Values
 from capgen.evaluation.metrics.clean_chota import CleanChota
 from capgen.evaluation.metrics.dense_captioning import DenseCap
@@ -82,6 +83,7 @@ class _ProtocolRun:
     mask_ap: MaskAp | None
     dense: DenseCap | None
     sizes: PublicSizes | None
+    switches: OfficialSwitches | None
     refused: str = ""
 
 
@@ -139,7 +141,7 @@ def _add(run: _ProtocolRun, video: VideoTracks, *, alone: bool) -> None:
             raise
         run.refused = str(error)
         return
-    for extra in (run.mask_ap, run.dense, run.sizes):
+    for extra in (run.mask_ap, run.dense, run.sizes, run.switches):
         if extra:
             extra.add(video)
 
@@ -157,7 +159,9 @@ def _start(protocol: Protocol, iou: Iou, options: Options, programs: Mapping[str
     sizes = None
     if options.public_sizes and protocol == "official":
         sizes = PublicSizes({name: official() for name in PUBLIC_SIZES})
-    return _ProtocolRun(protocol, scoring, mask_ap, dense, sizes)
+    public_switches = protocol == "official" and iou == "box" and options.metrics
+    switches = OfficialSwitches(options.threshold) if public_switches else None
+    return _ProtocolRun(protocol, scoring, mask_ap, dense, sizes, switches)
 
 
 def _finish(run: _ProtocolRun, truth: TruthFile, programs: Mapping[str, Scorer]) -> Scores:
@@ -166,6 +170,8 @@ def _finish(run: _ProtocolRun, truth: TruthFile, programs: Mapping[str, Scorer])
         scores.values |= run.mask_ap.finish(truth.categories)
         scores.ap_sample = run.mask_ap.sample(truth.categories)
         scores.notes += run.mask_ap.notes.all()
+    if run.switches:
+        scores.values["caption_switches"] = run.switches.finish()
     if run.dense:
         try:
             scores.values |= run.dense.finish(programs.get("meteor"))

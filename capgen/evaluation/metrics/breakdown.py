@@ -14,6 +14,9 @@ from capgen.evaluation.metrics.mask_ap import SIZES
 from capgen.evaluation.metrics.rows import CaptionSums, PredictionRow, TruthRow
 from capgen.evaluation.reading.tracks import Id, TruthCategory
 
+PARTITIONS = {0: "base", 1: "base", 2: "novel", 3: "novel"}
+"""What LV-VIS calls its partitions of categories."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -34,6 +37,19 @@ def by_category(scores: Scores, categories: Mapping[Id, TruthCategory]) -> list[
     groups = _groups(scores, lambda row: row.category)
     found = [_group(scores, name(key), *rows) for key, rows in groups.items() if rows[0]]
     return sorted(found, key=lambda group: (-(group.tracks or 0), group.name))
+
+
+def by_partition(scores: Scores, categories: Mapping[Id, TruthCategory]) -> list[Group]:
+    """Base and novel categories, as LV-VIS splits them; empty where the ground truth does not."""
+    if not categories or any(category.partition is None for category in categories.values()):
+        return []
+
+    def name(row: TruthRow | PredictionRow) -> Id | None:
+        known = categories.get(row.category) if row.category is not None else None
+        return None if known is None else PARTITIONS.get(known.partition or 0)
+
+    groups = _groups(scores, name)
+    return [_group(scores, one, *groups.get(one, ([], []))) for one in ("base", "novel")]
 
 
 def by_size(scores: Scores) -> list[Group]:

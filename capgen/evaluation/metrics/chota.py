@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capgen.evaluation.metrics.hota import HotaCounts, Matches, Sequenced
+from capgen.evaluation.metrics.identity import identity_counts
 from capgen.evaluation.metrics.protocols import Kept, Protocol
 from capgen.evaluation.metrics.resampling.average_precision import ApSample
 from capgen.evaluation.metrics.resampling.bootstrap import Interval
@@ -34,10 +35,14 @@ class VideoSums:
     Args:
         half: tp, fn, fp, sum of association, sum of IoU at alpha 0.5, [5].
         mean: tp, fn, fp, sum of association at the 19 alphas, [4, 19].
+        identity: the counts of MOTA and IDF1, [7].
+        switches: how often the caption of a found object changed, and how often it could have, [2].
     """
 
     half: NDArray[np.float64]
     mean: NDArray[np.float64]
+    identity: NDArray[np.float64]
+    switches: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     captions: CaptionSums = field(default_factory=CaptionSums)
 
 
@@ -173,10 +178,11 @@ def mean_values(combined: Mapping[str, Floats]) -> Values:
     return {f"{key}_mean": float(combined[key].mean()) for key in ("HOTA", "DetA", "AssA", "LocA")}
 
 
-def video_sums(half: HotaCounts, mean: HotaCounts) -> VideoSums:
-    """What a video adds, from its counts at alpha 0.5 and at the 19 thresholds."""
+def video_sums(half: HotaCounts, mean: HotaCounts, video: Sequenced) -> VideoSums:
+    """What a video adds, from its counts at alpha 0.5 and at the 19 thresholds, and from its pairs."""
     parts = (half.tp, half.fn, half.fp, half.ass_a * half.tp, half.loc_a * half.tp)
     return VideoSums(
         np.array([part[0] for part in parts], np.float64),
         np.stack([mean.tp, mean.fn, mean.fp, mean.ass_a * mean.tp]).astype(np.float64),
+        identity_counts(video),
     )

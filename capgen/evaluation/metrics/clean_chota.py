@@ -10,8 +10,10 @@ from functools import lru_cache
 import numpy as np
 
 from capgen.evaluation.metrics import protocols
+from capgen.evaluation.metrics.caption_switches import clean_switches, switch_share
 from capgen.evaluation.metrics.chota import HALF, ChotaScoring, Scores, Values, caption_values, mean_values, video_sums
 from capgen.evaluation.metrics.hota import ALPHAS, HotaCounts, combine, count, match
+from capgen.evaluation.metrics.identity import identity_values
 from capgen.evaluation.metrics.protocols import sequence_of
 from capgen.evaluation.metrics.rows import CaptionSums
 from capgen.evaluation.metrics.text.captions import Pair, caption_text, clean_cider, corpus
@@ -50,8 +52,9 @@ class CleanChota(ChotaScoring):
         # Every caption of every track is a document, found or not: the corpus is the benchmark's, not the model's.
         captions = {(t.track, t.caption) for t in kept.truth}
         self._references.update(text for _, text in {(track, caption_text(c)) for track, c in captions} if text)
-        self.keep(video, kept, sequence, matches, _clean_pair, by_association=True)
-        self.sums.append(video_sums(self._counts[-1], self._mean[-1]))
+        rows = self.keep(video, kept, sequence, matches, _clean_pair, by_association=True)
+        self.sums.append(video_sums(self._counts[-1], self._mean[-1], sequence))
+        self.sums[-1].switches = np.array(clean_switches(rows))
         self._last.append(len(self.truths))
         self._ids.append(video.video)
 
@@ -65,6 +68,9 @@ class CleanChota(ChotaScoring):
             values = {key: float(value[0]) for key, value in combined.items()}
             values |= self._score_captions(values, order)
             values |= mean_values(combine([self._mean[place] for place in order]))
+            values |= identity_values([video.identity for video in self.sums])
+            if self.metrics:
+                values["caption_switches"] = switch_share(self.sums)
         notes = self.notes.all()
         return Scores("clean", values, notes, self.truths, self.predictions, self.sums, self.metrics)
 

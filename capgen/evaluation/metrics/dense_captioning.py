@@ -23,7 +23,8 @@ METEORS = (-1.0, 0.0, 0.05, 0.1, 0.15, 0.2, 0.25)
 """A score must be above the threshold; -1 asks for the box alone."""
 
 _MERGE = 0.7
-_EMPTY = "EMPTY"
+EMPTY = "EMPTY"
+"""What the public code reads for whatever is said of a truth without caption."""
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class DenseCap:
     def add(self, video: VideoTracks) -> None:
         """Take in one video of boxes."""
         kept = video if self.protocol == "official" else of_any_score(video, "box")
-        truths, predictions = _by_frame(kept.truth), _by_frame(kept.predictions)
+        truths, predictions = by_frame(kept.truth), by_frame(kept.predictions)
         for frame, image in enumerate(video.frames):
             truth, found = truths.get(frame, []), predictions.get(frame, [])
             if self.protocol == "official":
@@ -65,10 +66,10 @@ class DenseCap:
                 self._frames[image] = self._clean(truth, found)
 
     def _official(self, truth: Sequence[Detection], found: Sequence[Detection]) -> list[_Record]:
-        merged, captions = _merge(truth)
+        merged, captions, _ = merged_truths(truth)
         self._positives += len(merged)
         self._captioned += len(merged)
-        ious = _table(boxes(found, np.float64), merged)
+        ious = iou_table(boxes(found, np.float64), merged)
         used = np.zeros(len(merged), np.bool_)
         records = []
         for i, one in enumerate(found):
@@ -79,14 +80,14 @@ class DenseCap:
             if matched:
                 used[best] = True
                 if "" in references:
-                    references, candidate = (_EMPTY,), _EMPTY
+                    references, candidate = (EMPTY,), EMPTY
             records.append(_Record(one.score, iou, matched, references, candidate))
         return records
 
     def _clean(self, truth: Sequence[Detection], found: Sequence[Detection]) -> list[_Record]:
         self._positives += len(truth)
         self._captioned += sum(bool(caption_text(one.caption)) for one in truth)
-        ious = _table(boxes(found, np.float64), boxes(truth, np.float64))
+        ious = iou_table(boxes(found, np.float64), boxes(truth, np.float64))
         order = sorted(range(len(found)), key=lambda i: (-found[i].score, -ious[i].max(initial=0.0)))
         free = np.ones(len(truth), np.bool_)
         records = []
@@ -147,7 +148,8 @@ class DenseCap:
         return float(_ap(hit[count], ends, positives))
 
 
-def _by_frame(side: Sequence[Detection]) -> dict[int, list[Detection]]:
+def by_frame(side: Sequence[Detection]) -> dict[int, list[Detection]]:
+    """The detections of each frame, in their order."""
     found: dict[int, list[Detection]] = {}
     for one in side:
         found.setdefault(one.frame, []).append(one)
@@ -170,22 +172,29 @@ def _ap(hit: NDArray[np.bool_], ends: NDArray[np.int64], positives: int) -> Floa
     return mean
 
 
-def _table(a: NDArray[np.float64], b: NDArray[np.floating]) -> NDArray[np.float64]:
+def iou_table(a: NDArray[np.float64], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Intersection over union of boxes, [A, B]."""
     rows, columns = np.indices((len(a), len(b))).reshape(2, -1)
     return np.asarray(box_iou(a[rows], b[columns]), np.float64).reshape(len(a), len(b))
 
 
-def _merge(truth: Sequence[Detection]) -> tuple[NDArray[np.float32], list[References]]:
-    """Boxes that overlap by 0.7 as one, their mean, with all their captions; the largest cluster first."""
+def merged_truths(truth: Sequence[Detection]) -> tuple[NDArray[np.float32], list[References], list[Id]]:
+    """Boxes that overlap by 0.7 as one, their mean, with all their captions; the largest cluster first.
+
+    Returns:
+        The boxes, [M, 4], their captions, and the track of the first of each.
+    """
     own = boxes(truth, np.float32)
     rows, columns = np.indices((len(own), len(own))).reshape(2, -1)
     close = box_iou(own[rows], own[columns]).reshape(len(own), len(own)) >= _MERGE
     merged: list[NDArray[np.float32]] = []
     captions: list[References] = []
+    tracks: list[Id] = []
     while close.any():
         members = np.flatnonzero(close[close.sum(1).argmax()])
         merged.append(own[members].mean(axis=0))
         captions.append(tuple(truth[i].caption.replace("\n", "") for i in members))
+        tracks.append(truth[members[0]].track)
         close[members, :] = False
         close[:, members] = False
-    return np.array(merged, np.float32).reshape(-1, 4), captions
+    return np.array(merged, np.float32).reshape(-1, 4), captions, tracks

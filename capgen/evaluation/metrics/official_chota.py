@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from capgen.evaluation.metrics import protocols
 from capgen.evaluation.metrics.chota import HALF, ChotaScoring, Scores, Values, caption_values, mean_values, video_sums
 from capgen.evaluation.metrics.hota import ALPHAS, HotaCounts, Matches, Sequenced, accepted, combine, count, match
+from capgen.evaluation.metrics.identity import identity_values
 from capgen.evaluation.metrics.protocols import Kept, pairs_of, sequence_of
 from capgen.evaluation.metrics.rows import TruthRow
 from capgen.evaluation.metrics.text.captions import Pair, official_cider
@@ -58,7 +59,7 @@ class OfficialChota(ChotaScoring):
         self._mean.append(mean)
         self._captions.append(captions)
         self._captioned.append(captioned)
-        self.sums.append(video_sums(counts, mean))
+        self.sums.append(video_sums(counts, mean, double))
         self.sums[-1].captions.add(row.captions for row in rows)
 
     @property
@@ -96,6 +97,7 @@ class OfficialChota(ChotaScoring):
             values = {key: float(value.sum() / len(value)) for key, value in combined.items()}
             values |= self._caption_values(combined, values)
             values |= mean_values(combine(self._mean))
+            values |= identity_values([video.identity for video in self.sums])
             if (values.get("CapA_cider") or 0.0) > 1:
                 self.notes.say("CIDEr is on a scale of 0 to 10 here, so CapA and CHOTA may pass 100")
             if several and self.metrics:

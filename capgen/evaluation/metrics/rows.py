@@ -69,6 +69,7 @@ class TruthRow:
         pairs: reference and candidate of the frames that have a caption and were found, with their weight: 1 a frame
             under ``official``, the association accuracy under ``clean``.
         captions: what the track adds to CapA.
+        switches: how often its predicted caption is another than on the frame before on which it was found.
     """
 
     video: Id
@@ -84,6 +85,7 @@ class TruthRow:
     candidate: str = ""
     pairs: dict[Pair, float] = field(default_factory=dict)
     captions: CaptionSums = field(default_factory=CaptionSums)
+    switches: int = 0
 
 
 @dataclass(slots=True)
@@ -120,6 +122,7 @@ def rows_of(
     here = accepted(matches, 0.5)
     partners: dict[Id, Counter[Id]] = {track: Counter() for track in truths}
     jaccard = _jaccard(sequence, matches, here)
+    said: dict[Id, str] = {}
     for (truth, prediction, iou), share in zip(pairs_of(sequence.layout, matches, here, kept), jaccard, strict=True):
         row = truths[truth.track]
         row.tp += 1
@@ -128,6 +131,9 @@ def rows_of(
         partners[truth.track][prediction.track] += 1
         predictions[prediction.track].fp -= 1
         pair = read(truth.caption, prediction.caption)
+        text = pair[1] if pair else prediction.caption
+        row.switches += said.get(truth.track, text) != text
+        said[truth.track] = text
         weight = share if by_association else 1.0
         if pair:
             row.captions.found += weight

@@ -20,14 +20,14 @@ from pycocotools import mask as coco
 from capgen.display import html_head, plain
 from capgen.errors import UserError
 from capgen.evaluation.evaluate import Evaluation
-from capgen.evaluation.metrics.breakdown import by_category, by_size
+from capgen.evaluation.metrics.breakdown import by_category, by_partition, by_size
 from capgen.evaluation.metrics.resampling.bootstrap import FEWEST_VIDEOS, Interval
 from capgen.evaluation.metrics.resampling.sums import intervals
 from capgen.evaluation.metrics.rows import TruthRow
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, video_at
 from capgen.evaluation.reading.tracks import Detection, VideoTracks
 from capgen.evaluation.reporting.dot_plot import DotPlot, dot_plot
-from capgen.evaluation.reporting.report import main_names
+from capgen.evaluation.reporting.report import IDENTITY, main_names
 from capgen.images import PictureFault, path_under, read_picture
 
 _WIDTH = 320
@@ -147,7 +147,7 @@ def _numbers(result: Evaluation, draws: int) -> list[tuple[str, list[NumberCell]
     metrics = result.options.metrics
     spans = [intervals(scores, draws=draws) if draws else {} for scores in result.scores]
     rows = []
-    for name, label in [*main_names(metrics), *((name, name) for name in _AP)]:
+    for name, label in [*main_names(metrics), *((name, name) for name in (*IDENTITY, *_AP))]:
         values = [scores.values.get(name) for scores in result.scores]
         if any(value is not None for value in values):
             rows.append((label, [_cell(v, span.get(name)) for v, span in zip(values, spans, strict=True)]))
@@ -171,6 +171,7 @@ def _plots(result: Evaluation) -> list[DotPlot]:
     title = "By category" if len(categories) <= _CATEGORIES else f"By category, the {_CATEGORIES} with most tracks"
     found = [
         dot_plot(f"By size of object, {scores.protocol}", by_size(scores), names),
+        dot_plot(f"Base and novel categories, {scores.protocol}", by_partition(scores, result.categories), names),
         dot_plot(f"{title}, {scores.protocol}", categories[:_CATEGORIES], names),
     ]
     return [plot for plot in found if plot]

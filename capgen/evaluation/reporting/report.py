@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from capgen.evaluation.evaluate import Evaluation
-from capgen.evaluation.metrics.breakdown import Group, by_category, by_size
+from capgen.evaluation.metrics.breakdown import Group, by_category, by_partition, by_size
 from capgen.evaluation.metrics.chota import Scores
 from capgen.evaluation.metrics.clean_chota import CLEAN_VERSION
 from capgen.evaluation.metrics.mask_ap import SIZES
@@ -16,6 +16,9 @@ from capgen.evaluation.metrics.resampling.bootstrap import FEWEST_VIDEOS, Interv
 from capgen.evaluation.metrics.resampling.sums import intervals
 
 _AP = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AP_base", "AP_novel", "AR1", "AR10", "AR100")
+
+IDENTITY = ("MOTA", "IDF1", "caption_switches")
+"""Numbers about identities that are shares; IDSW is a count."""
 
 
 def caption_names(part: str, metrics: Sequence[str]) -> list[tuple[str, str]]:
@@ -64,6 +67,8 @@ def _protocol_json(result: Evaluation, scores: Scores, draws: int, categories: b
     }
     if result.public_sizes and scores.protocol == "official":
         whole["by_public_size"] = result.public_sizes
+    if partitions := by_partition(scores, result.categories):
+        whole["by_partition"] = {group.name: _group_json(group) for group in partitions}
     if categories:
         whole["by_category"] = {group.name: _group_json(group) for group in by_category(scores, result.categories)}
     if draws and result.videos < FEWEST_VIDEOS:
@@ -95,6 +100,8 @@ def tables(result: Evaluation, *, draws: int = 0, categories: int = 0) -> list[T
             groups = [Group(name, None, values) for name, values in result.public_sizes.items()]
             title = "by size of detection, matched anew, official (30,000 and 200,000 px)"
             found.append(_breakdown(title, groups, names))
+        if partitions := by_partition(scores, result.categories):
+            found.append(_breakdown(f"base and novel categories, {scores.protocol}", partitions, names))
         if categories:
             groups = by_category(scores, result.categories)[:categories]
             found.append(_breakdown(f"by category, {scores.protocol}", groups, names))
@@ -111,11 +118,14 @@ def _main(result: Evaluation, draws: int) -> Table:
     for scores in result.scores:
         table.add_column(scores.protocol, justify="right")
         spans.append(intervals(scores, draws=draws) if draws else {})
-    extra = ("AP_M", "AP_detection") if result.iou == "box" else _AP
+    extra = (*IDENTITY, *(("AP_M", "AP_detection") if result.iou == "box" else _AP))
     for name, label in (*main_names(result.options.metrics), *((name, name) for name in extra)):
         if any(name in scores.values for scores in result.scores):
             cells = [_cell(s.values.get(name), span.get(name)) for s, span in zip(result.scores, spans, strict=True)]
             table.add_row(label, *cells)
+    if any(scores.values.get("IDSW") is not None for scores in result.scores):
+        switches = [scores.values.get("IDSW") for scores in result.scores]
+        table.add_row("IDSW (number)", *("-" if one is None else f"{one:,.0f}" for one in switches))
     return table
 
 

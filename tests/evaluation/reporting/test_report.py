@@ -29,7 +29,7 @@ from tests.evaluation.evalcases import SHARED, blob, box, random_scene, write
 SQUARE = [10.0, 10.0, 20.0, 20.0]
 MINI = SHARED / "data" / "lv-vis_mini"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-KEYS = {"DetA", "AssA", "LocA", "HOTA", "CapA_cider", "CapA", "CHOTA", "HOTA_mean"}
+KEYS = {"DetA", "AssA", "LocA", "HOTA", "CapA_cider", "CapA", "CHOTA", "HOTA_mean", "MOTA", "IDF1"}
 
 
 def result(folder, truth, found, protocols=("official", "clean"), **more):
@@ -66,6 +66,17 @@ def test_a_category_answers_for_its_own_tracks(tmp_path):
     whole = result(tmp_path, truth, found, protocols=("clean",), categories=categories)
     groups = {group.name: group.values for group in by_category(whole.scores[0], whole.categories)}
     assert (groups["dog"]["DetA"], groups["wall"]["DetA"]) == (1.0, 0.0)
+
+
+def test_base_and_novel_categories_have_their_own_chota(tmp_path):
+    categories = [{"id": 5, "name": "dog", "partition": 1}, {"id": 9, "name": "wall", "partition": 2}]
+    truth = [box(0, 1, SQUARE, category_id=5), box(0, 2, [40.0, 20.0, 10.0, 10.0], category_id=9)]
+    found = [truth[0], box(0, 3, [2.0, 40.0, 5.0, 5.0], category_id=9)]
+    whole = as_json(result(tmp_path, truth, found, protocols=("clean",), categories=categories))
+    groups = whole["by_partition"]
+    assert (groups["base"]["DetA"], groups["novel"]["DetA"]) == (1.0, 0.0)
+    assert groups["base"]["CHOTA"] == pytest.approx(1.0)
+    assert "by_partition" not in as_json(result(tmp_path, truth, found, protocols=("clean",)))
 
 
 def test_sizes_are_split_at_128_and_256_squared():

@@ -48,6 +48,11 @@ def _values(
     total: NDArray[np.float64] = found + mean[:, 1] + mean[:, 2]
     per_alpha = np.sqrt(_over(found, total) * np.where(found > 0, together, 0.0) / np.maximum(found, 1.0))
     values["HOTA_mean"] = per_alpha.mean(axis=1)
+    identity = weights @ np.stack([v.identity for v in videos])
+    clear_tp, clear_fn, clear_fp, switches, kept, id_fn, id_fp = identity.T
+    values["MOTA"] = _over(clear_tp - clear_fp - switches, clear_tp + clear_fn)
+    values["IDF1"] = _over(kept, kept + id_fn / 2 + id_fp / 2)
+    values["caption_switches"] = _over(*(weights @ np.stack([v.switches for v in videos])).T)
     return values | _caption_intervals(videos, metrics, weights, values["DetA"] * values["AssA"])
 
 
