@@ -187,6 +187,8 @@ def merged_truths(truth: Sequence[Detection]) -> tuple[NDArray[np.float32], list
     own = boxes(truth, np.float32)
     rows, columns = np.indices((len(own), len(own))).reshape(2, -1)
     close = box_iou(own[rows], own[columns]).reshape(len(own), len(own)) >= _MERGE
+    if close.diagonal().all() and close.sum() == len(own):  # nothing to merge, as on most frames
+        return own, [(one.caption.replace("\n", ""),) for one in truth], [one.track for one in truth]
     merged: list[NDArray[np.float32]] = []
     captions: list[References] = []
     tracks: list[Id] = []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from tests.evaluation.evalcases import box, score
+from tests.evaluation.evalcases import box, random_scene, score
 
 SQUARE = [10.0, 10.0, 20.0, 20.0]
 AWAY = [40.0, 20.0, 15.0, 20.0]
@@ -12,6 +13,29 @@ AWAY = [40.0, 20.0, 15.0, 20.0]
 
 def switches(folder, truth, found, protocol):
     return score(folder, truth, found, protocol=protocol)["caption_switches"]
+
+
+def varied(seed):
+    """A random scene with equal and low scores, captions that change, and truths without caption."""
+    rng = np.random.default_rng(seed)
+    truth, found = random_scene(seed, videos=2, tracks=4, frames=5)
+    for one in found:
+        one["score"] = float(rng.choice([0.3, 0.5, 0.6, 0.7, 0.9]))
+        if rng.random() < 0.4:
+            one["caption"] = "other words"
+    for one in truth:
+        if rng.random() < 0.2:
+            one["caption"] = ""
+    return truth, found
+
+
+PUBLIC = [0.4166666666666667, 0.37037037037037035, 0.5, 0.32142857142857145, 0.3333333333333333]
+"""What scenic's own ``eval_caption_switch`` printed for the first five of these scenes."""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_official_is_what_scenic_prints(tmp_path, seed):
+    assert switches(tmp_path, *varied(seed), "official") == pytest.approx(PUBLIC[seed], abs=1e-15)
 
 
 def test_official_divides_by_captioned_truths_and_clean_by_what_could_change(tmp_path):
