@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import os
+import re
 from pathlib import Path
 
 from capgen.errors import MissingFile, UserError
@@ -68,3 +70,28 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(
             f"cannot read {path}: {error.strerror or error}", "check the file and its permissions"
         ) from None
+
+
+def check_name(path: Path) -> None:
+    """Refuse a file or folder whose name is not UTF-8: Parquet, JSON and Ray could not say it.
+
+    Raises:
+        UserError: it is not.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"the name {bad_name(error)} is not UTF-8, which files of a run must be", "rename it") from None
+
+
+def bad_name(error: Exception) -> str | None:
+    """The name that is no UTF-8 and could therefore not be written; None where the error is another.
+
+    Python holds the bytes of such a name as lone surrogates from U+DC80 to U+DCFF; they are shown as ``\\xff``.
+    """
+    if not isinstance(error, UnicodeEncodeError) or not "\udc80" <= error.object[error.start] <= "\udcff":
+        return None
+    before, after = error.object[: error.start], error.object[error.start :]
+    begin = max(before.rfind(letter) for letter in '"\n,')
+    name = before[begin + 1 :][-200:] + re.split(r'["\n,]', after, maxsplit=1)[0][:200]
+    return repr(os.fsencode(name))[2:-1]

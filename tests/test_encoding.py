@@ -2,10 +2,12 @@
 
 import codecs
 import json
+import os
+from pathlib import Path
 
 import pytest
 
-from capgen.encoding import decode, read_bytes, read_text, unmarked
+from capgen.encoding import bad_name, check_name, decode, read_bytes, read_text, unmarked
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.benchmarks.base import read_json
 from capgen.evaluation.benchmarks.bensmot import read_captions
@@ -79,3 +81,21 @@ def test_captions_prompts_facts_and_lines_with_the_mark_are_read(tmp_path):
     assert load_prompt(str(mark(prompt)), category=True).before
     write_world(tmp_path / "world", images=1, videos=0, seed=1)
     assert read_facts(mark(tmp_path / "world" / "facts.json")).version == 1
+
+
+def test_a_name_that_is_not_utf8_is_refused_and_shown_by_its_bytes():
+    name = os.fsdecode(b"/data/b\xffad")
+    with pytest.raises(UserError, match=r"the name /data/b\\xffad is not UTF-8") as refused:
+        check_name(Path(name))
+    assert str(refused.value).isascii()
+    check_name(Path("/data/é"))
+
+
+def test_a_name_is_found_in_the_text_that_could_not_be_written():
+    with pytest.raises(UnicodeEncodeError) as failed:
+        json.dumps({"a": os.fsdecode(b"p\xff.jpg"), "b": 1}, ensure_ascii=False).encode()
+    assert "p\\xff.jpg" in (bad_name(failed.value) or "")
+    with pytest.raises(UnicodeEncodeError) as other:
+        "\ud800".encode()
+    assert bad_name(other.value) is None
+    assert bad_name(ValueError()) is None

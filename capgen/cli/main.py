@@ -76,7 +76,11 @@ def _leave(code: int) -> None:
 
 def _unforeseen(error: Exception) -> int:
     from capgen.dataset.files import disk_trouble
+    from capgen.encoding import bad_name
 
+    name = bad_name(error)
+    if name is not None:
+        return _say(f"the name {name} is not UTF-8, which files of a run must be; rename it", 2)
     if isinstance(error, OSError):
         trouble = disk_trouble(error, Path(error.filename or Path.cwd()))
         if trouble is not None:

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from capgen.dataset.layout import RunLayout, refuse_links
+from capgen.encoding import check_name
 from capgen.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def exclusive(out: Path) -> Iterator[None]:
         UserError: another process holds it (says which process on which machine), OUT cannot be written, or something
             in it is a link that would lead writes elsewhere.
     """
+    check_name(out)
     refuse_links(out)
     path = RunLayout(out).lock
     made = [folder for folder in (out, *out.parents) if not folder.exists()]

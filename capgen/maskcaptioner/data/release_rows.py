@@ -9,13 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
 from capgen.dataset.reader import Folders, media_batches, media_of, release_folders
 from capgen.dataset.row import ReleasedMedia, ReleasedObject
 from capgen.dataset.types import Box, Kind
+from capgen.display import plain
 from capgen.errors import MissingFile, UserError
 from capgen.images import Pixels
 
@@ -123,7 +125,11 @@ def medium_of(media: ReleasedMedia, root: str | None) -> Medium:
 
     Args:
         root: the folder that file names are relative to; None where the row has its pictures.
+
+    Raises:
+        UserError: its numbers do not go together: somebody changed the release.
     """
+    _check(media)
     stored = [image.data if image else None for image in media.images]
     files = tuple(stored[i] or name if i < len(stored) else name for i, name in enumerate(media.file_names))
     return Medium(
@@ -137,6 +143,22 @@ def medium_of(media: ReleasedMedia, root: str | None) -> Medium:
         names=media.file_names,
         frames=media.frames,
     )
+
+
+def _check(media: ReleasedMedia) -> None:
+    """That sizes are sizes, and every object has a finite box for each of its frames, which are the medium's."""
+    frames = range(len(media.file_names))
+    fault = None if media.width > 0 and media.height > 0 else f"its size is {media.width}x{media.height}"
+    for one in media.objects:
+        if not all(index in frames for index in one.frame_index):
+            fault = f"object {one.object_id} is on frames that it has not"
+        elif len(one.bbox) != len(one.frame_index) or not all(map(isfinite, chain.from_iterable(one.bbox))):
+            fault = f"object {one.object_id} has no box for each of its frames"
+    if fault is not None:
+        raise UserError(
+            f"{plain(media.name)} of the release is damaged: {plain(fault)}",
+            "make the release again, or take another copy of it",
+        )
 
 
 def _masklet(one: ReleasedObject) -> Masklet:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image, ImageDraw
 
+from capgen.display import plain
 from capgen.images import Pixels
 from capgen.maskcaptioner.drawing.draw import class_of, colour, plain_class
 from capgen.maskcaptioner.drawing.text import Ink, font, ink_on, wrap
@@ -109,7 +110,7 @@ class Legend:
         about = f"{head}  ·  {track.score:.2f}  ·  {seen_on}"
         if track.caption_category is not None:
             about += f"  ·  the caption says {plain_class(track.caption_category)}"
-        pen.text((self._indent, small), about, fill=FAINT, font=font(small), anchor="ls")
+        pen.text((self._indent, small), plain(about[:400]), fill=FAINT, font=font(small), anchor="ls")
         for number, line in enumerate(text):
             y = round(small * 1.5) + number * step + size
             pen.text((self._indent, y), line, fill=INK if track.caption else FAINT, font=font(size), anchor="ls")

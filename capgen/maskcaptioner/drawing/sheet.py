@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageDraw
 
+from capgen.display import plain
 from capgen.images import Pixels
 from capgen.maskcaptioner.drawing.draw import Painter, Style
 from capgen.maskcaptioner.drawing.legend import FAINT, GROUND, INK, Legend, banner
@@ -76,8 +77,8 @@ class Sheet:
         image = Image.new("RGB", (WIDTH, round(_LETTERS * 3)), GROUND)
         pen, base = ImageDraw.Draw(image), round(_LETTERS * 2)
         name, _, rest = title.partition("\n")
-        pen.text((_PAD, base), name, fill=INK, font=font(round(_LETTERS * 1.15), bold=True), anchor="ls")
-        pen.text((WIDTH - _PAD, base), rest, fill=FAINT, font=font(round(_LETTERS * 0.85)), anchor="rs")
+        pen.text((_PAD, base), plain(name), fill=INK, font=font(round(_LETTERS * 1.15), bold=True), anchor="ls")
+        pen.text((WIDTH - _PAD, base), plain(rest), fill=FAINT, font=font(round(_LETTERS * 0.85)), anchor="rs")
         return np.asarray(image)
 
     def _grid(self) -> Pixels:

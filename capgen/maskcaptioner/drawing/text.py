@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from capgen.display import plain
+
 Ink = tuple[int, int, int]
 """Red, green, blue in 0..255."""
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
+_LONGEST = 80  # letters of a name on its tag
 _FINE = 3  # tags are drawn so many times larger, for round corners without steps
 
 
@@ -38,7 +41,7 @@ def ink_on(colour: Ink) -> Ink:
 def wrap(text: str, face: Font, width: int, lines: int) -> list[str]:
     """``text`` in at most ``lines`` lines of at most ``width`` pixels; an ellipsis where it does not fit."""
     found: list[str] = []
-    words = text.split()
+    words = plain(text).split()
     while words and len(found) < lines:
         last = len(found) == lines - 1
         taken = _fitting(words, face, width)
@@ -67,7 +70,11 @@ def _cut(line: str, face: Font, width: int, *, more: bool) -> str:
 
 @lru_cache(maxsize=512)
 def tag(text: str, colour: Ink, size: int) -> NDArray[np.uint8]:
-    """A name tag, uint8 [h, w, 4] RGBA: ``text`` on a rounded field of ``colour`` with a dark rim."""
+    """A name tag, uint8 [h, w, 4] RGBA: ``text`` on a rounded field of ``colour`` with a dark rim.
+
+    Names come from data: one with a line break cannot be laid out on a base line, and a very long one is cut.
+    """
+    text = plain(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
     face = font(size * _FINE, bold=True)
     ascent = round(size * _FINE * 0.76)
     pad = round(size * _FINE * 0.38)

@@ -11,6 +11,7 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PLAN_VERSION, ModelName, PlanRecord, ShardTable
 from capgen.dataset.reader import check_root, find_plan
 from capgen.dataset.shards import is_committed
+from capgen.encoding import check_name
 from capgen.errors import UserError
 from capgen.pipeline.checks.base import build_checks
 from capgen.pipeline.engines import ENGINES
@@ -49,6 +50,7 @@ def build_source(settings: Settings) -> Source:
     root = settings.source.root
     if root is None:
         raise UserError(f"dataset {settings.name} needs its folder", "give it with --root DIR")
+    check_name(root)
     if not root.is_dir():
         raise UserError(f"--root {root}: there is no such folder", "give the folder that holds the dataset")
     options = {"root": root.resolve(), "split": settings.source.split, "dataset": settings.dataset}
