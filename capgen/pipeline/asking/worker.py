@@ -146,9 +146,10 @@ class Worker:
                     return
 
     def _note_first(self, rendered: RenderedMedia) -> None:
+        """Follow the objects that can be asked for; one without a mask says nothing of pictures and engines."""
         views = {view.key for view in rendered.views}
         for item in rendered.media.objects:
-            if item.key in views or item.key in rendered.faults:
+            if item.key in views or (item.key in rendered.faults and item.fault is None and item.visible):
                 self._first.begin(item.key)
         for key, fault in rendered.faults.items():
             self._first.failed(key, fault)

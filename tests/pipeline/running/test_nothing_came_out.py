@@ -133,3 +133,16 @@ def test_one_line_and_exit_code_1_where_nothing_came_out(root, tmp_path):
     assert done.stderr.count("\n") == 1, done.stderr
     assert "the first 8 objects all failed alike" in done.stderr
     assert "release:" not in done.stdout
+
+
+def test_masks_outside_their_pictures_do_not_stop_a_run_that_begins_with_them(root, tmp_path):
+    file = root / "lvis_v1_train.json"
+    body = json.loads(file.read_text())
+    first = sorted(annotation["id"] for annotation in body["annotations"])[: LEAST + 4]
+    for annotation in body["annotations"]:
+        if annotation["id"] in first:
+            annotation["segmentation"] = []
+    file.write_text(json.dumps(body))
+    _, report = session(echo_settings(root, ONE_BY_ONE), tmp_path / "out")
+    assert report.failed == {"empty_mask": len(first)}
+    assert report.kept == report.planned - len(first)
