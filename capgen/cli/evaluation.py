@@ -280,6 +280,56 @@ def benchmark(
         )
 
 
+@app.command()
+def captions(
+    gt: Annotated[Path | None, typer.Option(help="References: JSON of captions by key.")] = None,
+    pred: Annotated[Path | None, typer.Option(help="Captions: JSON, one by key.")] = None,
+    judged: Annotated[Path | None, typer.Option(help="DLC-Bench: a file with a judge's answers, to count.")] = None,
+    metrics: Annotated[
+        list[str], typer.Option("--metrics", help="Caption metrics, comma-separated: cider, meteor, rouge.")
+    ] = ["cider,meteor,rouge"],  # noqa: B006 - typer copies it
+    json_: _AsJson = False,
+) -> None:
+    """Score captions of regions by key, without tracking: against references, or by a judge's answers.
+
+    docs/evaluation.md has the files and the numbers.
+    """
+    if judged and not gt and not pred:
+        from dataclasses import asdict
+
+        from capgen.evaluation.region_captions.dlc_bench import score_dlc_bench
+
+        found = asdict(score_dlc_bench(judged))
+        lines = [
+            f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value:,}" for key, value in found.items()
+        ]
+    elif gt and pred and not judged:
+        found = _against_references(gt, pred, metrics)
+        lines = [f"{key} {value:.4f}" for key, value in found["values"].items() if value is not None]
+        lines = [f"regions {found['regions']:,}", *lines, *(f"- {note}" for note in found["notes"])]
+    else:
+        raise UserError("nothing to score", "give --gt and --pred, or --judged alone")
+    echo(json.dumps(found, indent=2) if json_ else "\n".join(lines))
+
+
+def _against_references(gt: Path, pred: Path, metrics: list[str]) -> dict[str, Any]:
+    """Scores against references, with the programs that the metrics need."""
+    from dataclasses import asdict
+
+    from capgen.evaluation.evaluate import metrics_of
+    from capgen.evaluation.metrics.text.java_metrics import scorers
+    from capgen.evaluation.region_captions.references import score_regions
+
+    names = metrics_of(metrics)
+    programs, missing = scorers(names)
+    try:
+        found = asdict(score_regions(gt, pred, names, programs))
+    finally:
+        for program in programs.values():
+            program.close()
+    return found | {"notes": [*found["notes"], *missing]}
+
+
 def show_facts(choice: BenchmarkChoice, *, json_: bool) -> None:
     """Print the sizes of what is under the root, beside the published ones."""
     facts = choice.reader("official").describe()
