@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capgen.evaluation.evaluate import Options, evaluate
 from capgen.evaluation.metrics.hota import Sequenced
 from capgen.evaluation.metrics.identity import identity_counts, identity_values
 from capgen.evaluation.reading.similarity import lay_out
-from tests.evaluation.evalcases import box, score
-from tests.evaluation.metrics.test_hota import quick, trackeval_data
+from tests.evaluation.evalcases import REFERENCE, box, score
+from tests.evaluation.metrics.test_hota import mot15, quick, trackeval_data
 
 SQUARE = [10.0, 10.0, 20.0, 20.0]
 AWAY = [40.0, 20.0, 15.0, 20.0]
@@ -44,6 +47,17 @@ def test_every_count_is_trackevals(seed, tracks, frames):
         theirs |= metric.combine_sequences(each)
     for name, value in mine.items():
         assert value == pytest.approx(float(theirs[name]), abs=1e-12), name
+
+
+@pytest.mark.skipif(not REFERENCE.is_dir(), reason="MOT15 is not ours to publish: its tracks are in ../shared only")
+@pytest.mark.parametrize("protocol", ["official", "clean"])
+def test_trackevals_identity_numbers_on_mot15_are_reproduced(tmp_path, protocol):
+    gt, pred = mot15(tmp_path)
+    theirs = json.loads((REFERENCE / "mot15" / "reference.json").read_text())["results"]["COMBINED_SEQ"]
+    got = evaluate(gt, pred, Options(protocols=(protocol,), metrics=())).scores[0].values
+    for metric, names in (("CLEAR", ("MOTA", "IDSW")), ("Identity", ("IDF1", "IDP", "IDR"))):
+        for name in names:
+            assert got[name] == pytest.approx(theirs[metric][name], rel=1e-12), name
 
 
 @pytest.mark.parametrize("protocol", ["official", "clean"])
