@@ -20,7 +20,7 @@ from capgen.text import duration
 from tests.maskcaptioner.training.trainings import ROOT, STEPS, equal, learn, weights
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # in random order modules take turns; a training is made once
 def undisturbed(home):
     """A training that nobody disturbs, with validation on the way."""
     out = home / "undisturbed"
