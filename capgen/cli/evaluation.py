@@ -290,9 +290,9 @@ def captions(
     ] = ["cider,meteor,rouge"],  # noqa: B006 - typer copies it
     json_: _AsJson = False,
 ) -> None:
-    """Score captions of regions by key, without tracking: against references, or by a judge's answers.
+    """Score captions of regions, without tracking.
 
-    docs/evaluation.md has the files and the numbers.
+    Captions are compared by key with references, or the answers of a judge are counted; docs/evaluation.md has both.
     """
     if judged and not gt and not pred:
         from dataclasses import asdict
