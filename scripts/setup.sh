@@ -9,7 +9,7 @@ quiet=(--quiet --progress-bar off)
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' ||
     { echo "capgen needs Python 3.11 to 3.13; name one with PYTHON=..." >&2; exit 2; }
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-"${pip[@]}" install "${quiet[@]}" --upgrade pip
+"${pip[@]}" install "${quiet[@]}" 'pip==26.3'
 
 if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
     echo "GPU found: installing capgen with vLLM for GPUs"
@@ -17,9 +17,14 @@ if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU
 else
     echo "no GPU found: installing capgen with vLLM for the CPU (about 4 GB, two to three minutes)"
     torch='torch==2.13.0+cpu'
+    # the versions that were tested together, where they were tested; elsewhere the ranges of pyproject.toml
+    pinned=()
+    if [ "$(uname -sm)" = 'Linux x86_64' ] && .venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+        pinned=(--constraint scripts/constraints/cpu-py311.txt)
+    fi
     "${pip[@]}" install "${quiet[@]}" "$torch" 2>/dev/null ||
         "${pip[@]}" install "${quiet[@]}" --extra-index-url https://download.pytorch.org/whl/cpu "$torch"
-    "${pip[@]}" install "${quiet[@]}" --editable '.[cpu,dev]'
+    "${pip[@]}" install "${quiet[@]}" "${pinned[@]}" --editable '.[cpu,dev]'
     # vLLM pulls these three in as CUDA builds, which fail at import beside a CPU torch, and transformers with them.
     # Without them transformers falls back to its PIL image processors, which is all that capgen needs. The tests of
     # Qwen3-VL need torchvision's Python part: it is kept aside, out of everybody else's way.
