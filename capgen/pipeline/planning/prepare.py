@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -91,7 +94,7 @@ def prepare(
     _ = build_checks(settings.checks.all_names, settings.checks.options)
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
         # The largest files take seconds to hash and seconds to plan: side by side.
-        hashes = pool.submit(lambda: {file.name: file_sha256(file) for file in files})
+        hashes = pool.submit(file_hashes, files, _root(settings))
         fresh = _planned(source, out, settings, progress) if find_plan(out) is None else None
         parts = fingerprint_parts(settings, prompt, hashes.result())
     out = _settle_out(out, parts, fork=fork)
@@ -108,6 +111,15 @@ def prepare(
     name, revision = model.name, model.revision
     job = Job(out.resolve(), record.fingerprint, settings, prompt, gpus, name, revision, record.legacy_root)
     return job, record.table
+
+
+def file_hashes(files: Sequence[Path], root: Path) -> dict[str, str]:
+    """sha256 of each annotation file by its name; by its path below the root where several have one name."""
+    times = Counter(file.name for file in files)
+    return {
+        file.name if times[file.name] == 1 else Path(os.path.relpath(file, root)).as_posix(): file_sha256(file)
+        for file in files
+    }
 
 
 def named(settings: Settings, model: ModelName) -> ModelName:

@@ -7,7 +7,7 @@ from capgen.dataset.plan import ModelName
 from capgen.dataset.reader import read_plan, read_rows
 from capgen.dataset.shards import candidates_path
 from capgen.errors import UserError
-from capgen.pipeline.planning.prepare import prepare
+from capgen.pipeline.planning.prepare import file_hashes, prepare
 from capgen.pipeline.releasing.verify import verify
 from tests.pipeline.runs import echo_settings, released, session
 
@@ -84,3 +84,15 @@ def test_a_limit_below_the_planned_one_is_refused(lvis_root, tmp_path):
     planned(tmp_path / "all", lvis_root)
     with pytest.raises(UserError, match=r"--limit 4: .*no limit"):
         planned(tmp_path / "all", lvis_root, "source.limit=4")
+
+
+def test_annotation_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    files = [tmp_path / split / "instances.json" for split in ("train", "valid")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(file.parent.name)
+    alone = tmp_path / "other.json"
+    alone.write_text("{}")
+    hashes = file_hashes([*files, alone], tmp_path)
+    assert list(hashes) == ["train/instances.json", "valid/instances.json", "other.json"]
+    assert len(set(hashes.values())) == 3
