@@ -124,7 +124,7 @@ def capgen(root: Path) -> dict[str, Any]:
 
 def decode(root: Path) -> dict[str, Any]:
     """capgen's masks, boxes and areas of the first media of the plan."""
-    from capgen.pipeline.sources.decode import decode_media
+    from capgen.pipeline.sources.reading.decode import decode_media
 
     media = some_media(root)
     begun = clock()

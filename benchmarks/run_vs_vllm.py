@@ -37,7 +37,7 @@ def prepared_views(root: Path) -> list[Any]:
     from capgen.pipeline.planning.prepare import build_source
     from capgen.pipeline.rendering.prompt import load_prompt
     from capgen.pipeline.rendering.render import Renderer, render_media
-    from capgen.pipeline.sources.decode import decode_media
+    from capgen.pipeline.sources.reading.decode import decode_media
     from capgen.pipeline.view import View
 
     settings = settings_over(root)

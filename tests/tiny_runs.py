@@ -20,7 +20,7 @@ from capgen.dataset.shards import write_candidates
 from capgen.dataset.types import Media, MediaObject
 from capgen.pipeline.planning.plan import write_plan_json
 from capgen.pipeline.releasing.pack import pack
-from capgen.pipeline.sources.decode import decode_media
+from capgen.pipeline.sources.reading.decode import decode_media
 
 FINGERPRINT = "f" * 64
 CARD = CardInfo(

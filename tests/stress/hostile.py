@@ -47,7 +47,7 @@ from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.running.session import Devices, RunRequest, run_session
 from capgen.pipeline.sources import SOURCES
-from capgen.pipeline.sources.decode import decode_media
+from capgen.pipeline.sources.reading.decode import decode_media
 from capgen.pipeline.view import View
 from tests.stress import RESULTS
 from tests.stress.hostile_world import CANARY, EXECUTED, World, world

@@ -17,7 +17,7 @@ from capgen.pipeline.planning.prepare import build_source
 from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import Settings
-from capgen.pipeline.sources.decode import decode_media
+from capgen.pipeline.sources.reading.decode import decode_media
 from capgen.pipeline.view import Part, Picture, View
 
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)

@@ -19,7 +19,7 @@ from capgen.pipeline.planning.fingerprint import deciding_options
 from capgen.pipeline.rendering.prompt import Prompt
 from capgen.pipeline.rendering.render import Renderer
 from capgen.pipeline.settings import Settings
-from capgen.pipeline.sources.decode import decode_media
+from capgen.pipeline.sources.reading.decode import decode_media
 from capgen.pipeline.view import Settled
 from capgen.text import tidy
 

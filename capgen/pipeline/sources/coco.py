@@ -15,9 +15,9 @@ from typing import Literal
 import msgspec
 
 from capgen.dataset.plan import PlannedMedia
-from capgen.pipeline.sources import common, planner
-from capgen.pipeline.sources.pictures import PictureFinder
-from capgen.pipeline.sources.sections import Form, read_sections
+from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.pictures import PictureFinder
+from capgen.pipeline.sources.reading.sections import Form, read_sections
 
 FORM = Form(
     "a COCO instances",

@@ -15,8 +15,8 @@ import msgspec
 
 from capgen.dataset.plan import PlannedMedia
 from capgen.errors import MissingFile
-from capgen.pipeline.sources import common, planner
-from capgen.pipeline.sources.sections import Form, read_sections
+from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.sections import Form, read_sections
 
 FORM = Form("an LVIS", "images", {"videos": "it looks like LV-VIS: use --dataset lv-vis"})
 SPLITS = ("train", "val")

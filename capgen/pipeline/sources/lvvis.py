@@ -16,8 +16,8 @@ import msgspec
 
 from capgen.dataset.plan import PlannedMedia
 from capgen.errors import MissingFile
-from capgen.pipeline.sources import common, planner
-from capgen.pipeline.sources.sections import Form, read_sections
+from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.sections import Form, read_sections
 
 FORM = Form("an LV-VIS", "videos", {"images": "it looks like LVIS: use --dataset lvis"})
 SPLITS = ("train", "val")

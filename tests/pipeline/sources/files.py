@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from capgen.dataset.plan import PlannedMedia
 from capgen.errors import UserError
 from capgen.pipeline.sources.base import Source
-from capgen.pipeline.sources.decode import decode_media
+from capgen.pipeline.sources.reading.decode import decode_media
 
 SHARED = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from capgen.errors import MissingFile, UserError
 from capgen.pipeline.sources.coco import Coco
-from capgen.pipeline.sources.decode import decode_media
+from capgen.pipeline.sources.reading.decode import decode_media
 from tests.pipeline.sources.files import SQUARE
 
 SIZE = {"width": 8, "height": 6}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from capgen.dataset.plan import PlannedMedia
 from capgen.errors import MissingFile, UserError
-from capgen.pipeline.sources.decode import decode_media
 from capgen.pipeline.sources.lvis import Lvis
+from capgen.pipeline.sources.reading.decode import decode_media
 from tests.conftest import write_lvis
 from tests.pipeline.sources.files import SHARED, check_accounts, damaged, lvis, lvis_root, lvvis, mutated, put, reasons
 

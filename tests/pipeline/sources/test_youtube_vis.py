@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from capgen.errors import MissingFile, UserError
-from capgen.pipeline.sources.decode import decode_media
+from capgen.pipeline.sources.reading.decode import decode_media
 from capgen.pipeline.sources.youtube_vis import YoutubeVis
 from tests.pipeline.sources.files import RLE, SQUARE
 

@@ -15,7 +15,7 @@ import msgspec
 
 from capgen.dataset.plan import PlannedMedia, PlannedObject
 from capgen.dataset.types import Fault, Kind
-from capgen.pipeline.sources.common import CategoryRow, IdKey, SourceCategory, brief, id_key, int64
+from capgen.pipeline.sources.reading.common import CategoryRow, IdKey, SourceCategory, brief, id_key, int64
 
 NULL = msgspec.Raw(b"null")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from capgen.errors import MissingFile
-from capgen.pipeline.sources.common import safe_name
+from capgen.pipeline.sources.reading.common import safe_name
 
 _OF_2014 = re.compile(r"COCO_\w+_(\d{12}\.\w+)")
 """COCO's names of 2014; the same pictures have the number alone in the folders of 2017."""
