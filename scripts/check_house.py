@@ -8,7 +8,7 @@ from pathlib import Path
 LINES = 400
 MODULES = 12
 FOLDERS = ("capgen", "tests", "benchmarks", "experiments", "scripts")
-SMALL_FOLDERS = ("capgen", "benchmarks")
+SMALL_FOLDERS = ("capgen", "benchmarks", "experiments")
 ROOT = Path(__file__).resolve().parent.parent
 
 

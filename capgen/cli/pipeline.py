@@ -71,8 +71,15 @@ def run(
     console = terminal()
     made, report = run_session(settings, RunRequest(where, name, devices, fork=fork, embed_media=embed_media), console)
     console.print(report.table())
-    echo(f'release: {made}  (datasets.load_dataset("{made}"))')
+    echo(f"release: {made}  ({_how_to_load(made)})")
     _fail_where_marked(report)
+
+
+def _how_to_load(out: Path) -> str:
+    """The line that loads a release; ``datasets`` takes brackets, stars and question marks in a path for a pattern."""
+    if any(letter in str(out.resolve()) for letter in "[]*?"):
+        return "datasets.load_dataset cannot open a folder with one of [ ] * ? in its path: rename it first"
+    return f'datasets.load_dataset("{out}")'
 
 
 @app.command()

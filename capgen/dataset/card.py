@@ -51,7 +51,6 @@ class ReleaseInfo:
     Args:
         globs: the pattern of the files of each config and split.
         schemas: the schema of each config.
-        shards, shards_planned: how many are in this release, and how many the run has.
         inputs: digest of everything that the release is made of. ``datasets`` keeps what it has loaded by the path and
             by these lines of the card alone: without it, it would go on giving the rows of an older release in OUT.
         warning: a sentence that the card opens with; see ``Release``.
@@ -62,8 +61,6 @@ class ReleaseInfo:
     fingerprint: str
     embedded: bool
     deduplicated: bool
-    shards: int
-    shards_planned: int
     inputs: str = ""
     warning: str | None = None
 
@@ -109,9 +106,7 @@ def check_card(card: CardInfo) -> None:
         UserError: the template has a mistake.
     """
     schemas = {"captions": CAPTIONS, "media": MEDIA}
-    empty = ReleaseInfo(
-        {config: {} for config in schemas}, schemas, "", embedded=False, deduplicated=True, shards=0, shards_planned=0
-    )
+    empty = ReleaseInfo({config: {} for config in schemas}, schemas, "", embedded=False, deduplicated=True)
     render_card(card, empty, Stats())
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from capgen.sample.embedded_model import model_dir
 from experiments.embedded.config import Config, load_config
-from experiments.embedded.evaluate import ATTRIBUTES
+from experiments.embedded.scoring.evaluate import ATTRIBUTES
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -58,7 +58,7 @@ commands.
 
 _PIPELINE = """`capgen sample`, `capgen run` with real vLLM on the CPU, `capgen score`, on a world of seed {seed:,}.
 Right / (right + wrong + unsaid); *chance* is what naming any object of the same scene would score. Made by
-`experiments/embedded/measure.py`.
+`experiments/embedded/scoring/measure.py`.
 """
 GOALS = {"category": 0.95, "colour": 0.95, "texture": 0.90, "size": 0.85, "motion": 0.90}
 _HOW = """Right / (right + wrong + unsaid), greedy captions, transformers. *Against another object*: the same captions

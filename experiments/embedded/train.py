@@ -35,7 +35,7 @@ from experiments.embedded.data import Chunk, chunk_name, load, make_chunk, save
 from experiments.embedded.model import Heads, build_model, number_codes
 from experiments.embedded.packing import Pack, caption_loss, encode, joined, pixels
 from experiments.embedded.pool import Batch, Pool, batch_of
-from experiments.embedded.score import caption_accuracy, looks_accuracy
+from experiments.embedded.scoring.score import caption_accuracy, looks_accuracy
 from experiments.embedded.teacher import Guide, Teacher
 from experiments.embedded.tokenizer import EOS, SPECIAL, build_tokenizer
 

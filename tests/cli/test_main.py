@@ -144,6 +144,7 @@ def test_brackets_in_a_path_are_text_and_no_markup(root, tmp_path, name):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert f"release: {where}  (datasets" in done.stdout
+    assert ("cannot open a folder" in done.stdout) == ("[" in name), "datasets reads brackets as a pattern"
     assert f", in {where}" in done.stdout.replace("\n", "")
     again = capgen("gallery", where)
     assert str(where) in again.stdout

@@ -18,8 +18,6 @@ RELEASE = ReleaseInfo(
     fingerprint="abc123",
     embedded=False,
     deduplicated=True,
-    shards=2,
-    shards_planned=2,
 )
 
 
@@ -81,12 +79,6 @@ def test_every_shipped_card_renders_with_its_counts(template, kind, stats):
         assert told in body
     assert "{{" not in body
     assert "\n\n\n\n" not in body
-
-
-def test_a_partial_release_says_so(stats):
-    partial = ReleaseInfo(**{name: getattr(RELEASE, name) for name in RELEASE.__slots__} | {"shards_planned": 5})
-    assert "it holds 2 of the 5 shards" in render_card(card(), partial, stats)
-    assert "partial" not in render_card(card(), RELEASE, stats)
 
 
 @pytest.mark.parametrize(("template", "kind"), [("lvis", "image"), ("lv-vis", "video"), ("sample", "image")])

@@ -10,11 +10,11 @@ import torch
 
 from experiments.embedded.config import load_config
 from experiments.embedded.data import Requests, make_chunk, media_of
-from experiments.embedded.evaluate import chat
 from experiments.embedded.export import export, processor
 from experiments.embedded.packing import hidden, object_ids
 from experiments.embedded.pool import batch_of
-from experiments.embedded.score import greedy
+from experiments.embedded.scoring.evaluate import chat
+from experiments.embedded.scoring.score import greedy
 from experiments.embedded.teacher import Guide, Teacher
 from experiments.embedded.train import Learner
 

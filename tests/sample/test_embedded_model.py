@@ -58,7 +58,7 @@ def test_captions_follow_the_mark_in_an_unseen_world():
     """Each caption fits its own object better than the scene's other objects: most categories and colours are right."""
     pytest.importorskip("transformers")
     from experiments.embedded.config import load_config
-    from experiments.embedded.evaluate import Captioner, judge, questions
+    from experiments.embedded.scoring.evaluate import Captioner, judge, questions
 
     asked = list(questions(load_config(), "image", 910_777, 40, told=False))
     said = Captioner(FOLDER).answer([item.view for item in asked])

@@ -127,8 +127,11 @@ class BenSmot:
 
     def _rows(self, path: Path) -> np.ndarray:
         """The rows of a gt.txt: frame, id, x, y, width, height, …"""
+        text = read_text(path)
+        if not text.strip():  # nobody in the video; numpy would warn and give an array without columns
+            return np.empty((0, 6))
         try:
-            rows = np.loadtxt(StringIO(read_text(path)), delimiter=",", ndmin=2, usecols=range(6))
+            rows = np.loadtxt(StringIO(text), delimiter=",", ndmin=2, usecols=range(6))
         except ValueError as error:
             raise UserError(f"{path} is not in the MOTChallenge form ({error})", "download it again") from error
         return rows[np.argsort(rows[:, 0], kind="stable")]

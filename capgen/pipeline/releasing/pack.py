@@ -32,7 +32,6 @@ def pack(
     *,
     embed_media: bool = False,
     deduplicate: bool = True,
-    partial: bool = False,
     root: Path | None = None,
     bounds: Path | None = None,
     max_failed: float = 1.0,
@@ -44,19 +43,18 @@ def pack(
     complete beside it; from the swap until ``release.json`` is written, OUT has none.
 
     Args:
-        partial: pack what is committed although shards are missing.
         max_failed: share of the objects above which the release is marked because so many failed.
         root: where the dataset is now, for ``embed_media``; None where it was when the run was planned.
         bounds: the folder out of which links among the pictures must not lead; None follows all links.
 
     Raises:
-        UserError: shards are missing and ``partial`` is not set, or the card's template has a mistake.
+        UserError: shards are missing, or the card's template has a mistake.
         LedgerError: candidates and plan disagree.
         MissingFile: with ``embed_media``, not one of the pictures is where the plan says.
     """
     table, fingerprint = plan.table, plan.fingerprint
     done = [entry for entry in table.shards if is_committed(out, entry.index, fingerprint)]
-    if len(done) < len(table.shards) and not partial:
+    if len(done) < len(table.shards):
         missing = len(table.shards) - len(done)
         raise UserError(
             f"{out}: {missing} of its {len(table.shards)} shards are not done", "run the same command again"
@@ -153,8 +151,6 @@ def _release_info(release: Release, splits: Sequence[str], options: PackOptions)
         fingerprint=release.fingerprint,
         embedded=options.embed_media,
         deduplicated=options.deduplicate,
-        shards=release.shards,
-        shards_planned=release.shards_planned,
         inputs=release.inputs,
         warning=release.warning,
     )

@@ -40,8 +40,8 @@ class RunProgress:
         planned: objects of the run.
         done: objects of committed shards.
         left: what is known of every unfinished shard, by its index.
-        resumed: objects that were settled before this session; rates leave them out.
-        seconds: since this session began; ``ready_s`` of them before the first engine was up.
+        resumed: objects that were settled before this start of the run; rates leave them out.
+        seconds: since this start of the run; ``ready_s`` of them before the first engine was up.
         trusted: an engine has answered something in this run, or the user said that it goes on whatever fails.
         stopping: everything is asked, and engines are being stopped.
     """
@@ -127,7 +127,7 @@ class RunProgress:
 
     @property
     def reasons_so_far(self) -> Counter[str]:
-        """Objects dropped and failed in this session, by their first reason."""
+        """Objects dropped and failed since the run was started, by their first reason."""
         return sum((counts.reasons for counts in self.left.values()), self.reasons.copy())
 
     @property
@@ -137,7 +137,7 @@ class RunProgress:
 
     @property
     def rate(self) -> float:
-        """Objects settled a second in this session, since the first engine was up."""
+        """Objects settled a second since the first engine was up, without those of earlier starts."""
         return max(0, self.settled - self.resumed) / self.asking_s if self.asking_s > 0 else 0.0
 
 

@@ -42,6 +42,12 @@ def test_the_order_of_the_names_is_the_track_number(tmp_path):
     }
 
 
+@pytest.mark.parametrize("rows", ["", "\n \n"])
+def test_a_video_without_people_has_no_boxes(tmp_path, rows):
+    (clip,) = BenSmot(sequence(tmp_path, rows=rows)).clips()
+    assert clip.annotations == ()
+
+
 def test_a_name_that_comes_again_is_no_new_track(tmp_path):
     path = tmp_path / "c.txt"
     path.write_text("man1: One.\nman0: Two.\n\nman1: Three.\n")

@@ -24,7 +24,7 @@ from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.settings import ModelSettings, SamplingSettings
 from capgen.pipeline.view import View
 from experiments.embedded.config import load_config
-from experiments.embedded.evaluate import questions
+from experiments.embedded.scoring.evaluate import questions
 from tests.conftest import write_lvis
 from tests.pipeline import runs
 

@@ -264,15 +264,11 @@ def test_a_release_of_other_inputs_is_replaced_and_its_stale_files_removed(tmp_p
     assert ("Another title" in (run.out / "README.md").read_text()) == (change == "card")
 
 
-def test_an_unfinished_run_is_packed_only_when_asked_to(tmp_path, load):
+def test_an_unfinished_run_is_not_packed(tmp_path):
     run = three_shards(tmp_path / "out").commit(0)
     with pytest.raises(UserError, match="2 of its 3 shards are not done"):
         run.pack()
     assert not (run.out / "data").exists()
-    release = run.pack(partial=True)
-    assert (release.shards, release.shards_planned, release.counts.planned) == (1, 3, 4)
-    assert list(load(run.out)) == ["train"]
-    assert "This release is partial" in (run.out / "README.md").read_text()
     assert run.commit().pack().shards == 3
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    HF_HUB_OFFLINE=1 python -m experiments.embedded.compare --objects 300
+    HF_HUB_OFFLINE=1 python -m experiments.embedded.scoring.compare --objects 300
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from capgen.pipeline.planning.model_profiles import model_profiles
 from capgen.pipeline.settings import ModelSettings, SamplingSettings
 from capgen.pipeline.view import Answer, View
 from capgen.sample.embedded_model import model_dir
-from experiments.embedded.config import load_config
-from experiments.embedded.evaluate import Captioner, questions
+from experiments.embedded.config import HERE, load_config
+from experiments.embedded.scoring.evaluate import Captioner, questions
 
 
 async def ask(folder: Path, views: list[View]) -> tuple[list[Answer], float, float]:
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=None, help="default: the package's")
     parser.add_argument("--objects", type=int, default=300, help="half of images, half of videos")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results") / "compare.json")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "compare.json")
     options = parser.parse_args()
     folder = options.model or model_dir()
     config, captioner = load_config(), Captioner(folder)

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m experiments.embedded.measure [--images 900] [--videos 250] [--seed 920000]
+    python -m experiments.embedded.scoring.measure [--images 900] [--videos 250] [--seed 920000]
 
 Each kind is asked three ways: as the sample pipelines ask (category untold), with the category told, and with mark,
 close-up and place removed; the last is set against chance, which is what naming any object of the scene would score.
@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from capgen.dataset.layout import RunLayout
+from experiments.embedded.config import HERE
 
-RESULTS = Path(__file__).with_name("results")
+RESULTS = HERE / "results"
 ATTRIBUTES = ("category", "colour", "texture", "size", "motion")
 WAYS = {
     "as the pipeline asks": (),
     "category told": ("prompt.category=true",),
-    "no mark, no close-up": (f"prompt.name={Path(__file__).with_name('unmarked.toml')}",),
+    "no mark, no close-up": (f"prompt.name={HERE / 'unmarked.toml'}",),
 }
 
 

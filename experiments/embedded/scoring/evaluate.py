@@ -2,7 +2,7 @@
 
 ::
 
-    python -m experiments.embedded.evaluate --objects 1000 --out experiments/embedded/results/evaluate.json
+    python -m experiments.embedded.scoring.evaluate --objects 1000 --out experiments/embedded/results/evaluate.json
 
 Of images and of videos: as the pipeline asks; with the category told; the same captions held against another object of
 the scene (the mark decides which one is meant); and without mark, the close-ups and the place replaced by the whole
@@ -29,7 +29,7 @@ from capgen.pipeline.view import Picture, View
 from capgen.sample.embedded_model import model_dir
 from capgen.sample.scene import SceneObject, image_scene, video_scene
 from capgen.sample.words import CATEGORIES, COLOURS, MOTIONS, SIZES, TEXTURES, caption, extent
-from experiments.embedded.config import Config, load_config
+from experiments.embedded.config import HERE, Config, load_config
 from experiments.embedded.data import Kind, Requests, media_of
 
 _KINDS: tuple[Kind, ...] = ("image", "video")
@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=None, help="default: the package's")
     parser.add_argument("--objects", type=int, default=1000, help="of each kind")
     parser.add_argument("--seed", type=int, default=None, help="of the world; default: the configuration's test seed")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results") / "evaluate.json")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "evaluate.json")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
