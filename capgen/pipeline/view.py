@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -41,7 +43,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One object as the model sees it: the system text, examples, and the parts of the user's message in order."""
+    """One object as the model sees it: the system text, examples, and the parts of the user's message in order.
+
+    Args:
+        schema: JSON schema of the answer. The engines ``vllm``, ``openai`` and ``batchfile`` hold the model to it,
+            ``transformers`` cannot; None leaves the answer free.
+        seed: of this request's sampling; None is the sampling settings' own.
+    """
 
     key: str
     system: str
@@ -49,6 +57,8 @@ class View:
     parts: tuple[Part, ...]
     category: str | None
     marked_frames: tuple[int, ...] = field(default=())
+    schema: Mapping[str, Any] | None = field(default=None, kw_only=True)
+    seed: int | None = field(default=None, kw_only=True)
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -138,4 +148,6 @@ def request_digest(view: View, salt: str) -> str:
     digest.update(f"\0{view.system}".encode())
     for part in view.parts:
         digest.update(b"\0" + (part.encode() if isinstance(part, str) else part.digest.encode()))
+    if view.schema is not None or view.seed is not None:
+        digest.update(f"\0{json.dumps(view.schema, sort_keys=True)}\0{view.seed}".encode())
     return digest.hexdigest()

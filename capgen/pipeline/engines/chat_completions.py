@@ -75,13 +75,15 @@ class BodyWriter:
     async def body(self, view: View) -> dict[str, Any]:
         """The request of a view; pictures are encoded in threads."""
         sampling, template = self.context.sampling, self.context.model.template
-        chosen = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed}
+        seed = sampling.seed if view.seed is None else view.seed
+        chosen = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": seed}
         return {
             "model": self.context.model.id,
             "messages": await self._messages(view),
             **{name: value for name, value in chosen.items() if name not in self.options.omit},
             self.options.token_limit: sampling.max_tokens,
             **({"chat_template_kwargs": dict(template)} if template else {}),
+            **({} if view.schema is None else {"response_format": _response_format(view.schema)}),
             **self.options.extra,
         }
 
@@ -111,6 +113,11 @@ class BodyWriter:
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return await asyncio.shield(task)
+
+
+def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The field that holds a model to a JSON schema."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": True}}
 
 
 def data_uri(picture: Picture, options: BodyOptions) -> str:

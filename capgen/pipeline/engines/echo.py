@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import ClassVar
@@ -79,11 +80,24 @@ class EchoSession:
         self.failures.pop(view.key, None)
         if draw(view.key, "garbage") < self.options.garbage_rate:
             return self._garbage(view)
-        text = sentence(view)
+        text = sentence(view) if view.schema is None else self._filled_in(view)
         return Answer(text, "stop", prompt_tokens=_count(view), output_tokens=len(text.split()))
 
     async def stop(self) -> None:
         """There is nothing to release."""
+
+    def _filled_in(self, view: View) -> str:
+        """An object that follows the schema: of a list of values one that is drawn, of a range of integers too."""
+        said: dict[str, object] = {}
+        for name, kind in (view.schema or {}).get("properties", {}).items():
+            drawn = self._draw(view.key, f"schema {name}")
+            if "enum" in kind:
+                said[name] = kind["enum"][int(drawn * len(kind["enum"]))]
+            elif kind.get("type") == "integer":
+                said[name] = kind["minimum"] + int(drawn * (kind["maximum"] - kind["minimum"] + 1))
+            else:
+                said[name] = sentence(view)
+        return json.dumps(said)
 
     def _garbage(self, view: View) -> Answer:
         choice = int(self._draw(view.key, "kind") * (len(_GARBAGE) + 1))

@@ -23,6 +23,9 @@ _DECIDING = (
 )
 """Engine arguments that decide answers; the others are about speed and memory, and a resume may change them."""
 
+_SCHEMAS = {"backend": "xgrammar", "disable_any_whitespace": True}
+"""Of answers with a schema: with blanks allowed, a weak model may write nothing else until its tokens are used up."""
+
 _SILENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_DO_NOT_TRACK": "1"}
 """vLLM sends statistics of its use to its makers unless the environment says otherwise; the user's own value stays."""
 
@@ -69,13 +72,16 @@ class Vllm:
         if context.gpus == 0:
             _prepare_cpu(self.cpu_kv_gib)
         try:
+            from vllm.config import StructuredOutputsConfig
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
             extra = "vllm" if context.gpus else "cpu"
             raise UserError(f"engine vllm cannot be imported: {error}", f"pip install 'capgen[{extra}]'") from error
         arguments = self._arguments(context)
+        schemas = _SCHEMAS | (arguments.get("structured_outputs_config") or {})
         try:
+            arguments["structured_outputs_config"] = StructuredOutputsConfig(**schemas)
             engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         except (OSError, ValueError) as error:
             raise UserError(
@@ -148,7 +154,7 @@ class VllmSession:
         final = None
         try:
             _, prompts = await self.engine.renderer.render_chat_async([messages(view)], self.chat)
-            async for output in self.engine.generate(prompts[0], self.sampling, request_id):
+            async for output in self.engine.generate(prompts[0], self._sampling(view), request_id):
                 final = output
         except self.dead_error as error:
             raise EngineDead(f"vLLM's engine died: {_first_line(error)}") from error
@@ -168,6 +174,19 @@ class VllmSession:
             cached_tokens=final.num_cached_tokens or 0,
             output_tokens=len(said.token_ids),
         )
+
+    def _sampling(self, view: View) -> Any:
+        """The session's sampling, with the request's own seed and schema where it has them."""
+        if view.schema is None and view.seed is None:
+            return self.sampling
+        from vllm.sampling_params import StructuredOutputsParams
+
+        sampling = self.sampling.clone()
+        if view.seed is not None:
+            sampling.seed = view.seed
+        if view.schema is not None:
+            sampling.structured_outputs = StructuredOutputsParams(json=dict(view.schema))
+        return sampling
 
     async def stop(self) -> None:
         """End vLLM's own processes."""

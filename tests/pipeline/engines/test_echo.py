@@ -1,4 +1,7 @@
 import asyncio
+import json
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +31,25 @@ def test_the_answer_names_category_and_key():
     (settled,) = answers(Echo(), [17])
     assert settled.text == "A cup with the number 17."
     assert settled.finish_reason == "stop"
+
+
+def test_an_answer_with_a_schema_follows_it():
+    schema = {
+        "properties": {
+            "answer": {"enum": ["A", "B"]},
+            "score": {"type": "integer", "minimum": 2, "maximum": 4},
+            "why": {"type": "string"},
+        }
+    }
+
+    async def ask():
+        session = await Echo().start(CONTEXT)
+        return [json.loads((await session.answer(replace(view(n), schema=schema))).text) for n in range(60)]
+
+    said = asyncio.run(ask())
+    assert set(Counter(one["answer"] for one in said)) == {"A", "B"}
+    assert set(Counter(one["score"] for one in said)) == {2, 3, 4}
+    assert said[5]["why"] == "A cup with the number 5."
 
 
 def test_faults_come_at_their_rate_and_depend_only_on_seed_and_key():

@@ -5,6 +5,7 @@ import base64
 import json
 import time
 from collections import Counter
+from dataclasses import replace
 from email.utils import formatdate
 
 import cv2
@@ -14,7 +15,7 @@ import pytest
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineDead, RequestRefused
 from capgen.pipeline.engines.openai import Openai, OpenaiSession, _Passing
-from capgen.pipeline.view import Picture, Turn, View
+from capgen.pipeline.view import Picture, Turn, View, request_digest
 from tests.pipeline.engines import chatserver
 from tests.pipeline.engines.asking import CONTEXT, PIXELS, ask, engine, settle, view
 from tests.pipeline.engines.chatserver import ChatServer, completion, cut, drip, drop, error, hang, http, says, twice
@@ -49,6 +50,20 @@ def test_a_request_says_everything_that_decides_the_answer(server):
     assert kind == "data:image/png;base64"
     pixels = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
     np.testing.assert_array_equal(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), PIXELS)
+
+
+def test_a_request_may_have_a_schema_and_a_seed_of_its_own(server):
+    schema = {"type": "object", "properties": {"answer": {"type": "string", "enum": ["A", "B"]}}}
+    plain = view(1)
+    held = replace(plain, schema=schema, seed=77)
+    ask(engine(server), plain, held, at_once=False)
+    first, second = (request.body for request in server.requests)
+    assert "response_format" not in first
+    assert (first["seed"], second["seed"]) == (5, 77)
+    assert second["response_format"]["type"] == "json_schema"
+    assert second["response_format"]["json_schema"] == {"name": "answer", "schema": schema, "strict": True}
+    digests = {request_digest(one, "s") for one in (plain, held, replace(plain, seed=77), replace(plain, seed=78))}
+    assert len(digests) == 4
 
 
 def test_a_server_may_want_other_fields(server):
