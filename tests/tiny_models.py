@@ -100,6 +100,33 @@ def _save_qwen_processor(folder: Path) -> None:
     (folder / "video_preprocessor_config.json").write_text(json.dumps(video))
 
 
+def build_llama(folder: Path) -> Path:
+    """A random Llama that takes text alone, as judges do, about a tenth of a million parameters."""
+    import torch
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    tokenizer = character_tokenizer(QWEN_SPECIALS[:2], "<|im_end|>")
+    tokenizer.chat_template = QWEN_TEMPLATE
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=4096,
+        eos_token_id=end,
+        tie_word_embeddings=True,
+    )
+    model = LlamaForCausalLM(config)
+    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def build_idefics3(folder: Path) -> Path:
     """A random Idefics3 with everything but the weights of the embedded captioner."""
     import shutil
@@ -118,7 +145,7 @@ def build_idefics3(folder: Path) -> Path:
     return folder
 
 
-BUILDERS = {"qwen3-vl": build_qwen3_vl, "idefics3": build_idefics3}
+BUILDERS = {"qwen3-vl": build_qwen3_vl, "llama": build_llama, "idefics3": build_idefics3}
 
 if __name__ == "__main__":
     import sys
