@@ -34,7 +34,7 @@ from capgen.pipeline.rendering.highlights.base import Fit, show, whole
 from capgen.pipeline.rendering.prompt import Layouts, Prompt, load_prompt
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import RenderSettings
-from capgen.pipeline.sources.lvis import Lvis
+from capgen.pipeline.sources.images.lvis import Lvis
 from capgen.pipeline.sources.reading.decode import decode_media
 from capgen.pipeline.view import View
 

@@ -31,6 +31,8 @@ from capgen.rle import Size
 
 Pixels = NDArray[np.uint8]
 """uint8 [height, width, 3], red, green, blue."""
+Labels = NDArray[np.uint32]
+"""uint32 [height, width]: which object each pixel belongs to."""
 
 MAX_PIXELS = 80_000_000
 """Of one frame; below the size at which Pillow warns."""
@@ -57,6 +59,7 @@ SUFFIXES = (
 """File names that a folder's pictures end in; the content decides what a file is."""
 
 _FAST = ("JPEG", "MPO", "PNG")
+_LOSSLESS = ("PNG", "BMP", "TIFF", "GIF", "PPM")
 _ORIENTATION = 0x0112
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -129,6 +132,40 @@ def read_picture(
         turn = _turn(image, size, label)
         pixels = _decoded(image, data, 1 if turn else _reduction(image, least), label)
     return pixels if turn is None else _turned(pixels, turn)
+
+
+def read_labels(source: Path | bytes, *, size: Size, colours: bool = False, name: str | None = None) -> Labels:
+    """The labels in a mask picture: samples as they are stored, never turned, scaled or made into colours.
+
+    Palettes give their indices, greys their values, colours R + 256 G + 256^2 B, as COCO's panoptic format counts.
+
+    Args:
+        size: height, width that it must have.
+        colours: read a palette by its colours as well; for pictures that are colours by their format.
+
+    Raises:
+        PictureFault: it is missing, no whole picture, of another size, or of a format that changes samples.
+    """
+    label = _label(source, name)
+    data = source if isinstance(source, bytes) else read_bytes(source, name)
+    with _opened(data, label) as image:
+        if image.format not in _LOSSLESS:
+            raise PictureFault("picture_unreadable", f"{label} is a {image.format}, which does not keep labels exactly")
+        if (image.height, image.width) != size:
+            what = f"{label} is {image.width}x{image.height}, its picture {size[1]}x{size[0]}"
+            raise PictureFault("picture_size", what)
+        return _samples(image.convert("RGB") if colours else image)
+
+
+def _samples(image: Image.Image) -> Labels:
+    if image.mode in ("F", "CMYK", "YCbCr", "LAB", "HSV"):
+        raise ValueError(f"samples of mode {image.mode} are no labels")
+    samples = np.asarray(image)
+    if samples.ndim == 2:  # of two bands the second is transparency, as the fourth of four
+        labels: Labels = samples.astype(np.uint32)
+        return labels
+    bands = [samples[..., i].astype(np.uint32) for i in range(samples.shape[2])]
+    return bands[0] if len(bands) == 2 else bands[0] + bands[1] * np.uint32(256) + bands[2] * np.uint32(65536)
 
 
 def read_header(source: Path | bytes, *, name: str | None = None) -> PictureHeader:

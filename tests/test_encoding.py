@@ -15,7 +15,7 @@ from capgen.evaluation.reading.json_stream import elements
 from capgen.evaluation.sample_facts import read_facts
 from capgen.pipeline.checks.lint import lint_file
 from capgen.pipeline.rendering.prompt import load_prompt
-from capgen.pipeline.sources.lvis import Lvis
+from capgen.pipeline.sources.images.lvis import Lvis
 from capgen.resources import resource
 from capgen.sample.write import write_world
 from tests.conftest import write_lvis

@@ -30,7 +30,8 @@ class Row(MediaHeader, frozen=True, kw_only=True):
     Args:
         key: ``dataset/split/media_id/object_id``; rows join by it, never by their order.
         frame_index: frames on which the object is visible, ascending; ``segmentation``, ``bbox`` (x, y, width, height
-            in pixels, tight on the mask) and ``area`` (pixels) have one entry for each of them.
+            in pixels, tight on the mask) and ``area`` (pixels) have one entry for each of them; mask and area are None
+            where the source has only a box.
         caption: what the model said, also where a check dropped it; None where it said nothing.
         reasons: codes, the first one being the reason that is counted; empty where ``status`` is ``kept``.
         message: a sentence for people about the first reason.
@@ -48,11 +49,15 @@ class Row(MediaHeader, frozen=True, kw_only=True):
         Column("int32s", "frames on which the object is visible; the next three columns follow it", objects=True),
     ]
     segmentation: Annotated[
-        tuple[Rle, ...],
-        Column("masks", "masks: COCO run lengths, `size` = [height, width], `counts` as text", objects=True),
+        tuple[Rle | None, ...],
+        Column(
+            "masks",
+            "masks: COCO run lengths, `size` = [height, width], `counts` as text; null where the source has a box only",
+            objects=True,
+        ),
     ]
     bbox: Annotated[tuple[Box, ...], Column("boxes", "x, y, width, height in pixels, tight on the mask", objects=True)]
-    area: Annotated[tuple[int, ...], Column("int64s", "pixels of the mask", objects=True)]
+    area: Annotated[tuple[int | None, ...], Column("int64s", "pixels of the mask", objects=True)]
     caption: Annotated[str | None, Column("text", "the caption", objects=True)]
     status: Annotated[Status, Column("text", "`kept`, `dropped` (by a check) or `failed` (for good)", captions=False)]
     reasons: Annotated[
@@ -87,7 +92,7 @@ class ReleasedObject(msgspec.Struct, frozen=True, kw_only=True):
     frame_index: tuple[int, ...] = ()
     segmentation: tuple[Rle | None, ...] = ()
     bbox: tuple[Box, ...] = ()
-    area: tuple[int, ...] = ()
+    area: tuple[int | None, ...] = ()
     caption: str | None = None
     dropped: str | None = None
 

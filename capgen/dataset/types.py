@@ -93,8 +93,8 @@ class MediaObject:
     """One object of a medium, on all of the medium's frames.
 
     Args:
-        counts: one entry a frame: compressed RLE counts, or None where the object is not visible.
-        boxes: one entry a frame, None where ``counts`` is None.
+        counts: one entry a frame: compressed RLE counts, None where the object is not visible or has no mask.
+        boxes: one entry a frame, None where the object is not visible.
         areas: pixels of the mask, one entry a frame, None where ``counts`` is None.
         fault: set where the source's data is bad; such an object is never rendered and ends as failed.
     """
@@ -111,8 +111,8 @@ class MediaObject:
 
     @property
     def visible(self) -> tuple[int, ...]:
-        """Indices of the frames on which the object has pixels."""
-        return tuple(i for i, counts in enumerate(self.counts) if counts is not None)
+        """Indices of the frames on which the object is to be seen."""
+        return tuple(i for i, box in enumerate(self.boxes) if box is not None)
 
 
 class Media(MediaHeader, frozen=True, kw_only=True):

@@ -14,9 +14,9 @@ from pycocotools import mask as coco
 
 from capgen import rle
 from capgen.errors import UserError
-from capgen.pipeline.sources.lvis import Lvis
-from capgen.pipeline.sources.lvvis import LvVis
+from capgen.pipeline.sources.images.lvis import Lvis
 from capgen.pipeline.sources.reading.decode import decode_media
+from capgen.pipeline.sources.videos.lvvis import LvVis
 from capgen.sample.scene import image_scene, video_scene
 from capgen.sample.write import write_world
 

@@ -25,7 +25,7 @@ from capgen.dataset.reader import check_root, read_plan, rows_of
 from capgen.dataset.release_record import release_path
 from capgen.dataset.row import Row
 from capgen.dataset.shards import is_committed
-from capgen.dataset.types import Media
+from capgen.dataset.types import Box, Media
 from capgen.display import html, html_head
 from capgen.errors import UserError
 from capgen.images import PictureFault
@@ -172,7 +172,10 @@ def _shown(row: Row, duplicate_of: str | None) -> Shown:
         key=row.key,
         object_id=row.object_id,
         category=row.category,
-        counts={i: encoded["counts"] for i, encoded in zip(row.frame_index, row.segmentation, strict=True)},
+        counts={
+            i: encoded["counts"] if encoded else _rectangle(box, (row.height, row.width))
+            for i, encoded, box in zip(row.frame_index, row.segmentation, row.bbox, strict=True)
+        },
         caption=row.caption,
         status=row.status,
         reasons=row.reasons,
@@ -181,6 +184,13 @@ def _shown(row: Row, duplicate_of: str | None) -> Shown:
     if duplicate_of is None:
         return shown
     return replace(shown, status="dropped", reasons=(dedup.REASON,), message=dedup.message(duplicate_of))
+
+
+def _rectangle(box: Box, size: rle.Size) -> str:
+    """The box of an object that has no mask, as counts."""
+    x, y, width, height = box
+    corners = [x, y, x + width, y, x + width, y + height, x, y + height]
+    return rle.rasterise([rle.usable_polygons([corners], size)], size)[0].decode("ascii")
 
 
 def _facets(item: Shown) -> Iterator[tuple[str, str]]:

@@ -137,9 +137,9 @@ def _row(
         category_id=item.category_id,
         category=item.category,
         frame_index=item.visible,
-        segmentation=tuple(Rle(size=[media.height, media.width], counts=counts) for counts in item.counts if counts),
+        segmentation=tuple(_released_mask(media, item.counts[i]) for i in item.visible),
         bbox=tuple(box for box in item.boxes if box is not None),
-        area=tuple(area for area in item.areas if area is not None),
+        area=tuple(item.areas[i] for i in item.visible),
         caption=caption,
         status=status,
         reasons=reasons,
@@ -158,3 +158,7 @@ def _row(
         attempts=settled.attempts if settled else 0,
         request_sha256=settled.request if settled else None,
     )
+
+
+def _released_mask(media: Media, counts: str | None) -> Rle | None:
+    return None if counts is None else Rle(size=[media.height, media.width], counts=counts)

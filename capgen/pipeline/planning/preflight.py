@@ -127,6 +127,21 @@ def check_pictures(settings: Settings, prompt: Prompt) -> None:
         )
 
 
+def check_masks(source: object, settings: Settings, prompt: Prompt) -> None:
+    """That no highlight needs masks where the source has boxes only; such a source has ``masks = False``.
+
+    Raises:
+        UserError: one does.
+    """
+    needing = prompt.layout_for(settings.kind).needs_mask
+    if needing and not getattr(source, "masks", True):
+        raise UserError(
+            f"prompt {prompt.name} marks objects with {', '.join(needing)}, which needs masks, and the source "
+            f"{settings.source.type} has boxes only",
+            "choose a prompt whose highlights are crop, box or none: --set prompt.name=shared-crop_v1",
+        )
+
+
 def _check_hub(model: str, revision: str | None) -> None:
     """One question to the hub, without its library's retries: a wrong name is answered at once."""
     import httpx

@@ -23,7 +23,7 @@ from capgen.pipeline.planning.extend import check_limit, extend
 from capgen.pipeline.planning.fingerprint import differences, digest, fingerprint_parts, same_run
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.plan import PlanProgress, file_sha256, write_plan, write_plan_json
-from capgen.pipeline.planning.preflight import check_model, check_pictures, tell_model
+from capgen.pipeline.planning.preflight import check_masks, check_model, check_pictures, tell_model
 from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources import SOURCES
@@ -90,6 +90,7 @@ def prepare(
     check_card(card_info(settings))
     check_model(settings)
     check_pictures(settings, prompt)
+    check_masks(source, settings, prompt)
     tell_model(settings)
     _ = build_checks(settings.checks.all_names, settings.checks.options)
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:

@@ -32,13 +32,19 @@ def choose(choice: Choice, media: Media, obj: MediaObject | None, count: int) ->
     every = range(len(media.file_names))
     if choice == "uniform":
         spread = _spread(tuple(every), count)
-        if obj is None or any(obj.counts[i] is not None for i in spread):
+        if obj is None or any(obj.boxes[i] is not None for i in spread):
             return spread
-    visible = tuple(i for i in every if any(o.counts[i] is not None for o in objects if o.fault is None))
+    visible = tuple(i for i in every if any(o.boxes[i] is not None for o in objects if o.fault is None))
     if choice == "largest":
-        seen = {i: sum(o.areas[i] or 0 for o in objects if o.fault is None) for i in visible}
+        seen = {i: sum(shown_area(o, i) for o in objects if o.fault is None) for i in visible}
         return tuple(sorted(sorted(visible, key=lambda i: (-seen[i], i))[:count]))
     return _spread(visible, count)
+
+
+def shown_area(obj: MediaObject, index: int) -> int:
+    """Pixels of the object's mask on a frame, or of its box where it has no mask; 0 where it is not visible."""
+    area, box = obj.areas[index], obj.boxes[index]
+    return area if area is not None else 0 if box is None else round(box[2] * box[3])
 
 
 def _spread(frames: tuple[int, ...], count: int) -> tuple[int, ...]:

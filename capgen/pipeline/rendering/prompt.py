@@ -42,6 +42,8 @@ class Layout:
     """The names of the highlights, joined by ``+``: what a row's ``highlight`` column says."""
     close_up: bool
     """Whether marked pictures are cut out of their frames."""
+    needs_mask: tuple[str, ...] = ()
+    """The highlights among them that cannot do with a box alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +272,7 @@ def _layout(path: Path, kind: Literal["image", "video"], table: _LayoutTable) ->
         highlights=tuple(built),
         highlight="+".join(spec.name for spec in specs) or "none",
         close_up=any(close_ups),
+        needs_mask=tuple(s.name for s, h in zip(specs, built, strict=True) if getattr(h, "needs_mask", False)),
     )
 
 

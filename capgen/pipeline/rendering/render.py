@@ -11,7 +11,7 @@ from xxhash import xxh3_128
 
 from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.images import PictureFault
-from capgen.pipeline.rendering.frames import choose, load_frame
+from capgen.pipeline.rendering.frames import choose, load_frame, shown_area
 from capgen.pipeline.rendering.highlights.base import Fit, Marked, show, whole
 from capgen.pipeline.rendering.prompt import Place, Prompt, place, variables
 from capgen.pipeline.settings import RenderSettings
@@ -89,16 +89,16 @@ class Renderer:
         self, media: Media, obj: MediaObject, index: int, frame: NDArray[np.uint8], clean: tuple[Picture, ...]
     ) -> tuple[Picture, Place | None]:
         """One marked picture and where the object is on it; the whole frame and None where it is not on it."""
-        counts, box, area = obj.counts[index], obj.boxes[index], obj.areas[index]
+        counts, box = obj.counts[index], obj.boxes[index]
         fit = Fit(self.settings.patch, self._marked_pixels(media), self.settings.square)
-        if counts is None or box is None or area is None:
+        if box is None:
             return picture(show(frame, whole(frame), fit)), None
         marked = Marked(frame, counts, box, whole(frame), fit, self.settings.margin)
         for highlight in self.prompt.layout_for(media.kind).highlights:
             marked = highlight(marked)
         size, sent = (media.width, media.height), self._sent(media, marked.pixels, clean)
         coordinates = self.settings.coordinates
-        where = place(box, area, size, index, marked.color, coordinates=coordinates, sent=sent)
+        where = place(box, shown_area(obj, index), size, index, marked.color, coordinates=coordinates, sent=sent)
         return picture(marked.pixels), where
 
 

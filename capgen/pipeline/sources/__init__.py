@@ -6,9 +6,9 @@ SOURCES = Registry(
     "source",
     "capgen.sources",
     {
-        "lvis": "capgen.pipeline.sources.lvis:Lvis",
-        "lv-vis": "capgen.pipeline.sources.lvvis:LvVis",
-        "coco": "capgen.pipeline.sources.coco:Coco",
-        "youtube-vis": "capgen.pipeline.sources.youtube_vis:YoutubeVis",
+        "lvis": "capgen.pipeline.sources.images.lvis:Lvis",
+        "lv-vis": "capgen.pipeline.sources.videos.lvvis:LvVis",
+        "coco": "capgen.pipeline.sources.images.coco:Coco",
+        "youtube-vis": "capgen.pipeline.sources.videos.youtube_vis:YoutubeVis",
     },
 )

@@ -23,8 +23,8 @@ from capgen.pipeline.planning.plan import write_plan, write_plan_json
 from capgen.pipeline.releasing.pack import pack
 from capgen.pipeline.releasing.release_writer import embedded_picture
 from capgen.pipeline.releasing.verify import verify
-from capgen.pipeline.sources.lvis import Lvis
-from capgen.pipeline.sources.lvvis import LvVis
+from capgen.pipeline.sources.images.lvis import Lvis
+from capgen.pipeline.sources.videos.lvvis import LvVis
 from tests.tiny_runs import CARD, FINGERPRINT, dropped, failed, plan_run, planned_image, rows_of, said, three_shards
 
 

@@ -17,9 +17,9 @@ from capgen.pipeline.rendering import render
 from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.rendering.render import Renderer, picture, render_media
 from capgen.pipeline.settings import RenderSettings
-from capgen.pipeline.sources.lvis import Lvis
-from capgen.pipeline.sources.lvvis import LvVis
+from capgen.pipeline.sources.images.lvis import Lvis
 from capgen.pipeline.sources.reading.decode import decode_media
+from capgen.pipeline.sources.videos.lvvis import LvVis
 from capgen.pipeline.view import Picture, View
 
 HEIGHT, WIDTH = 240, 320

@@ -87,7 +87,8 @@ class Marked:
 
     Args:
         source: the decoded frame, uint8 RGB [H, W, 3]; shared, never written to.
-        counts: the object's mask on this frame, compressed run lengths, decoded only when a highlight asks.
+        counts: the object's mask on this frame, compressed run lengths, decoded only when a highlight asks; None where
+            only its box is known.
         box: tight on the mask, in pixels of the frame.
         window: the part of the frame that is shown.
         fit: the rule for the size of the picture.
@@ -97,7 +98,7 @@ class Marked:
     """
 
     source: NDArray[np.uint8]
-    counts: str
+    counts: str | None
     box: Box
     window: Window
     fit: Fit
@@ -135,6 +136,8 @@ class Marked:
 
     def bitmap(self) -> NDArray[np.uint8]:
         """The mask on the picture, uint8 [h, w], 255 inside and 0 outside; never empty where the window shows it."""
+        if self.counts is None:  # refused when the run is planned: ``needs_mask``
+            raise ValueError("the object has a box and no mask")
         height, width = self.source.shape[:2]
         mask = rle.decode(self.counts, (height, width)).view(np.uint8)
         cover = _resize(np.ascontiguousarray(_cut(mask, self.window, 0)) * np.uint8(255), self.size)
@@ -147,7 +150,8 @@ class Marked:
 class Highlight(Protocol):
     """Shows which object is meant: frozen options in, one frame at a time.
 
-    A highlight that cuts a part out of the frame has the class attribute ``close_up = True``; it comes first.
+    A highlight that cuts a part out of the frame has the class attribute ``close_up = True``; it comes first. One that
+    cannot do with a box alone has ``needs_mask = True``.
     """
 
     def __call__(self, frame: Marked) -> Marked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -22,6 +23,8 @@ class Contour:
 
     color: str | None = None
     thickness: int | None = None
+
+    needs_mask: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.color is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -25,6 +26,8 @@ class Spotlight:
 
     dim: float = 0.5
     soften: int = 8
+
+    needs_mask: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.dim < 1:

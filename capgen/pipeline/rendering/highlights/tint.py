@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -23,6 +24,8 @@ class Tint:
 
     color: str | None = None
     alpha: float = 0.4
+
+    needs_mask: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.color is not None:

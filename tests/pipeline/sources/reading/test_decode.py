@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 from capgen import rle
 from capgen.dataset.plan import PlannedMedia, PlannedObject
 from capgen.dataset.types import Media
-from capgen.pipeline.sources.lvis import Lvis
+from capgen.pipeline.sources.images.lvis import Lvis
 from capgen.pipeline.sources.reading.decode import decode_media
 from tests.pipeline.sources.files import SHARED, SQUARE
 

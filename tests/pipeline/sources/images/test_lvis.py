@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from capgen.dataset.plan import PlannedMedia
 from capgen.errors import MissingFile, UserError
-from capgen.pipeline.sources.lvis import Lvis
+from capgen.pipeline.sources.images.lvis import Lvis
 from capgen.pipeline.sources.reading.decode import decode_media
 from tests.conftest import write_lvis
 from tests.pipeline.sources.files import SHARED, check_accounts, damaged, lvis, lvis_root, lvvis, mutated, put, reasons

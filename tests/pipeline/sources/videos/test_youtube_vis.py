@@ -8,7 +8,7 @@ from PIL import Image
 
 from capgen.errors import MissingFile, UserError
 from capgen.pipeline.sources.reading.decode import decode_media
-from capgen.pipeline.sources.youtube_vis import YoutubeVis
+from capgen.pipeline.sources.videos.youtube_vis import YoutubeVis
 from tests.pipeline.sources.files import RLE, SQUARE
 
 FRAMES = ("0a/00000.jpg", "0a/00005.jpg")

@@ -10,8 +10,8 @@ from pycocotools import mask as coco
 
 from capgen.dataset.plan import PlannedMedia
 from capgen.errors import MissingFile, UserError
-from capgen.pipeline.sources.lvvis import LvVis
 from capgen.pipeline.sources.reading.decode import decode_media
+from capgen.pipeline.sources.videos.lvvis import LvVis
 from tests.pipeline.sources.files import (
     RLE,
     SHARED,

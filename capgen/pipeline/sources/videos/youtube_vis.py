@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from capgen.dataset.plan import PlannedMedia
-from capgen.pipeline.sources.coco import Crowds
+from capgen.pipeline.sources.images.coco import Crowds
 from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.pictures import PictureFinder
 from capgen.pipeline.sources.reading.sections import Form, read_sections

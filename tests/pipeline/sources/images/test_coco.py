@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from capgen.errors import MissingFile, UserError
-from capgen.pipeline.sources.coco import Coco
+from capgen.pipeline.sources.images.coco import Coco
 from capgen.pipeline.sources.reading.decode import decode_media
 from tests.pipeline.sources.files import SQUARE
 

@@ -1,0 +1,1 @@
+"""Sources whose media are single pictures."""

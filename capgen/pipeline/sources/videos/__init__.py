@@ -1,0 +1,1 @@
+"""Sources whose media are videos, as folders of frames or as files."""
