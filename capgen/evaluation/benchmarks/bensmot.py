@@ -26,6 +26,7 @@ from capgen.evaluation.benchmarks.base import (
     write_truth,
 )
 from capgen.evaluation.benchmarks.frames import FrameFolder, numbered
+from capgen.evaluation.benchmarks.preprocessed import PreprocessedNames
 from capgen.evaluation.reading.tracks import Iou
 from capgen.images import PictureFault, read_header
 
@@ -49,6 +50,9 @@ class BenSmot:
     reading: Reading = "official"
 
     track_captions: ClassVar[bool] = True
+    preprocessed: ClassVar[PreprocessedNames] = PreprocessedNames(
+        ("{split}_instances_.json", "{split}_instances_coco_format.json"), ("{split}",)
+    )
 
     @property
     def iou(self) -> Iou:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capgen.evaluation.benchmarks.base import CAPTIONFORMER_THRESHOLD, Clip, PublishedSize, Reading, find
-from capgen.evaluation.benchmarks.frames import FrameFolder, stated
-from capgen.evaluation.reading.files import TruthFile
+from capgen.evaluation.benchmarks.preprocessed import clips_of
 from capgen.evaluation.reading.json_stream import elements
 from capgen.evaluation.reading.tracks import Id, Iou
 
@@ -38,9 +37,10 @@ class LvVisCap:
         return CAPTIONFORMER_THRESHOLD
 
     def truth(self, folder: Path) -> Path:  # noqa: ARG002 - the release is in this form already
-        """The annotation file, with captions where it has been downloaded, else LV-VIS's own."""
+        """The annotation file, with captions where it has been downloaded, else LV-VIS's own, else in COCO form."""
         names = [f"lvviscap_{self.split}_instances{end}.json" for end in ("", "_")]
         names += [f"{self.split}_instances{end}.json" for end in ("_", "")]
+        names += [f"lvviscap_{self.split}_instances_coco_format.json"]
         return find(
             self.root, [prefix + name for prefix in ("", "LVVIS/", "annotations/") for name in names], _CAPTIONS
         )
@@ -48,22 +48,8 @@ class LvVisCap:
     def clips(self) -> Iterator[Clip]:
         """Every video, with the frames under ``<split>/JPEGImages``."""
         path = self.truth(self.root)
-        truth = TruthFile(path)
         folder = find(path.parent, [f"{self.split}/JPEGImages", "JPEGImages"], _CAPTIONS)
-        for index, video in enumerate(truth.videos):
-            # Released names may hold Windows paths, and folders above the video's.
-            names = ["/".join(name.split("/")[-2:]) for name in truth.file_names(index)]
-            numbers = tuple(range(len(names)))
-            yield Clip(
-                video_id=video.id,
-                name=names[0].split("/")[0] if names else str(video.id),
-                size=video.size,
-                image_ids=tuple(i for i in video.images if isinstance(i, int)),
-                numbers=numbers,
-                file_names=tuple(names),
-                annotations=(),
-                source=FrameFolder(folder, dict(zip(numbers, names, strict=True)), _CAPTIONS, stated(video.size)),
-            )
+        return clips_of(path, folder, _CAPTIONS)
 
     def describe(self) -> list[PublishedSize]:
         """Videos, tracks, captions and categories."""

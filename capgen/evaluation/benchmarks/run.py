@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from capgen.errors import UserError
+from capgen.errors import UnknownName, UserError
 from capgen.evaluation import THRESHOLD
 from capgen.evaluation.benchmarks import BENCHMARKS
 from capgen.evaluation.benchmarks.base import Benchmark, Predictor
+from capgen.evaluation.benchmarks.preprocessed import PreprocessedBenchmark, choose
 from capgen.evaluation.evaluate import Evaluation, Options, evaluate
 from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.metrics.text.java_metrics import ScorerFailed, scorers
 from capgen.evaluation.metrics.track_captions import TrackCaptions
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, videos
 from capgen.evaluation.reading.tracks import Iou, Notes
+
+FILES = ("auto", "original", "preprocessed")
+"""Which of a benchmark's files are read: ``--set files=…``."""
 
 Opener = Callable[[Path], Predictor]
 """Opens a trained model's folder as a predictor."""
@@ -53,7 +57,7 @@ class BenchmarkChoice:
         Raises:
             UnknownName: there is no such benchmark.
         """
-        return float(getattr(self.reader("official"), "threshold", THRESHOLD))
+        return float(getattr(self._original({"reading": "official"})[0], "threshold", THRESHOLD))
 
     def reader(self, protocol: Protocol, iou: Iou | None = None) -> Benchmark:
         """The reader for a protocol.
@@ -65,12 +69,20 @@ class BenchmarkChoice:
             UnknownName: there is no such benchmark.
             UserError: it has no such option.
         """
+        compare = {"compare": iou} if iou and "compare" in BENCHMARKS.options(self.name) else {}
+        reader, files = self._original({"reading": protocol, **compare})
+        return choose(reader, self.root, str(getattr(reader, "split", "")), files)
+
+    def _original(self, more: Mapping[str, Any]) -> tuple[Benchmark, str]:
+        """The reader of the original files, and which files are asked for."""
         splits = {"split": self.split} if self.split else {}
-        kind: Any = BENCHMARKS.load(self.name)
-        compare = {"compare": iou} if iou and "compare" in {f.name for f in fields(kind)} else {}
-        options = {**self.options, "root": self.root, "reading": protocol, **splits, **compare}
+        options = {**self.options, "root": self.root, **splits, **more}
+        has_preprocessed = hasattr(BENCHMARKS.load(self.name), "preprocessed")
+        files = str(options.pop("files", "auto")) if has_preprocessed else "original"
+        if files not in FILES:
+            raise UnknownName("--set files", files, FILES)
         reader: Benchmark = BENCHMARKS.build(self.name, options, "--set ")
-        return reader
+        return reader, files
 
 
 def run_benchmark(
@@ -96,18 +108,32 @@ def run_benchmark(
     options = replace(options, iou=options.iou or first.iou)
     if predictions is None:
         predictions = predict(first, _open(model, opener), folder / "predictions.json")
+    predictions, note = _selected(first, predictions, folder)
     if not getattr(first, "readings_differ", False):
-        return score(first.truth(folder), predictions, options)
+        whole = score(first.truth(folder), predictions, options)
+        whole.notes += [line for line in (note, _source(first)) if line]
+        return whole
     results = [
         score(choice.reader(protocol, options.iou).truth(folder), predictions, replace(options, protocols=(protocol,)))
         for protocol in options.protocols
     ]
     whole = results[0]
     whole.options = options
+    whole.notes += [note] if note else []
     for other in results[1:]:
         whole.scores += other.scores
         whole.notes += [line for line in other.notes if line not in whole.notes]
     return whole
+
+
+def _selected(reader: Benchmark, predictions: Path, folder: Path) -> tuple[Path, str]:
+    """The predictions on the frames that are evaluated, where a model may have been run on more."""
+    select: Callable[[Path, Path], tuple[Path, str]] | None = getattr(reader, "selected", None)
+    return select(predictions, folder) if select else (predictions, "")
+
+
+def _source(reader: Benchmark) -> str:
+    return f"the ground truth is {reader.path.name}" if isinstance(reader, PreprocessedBenchmark) else ""
 
 
 def _open(model: Path | None, opener: Opener | None) -> Predictor:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.benchmarks.base import (
@@ -23,8 +23,10 @@ from capgen.evaluation.benchmarks.base import (
     read_json,
     write_truth,
 )
+from capgen.evaluation.benchmarks.frame_selection import FrameChoice, select_frames
 from capgen.evaluation.benchmarks.frames import FrameFolder, FrameVideo, NumberedFrames, numbered, stated
-from capgen.evaluation.reading.tracks import Iou
+from capgen.evaluation.benchmarks.preprocessed import PreprocessedNames
+from capgen.evaluation.reading.tracks import Id, Iou
 
 FRAMES_PER_SECOND = 5.0
 MOST_FRAMES = 200
@@ -59,8 +61,13 @@ class VidStg:
         overlap: which sentence counts where the windows of several overlap: the ``last`` of the file (published), or
             the ``first``.
         segment: the frames of the ``whole`` video (published), or those of its ``used`` segments alone, of which a
-            video may have several.
+            video may have several. Predictions on the whole video serve both readings.
     """
+
+    preprocessed: ClassVar[PreprocessedNames] = PreprocessedNames(
+        ("vidstg_max200f_{split}_instances_.json", "vidstg_max200f_{split}_coco_format.json"),
+        ("video", "videos", "frames"),
+    )
 
     root: Path
     split: str = "val"
@@ -88,6 +95,22 @@ class VidStg:
         by_video = self._records()
         for number, vid in enumerate(sorted(by_video), 1):
             yield self._clip(number, vid, by_video[vid])
+
+    def selected(self, predictions: Path, folder: Path) -> tuple[Path, str]:
+        """The predictions on the evaluated frames, and a note on those that lie on others of the video."""
+        if self.segment == "whole":
+            return predictions, ""
+        by_video = self._records()
+        whole = replace(self, segment="whole")
+        choices: dict[Id, FrameChoice] = {}
+        for number, vid in enumerate(sorted(by_video), 1):
+            vidor = read_json(self._vidor(vid))
+            frames = whole._frames(vid, vidor, by_video[vid])
+            used = set(self._frames(vid, vidor, by_video[vid]))
+            places = tuple(place for place, frame in enumerate(frames) if frame in used)
+            dropped = frozenset(number * _IMAGES_PER_VIDEO + frame for frame in frames if frame not in used)
+            choices[number] = FrameChoice(len(frames), places, dropped)
+        return select_frames(predictions, folder / "predictions_on_used_segments.json", choices)
 
     def _records(self) -> dict[str, list[dict[str, Any]]]:
         by_video: dict[str, list[dict[str, Any]]] = defaultdict(list)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from capgen.errors import UserError
 from capgen.evaluation.benchmarks.base import (
@@ -22,6 +22,7 @@ from capgen.evaluation.benchmarks.base import (
     write_truth,
 )
 from capgen.evaluation.benchmarks.frames import FrameFolder, numbered
+from capgen.evaluation.benchmarks.preprocessed import PreprocessedNames
 from capgen.evaluation.reading.detections import to_rle
 from capgen.evaluation.reading.tracks import Iou, mask_box
 
@@ -52,6 +53,12 @@ class Vln:
     split: str = "val"
     reading: Reading = "official"
     compare: Iou = "mask"
+
+    preprocessed: ClassVar[PreprocessedNames] = PreprocessedNames(
+        ("vng_uvo_sparse_{split}_instances_.json", "vng_uvo_sparse_{split}_instances_coco_format.json"),
+        ("uvo_videos_sparse_frames", "frames"),
+        "vng_uvo_sparse_{split}_extended_instances_.json",
+    )
 
     @property
     def readings_differ(self) -> bool:
