@@ -13,6 +13,11 @@ def tidy(caption: str) -> str:
     return " ".join(caption.split())
 
 
+def word_spans(text: str) -> list[tuple[str, int, int]]:
+    """Each word in lower case with its start and end in ``text``, which is taken as it is, without a normal form."""
+    return [(found.group().lower(), found.start(), found.end()) for found in _WORD.finditer(text)]
+
+
 def words(caption: str) -> list[str]:
     """The words in lower case, without punctuation, after Unicode NFKC."""
     if caption.isascii():

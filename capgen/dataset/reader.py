@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.dataset.plan import PLAN_VERSION, PlannedMedia, PlanRecord, ShardEntry
 from capgen.dataset.release_record import stem
-from capgen.dataset.row import ReleasedMedia, Row
+from capgen.dataset.row import GivenAnswer, ReleasedMedia, Row
 from capgen.dataset.schema import CANDIDATES, CAPTIONS, LATER, MEDIA, MEDIA_EMBEDDED, SCHEMA_VERSION, VERSION_KEY
 from capgen.dataset.types import HEADER_FIELDS
 from capgen.errors import LedgerError, MissingFile, UnknownName, UserError
@@ -263,6 +263,8 @@ def rows_of(batch: pa.RecordBatch | pa.Table) -> Iterator[Row]:
         for name in _TUPLES:
             values[name] = tuple(values[name] or ())
         values["bbox"] = tuple(tuple(box) for box in values["bbox"] or ())
+        values["tries"] = values["tries"] or 1
+        values["answers"] = msgspec.convert(values["answers"] or (), tuple[GivenAnswer, ...])
         yield Row(**values)
 
 

@@ -22,6 +22,34 @@ class Rle(TypedDict):
     counts: str
 
 
+class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several answers that an object was given; the fields have the meaning that they have in ``Row``.
+
+    Args:
+        told: what the request said beside the prompt: that an earlier answer was refused, and why, for example.
+        temperature: of sampling.
+        released: whether the row's caption is this one.
+    """
+
+    caption: str | None
+    reasons: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+    message: str | None = None
+    told: str | None = None
+    highlight: str | None = None
+    temperature: float = 0.0
+    seed: int = 0
+    finish_reason: str | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    logprob_min: float | None = None
+    logprob_mean: float | None = None
+    attempts: int = 1
+    request_sha256: str | None = None
+    released: bool = False
+
+
 class Row(MediaHeader, frozen=True, kw_only=True):
     """A row of ``OUT/candidates/``: kept, dropped by a check, or failed for good.
 
@@ -38,6 +66,9 @@ class Row(MediaHeader, frozen=True, kw_only=True):
         seed: the seed of sampling.
         cached_tokens: prompt tokens that the engine did not compute again.
         request_sha256: digest of what was asked; None where nothing was.
+        logprob_min, logprob_mean: how sure the model was: natural logarithms, over the words that carry content.
+        tries: answers that were asked for; more than 1 where an earlier one was refused.
+        answers: all of them, in order, where there is more than one.
     """
 
     key: Annotated[str, Column("text", "`dataset/split/media_id/object_id`; rows of every config join by it")]
@@ -78,6 +109,20 @@ class Row(MediaHeader, frozen=True, kw_only=True):
     output_tokens: Annotated[int | None, Column("int32", "tokens of the answer")]
     attempts: Annotated[int, Column("int32", "how often the object was asked for")]
     request_sha256: Annotated[str | None, Column("text", "digest of what was asked", captions=False)]
+    logprob_min: Annotated[
+        float | None,
+        Column("float32", "log-probability of the caption's least probable content word; null where not known"),
+    ] = None
+    logprob_mean: Annotated[
+        float | None, Column("float32", "mean log-probability of the caption's content words; null where not known")
+    ] = None
+    tries: Annotated[
+        int, Column("int32", "answers that were asked for: more than 1 where a check refused an earlier one")
+    ] = 1
+    answers: Annotated[
+        tuple[GivenAnswer, ...],
+        Column("answers", "every answer, in order, where there is more than one", captions=False),
+    ] = ()
 
 
 class ReleasedObject(msgspec.Struct, frozen=True, kw_only=True):

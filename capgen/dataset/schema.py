@@ -20,6 +20,24 @@ from capgen.dataset.types import HEADER_FIELDS, Column
 SCHEMA_VERSION = "1"
 VERSION_KEY = b"capgen_schema_version"
 
+_ANSWER = pa.struct(
+    [
+        ("caption", pa.string()),
+        ("reasons", pa.list_(pa.string())),
+        ("advice", pa.list_(pa.string())),
+        *((name, pa.string()) for name in ("message", "told", "highlight")),
+        ("temperature", pa.float64()),
+        ("seed", pa.int64()),
+        ("finish_reason", pa.string()),
+        *((name, pa.int32()) for name in ("prompt_tokens", "cached_tokens", "output_tokens")),
+        *((name, pa.float32()) for name in ("logprob_min", "logprob_mean")),
+        ("attempts", pa.int32()),
+        ("request_sha256", pa.string()),
+        ("released", pa.bool_()),
+    ]
+)
+"""The fields of ``GivenAnswer``."""
+
 _RLE = pa.struct([("size", pa.list_(pa.int32())), ("counts", pa.string())])
 TYPES: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -31,6 +49,7 @@ TYPES: dict[str, pa.DataType] = {
     "float32": pa.float32(),
     "masks": pa.list_(_RLE),
     "boxes": pa.list_(pa.list_(pa.float64())),
+    "answers": pa.list_(_ANSWER),
 }
 """The Arrow types that a ``Column`` may name."""
 
@@ -112,5 +131,5 @@ def _short(type_: Any) -> str:
         return f"list of {_short(type_.value_type)}"
     if pa.types.is_struct(type_):
         names = [field.name for field in type_]
-        return {"size": "RLE", "bytes": "image"}.get(names[0], "objects")
+        return {"size": "RLE", "bytes": "image", "caption": "answers"}.get(names[0], "objects")
     return str(type_)

@@ -166,7 +166,9 @@ def _example(row: Row) -> str:
 
 def to_table(rows: list[Row]) -> pa.Table:
     """Rows as an Arrow table of the candidates' schema."""
-    return pa.Table.from_pydict({name: [getattr(row, name) for row in rows] for name in CANDIDATES.names}, CANDIDATES)
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in CANDIDATES.names}
+    columns["answers"] = [msgspec.to_builtins(answers) for answers in columns["answers"]]
+    return pa.Table.from_pydict(columns, CANDIDATES)
 
 
 def read_manifest(out: Path, index: int) -> Manifest | None:

@@ -186,6 +186,20 @@ def score_release(out: Path, facts: Path) -> FactScore:
         raise UserError(f"{error.what} of {facts}", "give the facts.json of the world that was captioned") from None
 
 
+def right_captions(captions: Iterable[tuple[str, str]], facts: WorldFacts) -> dict[str, bool]:
+    """Whether all that each (key, caption) says is true, by key; captions of unknown keys are left out."""
+    vocabularies = {name: FactVocabulary(facts.vocabulary[name]) for name in ATTRIBUTES}
+    found = {}
+    for key, caption in captions:
+        fact = facts.objects.get(key)
+        if fact is None:
+            continue
+        tokens = words(caption)
+        said = {name: (_truth(fact, name), vocabularies[name].said(tokens)) for name in ATTRIBUTES}
+        found[key] = all(truth is None or _verdict(truth, values) != "wrong" for truth, values in said.values())
+    return found
+
+
 class _NoMatch(UserError):
     """No caption belongs to the facts."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -31,6 +32,7 @@ LARGEST_COUNT = 2**31 - 1
 """The largest number of tokens that a row can hold."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_COUNT)]
+LogProbability = Annotated[float, msgspec.Meta(le=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,9 @@ def normal_finish_reason(given: object) -> str:
 class Answer:
     """What an engine said. Only a ``finish_reason`` that ``normal_finish_reason`` makes ``stop`` ends a caption.
 
-    A number of tokens that no row can hold is not known: 0.
+    A number of tokens that no row can hold is not known: 0. ``logprob_min`` and ``logprob_mean``: the natural logarithm
+    of the probability of the content word that was least probable, and the mean over content words (see
+    ``confidence``); None where the engine does not tell.
     """
 
     text: str
@@ -114,8 +118,14 @@ class Answer:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    logprob_min: float | None = None
+    logprob_mean: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("logprob_min", "logprob_mean"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value <= 0):
+                object.__setattr__(self, name, None)
         for name in ("prompt_tokens", "cached_tokens", "output_tokens"):
             if not 0 <= getattr(self, name) <= LARGEST_COUNT:
                 object.__setattr__(self, name, 0)
@@ -135,6 +145,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prompt_tokens: Count = 0
     cached_tokens: Count = 0
     output_tokens: Count = 0
+    logprob_min: LogProbability | None = None
+    logprob_mean: LogProbability | None = None
     attempts: Count = 1
     fault: str | None = None
     message: str | None = None

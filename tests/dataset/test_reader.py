@@ -97,6 +97,13 @@ def test_a_column_that_came_later_is_null_in_older_files(run):
     assert reader.read_columns(run.out, 0).schema == CANDIDATES
 
 
+def test_a_run_from_before_confidence_and_second_tries_is_read(run):
+    path = RunLayout(run.out).candidates(0)
+    rewritten(path, lambda table: table.drop_columns(["logprob_min", "logprob_mean", "tries", "answers"]))
+    rows = list(reader.read_rows(path))
+    assert {(row.logprob_min, row.logprob_mean, row.tries, row.answers) for row in rows} == {(None, None, 1, ())}
+
+
 def test_a_column_of_a_newer_capgen_is_left_alone(run):
     path = RunLayout(run.out).candidates(0)
     before = list(reader.read_rows(path))

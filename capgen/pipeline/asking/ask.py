@@ -41,6 +41,8 @@ class Asker:
                     prompt_tokens=answer.prompt_tokens,
                     cached_tokens=answer.cached_tokens,
                     output_tokens=answer.output_tokens,
+                    logprob_min=answer.logprob_min,
+                    logprob_mean=answer.logprob_mean,
                     attempts=attempt,
                 )
         return Settled(key=view.key, request=request, attempts=self.attempts, fault="engine_failed", message=str(fault))

@@ -50,9 +50,10 @@ class Batchfile:
         requests_per_file, mib_per_file: a file is ended at either; clouds take 50,000 and 200 MB at most.
         tries: how often a request is written again whose answer is an error that may pass.
         image_format, jpeg_quality, token_limit, picture_ids, extra_body: as for the engine ``openai``.
+        logprobs: ask for log-probabilities. Off by default: a runner that knows none would refuse the whole batch.
     """
 
-    decides: ClassVar[tuple[str, ...]] = ("image_format", "jpeg_quality", "token_limit", "extra_body")
+    decides: ClassVar[tuple[str, ...]] = ("image_format", "jpeg_quality", "token_limit", "extra_body", "logprobs")
 
     folder: str | None = None
     requests_per_file: int = 10_000
@@ -63,6 +64,7 @@ class Batchfile:
     token_limit: str = "max_tokens"
     picture_ids: bool = False
     extra_body: dict[str, Any] = field(default_factory=dict)
+    logprobs: bool = False
 
     def __post_init__(self) -> None:
         if min(self.requests_per_file, self.mib_per_file, self.tries) < 1:
@@ -73,7 +75,12 @@ class Batchfile:
     def body_options(self) -> BodyOptions:
         """The options that decide how a request is written."""
         return BodyOptions(
-            self.image_format, self.jpeg_quality, self.token_limit, self.picture_ids, extra=self.extra_body
+            self.image_format,
+            self.jpeg_quality,
+            self.token_limit,
+            self.picture_ids,
+            extra=self.extra_body,
+            logprobs=self.logprobs,
         )
 
     @property

@@ -38,6 +38,7 @@ class BodyOptions:
         image_detail: how closely a server shall look (``auto``, ``low``, ``high``); None leaves the field out.
         omit: sampling fields that the server does not take.
         extra: further fields of the request; they go over all others.
+        logprobs: ask for the log-probabilities of the answer's tokens.
     """
 
     image_format: str = "jpeg"
@@ -48,6 +49,7 @@ class BodyOptions:
     image_detail: str | None = None
     omit: Sequence[str] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    logprobs: bool = field(default=False, repr=False)  # decides no answer, so no digest of what was asked has it
 
     def __post_init__(self) -> None:
         if self.image_format not in FORMATS:
@@ -82,6 +84,7 @@ class BodyWriter:
             "messages": await self._messages(view),
             **{name: value for name, value in chosen.items() if name not in self.options.omit},
             self.options.token_limit: sampling.max_tokens,
+            **({"logprobs": True} if self.options.logprobs else {}),
             **({"chat_template_kwargs": dict(template)} if template else {}),
             **({} if view.schema is None else {"response_format": _response_format(view.schema)}),
             **self.options.extra,

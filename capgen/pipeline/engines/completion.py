@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from capgen.pipeline.confidence import confidence
 from capgen.pipeline.engines.base import EngineFault
 from capgen.pipeline.engines.reasoning import USUAL, Markers, split_reasoning
 from capgen.pipeline.view import LARGEST_COUNT, Answer, normal_finish_reason
@@ -72,6 +73,7 @@ class _Message(msgspec.Struct):
 class _Choice(msgspec.Struct):
     message: _Message
     finish_reason: Any = None
+    logprobs: Any = None
 
 
 class Completion(msgspec.Struct):
@@ -111,9 +113,11 @@ class Completion(msgspec.Struct):
         text = _text(said.content)
         if text is None and isinstance(said.refusal, str) and said.refusal:
             text, reason = said.refusal, "refusal"
-        text, _ = split_reasoning(text or "", markers)
+        whole = text or ""
+        text, _ = split_reasoning(whole, markers)
         if len(text) > LONGEST_TEXT:
             raise EngineFault(f"the answer has {len(text):,} characters, more than any caption")
+        sure = confidence(_token_logprobs(self.choices[0].logprobs), whole, text)
         usage = self.usage if isinstance(self.usage, Mapping) else {}
         details = usage.get("prompt_tokens_details")
         cached = details.get("cached_tokens") if isinstance(details, Mapping) else usage.get("cached_tokens")
@@ -123,6 +127,8 @@ class Completion(msgspec.Struct):
             prompt_tokens=count(usage.get("prompt_tokens")),
             cached_tokens=count(cached),
             output_tokens=count(usage.get("completion_tokens")),
+            logprob_min=sure.least if sure else None,
+            logprob_mean=sure.mean if sure else None,
         )
 
     @property
@@ -159,6 +165,18 @@ def _lenient(data: bytes, error: Exception) -> Completion:
         return msgspec.convert(json.loads(data), type=Completion)
     except (ValueError, RecursionError, msgspec.MsgspecError):
         raise EngineFault(f"the answer is no chat completion: {error}") from None
+
+
+def _token_logprobs(given: Any) -> list[tuple[str, float]]:
+    """The tokens of ``choices[0].logprobs`` with their log-probabilities; nothing where one of them is odd."""
+    content = given.get("content") if isinstance(given, Mapping) else None
+    found: list[tuple[str, float]] = []
+    for one in content if isinstance(content, list) else ():
+        token, value = (one.get("token"), one.get("logprob")) if isinstance(one, Mapping) else (None, None)
+        if not isinstance(token, str) or isinstance(value, bool) or not isinstance(value, int | float):
+            return []
+        found.append((token, float(value)))
+    return found
 
 
 def count(value: Any) -> int:

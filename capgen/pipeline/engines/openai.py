@@ -67,11 +67,13 @@ class Openai:
         check_ids: take an answer that repeats another answer's id for a mistake of the server's.
         omit: of ``temperature``, ``top_p`` and ``seed`` those that the server does not take.
         extra_body: further fields of every request.
+        logprobs: ask for log-probabilities; a server that refuses them is asked without.
         answer_mib: an answer's body is given up at this size.
     """
 
     decides: ClassVar[tuple[str, ...]] = (
         *("image_format", "jpeg_quality", "image_detail", "token_limit", "omit", "extra_body"),
+        "logprobs",
     )
 
     base_urls: Sequence[str] | str = ("http://127.0.0.1:8000/v1",)
@@ -92,6 +94,7 @@ class Openai:
     omit: Sequence[str] = ()
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     answer_mib: int = 4
+    logprobs: bool = True
 
     def __post_init__(self) -> None:
         for url in self.urls:
@@ -123,6 +126,7 @@ class Openai:
             self.image_detail,
             self.omit,
             self.extra_body,
+            self.logprobs,
         )
 
     @property
@@ -186,6 +190,7 @@ class OpenaiSession:
     answered: bool = False
     _dispatcher: Dispatcher = field(init=False)
     _thought: bool = False
+    _knows_logprobs: bool = True
     _ids: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def __post_init__(self) -> None:
@@ -215,6 +220,8 @@ class OpenaiSession:
         from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
 
         body = await self.writer.body(view)
+        if not self._knows_logprobs:
+            body.pop("logprobs", None)
         limit = stop_after_attempt(self.options.max_retries + 1) | stop_after_delay(2 * self.options.timeout_s)
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(_Passing), stop=limit, wait=self._wait, sleep=asyncio.sleep, reraise=True
@@ -226,6 +233,13 @@ class OpenaiSession:
             if fault.unreached and not any(await asyncio.gather(*(self._state(server) for server in self.servers))):
                 raise EngineDead(f"no server answers: {fault}") from None
             raise EngineFault(str(fault)) from None
+        except (RequestRefused, UserError) as refusal:
+            if "logprobs" not in body or "logprob" not in str(refusal):
+                raise
+            if self._knows_logprobs:
+                log.warning("engine openai: asked without log-probabilities from now on (%s)", refusal)
+            self._knows_logprobs = False
+            return await self.answer(view)
         return answer
 
     async def stop(self) -> None:

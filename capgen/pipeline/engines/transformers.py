@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from capgen.errors import UserError
+from capgen.pipeline.confidence import confidence
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, refuse_remote_code
 from capgen.pipeline.engines.reasoning import USUAL, Markers, split_reasoning
 from capgen.pipeline.library_warnings import hide_library_warnings
@@ -34,15 +35,17 @@ class Transformers:
         batch_size: requests that are generated together; only requests with equally many pictures are.
         dtype: ``auto`` (as the weights are stored) or a torch type.
         max_model_len: tokens of prompt and answer together; None is the model's own limit.
+        logprobs: note the log-probabilities of the answer's tokens, of which rows get those of its words.
         args: further arguments of ``from_pretrained``, ``attn_implementation`` for example.
     """
 
     loads_model: ClassVar[bool] = True
-    decides: ClassVar[tuple[str, ...]] = ("dtype", "args")
+    decides: ClassVar[tuple[str, ...]] = ("dtype", "logprobs", "args")
 
     batch_size: int = 16
     dtype: str = _AUTO
     max_model_len: int | None = None
+    logprobs: bool = True
     args: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,6 +80,7 @@ class Model:
     """Loaded weights with their processor; used by one thread.
 
     ``template``: arguments of the chat template. ``markers``: what begins and ends reasoning in an answer.
+    ``logprobs``: whether answers have log-probabilities.
     """
 
     processor: Any
@@ -87,6 +91,7 @@ class Model:
     ends: frozenset[int]
     template: Mapping[str, Any]
     markers: Markers = USUAL
+    logprobs: bool = True
 
     def say(self, views: Sequence[View]) -> list[Answer | EngineFault]:
         """An answer or a fault for each view; a view that fails takes no other with it.
@@ -120,16 +125,19 @@ class Model:
             )
         if self.seed is not None:
             torch.manual_seed(_seed(self.seed, views))
+        record = LogprobRecord()
         try:
             with torch.inference_mode():
-                out = self.weights.generate(**inputs.to(self.weights.device))
+                further = {"logits_processor": [record]} if self.logprobs else {}
+                out = self.weights.generate(**inputs.to(self.weights.device), **further)
         except torch.OutOfMemoryError as error:
             raise EngineFault(f"transformers: {_first_line(error)}; lower engine.options.batch_size") from error
         except Exception as error:  # one batch's failure, of whatever kind, must not end the shard
             kind = EngineDead if "CUDA error" in str(error) else EngineFault
             raise kind(f"transformers failed: {type(error).__name__}: {_first_line(error)}") from error
         prompts = inputs["attention_mask"].sum(1).tolist()
-        return [self._answer(tokens, prompt) for tokens, prompt in zip(out[:, width:].tolist(), prompts, strict=True)]
+        answers, values = out[:, width:], record.of(out)
+        return [self._answer(*one) for one in zip(answers.tolist(), prompts, values, strict=True)]
 
     def _inputs(self, views: Sequence[View]) -> Any:
         from PIL import Image
@@ -152,13 +160,49 @@ class Model:
     def _prompt(self, view: View) -> str:
         return str(self.processor.apply_chat_template(chat(view), **self.template))
 
-    def _answer(self, tokens: list[int], prompt_tokens: int) -> Answer:
+    def _answer(self, tokens: list[int], prompt_tokens: int, logprobs: list[float]) -> Answer:
         """The text up to the first end token, which counts as a token of the answer."""
         end = next((i for i, token in enumerate(tokens) if token in self.ends), None)
         count = len(tokens) if end is None else end + 1
         said = self.processor.tokenizer.decode(tokens[:count], skip_special_tokens=True)
         text, _ = split_reasoning(str(said), self.markers)
-        return Answer(text, "length" if end is None else "stop", prompt_tokens, 0, count)
+        pieces = (str(self.processor.tokenizer.decode([token], skip_special_tokens=True)) for token in tokens[:count])
+        sure = confidence(zip(pieces, logprobs, strict=False), str(said), text)
+        return Answer(
+            text=text,
+            finish_reason="length" if end is None else "stop",
+            prompt_tokens=prompt_tokens,
+            output_tokens=count,
+            logprob_min=sure.least if sure else None,
+            logprob_mean=sure.mean if sure else None,
+        )
+
+
+@dataclass(slots=True)
+class LogprobRecord:
+    """Notes the log-probability of each token that ``generate`` chooses; as a processor it changes no score.
+
+    It sees the scores of a step before the choice, which is in the ids of the next step: only one step is held.
+    """
+
+    chosen: list[Any] = field(default_factory=list)
+    last: Any = None
+
+    def __call__(self, ids: Any, scores: Any) -> Any:
+        self._note(ids)
+        self.last = scores.float().log_softmax(-1)
+        return scores
+
+    def of(self, ids: Any) -> list[list[float]]:
+        """A list for each row of the finished ids; empty lists where nothing was noted."""
+        if self.last is None:
+            return [[]] * len(ids)
+        self._note(ids)
+        return [list(row) for row in zip(*(step.squeeze(1).tolist() for step in self.chosen), strict=True)]
+
+    def _note(self, ids: Any) -> None:
+        if self.last is not None:
+            self.chosen.append(self.last.gather(1, ids[:, -1:]))
 
 
 @dataclass(slots=True)
@@ -295,7 +339,8 @@ def load_model(options: Transformers, context: EngineContext) -> Model:
     template = {**model.template, "add_generation_prompt": True, "tokenize": False}
     markers = (*USUAL, *model.reasoning)
     length = options.max_model_len or longest
-    return Model(processor, weights, seed, context.sampling.max_tokens, length, ends, template, markers)
+    most = context.sampling.max_tokens
+    return Model(processor, weights, seed, most, length, ends, template, markers, options.logprobs)
 
 
 def _set_generation(processor: Any, weights: Any, sampling: SamplingSettings) -> frozenset[int]:

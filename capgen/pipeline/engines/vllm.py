@@ -7,11 +7,13 @@ vision-language model that vLLM knows works by name.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from capgen.errors import UserError
+from capgen.pipeline.confidence import confidence
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, refuse_remote_code
 from capgen.pipeline.engines.reasoning import USUAL, Markers, split_reasoning
 from capgen.pipeline.view import Answer, Picture, View
@@ -40,17 +42,19 @@ class Vllm:
         max_pictures: pictures of one prompt at most.
         dtype: ``auto`` or a torch type; state it for models whose weights differ from what they were trained in.
         cpu_kv_gib: GiB for the cache on the CPU.
+        logprobs: have the log-probabilities of the answer's tokens, of which rows get those of its words.
         args: further engine arguments by vLLM's own names.
     """
 
     loads_model: ClassVar[bool] = True
-    decides: ClassVar[tuple[str, ...]] = ("dtype", *(f"args.{name}" for name in _DECIDING))
+    decides: ClassVar[tuple[str, ...]] = ("dtype", "logprobs", *(f"args.{name}" for name in _DECIDING))
 
     max_num_seqs: int = 256
     max_model_len: int | None = None
     max_pictures: int = 16
     dtype: str = "auto"
     cpu_kv_gib: int = 1
+    logprobs: bool = True
     args: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -87,7 +91,7 @@ class Vllm:
             raise UserError(
                 f"vLLM cannot load model {context.model.id!r}: {_first_line(error)}", "check the model"
             ) from error
-        return VllmSession.over(engine, context)
+        return VllmSession.over(engine, context, logprobs=self.logprobs)
 
     def _arguments(self, context: EngineContext) -> dict[str, Any]:
         arguments: dict[str, Any] = {
@@ -126,7 +130,7 @@ class VllmSession:
     count: int = 0
 
     @classmethod
-    def over(cls, engine: Any, context: EngineContext) -> VllmSession:
+    def over(cls, engine: Any, context: EngineContext, *, logprobs: bool = True) -> VllmSession:
         """The session over a started ``AsyncLLM``."""
         from vllm import SamplingParams
         from vllm.exceptions import VLLMClientError
@@ -140,6 +144,7 @@ class VllmSession:
             top_p=wanted.top_p,
             max_tokens=wanted.max_tokens,
             seed=wanted.seed,
+            logprobs=0 if logprobs else None,  # 0: of the token that was chosen, and of no other
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         template = {**context.model.template, "add_generation_prompt": True, "tokenize": False}
@@ -167,12 +172,16 @@ class VllmSession:
         if final is None or not final.outputs:
             raise EngineFault("vLLM ended the request without an answer")
         said = final.outputs[0]
+        caption = split_reasoning(said.text, self.markers)[0]
+        sure = confidence(_token_logprobs(said), said.text, caption)
         return Answer(
-            text=split_reasoning(said.text, self.markers)[0],
+            text=caption,
             finish_reason=said.finish_reason or "none",
             prompt_tokens=len(final.prompt_token_ids or ()),
             cached_tokens=final.num_cached_tokens or 0,
             output_tokens=len(said.token_ids),
+            logprob_min=sure.least if sure else None,
+            logprob_mean=sure.mean if sure else None,
         )
 
     def _sampling(self, view: View) -> Any:
@@ -192,6 +201,13 @@ class VllmSession:
         """End vLLM's own processes."""
         with suppress(self.dead_error):
             self.engine.shutdown()
+
+
+def _token_logprobs(said: Any) -> Iterator[tuple[str, float]]:
+    """Each token of a ``CompletionOutput`` as text with its log-probability; nothing where none were asked for."""
+    for token, choices in zip(said.token_ids, said.logprobs or (), strict=False):
+        chosen = choices[token]
+        yield chosen.decoded_token or "", chosen.logprob
 
 
 def messages(view: View) -> list[dict[str, Any]]:

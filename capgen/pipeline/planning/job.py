@@ -156,6 +156,8 @@ def _row(
         cached_tokens=settled.cached_tokens if settled else 0,
         output_tokens=settled.output_tokens if settled else 0,
         attempts=settled.attempts if settled else 0,
+        logprob_min=settled.logprob_min if settled else None,
+        logprob_mean=settled.logprob_mean if settled else None,
         request_sha256=settled.request if settled else None,
     )
 

@@ -172,3 +172,20 @@ def test_the_limit_that_a_refusal_names_is_told_with_its_remedy(status, sentence
 )
 def test_the_sentence_of_an_error_is_found_where_servers_put_it(body, told):
     assert error_text(json.dumps(body).encode()) == told
+
+
+def test_log_probabilities_become_those_of_the_captions_words():
+    pieces = [("A", -2.0), (" red", -3.0), (" cup", -0.25), (".", -4.0)]
+    given = {"content": [{"token": token, "logprob": value, "top_logprobs": []} for token, value in pieces]}
+    body = json.dumps({"choices": [{"message": {"content": "A red cup."}, "finish_reason": "stop", "logprobs": given}]})
+    answer = read_completion(body.encode()).answer()
+    assert (answer.logprob_min, answer.logprob_mean) == (-0.25, -0.25)
+
+
+@pytest.mark.parametrize(
+    "given", [None, {}, 3, {"content": None}, {"content": [1]}, {"content": [{"token": "A", "logprob": "x"}]}]
+)
+def test_log_probabilities_that_are_none_cost_nothing_but_the_confidence(given):
+    body = json.dumps({"choices": [{"message": {"content": "A cup."}, "finish_reason": "stop", "logprobs": given}]})
+    answer = read_completion(body.encode()).answer()
+    assert (answer.text, answer.logprob_min) == ("A cup.", None)

@@ -289,3 +289,20 @@ def test_when_every_server_is_gone_the_engine_is_dead_and_no_request_is_lost():
         asyncio.run(run())
         with pytest.raises(UserError, match=r"no server answers at http://127.*start it first"):
             asyncio.run(options.start(CONTEXT))
+
+
+def test_log_probabilities_are_asked_for_and_come_into_the_answer(server):
+    pieces = [("A", -2.0), (" red", -3.0), (" cup", -0.25), (".", -4.0)]
+    given = {"content": [{"token": token, "logprob": value} for token, value in pieces]}
+    choice = {"message": {"content": "A red cup."}, "finish_reason": "stop", "logprobs": given}
+    server.schedule.append(says({"choices": [choice]}))
+    (said,) = ask(engine(server), view())
+    assert server.requests[0].body["logprobs"] is True
+    assert said.logprob_min == -0.25
+
+
+def test_a_server_without_log_probabilities_is_asked_without_them_from_then_on(server):
+    server.schedule.append(error(400, "logprobs is not supported by this model"))
+    first, second = ask(engine(server), view(1), view(2), at_once=False)
+    assert [first.text, second.text] == ["Answer to object 1/1", "Answer to object 1/2"]
+    assert ["logprobs" in request.body for request in server.requests] == [True, False, False]

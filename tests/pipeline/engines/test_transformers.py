@@ -10,7 +10,7 @@ import pytest
 from capgen.errors import UserError
 from capgen.pipeline.asking.ask import Asker
 from capgen.pipeline.engines.base import EngineContext, EngineDead
-from capgen.pipeline.engines.transformers import Transformers
+from capgen.pipeline.engines.transformers import LogprobRecord, Transformers, load_model
 from capgen.pipeline.settings import ModelSettings, SamplingSettings
 from capgen.pipeline.view import Picture, View
 
@@ -139,3 +139,27 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
         ask(tmp_path, [])
     with pytest.raises(UserError, match="torch has no type 'float7'"):
         ask(tmp_path, [], dtype="float7")
+
+
+def test_log_probabilities_are_those_of_the_models_own_logits(model):
+    torch = pytest.importorskip("torch")
+    context = EngineContext(ModelSettings(id=str(model)), SamplingSettings(max_tokens=6))
+    loaded = load_model(Transformers(dtype="float32"), context)
+    views = [view(0), view(1)]
+    inputs = loaded._inputs(views)
+    record = LogprobRecord()
+    with torch.inference_mode():
+        told = loaded.weights.generate(
+            **inputs, logits_processor=[record], return_dict_in_generate=True, output_logits=True
+        )
+    width = inputs["input_ids"].shape[1]
+    steps = torch.stack(told.logits, 1).log_softmax(-1)
+    expected = steps.gather(2, told.sequences[:, width:, None]).squeeze(2)
+    assert np.allclose(record.of(told.sequences), expected.numpy(), atol=1e-5)
+
+
+def test_answers_have_a_confidence_unless_it_is_switched_off(model):
+    (sure,) = ask(model, [view(0)])
+    (unsure,) = ask(model, [view(0)], logprobs=False)
+    assert sure.logprob_min <= sure.logprob_mean <= 0
+    assert (unsure.text, unsure.logprob_min, unsure.logprob_mean) == (sure.text, None, None)
