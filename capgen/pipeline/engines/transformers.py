@@ -189,6 +189,7 @@ class LogprobRecord:
     last: Any = None
 
     def __call__(self, ids: Any, scores: Any) -> Any:
+        """Note the last choice and the scores of the next one."""
         self._note(ids)
         self.last = scores.float().log_softmax(-1)
         return scores
