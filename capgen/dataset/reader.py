@@ -19,6 +19,7 @@ from capgen.dataset.row import GivenAnswer, ReleasedMedia, Row
 from capgen.dataset.schema import CANDIDATES, CAPTIONS, LATER, MEDIA, MEDIA_EMBEDDED, SCHEMA_VERSION, VERSION_KEY
 from capgen.dataset.types import HEADER_FIELDS
 from capgen.errors import LedgerError, MissingFile, UnknownName, UserError
+from capgen.videos.frames import file_of
 
 _REMEDY = "restore it, or start anew in another --out"
 _VERSIONS = ("1", PLAN_VERSION)
@@ -183,7 +184,7 @@ def _planned_names(out: Path, record: PlanRecord) -> Iterator[str]:
     for entry in _spread(record.shards):
         media = (one for one in read_media(out, entry, legacy_root=record.legacy_root) if one.file_names)
         for one in islice(media, _MEDIA_OF_SHARD):
-            name = PurePosixPath(one.folder, one.file_names[0])
+            name = PurePosixPath(one.folder, file_of(one.file_names[0]))
             if is_below(name.as_posix()):
                 yield name.as_posix()
 
@@ -234,7 +235,7 @@ def _released_names(out: Path) -> list[tuple[str, str]]:
             return []
         for batch in islice(parquet_batches(file, MEDIA, ("dataset", "split", "file_names"), rows=_ROWS), 1):
             rows = ((f"{row['dataset']}/{row['split']}", row["file_names"] or ()) for row in batch.to_pylist())
-            found += [(name, names[0]) for name, names in rows if names and is_below(names[0])]
+            found += [(name, file_of(names[0])) for name, names in rows if names and is_below(names[0])]
     return found
 
 

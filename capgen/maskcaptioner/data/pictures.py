@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from capgen import rle
 from capgen.dataset.files import part_of
 from capgen.errors import MissingFile, UserError
-from capgen.images import PictureFault, Pixels, path_under, read_picture
+from capgen.images import PictureFault, Pixels, read_picture
 from capgen.maskcaptioner.data.release_rows import Medium
 from capgen.rle import Size
+from capgen.videos import frames as capgen_frames
 
 Bitmap = NDArray[np.bool_]
 _PICTURES = "say where the pictures are with --set data.pictures=DIR, or capgen run --embed-media"
@@ -45,30 +46,53 @@ def read_frames(medium: Medium, indices: Sequence[int], least: Size) -> list[Pix
     if medium.frames is not None:
         found = dict(zip(wanted, medium.frames(wanted, least), strict=True))
     else:
-        found = {index: _read(medium, index, least) for index in wanted}
+        found = _of_files(medium, wanted, least)
     return [found[index] for index in indices]
 
 
-def _read(medium: Medium, index: int, least: Size) -> Pixels:
-    source = medium.files[index]
-    name = medium.names[index] if index < len(medium.names) else f"frame {index}"
+def _of_files(medium: Medium, wanted: Sequence[int], least: Size) -> dict[int, Pixels]:
+    """Frames out of the release or from disk; a video file is decoded once for all that are wanted of it."""
+    size = medium.height, medium.width
+    found: dict[int, Pixels | PictureFault] = {}
+    on_disk: dict[str, list[int]] = {}
+    for index in wanted:
+        source = medium.files[index]
+        if isinstance(source, bytes):
+            found[index] = _stored(medium, index, source, least)
+        else:
+            on_disk.setdefault(source, []).append(index)
+    if on_disk and medium.root is None:
+        fault = PictureFault("bad_path", f"nobody says where the pictures of {medium.key} are")
+        raise _error(medium, wanted[0], fault)
+    for name, pixels in capgen_frames.read_frames(medium.root or "", list(on_disk), size=size, least=least):
+        found.update(dict.fromkeys(on_disk[name], pixels))
+    return {index: _sound(medium, index, found[index]) for index in wanted}
+
+
+def _stored(medium: Medium, index: int, data: bytes, least: Size) -> Pixels | PictureFault:
     try:
-        return read_picture(_place(medium, source), size=(medium.height, medium.width), least=least, name=name)
+        return read_picture(data, size=(medium.height, medium.width), least=least, name=_name(medium, index))
     except PictureFault as fault:
-        if fault.reason in ("picture_missing", "bad_path"):
-            raise MissingFile(f"{medium.root or 'the pictures of ' + medium.key}/{name}", _PICTURES) from fault
-        remedy = "restore it"
-        if fault.reason == "picture_size":
-            remedy = "check that data.pictures is the folder that was captioned"
-        raise UserError(f"a picture of {medium.key} cannot be used: {fault.message}", remedy) from fault
+        return fault
 
 
-def _place(medium: Medium, source: str | bytes) -> Path | bytes:
-    if isinstance(source, bytes):
-        return source
-    if medium.root is None:
-        raise PictureFault("bad_path", f"nobody says where the pictures of {medium.key} are")
-    return path_under(medium.root, source)
+def _sound(medium: Medium, index: int, found: Pixels | PictureFault) -> Pixels:
+    if isinstance(found, PictureFault):
+        raise _error(medium, index, found) from found
+    return found
+
+
+def _name(medium: Medium, index: int) -> str:
+    return medium.names[index] if index < len(medium.names) else f"frame {index}"
+
+
+def _error(medium: Medium, index: int, fault: PictureFault) -> UserError:
+    if fault.reason in ("picture_missing", "bad_path"):
+        return MissingFile(f"{medium.root or 'the pictures of ' + medium.key}/{_name(medium, index)}", _PICTURES)
+    remedy = "restore it"
+    if fault.reason == "picture_size":
+        remedy = "check that data.pictures is the folder that was captioned"
+    return UserError(f"a picture of {medium.key} cannot be used: {fault.message}", remedy)
 
 
 def bitmaps(medium: Medium, index: int) -> dict[int, Bitmap]:

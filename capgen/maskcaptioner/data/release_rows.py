@@ -20,6 +20,7 @@ from capgen.dataset.types import Box, Kind
 from capgen.display import plain
 from capgen.errors import MissingFile, UserError
 from capgen.images import Pixels
+from capgen.videos.frames import file_of
 
 
 class Frames(Protocol):
@@ -187,7 +188,7 @@ class DataPart:
 def _holding(roots: Sequence[str], names: Sequence[str]) -> str | None:
     """The first of some folders that holds the first of some files; the first of all where none does."""
     if len(roots) > 1 and names:
-        return next((root for root in roots if Path(root, names[0]).is_file()), roots[0])
+        return next((root for root in roots if Path(root, file_of(names[0])).is_file()), roots[0])
     return roots[0] if roots else None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +32,7 @@ from capgen.errors import MissingFile
 from capgen.images import PictureFault, path_under, picture_bytes
 from capgen.pipeline.releasing import dedup
 from capgen.pipeline.releasing.outcomes import JoinedShard
+from capgen.videos.frames import file_of, read_frames
 
 _CAPTIONS_LIMITS = Limits(group_rows=1000)
 _MEDIA_LIMITS = Limits(group_rows=500)
@@ -146,7 +148,9 @@ class Packing:
             yield part.replace_schema_metadata(MEDIA_EMBEDDED.metadata)
 
     def _images(self, media: PlannedMedia) -> list[dict[str, Any] | None]:
-        images = [embedded_picture(Path(self._root, media.folder), name, self._bounds) for name in media.file_names]
+        root = Path(self._root, media.folder)
+        of_videos = embedded_frames(root, media, self._bounds)
+        images = [of_videos.get(name) or embedded_picture(root, name, self._bounds) for name in media.file_names]
         self.stats.pictures += len(images)
         self.stats.missing_pictures += images.count(None)
         return images
@@ -198,3 +202,14 @@ def embedded_picture(root: Path, name: str, bounds: Path | None = None) -> dict[
         return {"bytes": picture_bytes(path_under(root, name, bounds), name), "path": name}
     except PictureFault:
         return None
+
+
+def embedded_frames(root: Path, media: PlannedMedia, bounds: Path | None = None) -> dict[str, dict[str, Any]]:
+    """The frames of a medium that lie in video files, as PNGs by name; those that cannot be decoded are left out."""
+    names = [name for name in media.file_names if file_of(name) != name]
+    found: dict[str, dict[str, Any]] = {}
+    for name, pixels in read_frames(root, names, size=(media.height, media.width), bounds=bounds):
+        if not isinstance(pixels, PictureFault):
+            _, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+            found[name] = {"bytes": data.tobytes(), "path": name}
+    return found

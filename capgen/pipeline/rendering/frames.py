@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from capgen.dataset.types import Media, MediaObject
-from capgen.images import Pixels, path_under, read_picture
+from capgen.images import Pixels
+from capgen.videos.frames import read_frame
 
 Choice = Literal["uniform", "visible", "largest"]
 
@@ -16,8 +17,8 @@ def load_frame(media: Media, index: int) -> Pixels:
     Raises:
         PictureFault: the file is missing, is no whole picture, or has another size.
     """
-    name = media.file_names[index]
-    pixels = read_picture(path_under(media.root, name, media.bounds), size=(media.height, media.width), name=name)
+    size = (media.height, media.width)
+    pixels = read_frame(media.root, media.file_names[index], size=size, bounds=media.bounds)
     pixels.flags.writeable = False
     return pixels
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,12 @@ from xxhash import xxh3_128
 
 from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.images import PictureFault
-from capgen.pipeline.rendering.frames import choose, load_frame, shown_area
+from capgen.pipeline.rendering.frames import choose, shown_area
 from capgen.pipeline.rendering.highlights.base import Fit, Marked, show, whole
 from capgen.pipeline.rendering.prompt import Place, Prompt, place, variables
 from capgen.pipeline.settings import RenderSettings
 from capgen.pipeline.view import Part, Picture, View
+from capgen.videos.frames import file_of, read_frames, split_frame_name
 
 RENDER_VERSION = "2"
 """Part of a run's fingerprint and of every picture's digest: changes when the same input gives other pixels."""
@@ -103,22 +105,38 @@ class Renderer:
 
 
 class _Frames(dict[int, NDArray[np.uint8]]):
-    """The frames of a medium, decoded when first asked for; a bad one raises its ``PictureFault`` each time."""
+    """The frames of a medium, decoded when first asked for; a bad one raises its ``PictureFault`` each time.
 
-    def __init__(self, media: Media) -> None:
+    Args:
+        shown: the frames that will be asked for: those of one video file are decoded together, in one pass.
+    """
+
+    def __init__(self, media: Media, shown: Iterable[int]) -> None:
         super().__init__()
         self.media = media
+        self.shown = frozenset(shown)
         self.faults: dict[int, PictureFault] = {}
 
     def __missing__(self, index: int) -> NDArray[np.uint8]:
+        if index not in self.faults:
+            self._load(index)
         if index in self.faults:
             raise self.faults[index]
-        try:
-            self[index] = frame = load_frame(self.media, index)
-        except PictureFault as fault:
-            self.faults[index] = fault
-            raise
-        return frame
+        return self[index]
+
+    def _load(self, index: int) -> None:
+        names, media = self.media.file_names, self.media
+        file, number = split_frame_name(names[index])
+        together = {index} if number is None else {i for i in self.shown if file_of(names[i]) == file} | {index}
+        wanted = [names[i] for i in sorted(together)]
+        read = dict(read_frames(media.root, wanted, size=(media.height, media.width), bounds=media.bounds))
+        for i in together:
+            found = read[names[i]]
+            if isinstance(found, PictureFault):
+                self.faults[i] = found
+            else:
+                found.flags.writeable = False
+                self[i] = found
 
 
 def render_media(
@@ -126,10 +144,12 @@ def render_media(
 ) -> Iterator[View | tuple[MediaObject, Fault]]:
     """A view of every object whose key is not in ``skip``, or the object with the reason why there is none, in order.
 
-    A frame is read and decoded when the first object needs it, and only once; nothing is read for objects that are
-    skipped or have a fault.
+    A frame is read and decoded when the first object needs it, and only once, a video file once for all of its frames;
+    nothing is read for objects that are skipped or have a fault.
     """
-    frames = _Frames(media)
+    asked = [obj for obj in media.objects if obj.key not in skip and obj.fault is None and obj.visible]
+    marked = (renderer.marked_frames(media, obj) for obj in asked)
+    frames = _Frames(media, chain(renderer.clean_frames(media), *marked) if asked else ())
     clean: tuple[Picture, ...] | None = None
     for obj in media.objects:
         if obj.key in skip:

@@ -152,6 +152,33 @@ def read_video(path: Path, *, size: Size | None = None) -> Iterator[TimedFrame]:
         raise UserError(f"{path} has no frames", "give a file that a video player shows")
 
 
+def count_frames(path: Path) -> int:
+    """How many frames a video file holds, counted in the container without decoding them.
+
+    Raises:
+        MissingFile: there is no such file.
+        UserError: it is no video that can be read, or PyAV is missing.
+    """
+    av = import_av(path)
+    try:
+        with _opened(path) as container:
+            stream = _video_stream(container, path)
+            return sum(packet.size > 0 for packet in container.demux(stream))
+    except av.FFmpegError as error:
+        raise _unreadable(path, error) from error
+
+
+def video_size(path: Path) -> Size:
+    """Height, width of a video file's frames, upright as a player shows them; the first frame is decoded.
+
+    Raises:
+        MissingFile: there is no such file.
+        UserError: as ``read_video``.
+    """
+    height, width = next(read_video(path)).pixels().shape[:2]
+    return height, width
+
+
 def frame_files(folder: Path) -> list[Path]:
     """The pictures of a folder in natural order, ``frame9`` before ``frame10``; hidden files are none.
 
