@@ -127,6 +127,64 @@ def build_llama(folder: Path) -> Path:
     return folder
 
 
+_TEXT = "a the red blue dog cat runs sits on small old stone wall in rain grass green wide photo depicts of . ,"
+WORDS = _TEXT.split()
+
+
+def word_tokenizer():
+    """A BERT-like tokenizer with a token for each of ``WORDS``."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
+    core = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    core.normalizer = normalizers.Lowercase()
+    core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    core.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]"}
+    return PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=32, **names)
+
+
+def build_bert(folder: Path) -> Path:
+    """A random BERT of three layers whose weights are large enough for tokens to differ."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    tokenizer = word_tokenizer()
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=34,
+        initializer_range=0.5,
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def build_clip(folder: Path) -> Path:
+    """A random CLIP over pictures of 32 pixels."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
+
+    torch.manual_seed(0)
+    tokenizer = word_tokenizer()
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {"vocab_size": len(tokenizer), "max_position_embeddings": 12, "bos_token_id": 2, "eos_token_id": 3}
+    vision = {"image_size": 32, "patch_size": 8}
+    config = CLIPConfig(text_config=small | text, vision_config=small | vision, projection_dim=16)
+    CLIPModel(config).save_pretrained(folder)
+    size = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    CLIPProcessor(CLIPImageProcessor(**size), tokenizer).save_pretrained(folder)
+    return folder
+
+
 def build_idefics3(folder: Path) -> Path:
     """A random Idefics3 with everything but the weights of the embedded captioner."""
     import shutil
@@ -145,7 +203,13 @@ def build_idefics3(folder: Path) -> Path:
     return folder
 
 
-BUILDERS = {"qwen3-vl": build_qwen3_vl, "llama": build_llama, "idefics3": build_idefics3}
+BUILDERS = {
+    "qwen3-vl": build_qwen3_vl,
+    "llama": build_llama,
+    "bert": build_bert,
+    "clip": build_clip,
+    "idefics3": build_idefics3,
+}
 
 if __name__ == "__main__":
     import sys
