@@ -18,12 +18,11 @@ from capgen.evaluation.reading.detections import to_rle
 from capgen.evaluation.reading.fields import FieldError, as_id, as_number, as_size, as_text, shown
 from capgen.evaluation.region_captions.json_files import read_json_file
 from capgen.images import Pixels, path_under, read_picture
-
-Size = tuple[int, int]
+from capgen.rle import Size
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class PictureRegion:
     """An object in a picture: its annotation, and the picture's name and size (height, width; 0, 0 if not said)."""
 
     key: str
@@ -38,7 +37,7 @@ class RegionCrops:
 
     file: Path
     folder: Path
-    regions: Mapping[str, Region]
+    regions: Mapping[str, PictureRegion]
     _last: tuple[str, Pixels] | None = field(default=None, repr=False)
 
     @classmethod
@@ -93,7 +92,7 @@ class RegionCrops:
         except FieldError as error:
             raise UserError(f"{self.file}: annotation {key} {error.what}", error.remedy) from error
 
-    def _region(self, key: str) -> Region:
+    def _region(self, key: str) -> PictureRegion:
         if key not in self.regions:
             raise UserError(f"{self.file} has no region {key}", "use the ids of its annotations as keys")
         return self.regions[key]
@@ -128,7 +127,7 @@ def decode_mask(segmentation: Any, size: Size) -> Any:
         raise FieldError(f"has a segmentation that is no mask of its picture ({reason})", "encode it again") from error
 
 
-def _regions(file: Path) -> list[Region]:
+def _regions(file: Path) -> list[PictureRegion]:
     whole = read_json_file(file)
     lists = [whole.get(name) if isinstance(whole, dict) else None for name in ("images", "annotations")]
     if not all(isinstance(one, list) and all(isinstance(row, dict) for row in one) for one in lists):
@@ -147,7 +146,7 @@ def _regions(file: Path) -> list[Region]:
             image = str(as_id(one.get("image_id"), "image_id"))
             if image not in pictures:
                 raise FieldError(f"names the image {shown(image)}, which is not there", "add it to images")
-            found.append(Region(str(as_id(one.get("key", one.get("id")), "id")), *pictures[image], one))
+            found.append(PictureRegion(str(as_id(one.get("key", one.get("id")), "id")), *pictures[image], one))
     except FieldError as error:
         raise UserError(f"{file}: an entry {error.what}", error.remedy) from error
     return found
