@@ -16,10 +16,16 @@ from capgen.evaluation.metrics.clean_chota import CleanChota
 from capgen.evaluation.metrics.dense_captioning import DenseCap
 from capgen.evaluation.metrics.mask_ap import MaskAp
 from capgen.evaluation.metrics.official_chota import PUBLIC_SIZES, LineBreaks, OfficialChota, PublicSizes
+from capgen.evaluation.metrics.per_class.rules import RULES
+from capgen.evaluation.metrics.per_class.scoring import PerClassScores, PerClassScoring
 from capgen.evaluation.metrics.protocols import Protocol
 from capgen.evaluation.metrics.text.java_metrics import Scorer, ScorerFailed, scorers
+from capgen.evaluation.reading.burst import opened
+from capgen.evaluation.reading.federated import read_video_labels
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou, videos
 from capgen.evaluation.reading.tracks import Id, Iou, Notes, TruthCategory, VideoTracks
+
+_PLURAL: dict[Iou, str] = {"box": "boxes", "mask": "masks"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Options:
         dense: count AP_M where boxes are compared and METEOR is among the metrics.
         public_sizes: count the official numbers of each size anew, as CaptionFormer's script does.
         line_breaks: what becomes of a predicted caption after a line break, under ``official``.
+        per_class: count HOTA and Track mAP of each class too, by TrackEval's rules for a benchmark of ``RULES``.
     """
 
     iou: Iou | None = None
@@ -43,6 +50,7 @@ class Options:
     dense: bool = True
     public_sizes: bool = False
     line_breaks: LineBreaks = "cut"
+    per_class: str | None = None
 
     def __post_init__(self) -> None:
         if math.isnan(self.threshold):
@@ -50,6 +58,16 @@ class Options:
         for metric in self.metrics:
             if metric not in METRICS:
                 raise UnknownName("caption metric", metric, METRICS)
+        if self.per_class is None:
+            return
+        if self.per_class not in RULES:
+            raise UnknownName("--per-class", self.per_class, RULES)
+        needed = RULES[self.per_class].iou
+        if self.iou is not None and self.iou != needed:
+            raise UserError(
+                f"--per-class {self.per_class} compares {_PLURAL[needed]}, not {_PLURAL[self.iou]}",
+                f"give --iou {needed}",
+            )
 
 
 @dataclass(slots=True)
@@ -71,6 +89,7 @@ class Evaluation:
     scores: list[Scores]
     public_sizes: dict[str, Values] = field(default_factory=dict)
     refused: dict[Protocol, str] = field(default_factory=dict)
+    per_class: PerClassScores | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -113,21 +132,38 @@ def evaluate(
                 program.close()
         result.notes += missing
         return result
-    own = TruthFile(truth)
-    found = PredictionFile(predictions, own)
-    iou = options.iou or choose_iou(own, found)
+    with opened(truth, predictions) as (own, found):
+        result = _compare(own, found, options, programs, progress)
+    result.truth, result.predictions = truth, predictions
+    return result
+
+
+def _compare(
+    own: TruthFile,
+    found: PredictionFile,
+    options: Options,
+    programs: Mapping[str, Scorer],
+    progress: Callable[[int, int], None] | None,
+) -> Evaluation:
+    """The scores of two files that are open."""
+    iou = options.iou or (RULES[options.per_class].iou if options.per_class else choose_iou(own, found))
     notes = Notes()
     runs = [_start(protocol, iou, options, programs) for protocol in options.protocols]
+    by_class = PerClassScoring(options.per_class, *read_video_labels(own.path)) if options.per_class else None
     for done, video in enumerate(videos(own, found, iou, notes), 1):
         for run in runs:
             _add(run, video, alone=len(runs) == 1)
+        if by_class:
+            by_class.add(video)
         if progress:
             progress(done, len(own.videos))
     scores = [_finish(run, own, programs) for run in runs if not run.refused]
     refused = {run.protocol: run.refused for run in runs if run.refused}
     sizes = next((run.sizes.finish() for run in runs if run.sizes and not run.refused), {})
     kinds = own.categories
-    return Evaluation(truth, predictions, iou, options, len(own.videos), kinds, scores, sizes, refused, notes.all())
+    per_class = by_class.finish(kinds) if by_class else None
+    count = len(own.videos)
+    return Evaluation(own.path, found.path, iou, options, count, kinds, scores, sizes, refused, per_class, notes.all())
 
 
 def _add(run: _ProtocolRun, video: VideoTracks, *, alone: bool) -> None:

@@ -37,6 +37,10 @@ OutFlag = Annotated[Path | None, typer.Option(help="JSON file to write.")]
 AsJsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DrawsFlag = Annotated[int, typer.Option(help="Bootstrap samples for the 95 % confidence intervals; 0 for none.")]
 BreakdownFlag = Annotated[bool, typer.Option("--breakdown", help="Add the numbers per category and size.")]
+PerClassFlag = Annotated[
+    str | None,
+    typer.Option(help="Add HOTA and Track mAP a class, as TrackEval for youtube-vis, tao or burst."),
+]
 LineBreaksFlag = Annotated[
     str, typer.Option(help="official: cut captions at a line break (CaptionFormer) or keep them whole (scenic).")
 ]
@@ -54,6 +58,7 @@ def tracks(
     threshold: Annotated[float, typer.Option(help="Minimum score of a prediction.")] = THRESHOLD,
     metrics: MetricsFlag = ["cider,meteor"],  # noqa: B006 - typer copies it
     line_breaks: LineBreaksFlag = "cut",
+    per_class: PerClassFlag = None,
     json_: AsJsonFlag = False,
     breakdown: BreakdownFlag = False,
     bootstrap: DrawsFlag = DRAWS,
@@ -77,6 +82,7 @@ def tracks(
         metrics=names,
         public_sizes=breakdown,
         line_breaks=line_breaks_of(line_breaks),
+        per_class=per_class,
     )
     result = evaluate_with_progress(gt, pred, options)
     show(result, json_=json_, breakdown=breakdown, bootstrap=bootstrap, html=html, frames=frames, out=out)

@@ -184,21 +184,7 @@ class MaskAp:
         positives = sum(group.positives for _, group in groups)
         if not positives:
             return None, None
-        precision = np.zeros((len(IOUS), len(RECALLS)))
-        ranked = self._ranked_tracks(groups, limit)
-        if not len(ranked.video):
-            return precision, np.zeros(len(IOUS))
-        ends = np.unique(ranked.end)
-        tp, fp = np.cumsum(ranked.hit, axis=1)[:, ends], np.cumsum(~ranked.hit & ranked.counts, axis=1)[:, ends]
-        reached = tp / positives
-        # The public code guards the quotient in a way that leaves a perfect precision just below 1.
-        total = tp + fp + np.spacing(1) if self.protocol == "official" else np.maximum(tp + fp, 1)
-        highest = np.maximum.accumulate((tp / total)[:, ::-1], axis=1)[:, ::-1]
-        for t in range(len(IOUS)):
-            places = np.searchsorted(reached[t], RECALLS, side="left")
-            inside = places < tp.shape[1]
-            precision[t, inside] = highest[t, places[inside]]
-        return precision, reached[:, -1]
+        return precision_recall(self._ranked_tracks(groups, limit), positives, guarded=self.protocol == "official")
 
     def _in_order(self, category: Id, size: str) -> list[tuple[Id, _Group]]:
         groups = self._groups.get((category, size), [])
@@ -255,6 +241,29 @@ class MaskAp:
             elif [ids[p] for p in places] != chosen:
                 self.notes.say("category ids are not 1, 2, …: the public code takes base and novel from wrong places")
         return groups
+
+
+def precision_recall(
+    ranked: RankedTracks, positives: int, *, guarded: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Precision at each recall, [T, R], and the highest recall, [T], of the predictions of one category.
+
+    Args:
+        guarded: as the public code guards the quotient, which leaves a perfect precision just below 1.
+    """
+    precision = np.zeros((len(ranked.hit), len(RECALLS)))
+    if not len(ranked.video):
+        return precision, np.zeros(len(precision))
+    ends = np.unique(ranked.end)
+    tp, fp = np.cumsum(ranked.hit, axis=1)[:, ends], np.cumsum(~ranked.hit & ranked.counts, axis=1)[:, ends]
+    reached = tp / positives
+    total = tp + fp + np.spacing(1) if guarded else np.maximum(tp + fp, 1)
+    highest = np.maximum.accumulate((tp / total)[:, ::-1], axis=1)[:, ::-1]
+    for t in range(len(precision)):
+        places = np.searchsorted(reached[t], RECALLS, side="left")
+        inside = places < tp.shape[1]
+        precision[t, inside] = highest[t, places[inside]]
+    return precision, reached[:, -1]
 
 
 def _tubes(side: Sequence[Detection], blanks: Sequence[Blank], *, stated: bool) -> dict[Id | None, list[_Tube]]:

@@ -22,7 +22,11 @@ from capgen.evaluation.reading.json_stream import Element, ElementBatch, scan, u
 from capgen.evaluation.reading.similarity import Overlaps
 from capgen.evaluation.reading.tracks import Blank, Detection, Id, Iou, Notes, TruthCategory, VideoTracks, sort_key
 
-_ARRAYS = frozenset({"images", "videos", "annotations", "predictions", "categories"})
+_ARRAYS = frozenset({"images", "videos", "annotations", "predictions", "categories", "sequences"})
+
+
+class BurstForm(UserError):
+    """The ground truth is in BURST's form; ``burst_as_coco`` converts it."""
 
 
 @dataclass(slots=True)
@@ -74,6 +78,8 @@ class TruthFile:
                     self._add_category(element.exact())
             elif element.array in ("images", "videos"):
                 media.append(element)
+            elif element.array == "sequences":
+                raise BurstForm(f"{self.path} is in BURST's form", "give it to capgen eval tracks --per-class burst")
             elif element.array == "":
                 raise UserError(
                     f"{self.path} is a list, not ground truth", "give an object with images and annotations"

@@ -24,7 +24,8 @@ from capgen.evaluation.metrics.breakdown import by_category, by_partition, by_si
 from capgen.evaluation.metrics.resampling.bootstrap import FEWEST_VIDEOS, Interval
 from capgen.evaluation.metrics.resampling.sums import intervals
 from capgen.evaluation.metrics.rows import TruthRow
-from capgen.evaluation.reading.files import PredictionFile, TruthFile, video_at
+from capgen.evaluation.reading.burst import opened
+from capgen.evaluation.reading.files import video_at
 from capgen.evaluation.reading.tracks import Detection, VideoTracks
 from capgen.evaluation.reporting.dot_plot import DotPlot, dot_plot
 from capgen.evaluation.reporting.report import IDENTITY, main_names
@@ -179,15 +180,14 @@ def _plots(result: Evaluation) -> list[DotPlot]:
 
 def _cards(result: Evaluation, rows: Sequence[TruthRow], frames: Path | None, shown: int) -> list[TrackCard]:
     """The cards, each video read once more for its shapes."""
-    truth = TruthFile(result.truth)
-    predictions = PredictionFile(result.predictions, truth)
     cards: dict[int, TrackCard] = {}
-    for index in sorted({truth.video_of[row.video] for row in rows}):
-        video = video_at(truth, predictions, result.iou, index)
-        names = truth.file_names(index)
-        for n, row in enumerate(rows):
-            if row.video == video.video:
-                cards[n] = _card(result, row, video, frames, names, shown)
+    with opened(result.truth, result.predictions) as (truth, predictions):
+        for index in sorted({truth.video_of[row.video] for row in rows}):
+            video = video_at(truth, predictions, result.iou, index)
+            names = truth.file_names(index)
+            for n, row in enumerate(rows):
+                if row.video == video.video:
+                    cards[n] = _card(result, row, video, frames, names, shown)
     return [cards[n] for n in range(len(rows))]
 
 

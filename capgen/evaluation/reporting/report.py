@@ -12,10 +12,13 @@ from capgen.evaluation.metrics.breakdown import Group, by_category, by_partition
 from capgen.evaluation.metrics.chota import Scores
 from capgen.evaluation.metrics.clean_chota import CLEAN_VERSION
 from capgen.evaluation.metrics.mask_ap import SIZES
+from capgen.evaluation.metrics.per_class.scoring import PerClassScores
 from capgen.evaluation.metrics.resampling.bootstrap import FEWEST_VIDEOS, Interval
 from capgen.evaluation.metrics.resampling.sums import intervals
 
 _AP = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AP_base", "AP_novel", "AR1", "AR10", "AR100")
+
+_GROUPS = {"all": "all classes", "detections": "by detections"}
 
 IDENTITY = ("MOTA", "IDF1", "caption_switches")
 """Numbers about identities that are shares; IDSW is a count."""
@@ -71,6 +74,10 @@ def _protocol_json(result: Evaluation, scores: Scores, draws: int, categories: b
         whole["by_partition"] = {group.name: _group_json(group) for group in partitions}
     if categories:
         whole["by_category"] = {group.name: _group_json(group) for group in by_category(scores, result.categories)}
+    if result.per_class:
+        whole["per_class"] = {"rules": result.per_class.rules, **result.per_class.groups}
+        if categories:
+            whole["per_class"]["by_category"] = result.per_class.classes
     if draws and result.videos < FEWEST_VIDEOS:
         whole["notes"].append(f"no confidence intervals: they need {FEWEST_VIDEOS} videos")
     if draws:
@@ -91,6 +98,8 @@ def tables(result: Evaluation, *, draws: int = 0, categories: int = 0) -> list[T
         categories: how many of the commonest categories to list.
     """
     found = [_main(result, draws)]
+    if result.per_class:
+        found.append(_per_class(result.per_class, categories))
     for scores in result.scores:
         small, large = (round(SIZES[name][1] ** 0.5) for name in ("_small", "_medium"))
         names = _breakdown_names(result.options.metrics, combined=scores.combined)
@@ -106,6 +115,19 @@ def tables(result: Evaluation, *, draws: int = 0, categories: int = 0) -> list[T
             groups = by_category(scores, result.categories)[:categories]
             found.append(_breakdown(f"by category, {scores.protocol}", groups, names))
     return found
+
+
+def _per_class(scores: PerClassScores, categories: int) -> Table:
+    """The means over classes, a column each, and with ``categories`` the first classes."""
+    columns = dict(scores.groups)
+    columns |= dict(list(scores.classes.items())[:categories])
+    table = Table(title=f"means over {len(scores.classes):,} classes, all scores, as TrackEval for {scores.rules}")
+    table.add_column("")
+    for name in columns:
+        table.add_column(_GROUPS.get(name, name), justify="right")
+    for name in dict.fromkeys(name for values in columns.values() for name in values):
+        table.add_row(name, *(_cell(values.get(name), None) for values in columns.values()))
+    return table
 
 
 def _main(result: Evaluation, draws: int) -> Table:
