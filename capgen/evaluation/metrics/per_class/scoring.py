@@ -18,7 +18,7 @@ from capgen.evaluation.reading.federated import VideoLabels
 from capgen.evaluation.reading.tracks import Blank, Detection, Id, TruthCategory, VideoTracks, detection_area, mask_box
 
 HOTA_NAMES = ("HOTA", "DetA", "AssA", "LocA")
-Values = dict[str, float]
+ClassValues = dict[str, float]
 _REMOVE_BELOW = 0.5
 
 
@@ -34,8 +34,8 @@ class PerClassScores:
     """
 
     rules: str
-    groups: dict[str, Values]
-    classes: dict[str, Values]
+    groups: dict[str, ClassValues]
+    classes: dict[str, ClassValues]
 
 
 @dataclass(slots=True)
@@ -260,7 +260,7 @@ def _as_counts(values: Mapping[str, NDArray[np.floating]]) -> HotaCounts:
     return HotaCounts(*(np.asarray(values[key], np.float64) for key in keys))
 
 
-def _mean(rows: Sequence[Values]) -> Values:
+def _mean(rows: Sequence[ClassValues]) -> ClassValues:
     """The mean of each number over the classes that have it."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
