@@ -16,6 +16,7 @@ _OTHERS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 _REMEDY = "save it as UTF-8"
+_NOT_FINITE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?Infinity|NaN', re.DOTALL)
 
 
 def unmarked(data: bytes, name: Path | str) -> bytes:
@@ -70,6 +71,13 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(
             f"cannot read {path}: {error.strerror or error}", "check the file and its permissions"
         ) from None
+
+
+def finite_json(data: bytes) -> bytes:
+    """JSON whose ``NaN`` and ``Infinity``, which Python writes and no other reader takes, are null."""
+    if b"NaN" not in data and b"Infinity" not in data:
+        return data
+    return _NOT_FINITE.sub(lambda match: match[0] if match[0].startswith(b'"') else b"null", data)
 
 
 def check_name(path: Path) -> None:

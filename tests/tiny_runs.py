@@ -156,8 +156,12 @@ def plan_run(out: Path, shards: Sequence[Sequence[PlannedMedia]], root: str = "/
                 sha256=hashlib.sha256(data).hexdigest(),
             )
         )
-    table = ShardTable(shards=tuple(entries))
-    write_plan_json(out, PlanRecord(version=PLAN_VERSION, fingerprint=FINGERPRINT, root=root, shards=table.shards))
+    folders = {f"{one.dataset}/{one.split}": (one.folder,) for media in shards for one in media if one.file_names}
+    table = ShardTable(shards=tuple(entries), folders=folders)
+    write_plan_json(
+        out,
+        PlanRecord(version=PLAN_VERSION, fingerprint=FINGERPRINT, root=root, folders=folders, shards=table.shards),
+    )
     return TinyRun(out, shards, table)
 
 

@@ -126,6 +126,11 @@ class RunLayout:
         return path.relative_to(self.out).as_posix()
 
     @property
+    def source_json(self) -> Path:
+        """By split, what the file that captions were imported from says beside images, videos and annotations."""
+        return self.out / "source.json"
+
+    @property
     def release_json(self) -> Path:
         """The record of the release, written last."""
         return self.out / "release.json"
@@ -186,7 +191,9 @@ class RunLayout:
                 yield path
 
 
-_FILES = frozenset({".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "gallery.html"})
+_FILES = frozenset(
+    {".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "gallery.html", "source.json"}
+)
 _FOLDERS = frozenset({"plan", "journal", "candidates", "logs", "data", "batch", "world"})
 
 

@@ -6,6 +6,8 @@ column a default, so that files which were written before it can still be read.
 
 from __future__ import annotations
 
+from itertools import chain
+from math import isfinite
 from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
@@ -53,7 +55,7 @@ class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class Row(MediaHeader, frozen=True, kw_only=True):
     """A row of ``OUT/candidates/``: kept, dropped by a check, or failed for good.
 
-    The medium's ``license`` is no column of the candidates: a row that was read has None.
+    The medium's ``license`` and ``media_extra`` are no columns of the candidates: a row that was read has None.
 
     Args:
         key: ``dataset/split/media_id/object_id``; rows join by it, never by their order.
@@ -123,6 +125,9 @@ class Row(MediaHeader, frozen=True, kw_only=True):
         tuple[GivenAnswer, ...],
         Column("answers", "every answer, in order, where there is more than one", captions=False),
     ] = ()
+    extra: Annotated[
+        str | None, Column("text", "what else the source says of the object, as a JSON object", objects=True)
+    ] = None
 
 
 class ReleasedObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +145,7 @@ class ReleasedObject(msgspec.Struct, frozen=True, kw_only=True):
     area: tuple[int | None, ...] = ()
     caption: str | None = None
     dropped: str | None = None
+    extra: str | None = None
 
 
 class ReleasedPicture(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,3 +168,18 @@ class ReleasedMedia(MediaHeader, frozen=True, kw_only=True):
     objects: tuple[ReleasedObject, ...] = ()
     images: tuple[ReleasedPicture | None, ...] = ()
     frames: Any = None
+
+    def fault(self) -> str | None:
+        """Why its numbers do not go together, which only a changed release has; None where they do.
+
+        Sizes must be sizes, and every object must have a finite box for each of its frames, which are the medium's.
+        """
+        if self.width <= 0 or self.height <= 0:
+            return f"its size is {self.width}x{self.height}"
+        frames = range(len(self.file_names))
+        for one in self.objects:
+            if not all(index in frames for index in one.frame_index):
+                return f"object {one.object_id} is on frames that it has not"
+            if len(one.bbox) != len(one.frame_index) or not all(map(isfinite, chain.from_iterable(one.bbox))):
+                return f"object {one.object_id} has no box for each of its frames"
+        return None

@@ -60,6 +60,15 @@ class MediaHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             captions=False,
         ),
     ] = None
+    media_extra: Annotated[
+        str | None,
+        Column(
+            "text",
+            "what else the source says of this image or video, as a JSON object",
+            candidates=False,
+            captions=False,
+        ),
+    ] = None
     width: Annotated[int, Column("int32", "width of every frame in pixels")]
     height: Annotated[int, Column("int32", "height of every frame in pixels")]
 

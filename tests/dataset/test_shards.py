@@ -33,7 +33,7 @@ def rows():
 
 
 def test_a_row_is_a_line_of_the_candidates_schema():
-    assert {*Row.__struct_fields__} - {"license"} == {*CANDIDATES.names}
+    assert {*Row.__struct_fields__} - {"license", "media_extra"} == {*CANDIDATES.names}
 
 
 @pytest.mark.parametrize("schema", [CANDIDATES, CAPTIONS, MEDIA, MEDIA_EMBEDDED])

@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, islice
-from math import isfinite
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -147,14 +146,7 @@ def medium_of(media: ReleasedMedia, root: str | None) -> Medium:
 
 
 def _check(media: ReleasedMedia) -> None:
-    """That sizes are sizes, and every object has a finite box for each of its frames, which are the medium's."""
-    frames = range(len(media.file_names))
-    fault = None if media.width > 0 and media.height > 0 else f"its size is {media.width}x{media.height}"
-    for one in media.objects:
-        if not all(index in frames for index in one.frame_index):
-            fault = f"object {one.object_id} is on frames that it has not"
-        elif len(one.bbox) != len(one.frame_index) or not all(map(isfinite, chain.from_iterable(one.bbox))):
-            fault = f"object {one.object_id} has no box for each of its frames"
+    fault = media.fault()
     if fault is not None:
         raise UserError(
             f"{plain(media.name)} of the release is damaged: {plain(fault)}",

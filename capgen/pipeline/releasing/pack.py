@@ -165,7 +165,7 @@ def _globs(config: str, release: Release, splits: Sequence[str]) -> dict[str, st
 def _recorded_whole(out: Path) -> list[ReleasedFile]:
     """The records of the files beside ``data/``."""
     layout = RunLayout(out)
-    paths = [path for path in (layout.dedup, layout.card, layout.plan_json) if path.is_file()]
+    paths = [path for path in (layout.dedup, layout.card, layout.plan_json, layout.source_json) if path.is_file()]
     return [
         ReleasedFile(path=layout.record_of(path), sha256=sha256_of(path), bytes=path.stat().st_size) for path in paths
     ]

@@ -7,7 +7,6 @@ no sense becomes None and costs nothing but itself.
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +14,12 @@ from typing import Any
 
 import msgspec
 
-from capgen.encoding import read_bytes
+from capgen.encoding import finite_json, read_bytes
 from capgen.errors import MissingFile, UserError
 
 Rows = dict[str, list[Any] | None]
 
 _UTF8_CHUNK = 4 * 2**20
-_NOT_FINITE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?Infinity|NaN', re.DOTALL)
 _BY_FIRST = {"[": "a list", "{": "an object", '"': "text", "t": "true", "f": "false", "n": "null"}
 
 
@@ -48,9 +46,10 @@ def read_sections(path: Path, form: Form, sections: Mapping[str, type]) -> Rows:
         try:
             rows = _rows(path, data, form, sections)
         except msgspec.DecodeError:
-            if b"NaN" not in data and b"Infinity" not in data:
+            finite = finite_json(data)
+            if finite is data:
                 raise
-            rows = _rows(path, _NOT_FINITE.sub(_finite, data), form, sections)
+            rows = _rows(path, finite, form, sections)
     except msgspec.DecodeError as error:
         raise UserError(f"{path} is not valid JSON: {error}", "download it again") from error
     except RecursionError as error:
@@ -115,11 +114,6 @@ def _wrong_kind(path: Path, data: bytes, form: Form, missing: str) -> UserError:
 
 def _kind(data: bytes) -> str:
     return _BY_FIRST.get(data[:64].lstrip()[:1].decode("ascii", "replace"), "a number")
-
-
-def _finite(match: re.Match[bytes]) -> bytes:
-    text = match.group()
-    return text if text.startswith(b'"') else b"null"
 
 
 def _read(path: Path) -> bytes:

@@ -1,0 +1,1 @@
+"""The verbs that bring datasets in and out."""
