@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ _CONNECTS = 2  # Ray gives its node 30 s to start, which a busy machine may not 
 _LISTENS_S = 5.0
 _LONGEST_TMPDIR = 40  # Ray adds up to 66 characters, and the system allows 107 in the name of a Unix socket
 _OBJECT_STORE = 80 * 2**20  # pictures never travel through it: Ray's least is enough
+_MANY_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""``0`` gives a node the address 127.0.0.1, and Ray's processes then bind to that alone. Not only on those systems."""
+_TOKEN_FILE = Path(".ray") / "auth_token"
 
 
 @contextmanager
@@ -57,10 +61,10 @@ def _connect(workers: int, gpus: int) -> Any:
     options: dict[str, Any] = {"address": address} if address else _local(workers)
     if address:
         _check_listens(address)
+        _use_found_token()
     else:
         _lock_out_others()
-    import ray
-
+    ray = _imported()
     for attempt in range(1 if address else _CONNECTS):
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
@@ -103,14 +107,30 @@ def _not_connected(address: str | None, error: Exception) -> CapgenError:
     return RunFailed(f"Ray could not be started: {error}")
 
 
-def _lock_out_others() -> None:
-    """Give the cluster of this process a secret of its own: its ports are open to whoever reaches this machine.
+def _use_found_token() -> None:
+    """Have Ray send the token that it finds, which it does only where a mode is set; an open cluster ignores it."""
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if given or (Path.home() / _TOKEN_FILE).is_file():
+        os.environ["RAY_AUTH_MODE"] = "token"
+        _ours["RAY_AUTH_MODE"] = "token"
 
-    Set in the environment alone, which Ray's processes inherit; a user who chose a mode has chosen it for this, too.
+
+def _lock_out_others() -> None:
+    """Bind the cluster of this process to the loopback address, and give it a secret of its own.
+
+    Set in the environment alone, which Ray's processes inherit; what a user has chosen stays.
     """
     if "RAY_AUTH_MODE" not in os.environ:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = _token()
+        _ours.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=_token())
+    if _MANY_MACHINES not in os.environ:
+        _ours[_MANY_MACHINES] = "0"
+    os.environ.update(_ours)
+
+
+_ours: dict[str, str] = {}
+"""Variables of the environment that were set for the cluster which is connected."""
 
 
 @cache
@@ -120,9 +140,27 @@ def _token() -> str:
 
 
 def _unlock() -> None:
-    """Take the secret out of the environment again: the next cluster may be another one."""
-    if os.environ.get("RAY_AUTH_TOKEN") == _token():
-        del os.environ["RAY_AUTH_TOKEN"], os.environ["RAY_AUTH_MODE"]
+    """Take out of the environment what was set for this cluster: the next one may be another."""
+    for name, value in _ours.items():
+        if os.environ.get(name) == value:
+            del os.environ[name]
+    _ours.clear()
+
+
+def _imported() -> Any:
+    """The module ``ray`` with the settings of the environment, which it reads once, when it is imported."""
+    before = "ray" in sys.modules
+    import ray
+
+    if before:
+        from ray._private import ray_constants
+        from ray._raylet import AuthenticationTokenLoader, Config
+
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
+        many = ray_constants.env_bool(_MANY_MACHINES, not ray_constants.IS_WINDOWS_OR_OSX)
+        ray_constants.ENABLE_RAY_CLUSTER = many
+    return ray
 
 
 def _local(workers: int) -> dict[str, Any]:

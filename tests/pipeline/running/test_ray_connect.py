@@ -8,6 +8,7 @@ import tempfile
 import time
 
 import pytest
+import ray
 
 from capgen.errors import UserError
 from capgen.pipeline.running.ray_connect import connected
@@ -44,6 +45,52 @@ def test_a_run_with_the_tmpdir_of_a_batch_job_works_and_leaves_nothing_there(lvi
     _, report = session(echo_settings(lvis_root), tmp_path / "out", Devices(workers=1))
     assert report.kept == 15
     assert "RAY_AUTH_TOKEN" not in os.environ, "the secret of a cluster goes with it"
+
+
+@pytest.mark.ray
+def test_every_port_of_a_runs_own_cluster_is_bound_to_the_loopback_address():
+    own = (
+        "import psutil, ray\n"  # a user's program may have imported it with other settings
+        "from capgen.pipeline.running.ray_connect import connected\n"
+        "with connected(1, 0) as ray:\n"
+        "    class Actor:\n"
+        "        def there(self): return True\n"
+        "    actor = ray.remote(Actor).remote()\n"
+        "    assert ray.get(actor.there.remote())\n"
+        "    here = psutil.Process()\n"
+        "    for process in (here, *here.children(recursive=True)):\n"
+        "        for one in process.net_connections('inet'):\n"
+        "            if one.status == 'LISTEN':\n"
+        "                print(*process.cmdline()[:1], one.laddr.ip.removeprefix('::ffff:'))\n"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", own], env=clean, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=True
+    )
+    listening = [line.rsplit(" ", 1) for line in done.stdout.splitlines()]
+    names = {os.path.basename(name) for name, _ in listening}
+    assert {"gcs_server", "raylet"} <= names and any("ray::Actor" in name for name in names), listening
+    assert {address for _, address in listening} == {"127.0.0.1"}, listening
+
+
+@pytest.mark.parametrize("place", ["RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "HOME", None])
+def test_a_token_that_ray_can_find_is_sent_to_a_cluster_that_is_joined(monkeypatch, tmp_path, place):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ray").mkdir()
+    file = tmp_path / ".ray" / "auth_token" if place == "HOME" else tmp_path / "token"
+    file.write_text("ab" * 32)
+    if place not in ("HOME", None):
+        monkeypatch.setenv(place, str(file) if place.endswith("PATH") else "ab" * 32)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+        seen = []
+        monkeypatch.setattr(ray, "init", lambda **_: seen.append(os.environ.get("RAY_AUTH_MODE")) or 1 / 0)
+        with pytest.raises(UserError, match="no Ray cluster answers"), connected(1, 0):
+            pass
+    assert seen == ["token" if place else None]
+    assert "RAY_AUTH_MODE" not in os.environ
 
 
 @pytest.mark.ray
