@@ -11,10 +11,11 @@ from pathlib import Path
 import msgspec
 
 from capgen.dataset.card import CardInfo
+from capgen.dataset.files import sha256_of
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PLAN_VERSION, PlannedMedia, PlannedObject, PlanRecord, ShardEntry, ShardTable
 from capgen.dataset.reader import read_plan
-from capgen.dataset.release_record import Release
+from capgen.dataset.release_record import Counts, Release, ReleasedFile
 from capgen.dataset.row import Row
 from capgen.dataset.shards import write_candidates
 from capgen.dataset.types import Media, MediaObject
@@ -163,6 +164,35 @@ def plan_run(out: Path, shards: Sequence[Sequence[PlannedMedia]], root: str = "/
         PlanRecord(version=PLAN_VERSION, fingerprint=FINGERPRINT, root=root, folders=folders, shards=table.shards),
     )
     return TinyRun(out, shards, table)
+
+
+def record_release(out: Path) -> None:
+    """Write the ``release.json`` that fits the Parquet files in ``out``, as whoever changes a release would."""
+    layout = RunLayout(out)
+    files = [
+        ReleasedFile(
+            path=layout.record_of(path),
+            sha256=sha256_of(path),
+            bytes=path.stat().st_size,
+            config=path.parent.name,
+            split="train",
+        )
+        for path in sorted(layout.data_dir.glob("*/*.parquet"))
+    ]
+    release = Release(
+        version="1",
+        fingerprint=FINGERPRINT,
+        inputs="",
+        dedup=True,
+        embed_media=False,
+        shards=1,
+        shards_planned=1,
+        media=1,
+        counts=Counts(planned=1, kept=1, dropped={}, failed={}),
+        missing_pictures=0,
+        files=tuple(files),
+    )
+    layout.release_json.write_bytes(msgspec.json.encode(release))
 
 
 def three_shards(out: Path, root: str = "/nowhere") -> TinyRun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from capgen.dataset.schema import CAPTIONS, MEDIA, SCHEMA_VERSION, describe
 from capgen.dataset.stats import Stats
 from capgen.dataset.types import Kind
-from capgen.display import markdown
+from capgen.display import markdown, plain
 from capgen.errors import UserError
 from capgen.resources import resource, resource_dir
 
@@ -190,3 +191,36 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "")
     align = align.ljust(len(header), "l")
     rule = ("---:" if letter == "r" else "---" for letter in align)
     return "\n".join(f"| {' | '.join(map(markdown, row))} |" for row in (header, tuple(rule), *rows))
+
+
+_LARGEST_CARD = 2**20
+_PATTERN = re.compile(r"data/(captions|media)/\w+-\*\.parquet")
+_CONFIG_KEYS = frozenset({"config_name", "description", "default", "data_files"})
+
+
+def strange_configs(card: bytes) -> str | None:
+    """What ``datasets`` would load by a card beside the files of its release; None where it is nothing.
+
+    ``data_files`` may be URLs or lead out of the folder, and somebody else may have written the card.
+
+    Args:
+        card: the bytes of a ``README.md``.
+    """
+    import yaml
+
+    if len(card) > _LARGEST_CARD:
+        return "it is larger than any card"
+    try:
+        _, head, _ = card.decode().split("---\n", 2)
+        configs = yaml.safe_load(head)["configs"]
+        if not configs or not isinstance(configs, list):
+            raise ValueError
+        for config in configs:
+            for key in config.keys() - _CONFIG_KEYS:
+                return f"configs.{key} is not of a release"
+            for file in config["data_files"]:
+                if not _PATTERN.fullmatch(file["path"]):
+                    return f"data_files has {plain(file['path'])}"
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return "its configs are not those of a release"
+    return None

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from capgen.errors import UserError
 
@@ -104,10 +104,6 @@ class RunLayout:
         """The last release while the next one takes its place."""
         return self.out / f"data.old{PART}"
 
-    def data_files(self, config: str) -> list[Path]:
-        """The released files of a config, in order."""
-        return sorted((self.data_dir / config).glob("*.parquet"))
-
     def media_files(self) -> list[Path]:
         """The released files of the config ``media``, also where a kill has left only those of the release before."""
         return sorted(file for data in (self.data_dir, self.data_old) for file in (data / "media").glob("*.parquet"))
@@ -189,6 +185,13 @@ class RunLayout:
         for path in sorted(self.data_dir.rglob("*")):
             if path.is_file() and self.record_of(path) not in known:
                 yield path
+
+
+def is_below(name: str) -> bool:
+    """Whether a name from data stays below the folder that it is relative to, on any system."""
+    windows = PureWindowsPath(name)
+    outside = windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in windows.parts
+    return bool(name) and not outside
 
 
 _FILES = frozenset(

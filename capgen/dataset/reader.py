@@ -6,15 +6,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capgen.dataset.layout import RunLayout, refuse_links
+from capgen.dataset.layout import RunLayout, is_below, refuse_links
 from capgen.dataset.plan import PLAN_VERSION, PlannedMedia, PlanRecord, ShardEntry
-from capgen.dataset.release_record import stem
+from capgen.dataset.release_record import check_released, released_files, stem
 from capgen.dataset.row import GivenAnswer, ReleasedMedia, Row
 from capgen.dataset.schema import CANDIDATES, CAPTIONS, LATER, MEDIA, MEDIA_EMBEDDED, SCHEMA_VERSION, VERSION_KEY
 from capgen.dataset.types import HEADER_FIELDS
@@ -131,13 +131,6 @@ def _legacy(path: Path, root: str) -> Callable[[bytes], PlannedMedia]:
     return decode
 
 
-def is_below(name: str) -> bool:
-    """Whether a name from data stays below the folder that it is relative to, on any system."""
-    windows = PureWindowsPath(name)
-    outside = windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in windows.parts
-    return bool(name) and not outside
-
-
 def _checked(folder: str, path: Path) -> str:
     """A folder's name, if it lies below the root.
 
@@ -230,7 +223,7 @@ def _found(folders: Folders, name: str, file: str) -> bool:
 def _released_names(out: Path) -> list[tuple[str, str]]:
     """(dataset/split, name) of some pictures of a release; none where it holds the pictures itself."""
     found: list[tuple[str, str]] = []
-    for file in RunLayout(out).data_files("media"):
+    for file in released_files(out, "media"):
         if holds_pictures(file):
             return []
         for batch in islice(parquet_batches(file, MEDIA, ("dataset", "split", "file_names"), rows=_ROWS), 1):
@@ -271,11 +264,13 @@ def rows_of(batch: pa.RecordBatch | pa.Table) -> Iterator[Row]:
 
 def media_splits(out: Path) -> list[str]:
     """The splits that a release's media have, as their files spell them."""
-    return list(dict.fromkeys(_SHARD.sub("", file.stem) for file in RunLayout(out).data_files("media")))
+    return list(dict.fromkeys(_SHARD.sub("", file.stem) for file in released_files(out, "media")))
 
 
 def media_batches(out: Path, split: str, *, rows: int, light: bool = False) -> Iterator[pa.RecordBatch]:
     """A split of a release's media in order, so many rows at a time; ``media_of`` makes types of them.
+
+    It is read again and again, by several processes: ``check_released`` compares its hashes, once.
 
     Args:
         light: without masks, boxes and pictures.
@@ -285,13 +280,10 @@ def media_batches(out: Path, split: str, *, rows: int, light: bool = False) -> I
         UnknownName: it has no such split.
         LedgerError: a file is not whole, or lacks a column.
     """
-    layout = RunLayout(out)
     splits = media_splits(out)
-    if not splits or not layout.card.is_file():
-        raise MissingFile(layout.data_dir, "give the OUT of a finished `capgen run`")
     if stem(split) not in splits:
         raise UnknownName(f"split of {out}", split, splits)
-    for file in layout.data_files("media"):
+    for file in released_files(out, "media"):
         if _SHARD.sub("", file.stem) == stem(split):
             schema = MEDIA_EMBEDDED if holds_pictures(file) else MEDIA
             yield from parquet_batches(file, schema, _LIGHT if light else (), rows=rows)
@@ -327,12 +319,10 @@ def released_captions(out: Path) -> Iterator[tuple[str, str]]:
 
     Raises:
         MissingFile: there is no release.
-        LedgerError: a file is not whole, or lacks a column.
+        LedgerError: a file is not as recorded, not whole, or lacks a column.
     """
-    files = RunLayout(out).data_files("captions")
-    if not files:
-        raise MissingFile(RunLayout(out).data_dir, "give the OUT of a finished `capgen run`")
-    for file in files:
+    check_released(out, "captions")
+    for file in released_files(out, "captions"):
         for batch in parquet_batches(file, CAPTIONS, ("key", "caption"), rows=_GROUP_ROWS):
             yield from ((row["key"], row["caption"]) for row in batch.to_pylist() if row["caption"] is not None)
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from capgen.dataset.layout import RunLayout
-from capgen.errors import LedgerError
+from capgen.dataset.files import sha256_of
+from capgen.dataset.layout import RunLayout, is_below, refuse_links
+from capgen.errors import LedgerError, MissingFile
+
+_REMEDY = "take another copy of the release, or delete release.json and run the same command again to make it anew"
 
 CONFIGS = ("captions", "media")
 
@@ -70,15 +73,61 @@ def read_release(out: Path) -> Release | None:
     """The record of OUT's release; None where nothing was packed yet.
 
     Raises:
-        LedgerError: the record is damaged.
+        LedgerError: the record is damaged, or names a file outside of OUT.
     """
     path = release_path(out)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Release)
-    except FileNotFoundError:
+        release = msgspec.json.decode(path.read_bytes(), type=Release)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LedgerError(f"{path} is not a release's record ({error}); delete it and pack again") from error
+    for file in release.files:
+        if not is_below(file.path):
+            raise LedgerError(f"{path} names {file.path!r}, outside of its folder; delete it and pack again")
+    return release
+
+
+def released_files(out: Path, config: str) -> list[Path]:
+    """The Parquet files of a config that ``release.json`` names, in order; what else lies in ``data/`` is none.
+
+    Raises:
+        MissingFile: OUT has no release.
+        LedgerError: its record is damaged, or a file is missing or has another size than it says.
+    """
+    return [RunLayout(out).released(file.path) for file in _recorded(out, config)]
+
+
+def check_released(out: Path, config: str) -> None:
+    """Compare the files of a config with the hashes in ``release.json``; it reads every byte of them.
+
+    Raises:
+        MissingFile: OUT has no release.
+        LedgerError: its record is damaged, or a file is not as recorded.
+    """
+    for file in _recorded(out, config):
+        path = RunLayout(out).released(file.path)
+        if sha256_of(path) != file.sha256:
+            raise _differs(path)
+
+
+def _recorded(out: Path, config: str) -> list[ReleasedFile]:
+    refuse_links(out, reading=True)
+    release = read_release(out)
+    if release is None:
+        raise MissingFile(release_path(out), "give the OUT of a `capgen run` that has ended; it writes this file last")
+    files = [file for file in release.files if file.config == config]
+    for file in files:
+        path = RunLayout(out).released(file.path)
+        if not path.is_file():
+            raise LedgerError(f"{path}, which release.json names, is missing; {_REMEDY}")
+        if path.stat().st_size != file.bytes:
+            raise _differs(path)
+    return files
+
+
+def _differs(path: Path) -> LedgerError:
+    return LedgerError(f"{path} is not the file that release.json records; {_REMEDY}")
 
 
 def stem(split: str) -> str:

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capgen.dataset.files import sha256_of, write_whole
 from capgen.dataset.layout import RunLayout
-from capgen.dataset.release_record import CONFIGS
+from capgen.dataset.release_record import CONFIGS, read_release
 from capgen.dataset.types import object_key
 from capgen.evaluation.sample_facts import WorldFacts, read_facts, score_release
 from capgen.sample.words import caption
@@ -93,27 +94,36 @@ def _every(number: int) -> Recaption:
 
 
 def recaption(source: Path, target: Path, change: Recaption, what: str) -> None:
-    """Copy a release with other captions in both of its configs; ``release.json`` is left out, its sums would lie."""
+    """Copy a release with other captions in both of its configs, and a record of these files."""
+    import msgspec
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     old, new = RunLayout(source), RunLayout(target)
-    done = new.card
+    done = new.release_json
     if done.is_file():
         return
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(old.plan_dir, new.plan_dir)  # the plan says where the pictures are
     shutil.copy(old.plan_json, new.plan_json)
-    for file in (file for config in CONFIGS for file in old.data_files(config)):
+    was = read_release(source)
+    assert was is not None
+    files = []
+    for record in (one for one in was.files if one.config in CONFIGS):
+        file = old.released(record.path)
         table = pq.read_table(file)
         rows = [_changed(row, change) for row in table.to_pylist()]
         if file.parent.name == "captions":
             rows = [row for row in rows if row["caption"]]
-        place = new.released(old.record_of(file))
+        place = new.released(record.path)
         place.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), place, row_group_size=256)
+        now = {"sha256": sha256_of(place), "bytes": place.stat().st_size, "rows": len(rows)}
+        files.append(msgspec.structs.replace(record, **now))
     front = old.card.read_text(encoding="utf-8").split("---\n")[1]
-    done.write_text(f"---\n{front}---\nThe same release, its captions replaced: {what}.\n", encoding="utf-8")
+    text = f"---\n{front}---\nThe same release, its captions replaced: {what}.\n"
+    new.card.write_text(text, encoding="utf-8")
+    write_whole(done, msgspec.json.encode(msgspec.structs.replace(was, files=tuple(files))))
 
 
 def _changed(row: dict[str, Any], change: Recaption) -> dict[str, Any]:

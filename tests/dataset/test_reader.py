@@ -8,6 +8,7 @@ import pytest
 
 from capgen.dataset import reader
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.release_record import check_released, released_files
 from capgen.dataset.schema import CANDIDATES
 from capgen.errors import CapgenError, LedgerError, MissingFile, UnknownName, UserError
 from tests.tiny_runs import dropped, planned_image, three_shards
@@ -74,11 +75,41 @@ def test_a_damaged_parquet_file_is_named_with_the_remedy(run, damage):
     with pytest.raises(LedgerError) as error:
         list(reader.read_rows(path))
     assert_one_line(error, str(path), "run the same command again")
-    file = RunLayout(run.out).data_files("captions")[0]
+    file = released_files(run.out, "captions")[0]
     file.write_bytes(b"PAR1")
     with pytest.raises(LedgerError) as error:
         list(reader.released_captions(run.out))
-    assert_one_line(error, str(file), "release made anew")
+    assert_one_line(error, str(file), "release.json")
+
+
+def test_a_release_is_the_files_of_its_record_with_their_hashes(run):
+    (run.out / "data" / "captions" / "train-00001-of-00001.parquet").write_bytes(b"of somebody else")
+    assert len(dict(reader.released_captions(run.out))) == 7, "what no record names is not read"
+    file = released_files(run.out, "captions")[0]
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    with pytest.raises(LedgerError) as error:
+        list(reader.released_captions(run.out))
+    assert_one_line(error, str(file), "is not the file that release.json records")
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../other/data/captions/a.parquet", "C:\\\\secret", ""])
+def test_a_record_that_names_files_outside_is_refused(run, path):
+    file = RunLayout(run.out).release_json
+    record = json.loads(file.read_bytes())
+    record["files"][0]["path"] = path
+    file.write_text(json.dumps(record))
+    for read in (lambda: list(reader.released_captions(run.out)), lambda: check_released(run.out, "media")):
+        with pytest.raises(LedgerError) as error:
+            read()
+        assert_one_line(error, str(file), "outside of its folder")
+
+
+def test_without_its_record_there_is_no_release(run):
+    RunLayout(run.out).release_json.unlink()
+    for read in (reader.released_captions, lambda out: reader.media_batches(out, "train", rows=9)):
+        with pytest.raises(MissingFile, match=r"release\.json"):
+            list(read(run.out))
 
 
 def test_a_missing_column_is_named_with_the_remedy(run):

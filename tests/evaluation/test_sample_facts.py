@@ -21,6 +21,7 @@ from capgen.evaluation.sample_facts import (
 )
 from capgen.sample.write import vocabulary, write_world
 from capgen.text import words
+from tests.tiny_runs import record_release
 
 
 def fact(**changes):
@@ -125,6 +126,7 @@ def release(folder, rows, name="val-00000-of-00001.parquet"):
     target.parent.mkdir(parents=True, exist_ok=True)
     keys, captions = zip(*rows, strict=True)
     pq.write_table(pa.table({"key": list(keys), "caption": pa.array(captions, pa.string())}), target)
+    record_release(folder)
     return folder
 
 
@@ -147,7 +149,7 @@ def test_captions_of_another_world_are_refused(world, tmp_path):
 
 
 def test_missing_and_bad_files_are_named(world, tmp_path):
-    with pytest.raises(MissingFile, match=r"nothing/data; give the OUT"):
+    with pytest.raises(MissingFile, match=r"nothing/release\.json; give the OUT"):
         score_release(tmp_path / "nothing", world / "facts.json")
     with pytest.raises(MissingFile, match=r"facts\.json"):
         read_facts(tmp_path / "facts.json")
@@ -156,6 +158,7 @@ def test_missing_and_bad_files_are_named(world, tmp_path):
         read_facts(tmp_path / "bad.json")
     out = release(tmp_path / "out", [("a", "b")])
     (out / "data/captions/val-00000-of-00001.parquet").write_bytes(b"PAR1 no")
+    record_release(out)
     with pytest.raises(LedgerError, match=r"val-00000-of-00001\.parquet cannot be read"):
         score_release(out, world / "facts.json")
 

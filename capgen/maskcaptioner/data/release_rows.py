@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from capgen.dataset.reader import Folders, media_batches, media_of, release_folders
+from capgen.dataset.release_record import check_released
 from capgen.dataset.row import ReleasedMedia, ReleasedObject
 from capgen.dataset.types import Box, Kind
 from capgen.display import plain
@@ -200,6 +201,7 @@ def open_releases(
     for out in releases:
         if not out.is_dir():
             raise MissingFile(out, "--data takes the OUT of a finished `capgen run`")
+        check_released(out, "media")
         parts.append(DataPart(ReleaseRows(out, split, limit), release_folders(out, pictures)))
     if not parts:
         raise UserError("there is no data to train on", "give --data OUT, the folder that `capgen run` filled")

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capgen.dataset.card import strange_configs
 from capgen.dataset.files import sha256_of
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia
@@ -42,6 +43,7 @@ class ReleaseAudit:
         self._note = note
         bad = {file.path for file in release.files if not _as_recorded(out, file, note)}
         _note_strangers(out, release, note)
+        _note_configs(out, note)
         named = [(config, split, release.of(config, split)) for config in CONFIGS for split in splits]
         dedup = [file for file in release.files if file.path == RunLayout(out).record_of(RunLayout(out).dedup)]
         self._streams = {
@@ -141,6 +143,14 @@ def _as_recorded(out: Path, file: ReleasedFile, note: Note) -> bool:
     if rows != file.rows:
         note(f"{path} does not hold the {file.rows} rows that release.json says; {_REMEDY}")
     return bool(rows == file.rows)
+
+
+def _note_configs(out: Path, note: Note) -> None:
+    """A card that has ``datasets`` load anything but the release."""
+    card = RunLayout(out).card
+    strange = strange_configs(card.read_bytes()) if card.is_file() else None
+    if strange is not None:
+        note(f"{card} has datasets load other files: {strange}; {_REMEDY}")
 
 
 def _note_strangers(out: Path, release: Release, note: Note) -> None:

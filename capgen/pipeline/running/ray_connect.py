@@ -153,11 +153,12 @@ def _imported() -> Any:
     import ray
 
     if before:
+        from ray import _raylet
         from ray._private import ray_constants
-        from ray._raylet import AuthenticationTokenLoader, Config
 
-        Config.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
+        core: Any = _raylet  # compiled, without types
+        core.Config.initialize("")
+        core.AuthenticationTokenLoader.instance().reset_cache()
         many = ray_constants.env_bool(_MANY_MACHINES, not ray_constants.IS_WINDOWS_OR_OSX)
         ray_constants.ENABLE_RAY_CLUSTER = many
     return ray

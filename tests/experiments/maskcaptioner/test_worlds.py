@@ -6,8 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from capgen.dataset.release_record import check_released
 from capgen.sample.words import caption
 from experiments.maskcaptioner.worlds import Releases, ensure_world, read_facts, releases_of
+from tests.tiny_runs import record_release
 
 OBJECTS = 200
 
@@ -37,6 +39,7 @@ def releases(world, tmp_path) -> Releases:
         ):
             (folder / "data" / kind).mkdir(parents=True)
             pq.write_table(pa.Table.from_pylist(table), folder / "data" / kind / "train-00000-of-00001.parquet")
+        record_release(folder)
         (folder / "plan").mkdir()
         (folder / "plan.json").write_text('{"root": "somewhere"}\n')
         (folder / "README.md").write_text("---\nlicense: cc0-1.0\n---\n# Card\n")
@@ -57,6 +60,7 @@ def test_true_captions_are_the_facts_of_the_captioned_objects_alone(releases, tm
     facts = read_facts(releases.world / "facts.json")
     before, after = said_in(releases.images), said_in(made.images)
     assert after == {key: caption(facts.objects[key]) if old else None for key, old in before.items()}
+    check_released(made.images, "media")
     table = pq.read_table(next(made.images.glob("data/captions/*.parquet"))).to_pylist()
     assert {row["key"]: row["caption"] for row in table} == {key: said for key, said in after.items() if said}
     assert (made.images / "plan.json").read_text() == (releases.images / "plan.json").read_text()

@@ -11,6 +11,7 @@ from capgen.cli.maskcaptioner import _validation_scores
 from capgen.cli.training import Seams
 from capgen.errors import CapgenError
 from tests.maskcaptioner.training.trainings import learn
+from tests.tiny_runs import record_release
 
 SHORT = (
     *("stages.images.steps=1", "stages.clips.steps=1", "stages.clips.accumulate=1"),
@@ -32,6 +33,7 @@ def change(copy, edit, name="images"):
     for file in (copy / name / "data" / "media").glob("*.parquet"):
         table = pq.read_table(file)
         pq.write_table(pa.Table.from_pylist([edit(row) for row in table.to_pylist()], table.schema), file)
+    record_release(copy / name)
 
 
 @pytest.mark.parametrize("category", ["cup\nmug", "cup\rmug", "\x1b[31mcup", "c" * 5000])
@@ -63,7 +65,7 @@ TAMPERED = {
     "negative size": lambda copy: change(copy, lambda row: {**row, "width": -1}),
     "damaged picture": lambda copy: change(copy, lambda row: {**row, "images": [{"bytes": b"x", "path": "x"}]}),
     "empty plan": lambda copy: (copy / "images" / "plan.json").write_bytes(b""),
-    "no card": lambda copy: (copy / "images" / "README.md").unlink(),
+    "no record": lambda copy: (copy / "images" / "release.json").unlink(),
     "plan of a list": lambda copy: (copy / "images" / "plan.json").write_text(json.dumps([1])),
     "no Parquet": lambda copy: [f.write_bytes(b"x") for f in (copy / "images" / "data" / "media").glob("*")],
 }
@@ -75,3 +77,13 @@ def test_a_tampered_release_ends_in_one_line(copy, kind):
     with pytest.raises(CapgenError) as refused:
         learn(copy, copy / "out", *SHORT)
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_release_of_other_bytes_than_its_record_says_is_not_learnt_from(copy):
+    file = next((copy / "images" / "data" / "media").glob("*.parquet"))
+    whole = bytearray(file.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    file.write_bytes(whole)
+    with pytest.raises(CapgenError, match=r"is not the file that release\.json records"):
+        learn(copy, copy / "out", *SHORT)
+    assert not (copy / "out" / "checkpoints").exists()

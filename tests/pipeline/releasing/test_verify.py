@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capgen.dataset.files import sha256_of
+from capgen.dataset.layout import RunLayout
 from capgen.dataset.release_record import read_release, release_path
 from capgen.dataset.shards import candidates_path, manifest_path, read_manifest, write_candidates
 from capgen.errors import LedgerError, MissingFile
@@ -282,6 +283,30 @@ def test_a_file_that_would_be_loaded_with_the_release_is_named(run):
     ledger = verify(run.out)
     assert (ledger.ok, len(ledger.problems)) == (False, 1)
     assert stranger.name in ledger.problems[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("data/captions/train-*.parquet", "https://example.org/a.parquet"),
+        ("data/captions/train-*.parquet", "../*.parquet"),
+        ("data/captions/train-*.parquet", "/etc/*"),
+        ("data/captions/train-*.parquet", "zip://a::https://example.org/a.zip"),
+        ("  data_files:", "  data_dir: /home\n  data_files:"),
+        ("---\n", "--- !!python/object/apply:os.system [touch evil]\n"),
+        ("configs:", "configs: &a [*a, *a]\nothers:"),
+        ("configs:", "configs: {}\nothers:"),
+        ("configs:", "configs: " + "[" * 5000 + "\nothers:"),
+    ],
+)
+def test_a_card_that_has_datasets_load_other_files_is_found_although_its_hash_fits(run, change):
+    card = RunLayout(run.out).card
+    card.write_text(card.read_text().replace(*change, 1))
+    forge_release(run.out, "README.md")
+    ledger = verify(run.out)
+    assert (ledger.ok, len(ledger.problems)) == (False, 1)
+    assert "README.md has datasets load other files" in ledger.problems[0]
+    assert not Path("evil").exists()
 
 
 def test_shards_of_another_fingerprint_do_not_count(run):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 import ray
@@ -68,8 +69,9 @@ def test_every_port_of_a_runs_own_cluster_is_bound_to_the_loopback_address():
         [sys.executable, "-c", own], env=clean, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=True
     )
     listening = [line.rsplit(" ", 1) for line in done.stdout.splitlines()]
-    names = {os.path.basename(name) for name, _ in listening}
-    assert {"gcs_server", "raylet"} <= names and any("ray::Actor" in name for name in names), listening
+    names = {Path(name).name for name, _ in listening}
+    assert {"gcs_server", "raylet"} <= names, listening
+    assert any("ray::Actor" in name for name in names), listening
     assert {address for _, address in listening} == {"127.0.0.1"}, listening
 
 
