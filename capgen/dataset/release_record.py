@@ -95,7 +95,7 @@ def released_files(out: Path, config: str) -> list[Path]:
         MissingFile: OUT has no release.
         LedgerError: its record is damaged, or a file is missing or has another size than it says.
     """
-    return [RunLayout(out).released(file.path) for file in _recorded(out, config)]
+    return [RunLayout(out).released(file.path) for file in recorded_files(out, config)]
 
 
 def check_released(out: Path, config: str) -> None:
@@ -105,17 +105,18 @@ def check_released(out: Path, config: str) -> None:
         MissingFile: OUT has no release.
         LedgerError: its record is damaged, or a file is not as recorded.
     """
-    for file in _recorded(out, config):
+    for file in recorded_files(out, config):
         path = RunLayout(out).released(file.path)
         if sha256_of(path) != file.sha256:
             raise _differs(path)
 
 
-def _recorded(out: Path, config: str) -> list[ReleasedFile]:
+def recorded_files(out: Path, config: str) -> list[ReleasedFile]:
+    """What ``released_files`` are the paths of."""
     refuse_links(out, reading=True)
     release = read_release(out)
     if release is None:
-        raise MissingFile(release_path(out), "give the OUT of a `capgen run` that has ended; it writes this file last")
+        raise MissingFile(release_path(out), "give the OUT of a finished `capgen run`, which writes this file last")
     files = [file for file in release.files if file.config == config]
     for file in files:
         path = RunLayout(out).released(file.path)

@@ -15,7 +15,7 @@ from capgen.dataset.annotations.source_fields import SourceFields, fields_of, re
 from capgen.dataset.files import sha256_of
 from capgen.dataset.layout import RunLayout, picture_bounds, refuse_links
 from capgen.dataset.reader import media_splits, read_plan, release_folders
-from capgen.dataset.release_record import read_release
+from capgen.dataset.release_record import check_released, recorded_files
 from capgen.dataset.row import ReleasedMedia
 from capgen.errors import LedgerError, MissingFile, UserError
 from capgen.exporting.base import ExportForm, ExportSplit, SplitWriter
@@ -95,6 +95,7 @@ def export_release(request: ExportRequest, progress: ExportStep | None = None) -
     if recorded_digest(request.dest) == digest:
         part = part_of_export(request.dest)
         return ExportReport(request.dest, _recorded_counts(request.dest), already=not part.exists())
+    check_released(out, "media")
     files = _picture_files(request)
     tops = read_source_json(RunLayout(out).source_json)
     with opened_export(request.dest, digest) as folder:
@@ -174,15 +175,10 @@ def _fields(request: ExportRequest, split: str, tops: Mapping[str, Any]) -> Sour
 
 def _digest(request: ExportRequest) -> str:
     """Digest of all that an export is a function of."""
-    release = read_release(request.out)
-    layout = RunLayout(request.out)
-    data = (
-        release.inputs if release is not None else [[file.name, sha256_of(file)] for file in layout.data_files("media")]
-    )
-    source = layout.source_json
+    source = RunLayout(request.out).source_json
     inputs = {
         "version": EXPORT_VERSION,
-        "release": data,
+        "release": [[file.path, file.sha256] for file in recorded_files(request.out, "media")],
         "source": sha256_of(source) if source.is_file() else None,
         "annotations": {split: sha256_of(path) for split, path in sorted(request.annotations.items())},
         "form": request.name,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from capgen import rle
-from capgen.dataset.reader import is_below, media_batches, media_of
+from capgen.dataset.layout import is_below
+from capgen.dataset.reader import media_batches, media_of
 from capgen.dataset.release_record import stem
 from capgen.dataset.row import ReleasedMedia, ReleasedObject, Rle
 from capgen.display import plain

@@ -16,6 +16,7 @@ from capgen.exporting import FORMATS
 from capgen.exporting import export as export_module
 from capgen.exporting.forms.records import WebDataset
 from tests.exporting.releases import contents, exported, image_release, video_release
+from tests.tiny_runs import record_release
 
 FORMS = tuple(FORMATS)
 
@@ -132,6 +133,7 @@ def change_media(out, change) -> None:
     rows = pq.read_table(file).to_pylist()
     change(rows)
     pq.write_table(pa.Table.from_pylist(rows, MEDIA), file)
+    record_release(out)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +155,17 @@ def test_a_tampered_release_is_one_line_and_nothing_is_written(tmp_path, change,
     change_media(out, change)
     with pytest.raises(LedgerError, match=said):
         exported(out, tmp_path / "dest", to, pictures="copy")
+    assert not (tmp_path / "dest").exists()
+
+
+def test_a_release_of_other_bytes_than_its_record_says_is_not_exported(tmp_path):
+    out = image_release(tmp_path)
+    file = next((out / "data" / "media").glob("*.parquet"))
+    whole = bytearray(file.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    file.write_bytes(whole)
+    with pytest.raises(LedgerError, match=r"is not the file that release\.json records"):
+        exported(out, tmp_path / "dest", "coco")
     assert not (tmp_path / "dest").exists()
 
 
