@@ -34,7 +34,7 @@ def settings_over(root: Path) -> Any:
 
 def prepared_views(root: Path) -> list[Any]:
     """Every request of the world, rendered."""
-    from capgen.pipeline.planning.prepare import build_source
+    from capgen.pipeline.planning.open_source import build_source
     from capgen.pipeline.rendering.prompt import load_prompt
     from capgen.pipeline.rendering.render import Renderer, render_media
     from capgen.pipeline.sources.reading.decode import decode_media

@@ -134,13 +134,13 @@ def read_picture(
     return pixels if turn is None else _turned(pixels, turn)
 
 
-def read_labels(source: Path | bytes, *, size: Size, colours: bool = False, name: str | None = None) -> Labels:
+def read_labels(source: Path | bytes, *, size: Size | None, colours: bool = False, name: str | None = None) -> Labels:
     """The labels in a mask picture: samples as they are stored, never turned, scaled or made into colours.
 
     Palettes give their indices, greys their values, colours R + 256 G + 256^2 B, as COCO's panoptic format counts.
 
     Args:
-        size: height, width that it must have.
+        size: height, width that it must have; None for any.
         colours: read a palette by its colours as well; for pictures that are colours by their format.
 
     Raises:
@@ -151,7 +151,7 @@ def read_labels(source: Path | bytes, *, size: Size, colours: bool = False, name
     with _opened(data, label) as image:
         if image.format not in _LOSSLESS:
             raise PictureFault("picture_unreadable", f"{label} is a {image.format}, which does not keep labels exactly")
-        if (image.height, image.width) != size:
+        if size is not None and (image.height, image.width) != size:
             what = f"{label} is {image.width}x{image.height}, its picture {size[1]}x{size[0]}"
             raise PictureFault("picture_size", what)
         return _samples(image.convert("RGB") if colours else image)

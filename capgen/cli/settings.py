@@ -33,6 +33,7 @@ def settings_of(
     """
     from capgen.dataset.plan import ModelName
     from capgen.pipeline.planning.config import load_settings
+    from capgen.pipeline.planning.open_source import with_kind
 
     if (dataset is None) == (pipeline is None):
         raise UserError("give either --dataset or --pipeline", f"--dataset takes {', '.join(dataset_names())}")
@@ -41,14 +42,14 @@ def settings_of(
     limit = flags.get("source.limit")
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit} is not a number of objects", "give 1 or more")
-    settings = load_settings(str(pipeline or dataset), flags, assignments)
+    settings = with_kind(load_settings(str(pipeline or dataset), flags, assignments))
     if settings.model.id != _EMBEDDED:
         return settings, ModelName(settings.model.id, settings.model.revision)
     from capgen.sample.embedded_model import model_dir, weights_digest
 
     others = [assignment for assignment in assignments if assignment.partition("=")[0].strip() != "model.id"]
     here = {**flags, "model.id": str(model_dir())}
-    settings = load_settings(str(pipeline or dataset), here, others)
+    settings = with_kind(load_settings(str(pipeline or dataset), here, others))
     return settings, ModelName(_EMBEDDED, weights_digest())
 
 

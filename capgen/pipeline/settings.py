@@ -35,6 +35,7 @@ class SourceSettings(Table):
 
     ``follow_links``: whether pictures may be symbolic links that lead out of ``root``; by default they may unless the
     root lies in the folder of a run.
+    ``min_area``: objects with fewer pixels on every frame are left out and counted.
     ``options``: the source's own fields beside ``root``, ``split`` and ``dataset``; a key of the table that is none of
     those above is one of them: ``source.crowds`` is ``source.options.crowds``.
     """
@@ -45,6 +46,7 @@ class SourceSettings(Table):
     limit: Positive | None = Field(None, description="plan only the first so many objects")
     world: WorldSettings | None = None
     follow_links: bool | None = None
+    min_area: Positive | None = None
     options: dict[str, Any] = {}
 
     @model_validator(mode="before")

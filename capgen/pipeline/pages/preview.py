@@ -13,7 +13,7 @@ from capgen.dataset.layout import picture_bounds
 from capgen.dataset.types import Fault, MediaObject
 from capgen.display import html, html_head
 from capgen.errors import UserError
-from capgen.pipeline.planning.prepare import build_source
+from capgen.pipeline.planning.open_source import build_source
 from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import Settings

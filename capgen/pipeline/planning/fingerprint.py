@@ -41,6 +41,8 @@ def fingerprint_parts(settings: Settings, prompt: Prompt, source_hashes: Mapping
         "dedup": settings.dedup.model_dump(),
         "schema": SCHEMA_VERSION,
     }
+    if settings.source.min_area is not None:
+        parts["min_area"] = settings.source.min_area
     if settings.source.options:
         parts["source_options"] = settings.source.options
     options = deciding_options(settings.engine)

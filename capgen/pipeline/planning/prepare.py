@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,6 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PLAN_VERSION, ModelName, PlanRecord, ShardTable
 from capgen.dataset.reader import check_root, find_plan
 from capgen.dataset.shards import is_committed
-from capgen.encoding import check_name
 from capgen.errors import UserError
 from capgen.pipeline.checks.base import build_checks
 from capgen.pipeline.engines import ENGINES
@@ -22,11 +18,11 @@ from capgen.pipeline.engines.base import build_engine
 from capgen.pipeline.planning.extend import check_limit, extend
 from capgen.pipeline.planning.fingerprint import differences, digest, fingerprint_parts, same_run
 from capgen.pipeline.planning.job import Job
-from capgen.pipeline.planning.plan import PlanProgress, file_sha256, write_plan, write_plan_json
+from capgen.pipeline.planning.open_source import build_source, source_hashes
+from capgen.pipeline.planning.plan import PlanProgress, write_plan, write_plan_json
 from capgen.pipeline.planning.preflight import check_masks, check_model, check_pictures, tell_model
 from capgen.pipeline.rendering.prompt import load_prompt
 from capgen.pipeline.settings import Settings
-from capgen.pipeline.sources import SOURCES
 from capgen.pipeline.sources.base import Source
 
 
@@ -41,24 +37,6 @@ def card_info(settings: Settings) -> CardInfo:
         license_source=card.license_source,
         license_captions=card.license_captions,
     )
-
-
-def build_source(settings: Settings) -> Source:
-    """The registered source over its root and split.
-
-    Raises:
-        UnknownName: no such source.
-        UserError: no root is given, or it is not there.
-    """
-    root = settings.source.root
-    if root is None:
-        raise UserError(f"dataset {settings.name} needs its folder", "give it with --root DIR")
-    check_name(root)
-    if not root.is_dir():
-        raise UserError(f"--root {root}: there is no such folder", "give the folder that holds the dataset")
-    options = {"root": root.resolve(), "split": settings.source.split, "dataset": settings.dataset}
-    source: Source = SOURCES.build(settings.source.type, settings.source.options | options, "source")
-    return source
 
 
 def prepare(
@@ -83,7 +61,7 @@ def prepare(
             not hold the planned pictures with the root that they were planned in.
     """
     source = build_source(settings)
-    files = source.files
+    _ = source.files  # a missing one is said before a model is looked for
     model = named(settings, model)
     prompt = load_prompt(settings.prompt.name, category=settings.prompt.category)
     build_engine(settings.engine)
@@ -95,7 +73,7 @@ def prepare(
     _ = build_checks(settings.checks.all_names, settings.checks.options)
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
         # The largest files take seconds to hash and seconds to plan: side by side.
-        hashes = pool.submit(file_hashes, files, _root(settings))
+        hashes = pool.submit(source_hashes, source, _root(settings))
         fresh = _planned(source, out, settings, progress) if find_plan(out) is None else None
         parts = fingerprint_parts(settings, prompt, hashes.result())
     out = _settle_out(out, parts, fork=fork)
@@ -112,15 +90,6 @@ def prepare(
     name, revision = model.name, model.revision
     job = Job(out.resolve(), record.fingerprint, settings, prompt, gpus, name, revision, record.legacy_root)
     return job, record.table
-
-
-def file_hashes(files: Sequence[Path], root: Path) -> dict[str, str]:
-    """sha256 of each annotation file by its name; by its path below the root where several have one name."""
-    times = Counter(file.name for file in files)
-    return {
-        file.name if times[file.name] == 1 else Path(os.path.relpath(file, root)).as_posix(): file_sha256(file)
-        for file in files
-    }
 
 
 def named(settings: Settings, model: ModelName) -> ModelName:

@@ -93,6 +93,9 @@ class Renderer:
         """One marked picture and where the object is on it; the whole frame and None where it is not on it."""
         counts, box = obj.counts[index], obj.boxes[index]
         fit = Fit(self.settings.patch, self._marked_pixels(media), self.settings.square)
+        needing = self.prompt.layout_for(media.kind).needs_mask
+        if box is not None and counts is None and needing:
+            raise PictureFault("no_mask", f"the object has a box and no mask, which {needing[0]} needs")
         if box is None:
             return picture(show(frame, whole(frame), fit)), None
         marked = Marked(frame, counts, box, whole(frame), fit, self.settings.margin)

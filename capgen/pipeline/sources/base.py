@@ -10,7 +10,12 @@ from capgen.dataset.plan import PlannedMedia
 
 
 class Source(Protocol):
-    """A dataset on disk: frozen options in, ``PlannedMedia`` out."""
+    """A dataset on disk: frozen options in, ``PlannedMedia`` out.
+
+    A source of very many files has a method ``listing`` that yields their paths: their names and sizes enter the
+    fingerprint instead of their contents. One without masks has ``masks = False``. One whose media may be images or
+    videos has a property ``kind`` that says which they are.
+    """
 
     @property
     def files(self) -> tuple[Path, ...]:

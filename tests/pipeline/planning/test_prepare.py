@@ -7,7 +7,8 @@ from capgen.dataset.plan import ModelName
 from capgen.dataset.reader import read_plan, read_rows
 from capgen.dataset.shards import candidates_path
 from capgen.errors import UserError
-from capgen.pipeline.planning.prepare import file_hashes, prepare
+from capgen.pipeline.planning.open_source import file_hashes
+from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.releasing.verify import verify
 from tests.pipeline.runs import echo_settings, released, session
 

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
+from PIL import Image
 
 from capgen.dataset.plan import PlannedMedia
 from capgen.errors import UserError
@@ -196,3 +198,40 @@ def check_accounts(source: Callable[[Path], Source], put_file: Callable[[Path, o
         for item in decode_media(medium, "").objects:
             assert (item.fault is None) == bool(item.visible)
             assert len(item.counts) == len(item.boxes) == len(item.areas) == len(medium.file_names)
+
+
+def picture(path: Path, size: tuple[int, int] = (6, 8)) -> Path:
+    """A black picture of (height, width) pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((*size, 3), np.uint8)).save(path)
+    return path
+
+
+def palette(path: Path, ids: Any) -> Path:
+    """A palette PNG whose indices are ``ids`` and whose colours are others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.asarray(ids, np.uint8), mode="P")
+    image.putpalette([value for i in range(256) for value in (i * 7 % 256, i * 13 % 256, 200)])
+    image.save(path)
+    return path
+
+
+def coloured(path: Path, ids: Any) -> Path:
+    """A PNG whose colours are ids: R + 256 G + 256^2 B."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ids = np.asarray(ids, np.uint32)
+    Image.fromarray(np.stack([ids & 255, ids >> 8 & 255, ids >> 16 & 255], -1).astype(np.uint8)).save(path)
+    return path
+
+
+def square(value: int, at: tuple[int, int] = (1, 1), others: Any = 0) -> Any:
+    """Labels [6, 8]: ``value`` on a square of 3 x 3 pixels whose corner is (row, column) ``at``."""
+    ids = np.full((6, 8), others, np.uint32)
+    ids[at[0] : at[0] + 3, at[1] : at[1] + 3] = value
+    return ids
+
+
+def areas(media: PlannedMedia, root: Path) -> dict[str, tuple[int | None, ...] | str]:
+    """Of each object the pixels frame by frame, or the reason why it has none."""
+    found = decode_media(media, root).objects
+    return {item.object_id: item.fault.reason if item.fault else item.areas for item in found}

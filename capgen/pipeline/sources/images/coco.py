@@ -7,14 +7,15 @@ names another folder than the one the picture is in, crowd regions, objects with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar
 
 import msgspec
 
 from capgen.dataset.plan import PlannedMedia
+from capgen.errors import UserError
 from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.pictures import PictureFinder
 from capgen.pipeline.sources.reading.sections import Form, read_sections
@@ -28,8 +29,8 @@ FORM = Form(
     },
     categories_required=False,
 )
-Crowds = Literal["drop", "keep"]
 
+_NO_MASK = (b"null", b"[]", b'""', b"{}")
 _USUAL = ("train2017", "val2017")
 _FILES = (
     *("annotations/instances_{}.json", "instances_{}.json", "annotations/{}.json", "{}.json"),
@@ -55,7 +56,9 @@ class Coco:
     root: Path
     split: str = "all"
     dataset: str = "coco"
-    crowds: Crowds = "drop"
+    crowds: planner.DropOrKeep = "drop"
+
+    sections: ClassVar[Mapping[str, type]] = planner.IMAGE_SECTIONS
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -87,8 +90,9 @@ class Coco:
         return tuple(sorted(found, key=lambda name: (not name.startswith("train"), name)))
 
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
-        rows = read_sections(path, FORM, planner.IMAGE_SECTIONS)
-        images = rows["images"] or []
+        rows = read_sections(path, FORM, self.sections)
+        images, annotations = rows["images"] or [], self._shaped(rows["annotations"] or [])
+        check_masks(path, annotations)
         finder = picture_finder(self.root, split, path)
         finder.check((row.file_name or _of_url(row.coco_url) for row in images if row), "put the pictures there")
 
@@ -98,17 +102,41 @@ class Coco:
         listed = rows["categories"]
         categories = None if listed is None else common.read_categories(listed)
         join = planner.Planner(self.dataset, split, "image", categories, crowds=self.crowds)
-        return join.plan(images, describe, rows["annotations"] or [])
+        return join.plan(images, describe, annotations)
+
+    @staticmethod
+    def _shaped(rows: list[Any]) -> list[Any]:
+        """The rows of annotations with their segmentations."""
+        return rows
 
 
-def picture_finder(root: Path, split: str, path: Path) -> PictureFinder:
+def check_masks(path: Path, rows: Iterable[planner.AnnotationRow | None]) -> None:
+    """Refuse a file in which no object has a mask.
+
+    Raises:
+        UserError: it has boxes, or segments of panoptic PNGs.
+    """
+    looked = 0
+    for row in rows:
+        if row is not None and bytes(row.segmentation) not in _NO_MASK:
+            return
+        looked += row is not None
+    if looked:
+        raise UserError(
+            f"{path}: not one of its {looked:,} annotations has a segmentation",
+            "for boxes use --dataset boxes, for panoptic segments --dataset coco-panoptic",
+        )
+
+
+def picture_finder(root: Path, split: str, path: Path, *, any_suffix: bool = False) -> PictureFinder:
     """Where the pictures of a split may be: in folders of its name, in the usual ones, beside the annotation file."""
     names = dict.fromkeys((split, re.sub(r"\d{4}$", "", split)))
     folders = [folder.format(name) for name in names for folder in _FOLDERS if name]
     beside = path.parent.resolve()
     if beside.is_relative_to(root.resolve()):
         folders.append(beside.relative_to(root.resolve()).as_posix())
-    return PictureFinder(root.absolute(), tuple(dict.fromkeys("" if name == "." else name for name in folders)))
+    names_of_folders = tuple(dict.fromkeys("" if name == "." else name for name in folders))
+    return PictureFinder(root.absolute(), names_of_folders, any_suffix)
 
 
 def describe_image(media: PlannedMedia, row: planner.ImageRow, finder: PictureFinder) -> planner.Described:

@@ -37,15 +37,20 @@ class CategoryRow(msgspec.Struct, gc=False):
     id: Any = None
     name: Any = None
     synonyms: Any = None
+    isthing: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCategory:
-    """A category: ``name`` as the dataset spells it, on one line, at most 200 characters."""
+    """A category: ``name`` as the dataset spells it, on one line, at most 200 characters.
+
+    ``stuff``: the dataset says that it is no countable thing, such as sky or grass.
+    """
 
     id: int | None
     name: str
     synonyms: tuple[str, ...]
+    stuff: bool = False
 
 
 def id_key(value: object) -> IdKey | None:
@@ -127,7 +132,7 @@ def read_categories(rows: Iterable[CategoryRow | None]) -> dict[IdKey, SourceCat
             continue
         if key in found and found[key].name != name:
             ambiguous.add(key)
-        found.setdefault(key, SourceCategory(int64(row.id), name, _synonyms(row.synonyms)))
+        found.setdefault(key, SourceCategory(int64(row.id), name, _synonyms(row.synonyms), row.isthing in (0, "0")))
     return {key: category for key, category in found.items() if key not in ambiguous}
 
 
@@ -164,14 +169,24 @@ def annotation_files(
         if name.lower() == "all":
             _add_usual(found, usual, candidates, root)
         elif name.endswith(".json"):
-            _add(found, _label(affixes.sub("", Path(name).stem)), root / name)
+            _add(found, label(affixes.sub("", Path(name).stem)), root / name)
         elif re.fullmatch(r"[\w.-]+", name):
-            _add(found, _label(name), _first(name, usual, candidates, root))
+            _add(found, label(name), _first(name, usual, candidates, root))
         else:
             raise UserError(
                 f"--split {split!r} is not a list of splits", f"give all, {', '.join(usual)}, or a .json file"
             )
     return found
+
+
+def split_names(root: Path, files: Sequence[str]) -> tuple[str, ...]:
+    """The splits whose files lie below the root under one of the names, ``{}`` in them the split; train first."""
+    found: set[str] = set()
+    for file in files:
+        before, _, after = file.partition("{}")
+        for path in root.glob(file.replace("{}", "*")):
+            found.add(path.relative_to(root).as_posix()[len(before) : -len(after)])
+    return tuple(sorted(found, key=lambda name: (not name.startswith("train"), name)))
 
 
 def _add_usual(
@@ -185,14 +200,14 @@ def _add_usual(
             _add(found, name, existing[name])
 
 
-def _add(found: dict[str, Path], label: str, path: Path) -> None:
-    if label.lower() == "all":
+def _add(found: dict[str, Path], split: str, path: Path) -> None:
+    if split.lower() == "all":
         raise UserError(
-            f"--split: {path.name} would make a split called {label!r}, which for `datasets` means every split",
+            f"--split: {path.name} would make a split called {split!r}, which for `datasets` means every split",
             "rename the file or link it under another name",
         )
-    if found.setdefault(label, path) != path:
-        raise UserError(f"--split names two files for the split {label!r}: {found[label]} and {path}", "run them apart")
+    if found.setdefault(split, path) != path:
+        raise UserError(f"--split names two files for the split {split!r}: {found[split]} and {path}", "run them apart")
 
 
 def _first(name: str, usual: Sequence[str], candidates: Callable[[str], Sequence[Path]], root: Path) -> Path:
@@ -209,5 +224,6 @@ def _missing(candidates: Sequence[Path], root: Path, hint: str = "") -> MissingF
     return MissingFile(candidates[0], f"--root must hold it (or {others}){beside}{hint}")
 
 
-def _label(text: str) -> str:
+def label(text: str) -> str:
+    """A split's name as keys and ``datasets`` can hold it: letters, digits and _."""
     return re.sub(r"\W+", "_", text).strip("_") or "data"

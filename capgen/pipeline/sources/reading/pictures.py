@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from capgen.errors import MissingFile
+from capgen.images import SUFFIXES
 from capgen.pipeline.sources.reading.common import safe_name
 
 _OF_2014 = re.compile(r"COCO_\w+_(\d{12}\.\w+)")
@@ -25,10 +26,12 @@ class PictureFinder:
     Args:
         root: the dataset's folder.
         folders: where pictures may be, relative to the root, best first; ``""`` is the root itself.
+        any_suffix: whether ``a.jpg`` may be ``a.png``, as files of some panoptic sets are.
     """
 
     root: Path
     folders: tuple[str, ...]
+    any_suffix: bool = False
     listings: dict[str, frozenset[str]] = field(default_factory=dict, compare=False)
 
     def find(self, name: object, hints: Sequence[str] = ()) -> str | None:
@@ -44,7 +47,13 @@ class PictureFinder:
                 path = f"{folder}/{tail}" if folder else tail
                 if self.is_file(path):
                     return path
-        return None
+        return self._of_another_suffix(name, hints) if self.any_suffix else None
+
+    def _of_another_suffix(self, name: object, hints: Sequence[str]) -> str | None:
+        stem = name.rpartition(".")[0] if isinstance(name, str) else ""
+        exact = replace(self, any_suffix=False)
+        found = (exact.find(stem + suffix, hints) for suffix in SUFFIXES if stem)
+        return next((path for path in found if path is not None), None)
 
     def is_file(self, path: str) -> bool:
         """Whether there is such a file below the root; each folder is listed once."""

@@ -6,7 +6,7 @@ A row that makes no sense becomes an object with a ``reason``: ``bad_annotation`
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,6 +18,8 @@ from capgen.dataset.types import Fault, Kind
 from capgen.pipeline.sources.reading.common import CategoryRow, IdKey, SourceCategory, brief, id_key, int64
 
 NULL = msgspec.Raw(b"null")
+
+DropOrKeep = Literal["drop", "keep"]
 
 
 class AnnotationRow(msgspec.Struct, gc=False):
@@ -55,12 +57,16 @@ class ImageRow(msgspec.Struct, gc=False):
 
 
 class VideoRow(msgspec.Struct, gc=False):
-    """A row of ``videos``."""
+    """A row of ``videos``: its frames by name, or the name of a video file with the numbers or the count of them."""
 
     id: Any = None
     width: Any = None
     height: Any = None
     file_names: Any = None
+    file_name: Any = None
+    name: Any = None
+    length: Any = None
+    frame_numbers: Any = None
     license: Any = None
 
 
@@ -101,13 +107,15 @@ class Planner:
     Args:
         categories: by id; None where the dataset has none, so that no object needs one.
         crowds: ``keep`` takes a crowd region for an object, ``drop`` leaves it out and counts it in ``left_out``.
+        stuff: the same for annotations whose category is stuff.
     """
 
     dataset: str
     split: str
     kind: Kind
     categories: Mapping[IdKey, SourceCategory] | None
-    crowds: Literal["drop", "keep"] = "keep"
+    crowds: DropOrKeep = "keep"
+    stuff: DropOrKeep = "keep"
 
     def plan(
         self, rows: Sequence[Any], describe: Callable[[PlannedMedia, Any], Described], annotations: list[Any]
@@ -150,16 +158,28 @@ class Planner:
     def _with_objects(
         self, media: PlannedMedia, fault: Fault | None, annotations: Sequence[AnnotationRow | None]
     ) -> PlannedMedia:
-        crowds = 0
-        if self.crowds == "drop":
-            single = [row for row in annotations if row is None or not is_crowd(row.iscrowd)]
-            crowds, annotations = len(annotations) - len(single), single
+        left_out: Counter[str] = Counter()
+        if "drop" in (self.crowds, self.stuff):
+            reasons = [self._left_out(row) for row in annotations]
+            annotations = [row for row, why in zip(annotations, reasons, strict=True) if why is None]
+            left_out.update(why for why in reasons if why is not None)
         objects = None if fault else self._usual(annotations)
         if objects is None:
             names = Names()
             objects = [self._object(row, names, fault) for row in annotations]
-        left_out = {"crowd": crowds} if crowds else {}
-        return msgspec.structs.replace(media, objects=tuple(objects), left_out=left_out)
+        return msgspec.structs.replace(media, objects=tuple(objects), left_out=dict(left_out))
+
+    def _left_out(self, row: AnnotationRow | None) -> str | None:
+        """Why an annotation is no object of the plan; None where it is one."""
+        if row is None:
+            return None
+        if self.crowds == "drop" and is_crowd(row.iscrowd):
+            return "crowd"
+        if self.stuff == "keep" or self.categories is None:
+            return None
+        key = row.category_id if type(row.category_id) is int else id_key(row.category_id)
+        category = None if key is None else self.categories.get(key)
+        return "stuff" if category is not None and category.stuff else None
 
     def _usual(self, rows: Sequence[AnnotationRow | None]) -> list[PlannedObject] | None:
         """The objects of nearly every medium, in a third of the time: whole numbers as ids, all known, none twice."""

@@ -7,16 +7,16 @@ not the number of frames, ``iscrowd``, frames in one of several folders, and fra
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from capgen.dataset.plan import PlannedMedia
-from capgen.pipeline.sources.images.coco import Crowds
+from capgen.dataset.types import Fault
 from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.frame_files import check_frames, find_frames
 from capgen.pipeline.sources.reading.pictures import PictureFinder
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 
@@ -41,7 +41,10 @@ _FOUND = (
 )
 _SPLITS = ("train", "valid", "val", "test")
 _AFFIXES = re.compile(r"^(annotations|instances)_|_instances$")
-_FOLDERS = ("{}/JPEGImages", "JPEGImages/{}", "JPEGImages", "{}", "{}/frames", "frames", "images/{}", "images", "")
+_FOLDERS = (
+    *("{}/JPEGImages", "JPEGImages/{}", "JPEGImages", "{}", "{}/frames", "frames", "images/{}", "images"),
+    *("{}/videos", "videos/{}", "videos", ""),
+)
 _OF_UVO = ("uvo_videos_dense_frames", "uvo_videos_sparse_frames", "uvo_videos_frames")
 
 
@@ -51,7 +54,7 @@ class YoutubeVis:
 
     Args:
         root: holds ``{split}.json``, ``{split}/instances.json`` or ``annotations_{split}.json``, and the frames in
-            ``{split}/JPEGImages/``, ``JPEGImages/`` or ``{split}/``.
+            ``{split}/JPEGImages/``, ``JPEGImages/`` or ``{split}/``, as a folder or a file (mp4, mkv, webm) a video.
         split: names with commas, ``all`` (every file that is there), or .json files below ``root``.
         crowds: as for COCO.
     """
@@ -59,7 +62,7 @@ class YoutubeVis:
     root: Path
     split: str = "all"
     dataset: str = "youtube-vis"
-    crowds: Crowds = "drop"
+    crowds: planner.DropOrKeep = "drop"
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -92,7 +95,7 @@ class YoutubeVis:
         rows = read_sections(path, FORM, planner.VIDEO_SECTIONS)
         videos = rows["videos"] or []
         finder = frame_finder(self.root, split)
-        finder.check((name for row in videos if row for name in frame_names(row)[:1]), "put the videos' frames there")
+        check_frames(videos, finder)
 
         def describe(media: PlannedMedia, row: planner.VideoRow) -> planner.Described:
             return describe_video(media, row, finder)
@@ -111,20 +114,13 @@ def frame_finder(root: Path, split: str) -> PictureFinder:
     return PictureFinder(root.absolute(), tuple(dict.fromkeys([*folders, *_OF_UVO])))
 
 
-def frame_names(row: planner.VideoRow) -> Sequence[Any]:
-    """The frames of a video, as the file has them."""
-    return row.file_names if isinstance(row.file_names, list) else ()
-
-
 def describe_video(media: PlannedMedia, row: planner.VideoRow, finder: PictureFinder) -> planner.Described:
     """The video as a medium, its frames relative to the root; ``bad_path`` where one of them has no safe name."""
     media = msgspec.structs.replace(media, license=common.code(row.license))
-    called = frame_names(row)
-    found = [finder.find(name) or finder.expected(name) for name in called]
+    names = find_frames(row, finder)
     fault = common.size_fault(row.width, row.height)
-    if None in found or not found:
-        fault = common.path_fault(called[found.index(None)] if called else row.file_names)
-    if fault is not None:
+    if isinstance(names, Fault):
+        fault = names
+    if fault is not None or isinstance(names, Fault):
         return media, fault
-    names = tuple(name for name in found if name is not None)
     return msgspec.structs.replace(media, file_names=names, width=int(row.width), height=int(row.height)), None

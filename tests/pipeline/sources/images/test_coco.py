@@ -148,7 +148,7 @@ def test_a_video_file_is_told_from_an_image_file(tmp_path):
 
 def test_an_unknown_option_is_refused_with_those_there_are(tmp_path):
     from capgen.pipeline.planning.config import load_settings
-    from capgen.pipeline.planning.prepare import build_source
+    from capgen.pipeline.planning.open_source import build_source
 
     root = written(tmp_path, coco())
     settings = load_settings("coco", {"source.root": root}, ["source.crowds=keep"])

@@ -1,0 +1,111 @@
+"""COCO panoptic: a JSON of segments and a PNG a picture whose colours are the segments' ids.
+
+What such sets are known for: stuff segments beside things, crowds, id 0 for what is not labelled, and a JSON that says
+``.jpg`` where the file is ``.png``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from capgen.dataset.plan import PlannedMedia
+from capgen.errors import MissingFile
+from capgen.pipeline.sources.images.coco import describe_image, picture_finder
+from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.panoptic import PanopticRow, check_panoptic, segment_mask
+from capgen.pipeline.sources.reading.pictures import PictureFinder
+from capgen.pipeline.sources.reading.sections import Form, read_sections
+
+FORM = Form("a COCO panoptic", "images", {"videos": "it looks like VIPSeg: use --dataset vipseg"})
+_SECTIONS = {"images": planner.ImageRow, "annotations": PanopticRow, "categories": common.CategoryRow}
+_USUAL = ("train2017", "val2017")
+_FILES = ("annotations/panoptic_{}.json", "panoptic_{}.json", "{}/panoptic.json")
+_AFFIXES = re.compile(r"^panoptic_")
+_MASKS = ("panoptic_{}", "annotations/panoptic_{}", "{}_panoptic", "panoptic/{}", "panoptic", "{}/panoptic")
+
+
+@dataclass(frozen=True, slots=True)
+class CocoPanoptic:
+    """Every thing of COCO panoptic files. Source: Kirillov et al., CVPR 2019, cocodataset.org/#format-data.
+
+    Args:
+        root: holds ``annotations/panoptic_{split}.json`` or ``panoptic_{split}.json``, the masks in
+            ``panoptic_{split}/`` there or beside the JSON, and the pictures as for COCO.
+        split: names with commas, ``all`` (every file that is there), or .json files below ``root``.
+        stuff: ``drop`` leaves out segments of categories that are no things and counts them, ``keep`` captions them.
+        crowds: as for COCO.
+    """
+
+    root: Path
+    split: str = "all"
+    dataset: str = "coco-panoptic"
+    stuff: planner.DropOrKeep = "drop"
+    crowds: planner.DropOrKeep = "drop"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The annotation files, one a split."""
+        return tuple(self._files().values())
+
+    def scan(self) -> Iterator[PlannedMedia]:
+        """Every image with its segments, images without segments too, in the order of the file.
+
+        Raises:
+            UserError: a file is missing or not of the form, or none of the pictures or masks is there.
+        """
+        for split, path in self._files().items():
+            yield from self._scan(split, path)
+
+    def _files(self) -> dict[str, Path]:
+        def candidates(name: str) -> list[Path]:
+            return [self.root / file.format(name) for file in _FILES]
+
+        found = common.split_names(self.root, _FILES)
+        return common.annotation_files(self.root, self.split, found or _USUAL, candidates, _AFFIXES)
+
+    def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
+        rows = read_sections(path, FORM, _SECTIONS)
+        images, segments = rows["images"] or [], rows["annotations"] or []
+        check_panoptic(path, segments)
+        pictures = picture_finder(self.root, split, path, any_suffix=True)
+        pictures.check((row.file_name for row in images if row), "put the pictures there")
+        annotations = list(self._annotations(segments, self._masks(split, segments)))
+        segments.clear()
+        categories = common.read_categories(rows["categories"] or [])
+        join = planner.Planner(self.dataset, split, "image", categories, crowds=self.crowds, stuff=self.stuff)
+
+        def describe(media: PlannedMedia, row: planner.ImageRow) -> planner.Described:
+            return describe_image(media, row, pictures)
+
+        return join.plan(images, describe, annotations)
+
+    def _masks(self, split: str, segments: list[PanopticRow | None]) -> PictureFinder:
+        finder = PictureFinder(self.root.absolute(), tuple(folder.format(split) for folder in _MASKS), any_suffix=True)
+        if segments and not any((self.root / folder).is_dir() for folder in finder.folders):
+            raise MissingFile(
+                self.root / finder.folders[0], f"put the masks' PNGs there, or into {self.root / finder.folders[1]}"
+            )
+        return finder
+
+    @staticmethod
+    def _annotations(
+        segments: list[PanopticRow | None], masks: PictureFinder
+    ) -> Iterator[planner.AnnotationRow | None]:
+        """A row an object, in the form of COCO instances."""
+        for row in segments:
+            if row is None or row.segments_info is None:
+                yield None
+                continue
+            name = row.file_name if isinstance(row.file_name, str) else f"{row.image_id}.png"
+            png = masks.find(name) or masks.expected(PurePosixPath(name.replace("\\", "/")).name)
+            for segment in row.segments_info:
+                yield planner.ImageAnnotation(
+                    id=segment.id,
+                    media=row.image_id,
+                    category_id=segment.category_id,
+                    segmentation=segment_mask(png, segment.id) if png else planner.NULL,
+                    iscrowd=segment.iscrowd,
+                )
