@@ -28,6 +28,7 @@ class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """One of several answers that an object was given; the fields have the meaning that they have in ``Row``.
 
     Args:
+        advice: codes of the checks that advise against it.
         told: what the request said beside the prompt: that an earlier answer was refused, and why, for example.
         temperature: of sampling.
         released: whether the row's caption is this one.
@@ -38,6 +39,7 @@ class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     advice: tuple[str, ...] = ()
     message: str | None = None
     told: str | None = None
+    prompt: str | None = None
     highlight: str | None = None
     temperature: float = 0.0
     seed: int = 0
@@ -69,6 +71,7 @@ class Row(MediaHeader, frozen=True, kw_only=True):
         cached_tokens: prompt tokens that the engine did not compute again.
         request_sha256: digest of what was asked; None where nothing was.
         logprob_min, logprob_mean: how sure the model was: natural logarithms, over the words that carry content.
+        advice: codes of checks that only advise.
         tries: answers that were asked for; more than 1 where an earlier one was refused.
         answers: all of them, in order, where there is more than one.
     """
@@ -118,6 +121,9 @@ class Row(MediaHeader, frozen=True, kw_only=True):
     logprob_mean: Annotated[
         float | None, Column("float32", "mean log-probability of the caption's content words; null where not known")
     ] = None
+    advice: Annotated[
+        tuple[str, ...], Column("texts", "codes of the checks that advise against the caption", captions=False)
+    ] = ()
     tries: Annotated[
         int, Column("int32", "answers that were asked for: more than 1 where a check refused an earlier one")
     ] = 1

@@ -25,7 +25,7 @@ _ANSWER = pa.struct(
         ("caption", pa.string()),
         ("reasons", pa.list_(pa.string())),
         ("advice", pa.list_(pa.string())),
-        *((name, pa.string()) for name in ("message", "told", "highlight")),
+        *((name, pa.string()) for name in ("message", "told", "prompt", "highlight")),
         ("temperature", pa.float64()),
         ("seed", pa.int64()),
         ("finish_reason", pa.string()),
@@ -67,7 +67,7 @@ def _declared() -> dict[str, Column]:
 COLUMNS = _declared()
 LATER = frozenset(field.name for field in msgspec.structs.fields(Row) if not field.required)
 """Columns that files of earlier versions may lack: the fields of ``Row`` that have a default."""
-DROPPED = Column("text", "why the object has no caption: a reason code; null where it has one", candidates=False)
+DROPPED = Column("text", "why the object is not among the captions: a reason code; null where it is", candidates=False)
 DUPLICATE_OF = Column("text", "the key whose caption it repeats", candidates=False)
 
 

@@ -13,6 +13,9 @@ from capgen.text import words
 _BUCKETS = ((0, 5), (6, 10), (11, 15), (16, 20), (21, 30), (31, 60), (61, None))
 _EXAMPLES = 5
 
+NOT_DISTINCT = "not_distinct"
+"""The reason of a caption that does not tell its object from another of its category in the same image or video."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:
@@ -30,6 +33,11 @@ class RowOutcome:
     status: Status
     reason: str | None
     duplicate_of: str | None = None
+
+    def media_caption(self, *, keep_alike: bool) -> str | None:
+        """The caption that the released media have: that of a kept row, and with ``keep_alike`` one not distinct."""
+        shown = self.status == "kept" or (keep_alike and self.reason == NOT_DISTINCT)
+        return self.caption if shown else None
 
 
 class Origin(NamedTuple):

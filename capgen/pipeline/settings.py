@@ -165,6 +165,52 @@ class CheckSettings(Table):
     options: dict[str, dict[str, Any]] = {}
 
 
+Criterion = Literal["passes", "no_advice", "logprob_min", "logprob_mean", "first", "last"]
+
+
+class TryAgain(Table):
+    """How an object is asked once more.
+
+    ``temperature``: None is that of ``sampling``. ``seed``: None is another one for each step. ``tell``: whether the
+    request says what was wrong, or names the neighbours, in the words of ``prompts/remarks/``. ``prompt``: another
+    prompt file. ``highlight``: other highlights than the prompt's, joined by ``+``.
+    """
+
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    seed: int | None = None
+    tell: bool = True
+    prompt: str | None = None
+    highlight: str | None = None
+
+
+class TriesSettings(Table):
+    """Second tries: a caption that a check refuses, or advises against, is asked for again, step by step.
+
+    ``again``: the steps; none is no second try. ``reasons``: the codes that are a reason to ask again; none is every
+    code. ``prefer``: which of the answers is released: by the first criterion that tells them apart (``passes``: no
+    check drops it; ``no_advice``; the larger ``logprob_min`` or ``logprob_mean``; ``first`` or ``last``), else the
+    earlier one. ``remarks``: the file of ``prompts/remarks/``.
+    """
+
+    again: tuple[TryAgain, ...] = ()
+    reasons: tuple[str, ...] = ()
+    prefer: tuple[Criterion, ...] = ("passes", "no_advice", "logprob_min")
+    remarks: str = "default_v1"
+
+
+class DistinctSettings(Table):
+    """Objects of one category in one image or video whose captions do not tell them apart.
+
+    ``again``: how they are asked again, step by step. ``keep``: where a caption goes that still tells no difference:
+    ``media`` (into the released media alone, its object marked ``not_distinct``), ``both`` (released as any other) or
+    ``none``.
+    """
+
+    enabled: bool = False
+    again: tuple[TryAgain, ...] = (TryAgain(),)
+    keep: Literal["media", "both", "none"] = "media"
+
+
 class DedupSettings(Table):
     """Whether a caption that was already said of the same category in the same image or video is released again."""
 
@@ -194,5 +240,7 @@ class Settings(Table):
     sampling: SamplingSettings = SamplingSettings()
     run: RunSettings = RunSettings()
     checks: CheckSettings = CheckSettings()
+    tries: TriesSettings = TriesSettings()
+    distinct: DistinctSettings = DistinctSettings()
     dedup: DedupSettings = DedupSettings()
     card: CardSettings

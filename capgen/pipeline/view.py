@@ -50,7 +50,8 @@ class View:
     Args:
         schema: JSON schema of the answer. The engines ``vllm``, ``openai`` and ``batchfile`` hold the model to it,
             ``transformers`` cannot; None leaves the answer free.
-        seed: of this request's sampling; None is the sampling settings' own.
+        seed, temperature: of this request's sampling; None is the sampling settings' own.
+        step: which of the object's further requests this is; empty for its first.
     """
 
     key: str
@@ -61,6 +62,8 @@ class View:
     marked_frames: tuple[int, ...] = field(default=())
     schema: Mapping[str, Any] | None = field(default=None, kw_only=True)
     seed: int | None = field(default=None, kw_only=True)
+    temperature: float | None = field(default=None, kw_only=True)
+    step: str = field(default="", kw_only=True)
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -134,12 +137,15 @@ class Answer:
 class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of a request when it needs no more asking: an answer, or the fault that ended it.
 
-    This is what a journal line holds; everything else of a row can be computed again. A line with a number that no row
+    This is what a journal line holds; everything else of a row can be computed again. ``step`` and ``told`` are those
+    of a further request: which it was, and what it said beside the prompt. A line with a number that no row
     can hold is not decoded: its request counts as never asked.
     """
 
     key: str
     request: str
+    step: str = ""
+    told: str | None = None
     text: str = ""
     finish_reason: str = ""
     prompt_tokens: Count = 0
@@ -162,4 +168,6 @@ def request_digest(view: View, salt: str) -> str:
         digest.update(b"\0" + (part.encode() if isinstance(part, str) else part.digest.encode()))
     if view.schema is not None or view.seed is not None:
         digest.update(f"\0{json.dumps(view.schema, sort_keys=True)}\0{view.seed}".encode())
+    if view.temperature is not None:
+        digest.update(f"\0{view.temperature}".encode())
     return digest.hexdigest()

@@ -19,9 +19,16 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 COUNTED = "tests.pipeline.engines.counted:Counted"
 
 
-def start(root: Path, out: Path, *extra: str, engine: str = "echo", env: Mapping[str, str] | None = None):
+def start(
+    root: Path,
+    out: Path,
+    *extra: str,
+    engine: str = "echo",
+    env: Mapping[str, str] | None = None,
+    program: str = "capgen.cli",
+):
     """`capgen run` in a process group of its own, from the repository, so that engines of the tests are found."""
-    command = [sys.executable, "-m", "capgen.cli", "run", "--dataset", "lvis", "--root", str(root), "--out", str(out)]
+    command = [sys.executable, "-m", program, "run", "--dataset", "lvis", "--root", str(root), "--out", str(out)]
     command += ["--engine", engine, "--model", "none", "--set", "run.shard_objects=5", *extra]
     with (out.parent / "driver.log").open("a") as log:
         return subprocess.Popen(

@@ -16,7 +16,7 @@ class Asker:
     attempts: int
 
     async def ask(self, view: View, request: str) -> Settled:
-        """The settled answer to ``view``.
+        """The settled answer to ``view``, whose digest is ``request``.
 
         Raises:
             EngineDead: the engine is gone; nothing is known of this request and it must be asked elsewhere.

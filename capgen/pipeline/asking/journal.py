@@ -67,13 +67,22 @@ Line = Settled | Strike | Flight | Lost
 class Record:
     """What the lines of a shard's journal say together.
 
-    ``alone``: the strikes of each key that it had alone. ``lost``: how often a worker's process died.
+    ``settled``: the first answers; ``further``: the others, by key and step. ``alone``: the strikes of each key that it
+    had alone. ``lost``: how often a worker's process died.
     """
 
     settled: dict[str, Settled] = field(default_factory=dict)
+    further: dict[str, dict[str, Settled]] = field(default_factory=dict)
     strikes: dict[str, int] = field(default_factory=dict)
     alone: dict[str, list[Strike]] = field(default_factory=dict)
     lost: int = 0
+
+    def settle(self, line: Settled) -> None:
+        """Take an answer, unless there is one to the same request."""
+        if line.step:
+            self.further.setdefault(line.key, {}).setdefault(line.step, line)
+        else:
+            self.settled.setdefault(line.key, line)
 
     def strike(self, line: Strike) -> None:
         """Count a strike."""
@@ -98,7 +107,8 @@ class ShardJournal:
             folder.mkdir(parents=True, exist_ok=True)
             files = _files(folder)
             self._record = _read(files)
-        self.settled, self.strikes, self.alone = self._record.settled, self._record.strikes, self._record.alone
+        self.settled, self.further = self._record.settled, self._record.further
+        self.strikes, self.alone = self._record.strikes, self._record.alone
         number = 1 + max((_number(file) for file in files), default=0)
         self._path = RunLayout.journal_file(folder, number, uuid4().hex[:8])
         self._fd: int | None = None
@@ -108,6 +118,14 @@ class ShardJournal:
     def careful(self) -> bool:
         """Whether flights are to be written down: a worker's process has died with this shard."""
         return self._record.lost > 0
+
+    def proven_fault(self, key: str, request: str, attempts: int) -> Settled | None:
+        """The fault of a further request that has ended ``attempts`` engines alone; None where it has not."""
+        alone = [strike for strike in self.alone.get(key, ()) if strike.request == request]
+        if len(alone) < attempts:
+            return None
+        told = f"the engine ended at this request {len(alone)} times with no other in flight"
+        return Settled(key=key, request=request, attempts=len(alone), fault=f"engine_{alone[-1].why}", message=told)
 
     def proven_faults(self, attempts: int) -> list[Settled]:
         """What needs no more asking because it ended ``attempts`` engines with nothing else in flight.
@@ -129,7 +147,7 @@ class ShardJournal:
     def add(self, line: Line) -> None:
         """Take a line; ``flush`` writes it."""
         if isinstance(line, Settled):
-            self.settled[line.key] = line
+            self._record.settle(line)
         self._waiting.append(msgspec.json.encode(line) + b"\n")
 
     def flush(self) -> None:
@@ -225,7 +243,7 @@ def _read(files: Iterable[Path]) -> Record:
         struck = False
         for line in _lines(file):
             if isinstance(line, Settled):
-                record.settled.setdefault(line.key, line)
+                record.settle(line)
                 flying.pop(line.key, None)
             elif isinstance(line, Strike):
                 record.strike(line)

@@ -5,19 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from capgen.dataset.files import DiskTrouble
 from capgen.dataset.plan import ShardEntry
 from capgen.dataset.row import Row
 from capgen.dataset.shards import Manifest, write_candidates
+from capgen.dataset.stats import NOT_DISTINCT
 from capgen.dataset.types import Fault, Media, MediaObject
+from capgen.pipeline.asking.distinct import Candidate, DistinctState, neighbours_of, state_of
 from capgen.pipeline.asking.journal import ShardJournal
 from capgen.pipeline.asking.render_ahead import RenderedMedia
 from capgen.pipeline.asking.retry_state import RetryState
+from capgen.pipeline.asking.rows import answered_row, failed_row
+from capgen.pipeline.asking.tries import (
+    FurtherRequest,
+    JudgedAnswer,
+    Tries,
+    best,
+    next_try,
+    refused,
+    totals,
+)
 from capgen.pipeline.engines.base import Postponed
-from capgen.pipeline.planning.job import CheckFindings, Job, failed, judged
+from capgen.pipeline.planning.job import Job
+from capgen.pipeline.rendering.prompt import place
+from capgen.pipeline.rendering.remarks import Neighbour
 from capgen.pipeline.view import Settled
 
 _TOKENS = ("prompt_tokens", "cached_tokens", "output_tokens")
@@ -30,6 +44,8 @@ class Shard:
     Args:
         retry: the rows of an earlier commit, where the shard was reopened.
         faults: objects without a view.
+        answers: of the objects that were answered, by key.
+        pending: keys of each medium, by its name, that are still to be asked or asked again.
         reasons: objects dropped and failed so far, by their first reason.
         disk_trouble: the journal cannot be written any more; ``wake`` is set with it.
         cut: not everything was asked, because the run is to end.
@@ -40,9 +56,10 @@ class Shard:
     journal: ShardJournal
     retry: RetryState | None = None
     media: list[Media] = field(default_factory=list)
-    objects: dict[str, MediaObject] = field(default_factory=dict)
+    objects: dict[str, tuple[Media, MediaObject]] = field(default_factory=dict)
     faults: dict[str, Fault] = field(default_factory=dict)
-    verdicts: dict[str, CheckFindings] = field(default_factory=dict)
+    answers: dict[str, Tries] = field(default_factory=dict)
+    pending: dict[str, set[str]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     postponed: list[Postponed] = field(default_factory=list)
     asked: int = 0
@@ -68,13 +85,44 @@ class Shard:
         keys = {key for key, settled in self.journal.settled.items() if settled.fault is None}
         return keys | {key for key, row in self.unchanged.items() if row.status != "failed"}
 
-    def add(self, rendered: RenderedMedia) -> None:
-        """Take up a medium."""
-        self.media.append(rendered.media)
-        self.objects |= {item.key: item for item in rendered.media.objects}
+    def add(self, rendered: RenderedMedia) -> list[str]:
+        """Take up a medium; the keys that were answered in an earlier session and are now to be gone on with."""
+        media = rendered.media
+        self.media.append(media)
+        self.objects |= {item.key: (media, item) for item in media.objects}
         self.faults |= rendered.faults
         self.reasons.update(fault.reason for fault in rendered.faults.values())
         self.render_s += rendered.seconds
+        for item in media.objects:
+            self._restore(item.key)
+        go_on = [item.key for item in media.objects if self.next_try(item.key) is not None]
+        asked = {view.key for view in rendered.views}
+        if not asked and not go_on:
+            go_on = [request.item.key for request in self.to_differ(media)[:1]]
+        self.pending[media.name] = {*asked, *go_on}
+        return go_on
+
+    def _restore(self, key: str) -> None:
+        """Take up what the journal has of an object that was answered before."""
+        first = self.journal.settled.get(key)
+        if first is None or first.fault is not None or key in self.unchanged:
+            return
+        self.answers[key] = Tries(self._judged(first))
+        for settled in self.journal.further.get(key, {}).values():
+            self._further(settled)
+
+    def _judged(self, settled: Settled) -> JudgedAnswer:
+        if settled.fault is not None:
+            return JudgedAnswer(settled)
+        return JudgedAnswer(settled, *self.job.judge(self.objects[settled.key][1], settled))
+
+    def _further(self, settled: Settled) -> None:
+        tries = self.answers[settled.key]
+        kind, _, number = settled.step.partition("-")
+        if kind == "distinct":
+            tries.distinct[int(number)] = self._judged(settled)
+        else:
+            tries.again.append(self._judged(settled))
 
     def settle(self, settled: Settled) -> None:
         """Write an answer to the journal, at the end of this turn of the event loop, and judge it."""
@@ -82,11 +130,74 @@ class Shard:
             self._flush_is_due = True
             asyncio.get_running_loop().call_soon(self._flush)
         self.journal.add(settled)
-        if settled.fault is not None:
+        if settled.step:
+            self._further(settled)
+        elif settled.fault is not None:
             self.reasons[settled.fault] += 1
-            return
-        verdict = self.verdicts[settled.key] = self.job.judge(self.objects[settled.key], settled)
-        self.reasons.update(code for code, _ in verdict[:1])
+        else:
+            self.answers[settled.key] = Tries(self._judged(settled))
+
+    def next_try(self, key: str) -> FurtherRequest | None:
+        """The further request that is due for an object's own sake; None where there is none."""
+        tries, settings = self.answers.get(key), self.job.settings.tries
+        number = next_try(tries, settings.again, settings.reasons) if tries is not None else None
+        if tries is None or number is None:
+            return None
+        media, item = self.objects[key]
+        last = next((one for one in reversed(tries.own) if one.settled.fault is None), tries.first)
+        return FurtherRequest(media, item, number, refused=(last, refused(last, settings.reasons)))
+
+    def complete(self, key: str) -> Media | None:
+        """An object needs no more asking for its own sake; its medium, where it was the last one."""
+        media, _ = self.objects[key]
+        tries, pending = self.answers.get(key), self.pending[media.name]
+        if tries is not None:
+            self.reasons.update(code for code, _ in self._best(tries).findings[:1])
+        pending.discard(key)
+        return None if pending else media
+
+    def to_differ(self, media: Media) -> list[FurtherRequest]:
+        """The requests that are due because captions of a medium do not tell its objects apart."""
+        if not self.job.settings.distinct.enabled:
+            return []
+        candidates = self._candidates(media)
+        state = self._distinct(candidates)
+        if state.due is None:
+            return []
+        number, keys = state.due
+        places = {one.key: self._place(media, one.key) for one in candidates}
+        requests = []
+        for key in keys:
+            others = neighbours_of(key, candidates)
+            named = tuple(Neighbour(places[one.key], state.captions[one.key]) for one in others)
+            requests.append(FurtherRequest(media, self.objects[key][1], number, distinct=True, neighbours=named))
+        return requests
+
+    def _place(self, media: Media, key: str) -> Any:
+        """Where an object is, on the frame on which it is largest, in the convention of the prompt."""
+        item, coordinates = self.objects[key][1], self.job.settings.render.coordinates
+        frame = max(item.visible, key=lambda index: item.areas[index] or 0)
+        box, area = item.boxes[frame], item.areas[frame]
+        if box is None or area is None or coordinates == "pixel":
+            return None  # pixels are those of the picture that is sent, which is not known here
+        return place(box, area, (media.width, media.height), frame, coordinates=coordinates)
+
+    def _best(self, tries: Tries) -> JudgedAnswer:
+        return best(tries.own, self.job.settings.tries.prefer)
+
+    def _candidates(self, media: Media) -> list[Candidate]:
+        """The objects of a medium whose captions may be released."""
+        found = []
+        for item in media.objects:
+            row, tries = self.unchanged.get(item.key), self.answers.get(item.key)
+            if row is not None and row.caption is not None and (not row.reasons or row.reasons[0] == NOT_DISTINCT):
+                found.append(Candidate(item.key, item.category, row.caption))
+            elif tries is not None and (answer := self._best(tries)).passes:
+                found.append(Candidate(item.key, item.category, answer.caption, tries))
+        return found
+
+    def _distinct(self, candidates: list[Candidate]) -> DistinctState:
+        return state_of(candidates, len(self.job.settings.distinct.again))
 
     def _flush(self) -> None:
         self._flush_is_due = False
@@ -97,9 +208,11 @@ class Shard:
             self.wake.set()
 
     def commit(self, extra: Mapping[str, Any]) -> Manifest:
-        """Write the shard's rows; ``extra`` and the sums of tokens go to its manifest."""
-        answers = self.journal.settled.values()
+        """Write the shard's rows; ``extra`` and the sums over answers go to its manifest."""
+        further = (settled for steps in self.journal.further.values() for settled in steps.values())
+        answers = [*self.journal.settled.values(), *further]
         more: dict[str, Any] = {name: sum(getattr(answer, name) for answer in answers) for name in _TOKENS}
+        more |= totals(self.answers.values())
         rows: Iterable[Row] = self._rows()
         if self.retry is not None:
             rows = list(rows)
@@ -107,17 +220,27 @@ class Shard:
         return write_candidates(rows, self.job.out, self.entry.index, {**extra, **more})
 
     def _rows(self) -> Iterator[Row]:
-        return (self._row(media, item) for media in self.media for item in media.objects)
+        for media in self.media:
+            enabled = self.job.settings.distinct.enabled
+            state = self._distinct(self._candidates(media)) if enabled else DistinctState()
+            for item in media.objects:
+                yield self._row(media, item, state)
 
-    def _row(self, media: Media, item: MediaObject) -> Row:
+    def _row(self, media: Media, item: MediaObject, state: DistinctState) -> Row:
         unchanged = self.unchanged.get(item.key)
         if unchanged is not None:
             return unchanged
         fault = item.fault or self.faults.get(item.key)
         if fault is not None:
-            return failed(self.job, media, item, fault)
+            return failed_row(self.job, media, item, fault)
         settled = self.journal.settled[item.key]
         if settled.fault is not None:
-            return failed(self.job, media, item, Fault(settled.fault, settled.message or settled.fault), settled)
-        verdict = self.verdicts.get(item.key)
-        return judged(self.job, media, item, settled, self.job.judge(item, settled) if verdict is None else verdict)
+            fault = Fault(settled.fault, settled.message or settled.fault)
+            return failed_row(self.job, media, item, fault, JudgedAnswer(settled))
+        tries = self.answers[item.key]
+        chosen = state.chosen.get(item.key) or self._best(tries)
+        if item.key in state.alike:
+            found = ((NOT_DISTINCT, f"says the same as the caption of {state.alike[item.key]}"),)
+            both = self.job.settings.distinct.keep == "both"
+            chosen = replace(chosen, **({"advice": chosen.advice + found} if both else {"findings": found}))
+        return answered_row(self.job, media, item, tries, chosen)

@@ -15,6 +15,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from capgen.pipeline.asking.journal import Flight, ShardJournal, Strike, Why
 from capgen.pipeline.engines.base import EngineDead, EngineFault, Session
@@ -25,6 +26,16 @@ from capgen.pipeline.view import View
 class _Request:
     journal: ShardJournal
     digest: str
+
+
+class Suspect(Protocol):
+    """Something to be asked for, by the key of its object."""
+
+    @property
+    def key(self) -> str: ...  # noqa: D102
+
+
+T = TypeVar("T", bound=Suspect)
 
 
 class EngineGuard:
@@ -78,8 +89,8 @@ class EngineGuard:
     async def ask_suspects(
         self,
         journal: ShardJournal,
-        suspects: Sequence[View],
-        ask: Callable[[View], Awaitable[bool]],
+        suspects: Sequence[T],
+        ask: Callable[[T], Awaitable[bool]],
         answered_before: Callable[[], Awaitable[View | None]],
     ) -> None:
         """Ask for suspects one by one, with nothing else in flight.
@@ -97,10 +108,10 @@ class EngineGuard:
             await self.slot()
         if not self.answered:
             await self._try_engine(await answered_before())
-        for view in sorted(suspects, key=lambda view: self._order(journal, view.key)):
-            if not await ask(view):
+        for suspect in sorted(suspects, key=lambda one: self._order(journal, one.key)):
+            if not await ask(suspect):
                 break
-            self.returned(view.key)
+            self.returned(suspect.key)
         for _ in range(self._in_flight):
             self.free_slot()
 

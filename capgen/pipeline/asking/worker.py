@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import msgspec
+
 from capgen.dataset.files import telling_disk_trouble
 from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
@@ -22,9 +24,10 @@ from capgen.pipeline.asking.journal import ShardJournal
 from capgen.pipeline.asking.render_ahead import RenderAhead, RenderedMedia
 from capgen.pipeline.asking.shard import Shard
 from capgen.pipeline.asking.suspects import EngineGuard
+from capgen.pipeline.asking.tries import FurtherRequest, view_of
 from capgen.pipeline.engines.base import EngineDead, Postponed, Session, together
 from capgen.pipeline.planning.job import Job
-from capgen.pipeline.view import View, request_digest
+from capgen.pipeline.view import Settled, View, request_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,13 @@ class OpenShards:
             self.failures + other.failures,
             self.undecided + other.undecided,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An object that an earlier session has answered, and for which, or for whose medium, more is to be asked."""
+
+    key: str
 
 
 class Worker:
@@ -114,35 +124,36 @@ class Worker:
 
     async def _ask_all(self, shard: Shard) -> None:
         """Render, ask and judge every object of the shard that is not settled, in the order of the plan."""
-        suspects: list[View] = []
+        suspects: list[View | Answered] = []
         async with self._watched(shard), asyncio.TaskGroup() as requests, self._feeding:
-            async for view in self._views(shard):
-                if self._guard.is_suspect(shard.journal, view.key):
-                    suspects.append(view)
+            async for todo in self._todo(shard):
+                if self._guard.is_suspect(shard.journal, todo.key):
+                    suspects.append(todo)
                 else:
                     await self._guard.slot()
                     await self._first.wait()
-                    self._send(requests, shard, view)
+                    self._send(requests, shard, todo)
             await self._ask_suspects(shard, suspects)
         if shard.cut:
             raise Interrupted
         if shard.postponed:
             raise together(shard.postponed)
 
-    async def _views(self, shard: Shard) -> AsyncIterator[View]:
-        """Render: the views still to be asked for, until the run is to end."""
+    async def _todo(self, shard: Shard) -> AsyncIterator[View | Answered]:
+        """Render: the views still to be asked for, and what is to be gone on with, until the run is to end."""
         for ended in shard.journal.proven_faults(self.job.settings.run.attempts):
             shard.settle(ended)
         skip = {*shard.journal.settled, *shard.unchanged}
         async for rendered in self._render.media(shard.entry, skip):
             if self._to_end(shard):
                 return
-            shard.add(rendered)
+            go_on = [Answered(key) for key in shard.add(rendered)]
             self._note_first(rendered)
             await self._first.wait()
-            for view in rendered.views:
-                yield view
-                if view is not rendered.views[-1] and self._to_end(shard):
+            todo: list[View | Answered] = [*rendered.views, *go_on]
+            for one in todo:
+                yield one
+                if one is not todo[-1] and self._to_end(shard):
                     return
 
     def _note_first(self, rendered: RenderedMedia) -> None:
@@ -154,49 +165,99 @@ class Worker:
         for key, fault in rendered.faults.items():
             self._first.failed(key, fault)
 
-    def _send(self, requests: asyncio.TaskGroup, shard: Shard, view: View) -> None:
+    def _send(self, requests: asyncio.TaskGroup, shard: Shard, todo: View | Answered) -> None:
         """Ask in a task of its own, whose slot is taken already."""
         if self._to_end(shard):
             self._guard.free_slot()
             return
-        digest = self._digest(shard, view)
-        self._guard.sent(shard.journal, view.key, digest)
+        if isinstance(todo, View):
+            digest = self._digest(shard, todo)
+            self._guard.sent(shard.journal, todo.key, digest)
+            work = self._ask(shard, todo, digest)
+        else:
+            work = self._go_on(shard, todo.key)
 
         def landed(_: object) -> None:
-            self._guard.returned(view.key)
+            self._guard.returned(todo.key)
             self._guard.free_slot()
 
         # Not `finally` inside the task: a task that is cancelled before its first step never runs it.
-        requests.create_task(self._ask(shard, view, digest)).add_done_callback(landed)
+        requests.create_task(work).add_done_callback(landed)
 
-    async def _ask(self, shard: Shard, view: View, digest: str) -> None:
-        """Ask and judge one object."""
-        try:
-            settled = await self._asker.ask(view, digest)
-        except Postponed as postponed:
-            self._guard.finished(answered=False)
+    async def _ask(self, shard: Shard, view: View, digest: str, *, isolated: bool = False) -> None:
+        """Ask and judge one object, and go on with it as long as more is due."""
+        settled = await self._answer(shard, view, digest)
+        if settled is None:
             self._first.go_on()
-            shard.postponed.append(postponed)
             return
-        except EngineDead:
-            self._guard.ended("killed")
-            raise
-        self._guard.finished(answered=settled.fault is None)
         shard.settle(settled)
         if settled.fault is None:
             self._first.go_on()
         else:
             self._first.failed(settled.key, Fault(settled.fault, settled.message or settled.fault))
+        await self._go_on(shard, view.key, isolated=isolated)
 
-    async def _ask_suspects(self, shard: Shard, suspects: list[View]) -> None:
+    async def _answer(self, shard: Shard, view: View, digest: str) -> Settled | None:
+        """Ask the engine; None where the answer comes later from elsewhere."""
+        try:
+            settled = await self._asker.ask(view, digest)
+        except Postponed as postponed:
+            self._guard.finished(answered=False)
+            shard.postponed.append(postponed)
+            return None
+        except EngineDead:
+            self._guard.ended("killed")
+            raise
+        self._guard.finished(answered=settled.fault is None)
+        return settled
+
+    async def _go_on(self, shard: Shard, key: str, *, isolated: bool = False) -> None:
+        """Ask an answered object again as long as that is due.
+
+        After the last object of a medium, those of it are asked whose captions do not tell them apart.
+        """
+        while (request := shard.next_try(key)) is not None:
+            if not await self._ask_again(shard, request, isolated=isolated):
+                return
+        media = shard.complete(key)
+        while media is not None and (due := shard.to_differ(media)):
+            for request in due:
+                if not await self._ask_again(shard, request, isolated=isolated):
+                    return
+
+    async def _ask_again(self, shard: Shard, request: FurtherRequest, *, isolated: bool) -> bool:
+        """Make a further request and settle it; False where it was not answered because the run is to end or wait."""
+        if self._to_end(shard):
+            return False
+        key = request.item.key
+        shown = await self._render.in_thread(view_of, self.job, request)
+        if isinstance(shown, Fault):
+            settled: Settled | None = Settled(key=key, request="", fault=shown.reason, message=shown.message)
+            told = None
+        else:
+            view, told = shown
+            digest = self._digest(shard, view)
+            settled = shard.journal.proven_fault(key, digest, self.job.settings.run.attempts)
+            if settled is None:
+                self._guard.sent(shard.journal, key, digest, isolated=isolated)
+                settled = await self._answer(shard, view, digest)
+                self._guard.returned(key)
+        if settled is not None:
+            shard.settle(msgspec.structs.replace(settled, step=request.name, told=told))
+        return settled is not None
+
+    async def _ask_suspects(self, shard: Shard, suspects: list[View | Answered]) -> None:
         """Ask for what may have killed engines before, one by one."""
 
-        async def ask(view: View) -> bool:
+        async def ask(todo: View | Answered) -> bool:
             if self._to_end(shard):
                 return False
-            digest = self._digest(shard, view)
-            self._guard.sent(shard.journal, view.key, digest, isolated=True)
-            await self._ask(shard, view, digest)
+            if isinstance(todo, View):
+                digest = self._digest(shard, todo)
+                self._guard.sent(shard.journal, todo.key, digest, isolated=True)
+                await self._ask(shard, todo, digest, isolated=True)
+            else:
+                await self._go_on(shard, todo.key, isolated=True)
             return True
 
         async def answered_before() -> View | None:

@@ -13,12 +13,16 @@ from capgen.pipeline.checks import CHECKS
 
 @dataclass(frozen=True, slots=True)
 class CheckedCaption:
-    """A caption and what a check may know about it: why the engine stopped, and what the object is called."""
+    """A caption and what a check may know about it: why the engine stopped, and what the object is called.
+
+    ``logprob_min``: how probable the model found the least probable of its content words; None where not known.
+    """
 
     caption: str
     finish_reason: str = "stop"
     category: str | None = None
     synonyms: tuple[str, ...] = ()
+    logprob_min: float | None = None
 
 
 class Check(Protocol):

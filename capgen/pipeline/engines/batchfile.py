@@ -235,14 +235,15 @@ class BatchfileSession:
 
     async def answer(self, view: View) -> Answer:
         """The answer that the results hold, or the fault; where there is neither yet, the request is written."""
+        name = f"{view.key}#{view.step}" if view.step else view.key
         digest = request_digest(view, self.salt)
-        asked = self.asked.setdefault(view.key, Asked(digest))
+        asked = self.asked.setdefault(name, Asked(digest))
         if asked.digest != digest:
             raise UserError(
-                f"{self.folder} holds {view.key} as asked by another run: its prompt, picture or sampling differs",
+                f"{self.folder} holds {name} as asked by another run: its prompt, picture or sampling differs",
                 "give this run a folder of its own: --set engine.options.folder=DIR",
             )
-        found = (self.results.found.get(view.key) if asked.files else None) or Found()
+        found = (self.results.found.get(name) if asked.files else None) or Found()
         if found.answer is not None:
             return found.answer
         if found.refused is not None:
@@ -250,8 +251,8 @@ class BatchfileSession:
         if len(found.errors) >= self.options.tries:
             raise EngineFault(f"{found.errors[-1]} (asked {len(found.errors)} times)")
         if not asked.files or len(found.errors) >= len(asked.files) or asked.files[-1] in self.answered:
-            line = {"custom_id": view.key, "method": "POST", "url": _URL, "body": await self.writer.body(view)}
-            asked.files.append(self.outbox.add(view.key, digest, msgspec.json.encode(line)))
+            line = {"custom_id": name, "method": "POST", "url": _URL, "body": await self.writer.body(view)}
+            asked.files.append(self.outbox.add(name, digest, msgspec.json.encode(line)))
         raise Postponed(
             f"wait for answers in {self.folder}",
             "run its requests-*.jsonl as batches, put their output into its folder results, and run the same command",

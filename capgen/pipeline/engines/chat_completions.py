@@ -78,7 +78,8 @@ class BodyWriter:
         """The request of a view; pictures are encoded in threads."""
         sampling, template = self.context.sampling, self.context.model.template
         seed = sampling.seed if view.seed is None else view.seed
-        chosen = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": seed}
+        temperature = sampling.temperature if view.temperature is None else view.temperature
+        chosen = {"temperature": temperature, "top_p": sampling.top_p, "seed": seed}
         return {
             "model": self.context.model.id,
             "messages": await self._messages(view),

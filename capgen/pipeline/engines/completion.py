@@ -17,6 +17,7 @@ import msgspec
 from capgen.pipeline.confidence import confidence
 from capgen.pipeline.engines.base import EngineFault
 from capgen.pipeline.engines.reasoning import USUAL, Markers, split_reasoning
+from capgen.pipeline.engines.token_logprobs import of_completion
 from capgen.pipeline.view import LARGEST_COUNT, Answer, normal_finish_reason
 from capgen.redaction import LONGEST_MESSAGE
 
@@ -117,7 +118,7 @@ class Completion(msgspec.Struct):
         text, _ = split_reasoning(whole, markers)
         if len(text) > LONGEST_TEXT:
             raise EngineFault(f"the answer has {len(text):,} characters, more than any caption")
-        sure = confidence(_token_logprobs(self.choices[0].logprobs), whole, text)
+        sure = confidence(of_completion(self.choices[0].logprobs), whole, text)
         usage = self.usage if isinstance(self.usage, Mapping) else {}
         details = usage.get("prompt_tokens_details")
         cached = details.get("cached_tokens") if isinstance(details, Mapping) else usage.get("cached_tokens")
@@ -165,18 +166,6 @@ def _lenient(data: bytes, error: Exception) -> Completion:
         return msgspec.convert(json.loads(data), type=Completion)
     except (ValueError, RecursionError, msgspec.MsgspecError):
         raise EngineFault(f"the answer is no chat completion: {error}") from None
-
-
-def _token_logprobs(given: Any) -> list[tuple[str, float]]:
-    """The tokens of ``choices[0].logprobs`` with their log-probabilities; nothing where one of them is odd."""
-    content = given.get("content") if isinstance(given, Mapping) else None
-    found: list[tuple[str, float]] = []
-    for one in content if isinstance(content, list) else ():
-        token, value = (one.get("token"), one.get("logprob")) if isinstance(one, Mapping) else (None, None)
-        if not isinstance(token, str) or isinstance(value, bool) or not isinstance(value, int | float):
-            return []
-        found.append((token, float(value)))
-    return found
 
 
 def count(value: Any) -> int:

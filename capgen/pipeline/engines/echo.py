@@ -29,7 +29,8 @@ class Echo:
         error_rate: share of attempts that raise a fault that may pass; drawn anew for each attempt.
         stall_rate: share of requests that never answer.
         garbage_rate: share of requests whose answer is no caption (empty, repeated, a refusal, cut off).
-        seed: of all of these draws, which depend on nothing but it, the key and the attempt.
+        seed: of all of these draws, which depend on nothing but it, the key, the attempt and, of garbage, the seed that
+            a further request has.
         concurrency: requests in flight.
     """
 
@@ -78,7 +79,7 @@ class EchoSession:
             self.failures[view.key] = attempt + 1
             raise EngineFault(f"echo: an error on purpose (error_rate={self.options.error_rate})")
         self.failures.pop(view.key, None)
-        if draw(view.key, "garbage") < self.options.garbage_rate:
+        if draw(view.key, _drawn("garbage", view)) < self.options.garbage_rate:
             return self._garbage(view)
         text = sentence(view) if view.schema is None else self._filled_in(view)
         return Answer(text, "stop", prompt_tokens=_count(view), output_tokens=len(text.split()))
@@ -100,7 +101,7 @@ class EchoSession:
         return json.dumps(said)
 
     def _garbage(self, view: View) -> Answer:
-        choice = int(self._draw(view.key, "kind") * (len(_GARBAGE) + 1))
+        choice = int(self._draw(view.key, _drawn("kind", view)) * (len(_GARBAGE) + 1))
         if choice == len(_GARBAGE):
             return Answer(
                 f"A {view.category or 'thing'} that is", "length", prompt_tokens=_count(view), output_tokens=4
@@ -116,6 +117,11 @@ class EchoSession:
 def sentence(view: View) -> str:
     """The caption that echo gives: it names the category and the key, so that every object's is its own."""
     return f"A {(view.category or 'thing').replace('_', ' ')} with the number {view.key.rsplit('/', 1)[-1]}."
+
+
+def _drawn(what: str, view: View) -> str:
+    """The name of a draw: a request with a seed of its own draws anew."""
+    return what if view.seed is None else f"{what} {view.seed}"
 
 
 def _count(view: View) -> int:

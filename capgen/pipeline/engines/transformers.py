@@ -17,6 +17,7 @@ from capgen.errors import UserError
 from capgen.pipeline.confidence import confidence
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, refuse_remote_code
 from capgen.pipeline.engines.reasoning import USUAL, Markers, split_reasoning
+from capgen.pipeline.engines.token_logprobs import LogprobRecord
 from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.pipeline.settings import SamplingSettings
 from capgen.pipeline.view import Answer, View
@@ -80,7 +81,7 @@ class Model:
     """Loaded weights with their processor; used by one thread.
 
     ``template``: arguments of the chat template. ``markers``: what begins and ends reasoning in an answer.
-    ``logprobs``: whether answers have log-probabilities.
+    ``logprobs``: whether answers have log-probabilities. ``top_p``: of sampling.
     """
 
     processor: Any
@@ -92,6 +93,7 @@ class Model:
     template: Mapping[str, Any]
     markers: Markers = USUAL
     logprobs: bool = True
+    top_p: float = 1.0
 
     def say(self, views: Sequence[View]) -> list[Answer | EngineFault]:
         """An answer or a fault for each view; a view that fails takes no other with it.
@@ -123,12 +125,13 @@ class Model:
                 f"transformers: {width} tokens of prompt and {self.max_tokens} of answer are more than the model's "
                 f"maximum of {self.max_len}"
             )
-        if self.seed is not None:
-            torch.manual_seed(_seed(self.seed, views))
+        own = self._own_sampling(views[0])
+        if self.seed is not None or own:
+            torch.manual_seed(_seed(self.seed or 0, views))
         record = LogprobRecord()
         try:
             with torch.inference_mode():
-                further = {"logits_processor": [record]} if self.logprobs else {}
+                further = own | ({"logits_processor": [record]} if self.logprobs else {})
                 out = self.weights.generate(**inputs.to(self.weights.device), **further)
         except torch.OutOfMemoryError as error:
             raise EngineFault(f"transformers: {_first_line(error)}; lower engine.options.batch_size") from error
@@ -138,6 +141,14 @@ class Model:
         prompts = inputs["attention_mask"].sum(1).tolist()
         answers, values = out[:, width:], record.of(out)
         return [self._answer(*one) for one in zip(answers.tolist(), prompts, values, strict=True)]
+
+    def _own_sampling(self, view: View) -> dict[str, Any]:
+        """Arguments of ``generate`` for requests whose temperature is not that of the settings."""
+        if view.temperature is None:
+            return {}
+        if view.temperature == 0:
+            return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        return {"do_sample": True, "temperature": view.temperature, "top_p": self.top_p, "top_k": 0}
 
     def _inputs(self, views: Sequence[View]) -> Any:
         from PIL import Image
@@ -176,34 +187,6 @@ class Model:
             logprob_min=sure.least if sure else None,
             logprob_mean=sure.mean if sure else None,
         )
-
-
-@dataclass(slots=True)
-class LogprobRecord:
-    """Notes the log-probability of each token that ``generate`` chooses; as a processor it changes no score.
-
-    It sees the scores of a step before the choice, which is in the ids of the next step: only one step is held.
-    """
-
-    chosen: list[Any] = field(default_factory=list)
-    last: Any = None
-
-    def __call__(self, ids: Any, scores: Any) -> Any:
-        """Note the last choice and the scores of the next one."""
-        self._note(ids)
-        self.last = scores.float().log_softmax(-1)
-        return scores
-
-    def of(self, ids: Any) -> list[list[float]]:
-        """A list for each row of the finished ids; empty lists where nothing was noted."""
-        if self.last is None:
-            return [[]] * len(ids)
-        self._note(ids)
-        return [list(row) for row in zip(*(step.squeeze(1).tolist() for step in self.chosen), strict=True)]
-
-    def _note(self, ids: Any) -> None:
-        if self.last is not None:
-            self.chosen.append(self.last.gather(1, ids[:, -1:]))
 
 
 @dataclass(slots=True)
@@ -264,15 +247,20 @@ class TransformersSession:
                 _resolve(future, one)
 
     def _next(self) -> list[_Request]:
-        """The next batch: who waits longest, with the next ones that have as many pictures."""
+        """The next batch: who waits longest, with the next ones that have as many pictures and the same sampling."""
         self._waiting = [item for item in self._waiting if not item[1].done()]
         if not self._waiting:
             return []
-        count = len(self._waiting[0][0].pictures)
-        batch = [item for item in self._waiting if len(item[0].pictures) == count][: self.batch_size]
+        kind = _kind(self._waiting[0][0])
+        batch = [item for item in self._waiting if _kind(item[0]) == kind][: self.batch_size]
         taken = {id(future) for _, future in batch}
         self._waiting = [item for item in self._waiting if id(item[1]) not in taken]
         return batch
+
+
+def _kind(view: View) -> tuple[object, ...]:
+    """What the requests of a batch must share."""
+    return len(view.pictures), view.temperature, view.seed
 
 
 def chat(view: View) -> list[dict[str, Any]]:
@@ -341,7 +329,9 @@ def load_model(options: Transformers, context: EngineContext) -> Model:
     markers = (*USUAL, *model.reasoning)
     length = options.max_model_len or longest
     most = context.sampling.max_tokens
-    return Model(processor, weights, seed, most, length, ends, template, markers, options.logprobs)
+    return Model(
+        processor, weights, seed, most, length, ends, template, markers, options.logprobs, context.sampling.top_p
+    )
 
 
 def _set_generation(processor: Any, weights: Any, sampling: SamplingSettings) -> frozenset[int]:
@@ -374,7 +364,8 @@ def _ends(*given: int | list[int] | None) -> frozenset[int]:
 
 def _seed(seed: int, views: Sequence[View]) -> int:
     """A batch's seed: sampled answers depend on what is batched together, and so on when requests come."""
-    digest = hashlib.blake2b("\0".join([str(seed), *(view.key for view in views)]).encode(), digest_size=8).digest()
+    drawn = seed if views[0].seed is None else views[0].seed
+    digest = hashlib.blake2b("\0".join([str(drawn), *(view.key for view in views)]).encode(), digest_size=8).digest()
     return int.from_bytes(digest) >> 1
 
 

@@ -7,7 +7,7 @@ vision-language model that vLLM knows works by name.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from capgen.errors import UserError
 from capgen.pipeline.confidence import confidence
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, refuse_remote_code
 from capgen.pipeline.engines.reasoning import USUAL, Markers, split_reasoning
+from capgen.pipeline.engines.token_logprobs import of_vllm
 from capgen.pipeline.view import Answer, Picture, View
 
 _DECIDING = (
@@ -118,7 +119,8 @@ class Vllm:
 class VllmSession:
     """A running engine; ``count`` makes request ids unique when a key is asked again.
 
-    ``markers``: what begins and ends reasoning in an answer, which is no part of the caption.
+    ``markers``: what begins and ends reasoning in an answer, which is no part of the caption. ``options``: what
+    ``sampling`` was made of.
     """
 
     engine: Any
@@ -127,6 +129,7 @@ class VllmSession:
     dead_error: type[Exception]
     client_error: type[Exception]
     markers: Markers = USUAL
+    options: Mapping[str, Any] = field(default_factory=dict)
     count: int = 0
 
     @classmethod
@@ -139,18 +142,18 @@ class VllmSession:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         wanted = context.sampling
-        sampling = SamplingParams(
-            temperature=wanted.temperature,
-            top_p=wanted.top_p,
-            max_tokens=wanted.max_tokens,
-            seed=wanted.seed,
-            logprobs=0 if logprobs else None,  # 0: of the token that was chosen, and of no other
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
+        options = {
+            "temperature": wanted.temperature,
+            "top_p": wanted.top_p,
+            "max_tokens": wanted.max_tokens,
+            "seed": wanted.seed,
+            "logprobs": 0 if logprobs else None,  # 0: of the token that was chosen, and of no other
+            "output_kind": RequestOutputKind.FINAL_ONLY,
+        }
         template = {**context.model.template, "add_generation_prompt": True, "tokenize": False}
         chat = ChatParams(chat_template_kwargs=template)
         markers = (*USUAL, *context.model.reasoning)
-        return cls(engine, sampling, chat, EngineDeadError, VLLMClientError, markers)
+        return cls(engine, SamplingParams(**options), chat, EngineDeadError, VLLMClientError, markers, options)
 
     async def answer(self, view: View) -> Answer:
         """Render with the model's chat template, generate, and report what vLLM counted."""
@@ -173,7 +176,7 @@ class VllmSession:
             raise EngineFault("vLLM ended the request without an answer")
         said = final.outputs[0]
         caption = split_reasoning(said.text, self.markers)[0]
-        sure = confidence(_token_logprobs(said), said.text, caption)
+        sure = confidence(of_vllm(said), said.text, caption)
         return Answer(
             text=caption,
             finish_reason=said.finish_reason or "none",
@@ -185,29 +188,21 @@ class VllmSession:
         )
 
     def _sampling(self, view: View) -> Any:
-        """The session's sampling, with the request's own seed and schema where it has them."""
-        if view.schema is None and view.seed is None:
+        """The session's sampling, with the request's own seed, temperature and schema where it has them."""
+        if view.schema is None and view.seed is None and view.temperature is None:
             return self.sampling
+        from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
-        sampling = self.sampling.clone()
-        if view.seed is not None:
-            sampling.seed = view.seed
+        own: dict[str, Any] = {"seed": view.seed, "temperature": view.temperature}
         if view.schema is not None:
-            sampling.structured_outputs = StructuredOutputsParams(json=dict(view.schema))
-        return sampling
+            own["structured_outputs"] = StructuredOutputsParams(json=dict(view.schema))
+        return SamplingParams(**{**self.options, **{name: value for name, value in own.items() if value is not None}})
 
     async def stop(self) -> None:
         """End vLLM's own processes."""
         with suppress(self.dead_error):
             self.engine.shutdown()
-
-
-def _token_logprobs(said: Any) -> Iterator[tuple[str, float]]:
-    """Each token of a ``CompletionOutput`` as text with its log-probability; nothing where none were asked for."""
-    for token, choices in zip(said.token_ids, said.logprobs or (), strict=False):
-        chosen = choices[token]
-        yield chosen.decoded_token or "", chosen.logprob
 
 
 def messages(view: View) -> list[dict[str, Any]]:

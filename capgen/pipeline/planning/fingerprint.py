@@ -14,8 +14,9 @@ from capgen.dataset.schema import SCHEMA_VERSION
 from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.engines.base import build_engine
 from capgen.pipeline.rendering.prompt import Prompt
+from capgen.pipeline.rendering.remarks import Remarks
 from capgen.pipeline.rendering.render import RENDER_VERSION
-from capgen.pipeline.settings import EngineSettings, Settings, Table
+from capgen.pipeline.settings import EngineSettings, Settings, Table, TryAgain
 
 _WHOLE_FILE = 64 * 2**20
 _SHOWN, _LONG = 3, 60
@@ -47,6 +48,24 @@ def fingerprint_parts(settings: Settings, prompt: Prompt, source_hashes: Mapping
         parts["source_options"] = settings.source.options
     options = deciding_options(settings.engine)
     return parts | {"engine_options": options} if options else parts
+
+
+def further_steps(settings: Settings) -> tuple[TryAgain, ...]:
+    """All further requests that the settings know."""
+    return (*settings.tries.again, *(settings.distinct.again if settings.distinct.enabled else ()))
+
+
+def further_parts(settings: Settings, prompts: Mapping[str, Prompt], remarks: Remarks | None) -> dict[str, Any]:
+    """The parts that further requests add; none where there are none, so that older runs can be gone on with."""
+    parts: dict[str, Any] = {}
+    if settings.tries.again:
+        parts["tries"] = settings.tries.model_dump(mode="json")
+    if settings.distinct.enabled:
+        parts["distinct"] = settings.distinct.model_dump(mode="json")
+    texts = {f"prompt {name}": prompt.sha256 for name, prompt in prompts.items()}
+    if remarks is not None:
+        texts["remarks"] = remarks.sha256
+    return parts | ({"further_texts": texts} if texts else {})
 
 
 def _model(settings: Settings) -> dict[str, Any]:

@@ -16,12 +16,20 @@ from capgen.pipeline.checks.base import build_checks
 from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.engines.base import build_engine
 from capgen.pipeline.planning.extend import check_limit, extend
-from capgen.pipeline.planning.fingerprint import differences, digest, fingerprint_parts, same_run
+from capgen.pipeline.planning.fingerprint import (
+    differences,
+    digest,
+    fingerprint_parts,
+    further_parts,
+    further_steps,
+    same_run,
+)
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.open_source import build_source, source_hashes
 from capgen.pipeline.planning.plan import PlanProgress, write_plan, write_plan_json
 from capgen.pipeline.planning.preflight import check_masks, check_model, check_pictures, tell_model
-from capgen.pipeline.rendering.prompt import load_prompt
+from capgen.pipeline.rendering.prompt import Prompt, load_prompt, with_highlights
+from capgen.pipeline.rendering.remarks import Remarks, load_remarks
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources.base import Source
 
@@ -71,11 +79,12 @@ def prepare(
     check_masks(source, settings, prompt)
     tell_model(settings)
     _ = build_checks(settings.checks.all_names, settings.checks.options)
+    prompts, remarks = further_prompts(settings, prompt)
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
         # The largest files take seconds to hash and seconds to plan: side by side.
         hashes = pool.submit(source_hashes, source, _root(settings))
         fresh = _planned(source, out, settings, progress) if find_plan(out) is None else None
-        parts = fingerprint_parts(settings, prompt, hashes.result())
+        parts = fingerprint_parts(settings, prompt, hashes.result()) | further_parts(settings, prompts, remarks)
     out = _settle_out(out, parts, fork=fork)
     record = find_plan(out)
     if record is None:
@@ -88,8 +97,34 @@ def prepare(
         if settings.source.limit != record.limit:
             record = extend(source, out, _recorded(settings, parts, model, ShardTable(shards=())), record)
     name, revision = model.name, model.revision
-    job = Job(out.resolve(), record.fingerprint, settings, prompt, gpus, name, revision, record.legacy_root)
+    job = Job(
+        out.resolve(),
+        record.fingerprint,
+        settings,
+        prompt,
+        gpus,
+        name,
+        revision,
+        record.legacy_root,
+        prompts,
+        remarks,
+    )
     return job, record.table
+
+
+def further_prompts(settings: Settings, prompt: Prompt) -> tuple[dict[str, Prompt], Remarks | None]:
+    """What further requests need beside the run's prompt: other prompt files by name, and the remarks.
+
+    Raises:
+        UserError: a file has a mistake, or a step names a highlight that is not there.
+    """
+    steps = further_steps(settings)
+    names = {step.prompt for step in steps if step.prompt}
+    prompts = {name: load_prompt(name, category=settings.prompt.category) for name in sorted(names)}
+    for step in steps:
+        if step.highlight:
+            with_highlights(prompts[step.prompt] if step.prompt else prompt, step.highlight)
+    return prompts, load_remarks(settings.tries.remarks) if any(step.tell for step in steps) else None
 
 
 def named(settings: Settings, model: ModelName) -> ModelName:

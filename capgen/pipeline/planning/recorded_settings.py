@@ -77,6 +77,10 @@ def _reaching(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield from _modules("source.type", [_table(settings, "source").get("type")])
     for table in ("names", "advisory"):
         yield from _modules(f"checks.{table}", checks.get(table) or ())
+    for table in ("tries", "distinct"):
+        steps = [step for step in _table(settings, table).get("again") or () if isinstance(step, Mapping)]
+        names = [name for step in steps for name in str(step.get("highlight") or "").split("+")]
+        yield from _modules(f"{table}.again", names)
     if _table(settings, "model").get("trust_remote_code"):
         yield "model.trust_remote_code", True
     template = _table(settings, "card").get("template")

@@ -40,7 +40,7 @@ class ReleaseAudit:
     """
 
     def __init__(self, out: Path, release: Release, splits: Sequence[str], note: Note) -> None:
-        self._note = note
+        self._note, self._keep_alike = note, release.keep_alike
         bad = {file.path for file in release.files if not _as_recorded(out, file, note)}
         _note_strangers(out, release, note)
         _note_configs(out, note)
@@ -56,7 +56,7 @@ class ReleaseAudit:
         """The next shard of the plan: what the release must hold of it, and whether it does."""
         captions = ((v.key, v.caption) for v in outcomes if v.status == "kept")
         self._expect("captions", split, captions)
-        self._expect("media", split, _media_rows(media, outcomes))
+        self._expect("media", split, _media_rows(media, outcomes, keep_alike=self._keep_alike))
         self._expect("dedup", "", ((v.key, v.duplicate_of) for v in outcomes if v.duplicate_of is not None))
 
     def give_up(self, split: str) -> None:
@@ -113,14 +113,16 @@ def _plain(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(tuple(map(_plain, value)) if isinstance(value, list) else value for value in row.values())
 
 
-def _media_rows(media: Sequence[PlannedMedia], outcomes: Sequence[RowOutcome]) -> Iterator[tuple[Any, ...]]:
+def _media_rows(
+    media: Sequence[PlannedMedia], outcomes: Sequence[RowOutcome], *, keep_alike: bool
+) -> Iterator[tuple[Any, ...]]:
     said = {outcome.key: outcome for outcome in outcomes}
     for one in media:
         of_medium = [said[one.key_of(item.object_id)] for item in one.objects]
         yield (
             one.media_id,
             tuple(
-                (item.object_id, outcome.caption if outcome.status == "kept" else None, outcome.reason)
+                (item.object_id, outcome.media_caption(keep_alike=keep_alike), outcome.reason)
                 for item, outcome in zip(one.objects, of_medium, strict=True)
             ),
         )

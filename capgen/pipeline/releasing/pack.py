@@ -32,6 +32,7 @@ def pack(
     *,
     embed_media: bool = False,
     deduplicate: bool = True,
+    keep_alike: bool = True,
     root: Path | None = None,
     bounds: Path | None = None,
     max_failed: float = 1.0,
@@ -43,6 +44,7 @@ def pack(
     complete beside it; from the swap until ``release.json`` is written, OUT has none.
 
     Args:
+        keep_alike: see ``PackOptions``.
         max_failed: share of the objects above which the release is marked because so many failed.
         root: where the dataset is now, for ``embed_media``; None where it was when the run was planned.
         bounds: the folder out of which links among the pictures must not lead; None follows all links.
@@ -60,7 +62,7 @@ def pack(
             f"{out}: {missing} of its {len(table.shards)} shards are not done", "run the same command again"
         )
     remove_leftovers(out)
-    options = PackOptions(embed_media=embed_media, deduplicate=deduplicate)
+    options = PackOptions(embed_media=embed_media, deduplicate=deduplicate, keep_alike=keep_alike)
     inputs = _digest(out, table, done, card, options, fingerprint, max_failed)
     current = _current(out, inputs)
     if current is not None:
@@ -91,6 +93,7 @@ def pack(
         ),
         missing_pictures=stats.missing_pictures,
         files=tuple(files),
+        keep_alike=keep_alike,
         warning=too_many_failed(stats.failed, stats.objects, max_failed),
     )
     packing.swap(render_card(card, _release_info(release, table.splits, options), stats))

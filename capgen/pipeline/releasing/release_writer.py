@@ -42,10 +42,14 @@ _EMBED_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class PackOptions:
-    """``embed_media`` puts the pictures into ``media``; ``deduplicate`` leaves repeated captions out."""
+    """``embed_media`` puts the pictures into ``media``; ``deduplicate`` leaves repeated captions out.
+
+    ``keep_alike``: captions that do not tell their objects apart stay in ``media``, although not in ``captions``.
+    """
 
     embed_media: bool = False
     deduplicate: bool = True
+    keep_alike: bool = True
 
     @property
     def media_schema(self) -> pa.Schema:
@@ -137,7 +141,7 @@ class Packing:
         write_whole(self._layout.card, readme.encode())
 
     def _media_tables(self, shard: JoinedShard) -> Iterator[pa.Table]:
-        table = media_table(shard)
+        table = media_table(shard, keep_alike=self._options.keep_alike)
         if not self._options.embed_media:
             yield table
             return
@@ -165,13 +169,14 @@ class Packing:
         self.stats.cached_tokens += pc.sum(rows.column("cached_tokens")).as_py() or 0
 
 
-def media_table(shard: JoinedShard) -> pa.Table:
-    """A row for each medium of a shard with all of its objects, in the schema ``MEDIA``."""
+def media_table(shard: JoinedShard, *, keep_alike: bool = True) -> pa.Table:
+    """A row for each medium of a shard with all of its objects, in the schema ``MEDIA``; see ``PackOptions``."""
     ends = np.cumsum([0, *(len(media.objects) for media in shard.media)], dtype=np.int32)
     columns = {
         name: shard.rows.column(name).combine_chunks() for name in OBJECT_FIELDS if name in shard.rows.column_names
     }
-    columns["caption"] = pa.array([v.caption if v.status == "kept" else None for v in shard.outcomes], pa.string())
+    captions = [outcome.media_caption(keep_alike=keep_alike) for outcome in shard.outcomes]
+    columns["caption"] = pa.array(captions, pa.string())
     columns["dropped"] = pa.array([outcome.reason for outcome in shard.outcomes], pa.string())
     structs = pa.StructArray.from_arrays([columns[name] for name in OBJECT_FIELDS], fields=list(OBJECT_TYPE))
     objects = pa.ListArray.from_arrays(pa.array(ends), structs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, floor
 from pathlib import Path
@@ -84,7 +84,7 @@ class Prompt:
         Raises:
             jinja2.TemplateError: the template names a variable that is not there.
         """
-        return _compiled(self.object_template).render(variables).strip()
+        return compiled(self.object_template).render(variables).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +251,27 @@ def load_prompt(name: str, *, category: bool) -> Prompt:
     return prompt
 
 
+def with_highlights(prompt: Prompt, names: str) -> Prompt:
+    """The prompt with other highlights, given by their names, joined by ``+``.
+
+    Raises:
+        UserError: there is no such highlight, or one that cuts pictures out does not come first.
+    """
+
+    def changed(kind: Kind) -> Layout:
+        old = prompt.layout_for(kind)
+        table = _LayoutTable(
+            clean_frames=old.clean_frames,
+            clean_choice=old.clean_choice,
+            marked_frames=old.marked_frames,
+            marked_choice=old.marked_choice,
+            highlights=tuple(names.split("+")),
+        )
+        return _layout(Path(prompt.name), kind, table)
+
+    return replace(prompt, layout=Layouts(changed("image"), changed("video")))
+
+
 def _layout(path: Path, kind: Literal["image", "video"], table: _LayoutTable) -> Layout:
     specs = [_HighlightTable(name=h) if isinstance(h, str) else h for h in table.highlights]
     key = f"layout.{kind}.highlights"
@@ -296,7 +317,8 @@ def _try(path: Path, prompt: Prompt) -> None:
 
 
 @lru_cache(maxsize=64)
-def _compiled(template: str) -> Template:
+def compiled(template: str) -> Template:
+    """The Jinja template of that text, in a sandbox that refuses unknown variables."""
     # Prompts are plain text for a model: escaping would only garble them.
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
     return environment.from_string(template)

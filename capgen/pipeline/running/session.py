@@ -129,6 +129,7 @@ def _release(job: Job, *, embed_media: bool, display: ProgressDisplay) -> Ledger
         card_info(job.settings),
         embed_media=embed_media,
         deduplicate=job.settings.dedup.enabled,
+        keep_alike=job.settings.distinct.keep == "media",
         root=job.settings.source.root,
         bounds=job.bounds,
         max_failed=job.settings.run.max_failed,

@@ -10,7 +10,8 @@ import pytest
 from capgen.errors import UserError
 from capgen.pipeline.asking.ask import Asker
 from capgen.pipeline.engines.base import EngineContext, EngineDead
-from capgen.pipeline.engines.transformers import LogprobRecord, Transformers, load_model
+from capgen.pipeline.engines.token_logprobs import LogprobRecord
+from capgen.pipeline.engines.transformers import Transformers, load_model
 from capgen.pipeline.settings import ModelSettings, SamplingSettings
 from capgen.pipeline.view import Picture, View
 

@@ -1,0 +1,104 @@
+"""What the log-probabilities of answers cost: requests a second through vLLM with and without them.
+
+    python -m benchmarks.logprobs_cost [--requests 48] [--rounds 30]
+
+One engine with the embedded captioner on the CPU answers the same requests in turns with and without, in the order
+ABBA. Its caches are emptied before each round, so that a request costs what it costs in a run. Given is the median over
+pairs of neighbouring rounds, by the clock and in processor time, with its standard error by bootstrap. On a machine
+that does other work too, processor time is the steadier of the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks.common import machine, save
+from benchmarks.run_vs_vllm import prepared_views, settings_over
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and of its engine's."""
+    here = psutil.Process()
+    times = [one.cpu_times() for one in (here, *here.children(recursive=True))]
+    return float(sum(time.user + time.system for time in times))
+
+
+async def seconds_of(session: Any, views: list[Any], in_flight: int) -> tuple[float, float]:
+    """How long the engine takes for all of the views: by the clock, and of the processors."""
+    slots = asyncio.Semaphore(in_flight)
+
+    async def one(view: Any) -> None:
+        async with slots:
+            await session.answer(view)
+
+    await session.engine.reset_prefix_cache()
+    await session.engine.reset_mm_cache()
+    await session.engine.reset_encoder_cache()
+    begun, used = time.perf_counter(), processor_seconds()
+    await asyncio.gather(*(one(view) for view in views))
+    return time.perf_counter() - begun, processor_seconds() - used
+
+
+async def measure(root: Path, requests: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Seconds of each round, by whether log-probabilities were asked for."""
+    from capgen.pipeline.engines.base import EngineContext, build_engine
+    from capgen.pipeline.engines.vllm import VllmSession
+
+    settings, views = settings_over(root), prepared_views(root)[:requests]
+    engine = build_engine(settings.engine)
+    context = EngineContext(settings.model, settings.sampling, 0)
+    with_them: Any = await engine.start(context)
+    without = VllmSession.over(with_them.engine, context, logprobs=False)
+    sides = {"with": with_them, "without": without}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+    for session in sides.values():
+        await seconds_of(session, views, engine.in_flight)
+    for number in range(rounds):
+        order = ("with", "without") if number % 2 else ("without", "with")
+        for name in order:
+            found[name].append(await seconds_of(sides[name], views, engine.in_flight))
+    await with_them.stop()
+    return found
+
+
+def main() -> None:
+    """Measure, print and save."""
+    from capgen.sample.write import write_world
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=30)
+    arguments = parser.parse_args()
+    before = machine()
+    with tempfile.TemporaryDirectory() as folder:
+        write_world(Path(folder), images=max(2, arguments.requests // 4), videos=0, seed=11)
+        found = asyncio.run(measure(Path(folder, "lvis"), arguments.requests, arguments.rounds))
+    sides = {name: np.asarray(times) for name, times in found.items()}
+    rows = [
+        {
+            "log-probabilities": name,
+            "rounds": len(times),
+            "requests_per_s": round(arguments.requests / float(np.median(times[:, 0])), 2),
+            "processor_ms_per_request": round(1000 * float(np.median(times[:, 1])) / arguments.requests, 3),
+        }
+        for name, times in sides.items()
+    ]
+    ratios = sides["with"] / sides["without"] - 1
+    draws = np.random.default_rng(0).integers(0, len(ratios), (2000, len(ratios)))
+    errors = np.median(ratios[draws], axis=1).std(0)
+    both = zip(np.median(ratios, axis=0), errors, strict=True)
+    clock, processor = (f"{value:.1%} (standard error {error:.1%})" for value, error in both)
+    note = f"cost by the clock {clock}, in processor time {processor}"
+    save("logprobs_cost", rows, note, before)
+
+
+if __name__ == "__main__":
+    main()

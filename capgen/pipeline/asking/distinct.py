@@ -1,0 +1,126 @@
+"""Captions that tell the objects of one category in one image or video apart: which do not, and what is done about it.
+
+Two captions are alike where they have the same words, in any order, but for articles and auxiliary verbs. A caption
+all of whose words a neighbour's caption has too fits the neighbour as well: it is a reason to ask again. Like the
+decisions on second tries, those here are a function of the answers alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from capgen.pipeline.asking.tries import JudgedAnswer, Tries
+from capgen.text import words
+
+_IDLE = frozenset(["a", "an", "the", "and", "with", "of", "is", "are", "was", "were", "its", "that", "which", "this"])
+
+Words = frozenset[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An object of a medium with a caption that may be released.
+
+    Args:
+        caption: of the best of its own answers, or of the row of an earlier commit.
+        tries: its answers; None where the row is that of an earlier commit and the object is not asked.
+    """
+
+    key: str
+    category: str | None
+    caption: str
+    tries: Tries | None = None
+
+
+@dataclass(slots=True)
+class DistinctState:
+    """Where a medium stands.
+
+    Args:
+        chosen: the answers that replace what their objects' own tries gave, by key.
+        alike: objects whose caption is that of a neighbour too, with the key of one such neighbour.
+        due: the step that is to be asked now, from 0, and the keys that lack it; None where nothing is.
+        captions: of every object, as it stands.
+    """
+
+    chosen: dict[str, JudgedAnswer] = field(default_factory=dict)
+    alike: dict[str, str] = field(default_factory=dict)
+    due: tuple[int, tuple[str, ...]] | None = None
+    captions: dict[str, str] = field(default_factory=dict)
+
+
+def said_words(caption: str) -> Words:
+    """The words by which a caption can be told from another, each as often as it is said."""
+    return frozenset(Counter(word for word in words(caption) if word not in _IDLE).items())
+
+
+def state_of(candidates: Sequence[Candidate], steps: int) -> DistinctState:
+    """Replay what was asked of a medium's objects because of their neighbours.
+
+    At each step all objects whose caption fits a neighbour too are asked. Then, in the order of the medium, each takes
+    its new caption if the checks let it pass and it fits no neighbour as these stand at that moment.
+
+    Args:
+        candidates: in the order of the medium.
+        steps: how often objects are asked at most.
+    """
+    state = DistinctState(captions={one.key: one.caption for one in candidates})
+    groups = [group for group in _groups(candidates) if len(group) > 1]
+    forms = {one.key: said_words(one.caption) for group in groups for one in group}
+    for number in range(steps):
+        fitting = [
+            one for group in groups for one in group if one.tries is not None and _fits_another(one, group, forms)
+        ]
+        missing = tuple(one.key for one in fitting if one.tries is not None and number not in one.tries.distinct)
+        if missing:
+            state.due = number, missing
+            return state
+        for group in groups:
+            for one in group:
+                answer = one.tries.distinct.get(number) if one.tries is not None else None
+                if answer is not None and answer.passes:
+                    _take(one, answer, group, forms, state)
+    for group in groups:
+        state.alike |= _alike(group, forms)
+    return state
+
+
+def neighbours_of(key: str, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The other objects of its category."""
+    return next(
+        ([one for one in group if one.key != key] for group in _groups(candidates) if any(o.key == key for o in group)),
+        [],
+    )
+
+
+def _groups(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
+    found: dict[str | None, list[Candidate]] = defaultdict(list)
+    for one in candidates:
+        found[one.category].append(one)
+    return list(found.values())
+
+
+def _fits_another(one: Candidate, group: Sequence[Candidate], forms: Mapping[str, Words]) -> bool:
+    return any(other.key != one.key and forms[one.key] <= forms[other.key] for other in group)
+
+
+def _take(
+    one: Candidate, answer: JudgedAnswer, group: Sequence[Candidate], forms: dict[str, Words], state: DistinctState
+) -> None:
+    """Let an object have its new caption if that one tells it from its neighbours."""
+    new = said_words(answer.caption)
+    if any(other.key != one.key and new <= forms[other.key] for other in group):
+        return
+    forms[one.key] = new
+    state.captions[one.key] = answer.caption
+    state.chosen[one.key] = answer
+
+
+def _alike(group: Sequence[Candidate], forms: Mapping[str, Words]) -> dict[str, str]:
+    """The objects of a category that share their words with another, and the first other of them."""
+    by_form: dict[Words, list[str]] = defaultdict(list)
+    for one in group:
+        by_form[forms[one.key]].append(one.key)
+    return {key: next(k for k in keys if k != key) for keys in by_form.values() if len(keys) > 1 for key in keys}

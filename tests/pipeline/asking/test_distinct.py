@@ -1,0 +1,121 @@
+"""Captions that do not tell objects of one category apart are asked for again, and marked where that does not help."""
+
+import pytest
+
+from capgen.dataset.reader import media_batches, media_of, released_captions
+from capgen.pipeline.asking.distinct import Candidate, said_words, state_of
+from capgen.pipeline.asking.tries import JudgedAnswer, Tries
+from capgen.pipeline.releasing.verify import verify
+from capgen.pipeline.view import Settled
+from tests.pipeline.asking.test_tries import moody, rows_of
+from tests.pipeline.runs import session
+
+
+def judged(text, *codes):
+    return JudgedAnswer(Settled(key="k", request="r", text=text), tuple((code, code) for code in codes))
+
+
+def candidate(key, caption, *further, category="cup"):
+    return Candidate(key, category, caption, Tries(judged(caption), [], dict(enumerate(further))))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("A red cup on a table.", "a red cup, on the table", True),
+        ("A red cup on a table.", "On a table is a red cup.", True),
+        ("A red cup on a table.", "A red cup under a table.", False),
+        ("A red cup left of a jug.", "A red cup right of a jug.", False),
+        ("A red cup.", "Two red cups.", False),
+    ],
+)
+def test_captions_are_alike_by_their_words(one, other, alike):
+    assert (said_words(one) == said_words(other)) is alike
+
+
+def test_a_caption_that_fits_its_neighbour_too_is_a_reason_to_ask():
+    state = state_of([candidate("a", "A red cup."), candidate("b", "A red cup with a chip.")], 1)
+    assert state.due == (0, ("a",))
+
+
+def test_other_categories_and_captions_that_differ_are_left_alone():
+    others = [candidate("a", "A red cup."), candidate("b", "A blue cup."), candidate("c", "A red cup.", category="jug")]
+    state = state_of(others, 1)
+    assert (state.due, state.alike) == (None, {})
+
+
+def test_an_answer_that_differs_is_taken_and_one_that_does_not_is_not():
+    twins = [
+        candidate("a", "A red cup.", judged("A red cup with a chip.")),
+        candidate("b", "A red cup.", judged("A red cup!")),
+    ]
+    state = state_of(twins, 1)
+    assert state.captions == {"a": "A red cup with a chip.", "b": "A red cup."}
+    assert (state.due, state.alike) == (None, {})
+
+
+def test_an_answer_that_a_check_refuses_is_not_taken_and_the_twins_are_marked():
+    twins = [candidate("a", "A red cup.", judged("A cup in the red box.", "marker_leak")), candidate("b", "A red cup.")]
+    assert state_of(twins, 1).due == (0, ("b",))
+    twins[1].tries.distinct[0] = judged("A red cup.")
+    assert state_of(twins, 1).alike == {"a": "b", "b": "a"}
+
+
+def test_two_answers_that_are_the_same_again_are_not_both_taken():
+    new = judged("A red cup with a chip.")
+    state = state_of([candidate("a", "A red cup.", new), candidate("b", "A red cup.", new)], 1)
+    assert state.captions == {"a": new.caption, "b": "A red cup."}
+
+
+def test_a_second_step_asks_only_those_that_are_still_alike():
+    three = [candidate(key, "A red cup.", judged("A red cup there." if key == "a" else "A red cup.")) for key in "abc"]
+    assert state_of(three, 2).due == (1, ("b", "c"))
+
+
+def test_the_row_of_an_earlier_commit_counts_as_a_neighbour_but_is_not_asked():
+    state = state_of([Candidate("a", "cup", "A red cup."), candidate("b", "A red cup.")], 1)
+    assert state.due == (0, ("b",))
+
+
+def run(root, out, *assignments, **options):
+    return session(moody(root, "distinct.enabled=true", *assignments, steps="tries.again=[]", **options), out)[0]
+
+
+def test_twins_are_asked_with_their_neighbours_captions_and_places(lvis_root, tmp_path):
+    out = run(lvis_root, tmp_path / "out", twins="02", differs="2")
+    rows = rows_of(out)
+    assert {row.status for row in rows.values()} == {"kept"}
+    changed = rows["lvis/train/1/102"]
+    assert changed.caption == "A cup with the number 102 on it."
+    told = changed.answers[1].told
+    assert '"A small cup on a table."' in told
+    assert "left " in told
+    assert told.count("- ") == 1
+    assert rows["lvis/train/1/100"].caption == "A small cup on a table."
+    assert rows["lvis/train/1/101"].tries == 1
+
+
+def test_captions_that_stay_the_same_are_in_the_media_but_not_among_the_captions(lvis_root, tmp_path):
+    out = run(lvis_root, tmp_path / "out", twins="02")
+    ledger = verify(out)
+    assert (ledger.ok, ledger.kept, ledger.dropped) == (True, 5, {"not_distinct": 10})
+    assert "says the same as the caption of lvis/train/1/102" in rows_of(out)["lvis/train/1/100"].message
+    assert not any(key.endswith(("0", "2")) for key, _ in released_captions(out))
+    batch = next(iter(media_batches(out, "train", rows=9)))
+    first = media_of(batch, 0).objects
+    assert [one.caption for one in first] == [
+        "A small cup on a table.",
+        "A tea pot with the number 101 on it.",
+        "A small cup on a table.",
+    ]
+    assert [one.dropped for one in first] == ["not_distinct", None, "not_distinct"]
+
+
+@pytest.mark.parametrize(("keep", "kept", "shown"), [("both", 15, True), ("none", 5, False)])
+def test_the_pipeline_file_says_where_such_captions_go(lvis_root, tmp_path, keep, kept, shown):
+    out = run(lvis_root, tmp_path / "out", f"distinct.keep='{keep}'", "dedup.enabled=false", twins="02")
+    assert verify(out).kept == kept
+    first = media_of(next(iter(media_batches(out, "train", rows=9))), 0).objects[0]
+    assert (first.caption is not None) is shown
+    advice = {row.advice for row in rows_of(out).values() if row.key.endswith("0")}
+    assert advice == ({("not_distinct",)} if keep == "both" else {()})

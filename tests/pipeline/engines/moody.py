@@ -1,0 +1,63 @@
+"""An engine whose first answers may be refusals and the same for twins, and whose further ones are better; it may die.
+
+What it says depends on the key and the step alone. It writes no files, and after ``dies_after`` answers it is dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from capgen.pipeline.engines.base import EngineDead
+from capgen.pipeline.view import Answer
+
+REFUSAL = "I'm sorry, but I can't help with that."
+
+
+@dataclass(frozen=True, slots=True)
+class Moody:
+    """Options.
+
+    ``refuses``: object numbers (the last digit of the key) that refuse at first. ``stubborn``: that always refuse.
+    ``twins``: those that give one caption at first. ``differs``: those that say something else when asked to differ.
+    ``poison``: ``KEY STEP`` of a request that ends the engine.
+    """
+
+    dies_after: int = 0
+    refuses: str = ""
+    stubborn: str = ""
+    twins: str = ""
+    differs: str = ""
+    poison: str = ""
+    latency_s: float = 0.0
+
+    @property
+    def in_flight(self):
+        return 3
+
+    async def start(self, context):
+        return MoodySession(self)
+
+
+@dataclass(slots=True)
+class MoodySession:
+    options: Moody
+    answered: int = 0
+
+    async def answer(self, view):
+        await asyncio.sleep(self.options.latency_s)
+        options, number = self.options, view.key[-1]
+        if options.poison == f"{view.key} {view.step}".strip():
+            raise EngineDead("poison")
+        if options.dies_after and self.answered >= options.dies_after:
+            raise EngineDead("its time has come")
+        self.answered += 1
+        own = f"A {view.category} with the number {view.key.rsplit('/', 1)[-1]} on it."
+        if number in options.stubborn or (number in options.refuses and not view.step):
+            own = REFUSAL
+        elif number in options.twins and not (view.step.startswith("distinct") and number in options.differs):
+            own = f"A small {view.category} on a table."
+        return Answer(own, "stop", 10, 5, 4, -0.5 if view.step else -1.0, -0.25)
+
+    async def stop(self):
+        pass
