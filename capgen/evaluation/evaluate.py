@@ -12,7 +12,7 @@ from capgen.errors import UnknownName, UserError
 from capgen.evaluation import THRESHOLD
 from capgen.evaluation.metrics.caption_switches import OfficialSwitches
 from capgen.evaluation.metrics.chota import METRICS, Scores, Scoring, Values
-from capgen.evaluation.metrics.clean_chota import CleanChota
+from capgen.evaluation.metrics.clean.chota import CleanChota
 from capgen.evaluation.metrics.dense_captioning import DenseCap
 from capgen.evaluation.metrics.mask_ap import MaskAp
 from capgen.evaluation.metrics.official_chota import PUBLIC_SIZES, LineBreaks, OfficialChota, PublicSizes

@@ -120,11 +120,10 @@ class ChotaScoring:
         sequence: Sequenced,
         matches: Matches,
         read: Callable[[str, str], Pair | None],
-        *,
-        by_association: bool,
+        association: Floats | None = None,
     ) -> list[TruthRow]:
-        """Note the tracks of a video."""
-        truths, predictions = rows_of(video, kept, sequence, matches, read, by_association=by_association)
+        """Note the tracks of a video; the arguments are those of ``rows_of``."""
+        truths, predictions = rows_of(video, kept, sequence, matches, read, association)
         self.truths += truths
         self.predictions += predictions
         return truths

@@ -50,7 +50,7 @@ class OfficialChota(ChotaScoring):
         counts = count(single, matches, self.alphas, np.float32)
         double = single if self.iou == "mask" else sequence_of(kept, len(video.frames), np.float64)
         mean = count(double, matches if double is single else match(double), ALPHAS, np.float64)
-        rows = self.keep(video, kept, single, matches, self._read, by_association=False)
+        rows = self.keep(video, kept, single, matches, self._read)
         pairs = [self._pairs(single, matches, kept, alpha) for alpha in self.alphas]
         captioned = np.array([len(p) for p in pairs], np.float32)
         captions = {m: self._scores(m, pairs, captioned, rows) for m in self.available()}

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from capgen.errors import UserError
-from capgen.evaluation.metrics.hota import Matches, Sequenced, match
+from capgen.evaluation.metrics.clean.matching import clean_match
+from capgen.evaluation.metrics.hota import Matches, Sequenced
 from capgen.evaluation.reading.similarity import Overlaps, PairLayout, box_pairs, covered, lay_out, mask_pairs
 from capgen.evaluation.reading.tracks import Detection, Id, Iou, Notes, VideoTracks, detection_area, sort_key
 from capgen.rle import Ints
@@ -155,8 +156,7 @@ def _outside(
 ) -> list[Detection]:
     """The predictions that are matched to a truth at an IoU of 0.5, or do not lie in a crowd region."""
     sequence = sequence_of(Kept(tuple(truth), tuple(predictions)), len(video.frames), np.float64, video.overlaps)
-    matches = match(sequence)
-    own = set(sequence.layout.predictions[matches.column[matches.iou >= 0.5]].tolist())
+    own = set(sequence.layout.predictions[clean_match(sequence).matches.column].tolist())
     forgiven: set[int] = set()
     for frame in {one.frame for one in crowds}:
         here = [i for i, one in enumerate(predictions) if one.frame == frame and i not in own]

@@ -11,7 +11,7 @@ import numpy as np
 from capgen.evaluation.metrics.hota import Matches, Sequenced, accepted, track_lengths
 from capgen.evaluation.metrics.protocols import Kept, pairs_of
 from capgen.evaluation.metrics.text.captions import Pair
-from capgen.evaluation.reading.tracks import Detection, Id, VideoTracks, detection_area
+from capgen.evaluation.reading.tracks import Detection, Floats, Id, VideoTracks, detection_area
 
 
 @dataclass(slots=True)
@@ -19,12 +19,15 @@ class CaptionSums:
     """What captions add to CapA, over a track, a video or all videos.
 
     Args:
-        found: the weight of the matched detections whose truth has a caption.
-        without: the weight of those whose truth has none; 0 under ``official``.
+        weight: what the scores are divided by: under ``official`` the matched detections whose truth has a caption,
+            under ``clean`` the association of all matched ones.
+        found: the weight of those whose truth has a caption.
+        without: under ``clean`` the weight of those whose truth has none.
         total: how many detections of the ground truth have a caption, found or not.
         scores: the sum of weight times score over the matched detections with captions, by metric.
     """
 
+    weight: float = 0.0
     found: float = 0.0
     without: float = 0.0
     total: float = 0.0
@@ -33,6 +36,7 @@ class CaptionSums:
     def add(self, others: Iterable[CaptionSums]) -> None:
         """Add the sums of parts."""
         for other in others:
+            self.weight += other.weight
             self.found += other.found
             self.without += other.without
             self.total += other.total
@@ -53,7 +57,9 @@ class CaptionSums:
         if not self.found:
             return None
         score = self.scores.get(metric, 0.0)
-        return (score + self.without * score / max(self.total, 1.0)) / (self.found + self.without)
+        value = (score + self.without * score / max(self.total, 1.0)) / self.weight
+        # A prediction that lies on a captioned and on an uncaptioned truth is in both sums.
+        return min(value, 1.0) if self.without else value
 
 
 @dataclass(slots=True)
@@ -108,20 +114,20 @@ def rows_of(
     sequence: Sequenced,
     matches: Matches,
     read: Callable[[str, str], Pair | None],
-    *,
-    by_association: bool,
+    association: Floats | None = None,
 ) -> tuple[list[TruthRow], list[PredictionRow]]:
     """The rows of one video.
 
     Args:
         read: makes the pair to score of two captions; None where there is no reference.
-        by_association: captions weigh by the association accuracy of their two tracks, else 1 each.
+        association: of each match, what it adds to the association of its truth, and what its caption weighs; without,
+            that of the matches themselves, and a caption weighs 1.
     """
     truths = {track: _truth_row(video, track, side) for track, side in _by_track(kept.truth).items()}
     predictions = {track: _prediction_row(video, track, side) for track, side in _by_track(kept.predictions).items()}
     here = accepted(matches, 0.5)
     partners: dict[Id, Counter[Id]] = {track: Counter() for track in truths}
-    jaccard = _jaccard(sequence, matches, here)
+    jaccard = _jaccard(sequence, matches, here) if association is None else association[here].tolist()
     said: dict[Id, str] = {}
     for (truth, prediction, iou), share in zip(pairs_of(sequence.layout, matches, here, kept), jaccard, strict=True):
         row = truths[truth.track]
@@ -134,12 +140,14 @@ def rows_of(
         text = pair[1] if pair else prediction.caption
         row.switches += said.get(truth.track, text) != text
         said[truth.track] = text
-        weight = share if by_association else 1.0
+        weight = 1.0 if association is None else share
         if pair:
             row.captions.found += weight
+            row.captions.weight += weight
             row.pairs[pair] = row.pairs.get(pair, 0.0) + weight
-        elif by_association:
+        elif association is not None:
             row.captions.without += weight
+            row.captions.weight += weight
     for one in kept.truth:
         truths[one.track].captions.total += bool(read(one.caption, ""))
     for track, row in truths.items():

@@ -123,7 +123,8 @@ def track_score(row: TruthRow) -> float:
 
 def caption_scores(row: TruthRow) -> dict[str, float]:
     """The mean caption score of a track over the frames it was found on, by metric; empty without captions."""
-    return {metric: score / row.captions.found for metric, score in row.captions.scores.items() if row.captions.found}
+    sums = row.captions
+    return {metric: score / max(sums.found, sums.weight) for metric, score in sums.scores.items() if sums.found}
 
 
 def _shown(value: object) -> object:

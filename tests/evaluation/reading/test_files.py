@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.evaluate import Options, evaluate
-from capgen.evaluation.metrics.clean_chota import CleanChota
+from capgen.evaluation.metrics.clean.chota import CleanChota
 from capgen.evaluation.metrics.mask_ap import MaskAp
 from capgen.evaluation.reading import json_stream as jsonstream
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, choose_iou

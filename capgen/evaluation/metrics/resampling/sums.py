@@ -61,12 +61,13 @@ def _caption_intervals(
 ) -> dict[str, NDArray[np.float64]]:
     """CapA and CHOTA of each draw, under the names that ``caption_values`` gives them."""
     known = [m for m in metrics if any(m in v.captions.scores for v in videos)]
-    parts = np.array([(v.captions.found, v.captions.without, v.captions.total) for v in videos])
-    found, without, total = (weights @ parts).T
+    parts = np.array([(v.captions.weight, v.captions.without, v.captions.total) for v in videos])
+    weight, without, total = (weights @ parts).T
     values: dict[str, NDArray[np.float64]] = {}
     for metric in known:
         score: NDArray[np.float64] = weights @ np.array([v.captions.scores.get(metric, 0.0) for v in videos])
-        values[f"CapA_{metric}"] = _over(score + without * score / np.maximum(total, 1.0), found + without)
+        accuracy = _over(score + without * score / np.maximum(total, 1.0), weight)
+        values[f"CapA_{metric}"] = np.where(without > 0, np.minimum(accuracy, 1.0), accuracy)
     if known == list(metrics) and known:
         for name in ("_".join(["CapA", *metrics]), "CapA"):
             values[name] = np.mean([values[f"CapA_{metric}"] for metric in known], axis=0)

@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from capgen.evaluation.evaluate import Options, evaluate
-from capgen.evaluation.metrics.clean_chota import CleanChota
+from capgen.evaluation.metrics.clean.chota import CleanChota
 from capgen.evaluation.metrics.text.captions import caption_text
 from capgen.evaluation.reading.files import PredictionFile, TruthFile, videos
 from capgen.evaluation.reading.tracks import Notes
@@ -208,6 +208,7 @@ def test_the_weights_of_the_rows_are_those_of_assa(tmp_path):
     for video in videos(own, PredictionFile(pred, own), "box", Notes()):
         scoring.add(video)
     got = scoring.finish()
-    total = sum(row.captions.found + row.captions.without for row in got.truths)
+    total = sum(row.captions.weight for row in got.truths)
+    assert total == pytest.approx(sum(row.associated for row in got.truths), rel=EXACT)
     assert total == pytest.approx(got.values["AssA"] * got.values["TP"], rel=EXACT)
     assert Counter(row.video for row in got.truths) == Counter({1: 3, 2: 3})

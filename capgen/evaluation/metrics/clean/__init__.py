@@ -1,0 +1,1 @@
+"""The clean protocol: its matching and its numbers."""
