@@ -89,6 +89,8 @@ def usable_polygons(polygons: Polygons, size: Size) -> list[Sequence[float]]:
         MaskFault: a vertex is far outside the picture or no number, or the outlines are too long for any object.
     """
     kept = [polygon for polygon in polygons if len(polygon) >= 6 and len(polygon) % 2 == 0]
+    if any(isinstance(one, str) for polygon in kept for one in polygon):
+        raise MaskFault("a polygon holds text instead of numbers")
     far, most = _FAR * max(size), 0.0
     for polygon in kept:
         low, high = min(polygon), max(polygon)

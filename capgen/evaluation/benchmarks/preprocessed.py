@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from capgen.errors import MissingFile
+from capgen.errors import MissingFile, UserError
 from capgen.evaluation.benchmarks.base import CAPTIONFORMER_THRESHOLD, Benchmark, Clip, PublishedSize
 from capgen.evaluation.benchmarks.frame_selection import FrameChoice, select_frames
 from capgen.evaluation.benchmarks.frames import FrameFolder, stated
@@ -83,11 +84,20 @@ class PreprocessedBenchmark:
         extended = self.path.parent / self.names.extended.format(split=self.split)
         if not self.names.extended or not extended.is_file():
             return predictions, ""
-        choices = {
-            one.key("id"): FrameChoice(int(one.value["length"]), tuple(one.value["sparse_frame_indices"]))
-            for one in elements(extended, frozenset({"videos"}))
-        }
+        choices = {one.key("id"): _choice(extended, one.value) for one in elements(extended, frozenset({"videos"}))}
         return select_frames(predictions, folder / "predictions_on_annotated_frames.json", choices)
+
+
+def _choice(path: Path, video: Any) -> FrameChoice:
+    """The annotated frames of one of VLN's longer videos."""
+    raw = video if isinstance(video, dict) else {}
+    length, places = raw.get("length"), raw.get("sparse_frame_indices")
+    if isinstance(length, int) and isinstance(places, list):
+        chosen = [place for place in places if isinstance(place, int) and 0 <= place < length]
+        if len(chosen) == len(places):
+            return FrameChoice(length, tuple(sorted(set(chosen))))
+    what = f"{path} has a video whose sparse_frame_indices are not places among its frames"
+    raise UserError(what, "make it again; " + _SOURCE)
 
 
 def choose(reader: Benchmark, root: Path, split: str, files: str) -> Benchmark:

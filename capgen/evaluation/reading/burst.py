@@ -6,6 +6,7 @@ Source: Athar et al., WACV 2023, arXiv:2209.12118 (github.com/Ali2500/BURST-benc
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import Any, TextIO
 from capgen.errors import UserError
 from capgen.evaluation.reading.fields import FieldError, as_id, as_size, as_text
 from capgen.evaluation.reading.files import BurstForm, PredictionFile, TruthFile
-from capgen.evaluation.reading.json_stream import elements
+from capgen.evaluation.reading.json_stream import elements, unreadable
 
 _SEQUENCES = frozenset({"sequences"})
 _REMEDY = "download it again; github.com/Ali2500/BURST-benchmark describes the form"
+
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 Image = dict[str, Any]
 
@@ -112,24 +115,44 @@ def _append(path: Path, file: TextIO) -> None:
 
 def _sequences(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, element in enumerate(elements(path, _SEQUENCES)):
-        sequence = element.exact()
-        known = isinstance(sequence, dict) and isinstance(sequence.get("annotated_image_paths"), list)
-        if not known or not isinstance(sequence.get("track_category_ids"), dict):
-            what = f"{path}: sequences[{number}] has no annotated_image_paths or no track_category_ids"
-            raise UserError(what, _REMEDY)
         try:
-            as_text(sequence.get("seq_name"), "seq_name")
-            yield number, sequence
+            sequence = element.exact()
+            _check(sequence)
+        except UnicodeDecodeError as error:
+            raise unreadable(path, element.offset, error) from error
         except FieldError as error:
             raise UserError(f"{path}: sequences[{number}] {error.what}", error.remedy) from error
+        yield number, sequence
+
+
+def _check(sequence: Any) -> None:
+    """Look at everything that is used of a sequence but its masks.
+
+    Raises:
+        FieldError: something is missing or of another kind.
+    """
+    known = isinstance(sequence, dict) and isinstance(sequence.get("annotated_image_paths"), list)
+    if not known or not isinstance(sequence.get("track_category_ids"), dict):
+        raise FieldError("has no annotated_image_paths or no track_category_ids", _REMEDY)
+    for name in ("seq_name", "dataset"):
+        as_text(sequence.get(name), name)
+    for side in ("height", "width"):
+        as_size(sequence.get(side), side)
+    for name in sequence["annotated_image_paths"]:
+        as_text(name, "annotated_image_paths")
+    if sequence.get("id") is not None:
+        as_id(sequence["id"], "id")
+    frames = sequence.get("segmentations")
+    if not isinstance(frames, list) or len(frames) != len(sequence["annotated_image_paths"]):
+        raise FieldError("has segmentations for another number of frames than it has frames", _REMEDY)
+    for masks in frames:
+        for track in masks if isinstance(masks, dict) else ():
+            as_text(track, "track id")
 
 
 def _masks(path: Path, number: int, sequence: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Image, track and entry of every mask of a sequence."""
-    frames, names = sequence.get("segmentations"), sequence["annotated_image_paths"]
-    if not isinstance(frames, list) or len(frames) != len(names):
-        what = f"{path}: sequences[{number}] has segmentations for another number of frames than it has frames"
-        raise UserError(what, _REMEDY)
+    frames, names = sequence["segmentations"], sequence["annotated_image_paths"]
     for name, masks in zip(names, frames, strict=True):
         for local, one in masks.items() if isinstance(masks, dict) else ():
             if not isinstance(one, dict) or not isinstance(one.get("rle"), str):
@@ -139,9 +162,9 @@ def _masks(path: Path, number: int, sequence: dict[str, Any]) -> Iterator[tuple[
 
 
 def _annotation(image: Image, local: str, category: Any, one: dict[str, Any]) -> dict[str, Any]:
-    track = int(local) if local.lstrip("-").isdecimal() else as_id(local, "track id")
+    track = int(local) if _NUMBER.fullmatch(local) else local
     mask = {"size": [image["height"], image["width"]], "counts": one["rle"]}
-    number = int(category) if isinstance(category, str) and category.isdecimal() else category
+    number = int(category) if isinstance(category, str) and _NUMBER.fullmatch(category) else category
     return {"image_id": image["id"], "track_id": track, "category_id": number, "segmentation": mask}
 
 

@@ -26,6 +26,8 @@ class FieldError(CapgenError):
 def shown(value: Any) -> str:
     """A value as a message shows it: text in quotes, short, and printable everywhere."""
     text = f'"{value}"' if isinstance(value, str) else str(value)
+    if value is None or isinstance(value, bool):
+        text = {None: "null", True: "true", False: "false"}[value]
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 

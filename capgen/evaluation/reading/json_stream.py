@@ -180,7 +180,7 @@ def unreadable(path: Path, offset: int, error: Exception) -> UserError:
         return UserError(f"{path} is nested too deeply near byte {offset}", "no annotation file is: write it again")
     if isinstance(error, json.JSONDecodeError):
         return UserError(f"{path} is not valid JSON near byte {offset}", "write it again, or download it again")
-    return UserError(f"{path} has a number of too many digits near byte {offset} ({error})", "write it again")
+    return UserError(f"{path} has a number of too many digits near byte {offset}", "write it again")
 
 
 def elements(path: Path, arrays: frozenset[str]) -> Iterator[Element]:

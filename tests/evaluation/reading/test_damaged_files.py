@@ -55,7 +55,7 @@ def annotation(**fields):
     ("fields", "said"),
     [
         ({"track_id": [1]}, "has the track_id [1], which is neither a whole number nor text"),
-        ({"track_id": True}, "has the track_id True, which is neither"),
+        ({"track_id": True}, "has the track_id true, which is neither"),
         ({"image_id": [1]}, "[1], which is neither a whole number nor text"),
         ({"image_id": 1.5}, "1.5, which is neither a whole number nor text"),
         ({"image_id": {"a": 1}}, "which is neither a whole number nor text"),
@@ -81,7 +81,7 @@ def test_a_value_of_a_wrong_kind_is_named(tmp_path, side, fields, said):
     ("score", "said"),
     [
         ("0.9", 'has the score "0.9", which is text; write a number, without quotes'),
-        (True, "has the score True, which is not a number"),
+        (True, "has the score true, which is not a number"),
         (10**400, "which is not a finite number"),
         ([0.9], "has the score [0.9], which is not a number"),
     ],

@@ -62,6 +62,21 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     gt.write_text(json.dumps({"sequences": [{"seq_name": "s"}]}))
     with pytest.raises(UserError, match=r"sequences\[0\] has no annotated_image_paths"):
         evaluate(gt, pred, Options(metrics=(), per_class="burst"))
+    for change, what in (
+        ({"height": "48"}, r"sequences\[0\] has the height \"48\", which is text"),
+        ({"segmentations": [{}]}, "another number of frames"),
+        ({"annotated_image_paths": [1, 2]}, "annotated_image_paths 1, which is not text"),
+        ({"seq_name": "\ud800"}, "half of a surrogate pair"),
+        ({"id": [1]}, "neither a whole number nor text"),
+        ({"track_category_ids": {"--1": "x"}, "segmentations": [{"--1": {"rle": "~"}}, {}]}, "no run lengths"),
+        ({"segmentations": [{"1": {"rle": blob(5, 5, 10, 10)["counts"], "score": "1"}}, {}]}, "score"),
+    ):
+        gt, pred = burst_files(tmp_path)
+        document = json.loads(gt.read_text())
+        document["sequences"][0] |= change
+        pred.write_text(json.dumps(document))
+        with pytest.raises(UserError, match=what):
+            evaluate(pred if "score" not in what else gt, pred, Options(metrics=(), per_class="burst"))
     with pytest.raises(UnknownName, match="per-class"):
         Options(per_class="kitti")
     with pytest.raises(UserError, match="--per-class tao compares boxes, not masks"):
