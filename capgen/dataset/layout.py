@@ -171,6 +171,16 @@ class RunLayout:
         return self.out / "batch"
 
     @property
+    def calibration(self) -> Path:
+        """The threshold for a wanted precision, and its curve."""
+        return self.out / "calibration.json"
+
+    @property
+    def calibration_plot(self) -> Path:
+        """The curve of ``calibration`` as a picture."""
+        return self.out / "calibration.png"
+
+    @property
     def gallery(self) -> Path:
         """The page of captions that ``capgen gallery`` writes."""
         return self.out / "gallery.html"
@@ -195,7 +205,8 @@ def is_below(name: str) -> bool:
 
 
 _FILES = frozenset(
-    {".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "gallery.html", "source.json"}
+    {"calibration.json", "calibration.png"}
+    | {".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "gallery.html", "source.json"}
 )
 _FOLDERS = frozenset({"plan", "journal", "candidates", "logs", "data", "batch", "world"})
 

@@ -6,8 +6,8 @@ CHECKS = Registry(
     "check",
     "capgen.checks",
     {
-        "empty": "capgen.pipeline.checks.empty:Empty",
-        "not_stopped": "capgen.pipeline.checks.not_stopped:NotStopped",
+        "empty": "capgen.pipeline.checks.answer.empty:Empty",
+        "not_stopped": "capgen.pipeline.checks.answer.not_stopped:NotStopped",
         "refusal": "capgen.pipeline.checks.refusal:Refusal",
         "marker_leak": "capgen.pipeline.checks.marker_leak:MarkerLeak",
         "meta_talk": "capgen.pipeline.checks.meta_talk:MetaTalk",
@@ -15,8 +15,9 @@ CHECKS = Registry(
         "coordinates": "capgen.pipeline.checks.coordinates:LeakedCoordinates",
         "format": "capgen.pipeline.checks.format:Format",
         "language": "capgen.pipeline.checks.language:Language",
-        "length": "capgen.pipeline.checks.length:Length",
+        "length": "capgen.pipeline.checks.answer.length:Length",
         "repetition": "capgen.pipeline.checks.repetition:Repetition",
+        "unsure": "capgen.pipeline.checks.answer.unsure:Unsure",
         "wrong_category": "capgen.pipeline.checks.categories.wrong_category:WrongCategory",
     },
 )

@@ -50,6 +50,20 @@ def check_gpus(gpus: int) -> None:
         )
 
 
+def check_unsure(settings: Settings) -> None:
+    """That the check ``unsure`` has a threshold where it runs: without one it would let all pass unnoticed.
+
+    Raises:
+        UserError: it has none.
+    """
+    checks = settings.checks
+    if "unsure" in checks.all_names and checks.options.get("unsure", {}).get("threshold") is None:
+        raise UserError(
+            "the check unsure has no checks.options.unsure.threshold",
+            "capgen calibrate OUT finds the one of your model and prompt; or take unsure out of [checks]",
+        )
+
+
 def check_model(settings: Settings) -> None:
     """That the model of an engine that loads it here can be found: a model directory, or a name on the hub.
 

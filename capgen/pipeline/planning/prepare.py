@@ -27,7 +27,7 @@ from capgen.pipeline.planning.fingerprint import (
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.open_source import build_source, source_hashes
 from capgen.pipeline.planning.plan import PlanProgress, write_plan, write_plan_json
-from capgen.pipeline.planning.preflight import check_masks, check_model, check_pictures, tell_model
+from capgen.pipeline.planning.preflight import check_masks, check_model, check_pictures, check_unsure, tell_model
 from capgen.pipeline.rendering.prompt import Prompt, load_prompt, with_highlights
 from capgen.pipeline.rendering.remarks import Remarks, load_remarks
 from capgen.pipeline.settings import Settings
@@ -79,6 +79,7 @@ def prepare(
     check_masks(source, settings, prompt)
     tell_model(settings)
     _ = build_checks(settings.checks.all_names, settings.checks.options)
+    check_unsure(settings)
     prompts, remarks = further_prompts(settings, prompt)
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
         # The largest files take seconds to hash and seconds to plan: side by side.

@@ -30,8 +30,8 @@ def codes(caption, finish_reason="stop", checks=ALL, **known):
     return [code for code, _ in judge(checks, CheckedCaption(caption, finish_reason, **known))]
 
 
-def test_the_default_checks_are_the_registered_ones():
-    assert [name for name, _ in ALL] == list(CHECKS)
+def test_the_default_checks_are_the_registered_ones_but_for_the_one_that_needs_a_calibrated_model():
+    assert [name for name, _ in ALL] == [name for name in CHECKS if name != "unsure"]
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -12,14 +12,21 @@ from capgen.pipeline.checks.base import CheckedCaption, build_checks, judge
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "checks.md"
 ROWS = [line.strip("|").split(" | ") for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `")]
-EXAMPLE = re.compile(r"^`(?P<caption>[^`]+|.*?)`(?: \((?P<reason>\w+)\))?$")
+EXAMPLE = re.compile(r"^`(?P<caption>[^`]+|.*?)`(?: \((?P<reason>\w+)\)| \((?P<sure>-[\d.]+)\))?$")
+OPTIONS = {"unsure": {"threshold": -1.0}}
 
 
 def codes(row, cell):
     found = EXAMPLE.match(cell.strip())
     code = row[0].strip(" `")
-    said = CheckedCaption(found["caption"], found["reason"] or "stop", "dog" if code == "wrong_category" else None)
-    return [name for name, _ in judge(build_checks([code], {}), said)]
+    said = CheckedCaption(
+        found["caption"],
+        found["reason"] or "stop",
+        "dog" if code == "wrong_category" else None,
+        logprob_min=float(found["sure"]) if found["sure"] else None,
+    )
+    options = {code: OPTIONS[code]} if code in OPTIONS else {}
+    return [name for name, _ in judge(build_checks([code], options), said)]
 
 
 def test_every_check_has_a_row():

@@ -67,7 +67,7 @@ def lint(
 ) -> Iterator[CaptionValues | UnreadableRow]:
     """Each row with the ``reasons`` for which the checks drop its caption, none where they keep it.
 
-    A row holds ``caption``, of which null counts as empty, and may hold ``category``, ``synonyms`` and
+    A row holds ``caption``, of which null counts as empty, and may hold ``category``, ``synonyms``, ``logprob_min`` and
     ``finish_reason`` (``stop`` where it is absent or null). A row that cannot be judged comes out as what is wrong with
     it.
 
@@ -129,12 +129,13 @@ def _checked(row: CaptionValues) -> CheckedCaption | str:
         synonyms = []
     if not (isinstance(synonyms, list) and all(isinstance(name, str) for name in synonyms)):
         return f"`synonyms` is {_short(synonyms)}: it must be a list of texts or null"
-    finish_reason = row.get("finish_reason")
+    finish_reason, sure = row.get("finish_reason"), row.get("logprob_min")
     return CheckedCaption(
         caption=row["caption"] or "",
         finish_reason="stop" if finish_reason is None else finish_reason,
         category=row.get("category"),
         synonyms=tuple(synonyms),
+        logprob_min=sure if isinstance(sure, float) else None,
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from capgen.pipeline.checks.answer.length import Length
 from capgen.pipeline.checks.base import CheckedCaption
-from capgen.pipeline.checks.length import Length
 
 SIXTY = " ".join(f"w{i}" for i in range(60))
 

@@ -1,0 +1,113 @@
+"""What a calibration is made of: the scores of a run's captions, and what is known of their truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from capgen.dataset.reader import read_columns, read_plan
+from capgen.encoding import unmarked
+from capgen.errors import MissingFile, UserError
+from capgen.evaluation.sample_facts import read_facts, right_captions
+
+SCORES = ("logprob_min", "logprob_mean")
+_UNSURE = ("unsure",)
+_WORDS = {"right": True, "true": True, "good": True, "wrong": False, "false": False, "bad": False}
+_FORM = 'a line is {"key": "lvis/val/1/2", "right": true}'
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredCaptions:
+    """The captions of a run that its checks let pass: ``captions`` and ``scores`` by key, and who wrote them."""
+
+    captions: dict[str, str]
+    scores: dict[str, float | None]
+    model: str | None
+
+
+def run_scores(out: Path, score: str) -> ScoredCaptions:
+    """The captions that the checks of a run let pass, the check ``unsure`` aside.
+
+    Raises:
+        MissingFile: OUT holds no run, or a shard of it is not done.
+        LedgerError: a shard cannot be read.
+    """
+    captions: dict[str, str] = {}
+    scores: dict[str, float | None] = {}
+    model: str | None = None
+    for entry in read_plan(out).shards:
+        rows = read_columns(out, entry.index, ("key", "caption", "status", "reasons", "model", score)).to_pylist()
+        for row in rows:
+            if row["caption"] is not None and (row["status"] == "kept" or tuple(row["reasons"] or ()) == _UNSURE):
+                captions[row["key"]], scores[row["key"]] = row["caption"], row[score]
+                model = row["model"]
+    return ScoredCaptions(captions, scores, model)
+
+
+def table_scores(file: Path) -> dict[str, float | None]:
+    """The scores of a Parquet table with the columns ``key`` and ``score``, as ``capgen judge`` writes it.
+
+    Raises:
+        MissingFile: it is not there.
+        UserError: it is no Parquet file, or lacks a column.
+    """
+    try:
+        table = pq.read_table(file, columns=["key", "score"])
+        return dict(zip(table["key"].to_pylist(), table["score"].cast(pa.float64()).to_pylist(), strict=True))
+    except FileNotFoundError:
+        raise MissingFile(file, "give the table that `capgen judge` wrote") from None
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{file}: {str(error).splitlines()[0][:200]}", "give the table of `capgen judge`") from None
+
+
+def fact_labels(captions: Iterable[tuple[str, str]], facts: Path) -> dict[str, bool]:
+    """Whether each caption of a sample world says the truth in all that it says.
+
+    Raises:
+        MissingFile, UserError: ``facts`` is no ``facts.json``.
+    """
+    return right_captions(captions, read_facts(facts))
+
+
+def file_labels(file: Path) -> dict[str, bool]:
+    """Labels by anybody: JSON Lines with ``key`` and ``right`` (true or false), or ``label`` (``right``, ``wrong``).
+
+    Raises:
+        MissingFile: there is no such file.
+        UserError: a line is none, or two lines say different things of a key.
+    """
+    labels: dict[str, bool] = {}
+    try:
+        lines = file.read_bytes().splitlines()
+    except FileNotFoundError:
+        raise MissingFile(file, _FORM) from None
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror or error}", _FORM) from None
+    for number, data in enumerate(lines, 1):
+        line = unmarked(data, file) if number == 1 else data
+        if not line.strip():
+            continue
+        key, right = _label(line, f"{file}:{number}")
+        if labels.setdefault(key, right) != right:
+            raise UserError(f"{file}:{number}: {key} is both right and wrong", "give each key one label")
+    return labels
+
+
+def _label(line: bytes, where: str) -> tuple[str, bool]:
+    try:
+        row: Any = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{where}: not JSON ({error})", _FORM) from None
+    key = row.get("key") if isinstance(row, dict) else None
+    right = row.get("right", row.get("label")) if isinstance(row, dict) else None
+    if isinstance(right, str):
+        right = _WORDS.get(right.strip().lower())
+    if not isinstance(key, str) or not isinstance(right, bool):
+        raise UserError(f"{where}: no `key` with `right`", _FORM)
+    return key, right
