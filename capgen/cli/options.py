@@ -21,7 +21,10 @@ def dataset_names() -> tuple[str, ...]:
 
 
 DatasetFlag = Annotated[
-    str | None, typer.Option(help=f"Dataset to caption: {', '.join(dataset_names())}.", show_default=False)
+    str | None,
+    typer.Option(
+        help=f"Dataset to caption: {', '.join(dataset_names())}; auto looks what --root holds.", show_default=False
+    ),
 ]
 PipelineFlag = Annotated[str | None, typer.Option(help="Pipeline file (TOML) to use instead of --dataset.")]
 RootFlag = Annotated[Path | None, typer.Option(help="Folder of the dataset, laid out as its release.")]

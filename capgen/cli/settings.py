@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capgen.cli.options import dataset_names
+from capgen.display import echo
 from capgen.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
     from capgen.dataset.plan import ModelName
     from capgen.pipeline.settings import Settings
+
+AUTO = "auto"
+"""The dataset that is found by looking into the folder."""
 
 _EMBEDDED = "embedded"
 
@@ -37,8 +41,10 @@ def settings_of(
 
     if (dataset is None) == (pipeline is None):
         raise UserError("give either --dataset or --pipeline", f"--dataset takes {', '.join(dataset_names())}")
+    if dataset == AUTO:
+        dataset, flags = _recognised(flags)
     if dataset is not None and dataset not in dataset_names():
-        raise UnknownName("dataset", dataset, dataset_names())
+        raise UnknownName("dataset", dataset, (*dataset_names(), AUTO))
     limit = flags.get("source.limit")
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit} is not a number of objects", "give 1 or more")
@@ -51,6 +57,24 @@ def settings_of(
     here = {**flags, "model.id": str(model_dir())}
     settings = with_kind(load_settings(str(pipeline or dataset), here, others))
     return settings, ModelName(_EMBEDDED, weights_digest())
+
+
+def _recognised(flags: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The dataset that the root holds, said on the terminal, and the flags with the split that it needs.
+
+    Raises:
+        UserError: there is no root, or it holds nothing that is known.
+    """
+    from capgen.pipeline.sources.recognise import recognise
+
+    root = flags.get("source.root")
+    if root is None:
+        raise UserError("--dataset auto needs the folder to look into", "give it with --root DIR")
+    first, *others = recognise(root)
+    also = f"; it also holds {', '.join(one.text() for one in others)}" if others else ""
+    echo(f"capgen: {root} holds {first.text()}: --dataset {first.name}{also}", stderr=True)
+    split = flags.get("source.split") or (None if first.split == "all" else first.split)
+    return first.name, {**flags, "source.split": split}
 
 
 def with_world(settings: Settings, out: Path) -> Settings:

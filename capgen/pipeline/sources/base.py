@@ -14,7 +14,8 @@ class Source(Protocol):
 
     A source of very many files has a method ``listing`` that yields their paths: their names and sizes enter the
     fingerprint instead of their contents. One without masks has ``masks = False``. One whose media may be images or
-    videos has a property ``kind`` that says which they are.
+    videos has a property ``kind`` that says which they are. ``recognise``, a static method, names what in a folder
+    gives the source away, nothing where the folder is not its own; ``--dataset auto`` leaves out a source without it.
     """
 
     @property

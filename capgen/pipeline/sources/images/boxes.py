@@ -11,6 +11,7 @@ import msgspec
 from capgen.pipeline.sources.images.coco import Coco
 from capgen.pipeline.sources.reading import planner
 from capgen.pipeline.sources.reading.common import CategoryRow
+from capgen.pipeline.sources.reading.contents import FolderContents
 
 
 class _BoxAnnotation(planner.ImageAnnotation, gc=False):
@@ -33,6 +34,11 @@ class Boxes(Coco):
         "annotations": _BoxAnnotation,
         "categories": CategoryRow,
     }
+
+    @staticmethod
+    def recognise(folder: FolderContents) -> list[str]:
+        """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
+        return folder.with_keys("images", "annotations", "bbox", without=("videos", "segments_info", "segmentation"))
 
     @staticmethod
     def _shaped(rows: list[Any]) -> list[Any]:

@@ -17,6 +17,7 @@ import msgspec
 from capgen.dataset.plan import PlannedMedia
 from capgen.errors import UserError
 from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.pictures import PictureFinder
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 
@@ -59,6 +60,13 @@ class Coco:
     crowds: planner.DropOrKeep = "drop"
 
     sections: ClassVar[Mapping[str, type]] = planner.IMAGE_SECTIONS
+
+    @staticmethod
+    def recognise(folder: FolderContents) -> list[str]:
+        """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
+        others = ("videos", "segments_info", "neg_category_ids")
+        found = folder.with_keys("images", "annotations", "segmentation", without=others)
+        return [name for name in found if not Path(name).name.startswith("lvis")]
 
     @property
     def files(self) -> tuple[Path, ...]:

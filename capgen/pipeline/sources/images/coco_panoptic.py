@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from capgen.dataset.plan import PlannedMedia
-from capgen.errors import MissingFile
 from capgen.pipeline.sources.images.coco import describe_image, picture_finder
 from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.panoptic import PanopticRow, check_panoptic, segment_mask
-from capgen.pipeline.sources.reading.pictures import PictureFinder
+from capgen.pipeline.sources.reading.pictures import PictureFinder, refuse_without_pictures
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 
 FORM = Form("a COCO panoptic", "images", {"videos": "it looks like VIPSeg: use --dataset vipseg"})
@@ -44,6 +44,11 @@ class CocoPanoptic:
     dataset: str = "coco-panoptic"
     stuff: planner.DropOrKeep = "drop"
     crowds: planner.DropOrKeep = "drop"
+
+    @staticmethod
+    def recognise(folder: FolderContents) -> list[str]:
+        """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
+        return folder.with_keys("images", "segments_info", without=("videos",))
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -85,7 +90,7 @@ class CocoPanoptic:
     def _masks(self, split: str, segments: list[PanopticRow | None]) -> PictureFinder:
         finder = PictureFinder(self.root.absolute(), tuple(folder.format(split) for folder in _MASKS), any_suffix=True)
         if segments and not any((self.root / folder).is_dir() for folder in finder.folders):
-            raise MissingFile(
+            refuse_without_pictures(
                 self.root / finder.folders[0], f"put the masks' PNGs there, or into {self.root / finder.folders[1]}"
             )
         return finder

@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from capgen.dataset.plan import PlannedMedia
-from capgen.errors import MissingFile
 from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.contents import FolderContents
+from capgen.pipeline.sources.reading.pictures import refuse_without_pictures
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 
 FORM = Form("an LVIS", "images", {"videos": "it looks like LV-VIS: use --dataset lv-vis"})
@@ -42,6 +43,11 @@ class Lvis:
     root: Path
     split: str = "all"
     dataset: str = "lvis"
+
+    @staticmethod
+    def recognise(folder: FolderContents) -> list[str]:
+        """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
+        return [name for name in folder.with_keys("images", "annotations") if Path(name).name.startswith("lvis")]
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -94,7 +100,8 @@ class Pictures:
                 return
             missing[folder] = None
         if missing:
-            raise MissingFile(self.root / min(missing), "put COCO's 2017 pictures there, or below coco/ or images/")
+            remedy = "put COCO's 2017 pictures there, or below coco/ or images/"
+            refuse_without_pictures(self.root / min(missing), remedy)
 
     def describe(self, media: PlannedMedia, row: planner.ImageRow) -> planner.Described:
         """The image as a medium of one frame."""

@@ -16,6 +16,7 @@ from capgen import rle
 from capgen.dataset.plan import PlannedMedia, PlannedObject
 from capgen.errors import MissingFile, UnknownName
 from capgen.pipeline.sources.reading import common
+from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.mask_folders import folders_in
 from capgen.pipeline.sources.reading.planner import NULL, Names
 
@@ -64,6 +65,11 @@ class Sa1b:
     min_predicted_iou: float | None = None
     min_stability: float | None = None
     max_overlap: float | None = None
+
+    @staticmethod
+    def recognise(folder: FolderContents) -> list[str]:
+        """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
+        return folder.with_keys("image", "annotations", "segmentation", without=("images", "videos"))
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +19,29 @@ _OF_2014 = re.compile(r"COCO_\w+_(\d{12}\.\w+)")
 
 _PROBED = 200
 """So many pictures are looked for before a root without any is refused."""
+
+
+_MAY_BE_MISSING: ContextVar[bool] = ContextVar("pictures may be missing", default=False)
+
+
+@contextmanager
+def pictures_may_be_missing() -> Iterator[None]:
+    """While this lasts, a root that holds none of the pictures is no error: somebody wants to know what is there."""
+    token = _MAY_BE_MISSING.set(True)
+    try:
+        yield
+    finally:
+        _MAY_BE_MISSING.reset(token)
+
+
+def refuse_without_pictures(path: Path, remedy: str) -> None:
+    """Say that pictures were probably never put there.
+
+    Raises:
+        MissingFile: unless ``pictures_may_be_missing``.
+    """
+    if not _MAY_BE_MISSING.get():
+        raise MissingFile(path, remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +110,8 @@ class PictureFinder:
                 break
         if first is not None:
             tried = ", ".join(repr(f"{folder}/") if folder else "the folder itself" for folder in self.folders[:6])
-            raise MissingFile(self.root / (self.expected(first) or str(first)), f"{remedy} (looked in {tried})")
+            place = self.root / (self.expected(first) or str(first))
+            refuse_without_pictures(place, f"{remedy} (looked in {tried})")
 
 
 def _tails(name: object) -> list[str]:

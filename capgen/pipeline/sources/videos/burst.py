@@ -12,6 +12,7 @@ import msgspec
 
 from capgen.dataset.plan import PlannedMedia
 from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.frame_files import check_frames
 from capgen.pipeline.sources.reading.mask_folders import ShowOrDrop
 from capgen.pipeline.sources.reading.pictures import PictureFinder
@@ -66,6 +67,11 @@ class Burst:
     split: str = "all"
     dataset: str = "burst"
     unannotated: ShowOrDrop = "drop"
+
+    @staticmethod
+    def recognise(folder: FolderContents) -> list[str]:
+        """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
+        return folder.with_keys("sequences", "track_category_ids")
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from capgen.dataset.plan import PlannedMedia
-from capgen.errors import MissingFile
 from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.contents import FolderContents
+from capgen.pipeline.sources.reading.pictures import refuse_without_pictures
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 
 FORM = Form("an LV-VIS", "videos", {"images": "it looks like LVIS: use --dataset lvis"})
@@ -27,6 +28,7 @@ _FILES = ("{}_instances.json", "{}_instances_.json")
 _AFFIXES = re.compile(r"_instances_?")
 _KNOWN = re.compile(r"(?<![a-z])(train|val|test)(?![a-z])")
 _FRAMES = "JPEGImages"
+_NAME = re.compile(r"_instances_?\.json$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,12 @@ class LvVis:
     root: Path
     split: str = "all"
     dataset: str = "lv-vis"
+
+    @staticmethod
+    def recognise(folder: FolderContents) -> list[str]:
+        """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
+        names = folder.with_keys("videos", "segmentations", "partition")
+        return [name for name in names if _NAME.search(name)]
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -81,7 +89,7 @@ class LvVis:
         folders = [f"{known[1] if known else split}/{_FRAMES}", _FRAMES]
         existing = [folder for folder in folders if (root / folder).is_dir()]
         if videos and not existing:
-            raise MissingFile(root / folders[0], f"put the videos' frames there, or into {root / folders[1]}")
+            refuse_without_pictures(root / folders[0], f"put the videos' frames there, or into {root / folders[1]}")
         return (existing or folders)[0]
 
 

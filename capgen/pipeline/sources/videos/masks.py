@@ -19,6 +19,7 @@ from capgen.dataset.types import Kind
 from capgen.encoding import read_bytes
 from capgen.errors import MissingFile, UnknownName, UserError
 from capgen.pipeline.sources.reading import common, mask_folders, mask_pictures
+from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.mask_folders import MaskFolders, folders_in, media_name
 from capgen.pipeline.sources.reading.planner import Names
 
@@ -63,6 +64,12 @@ class Masks:
     def kind(self) -> Kind:
         """``video`` where the masks lie in a folder a video."""
         return "video" if any(folders_in(self.root / part.masks) for part in self._parts()) else "image"
+
+    @staticmethod
+    def recognise(folder: FolderContents) -> list[str]:
+        """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
+        parts = Masks(folder.root)._all_parts()
+        return list(dict.fromkeys(part.masks or "pictures with masks beside them" for part in parts))
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -16,8 +16,9 @@ import msgspec
 
 from capgen.dataset.plan import PlannedMedia, PlannedObject
 from capgen.dataset.types import Fault
-from capgen.errors import MissingFile, UnknownName
+from capgen.errors import MissingFile, UnknownName, UserError
 from capgen.pipeline.sources.reading import common, mask_folders
+from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.mask_folders import MaskFolders, faulty, files_in, folders_in, media_name
 from capgen.pipeline.sources.reading.planner import Names
 from capgen.videos.frames import frame_name
@@ -56,6 +57,14 @@ class SaV:
     dataset: str = "sa-v"
     masklets: Literal["manual", "auto", "both"] = "manual"
     unannotated: mask_folders.ShowOrDrop = "drop"
+
+    @staticmethod
+    def recognise(folder: FolderContents) -> list[str]:
+        """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
+        try:
+            return [folder_of or split for split, folder_of in SaV(folder.root)._splits()]
+        except UserError:
+            return []
 
     @property
     def files(self) -> tuple[Path, ...]:

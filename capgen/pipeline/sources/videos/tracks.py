@@ -12,6 +12,7 @@ import msgspec
 
 from capgen.dataset.plan import PlannedMedia
 from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.frame_files import check_frames
 from capgen.pipeline.sources.reading.pictures import PictureFinder
 from capgen.pipeline.sources.reading.sections import Form, read_sections
@@ -44,6 +45,12 @@ class PredictedTracks:
     split: str = "all"
     dataset: str = "tracks"
     min_score: float | None = None
+
+    @staticmethod
+    def recognise(folder: FolderContents) -> list[str]:
+        """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
+        found = folder.with_keys("videos", "frame_numbers")
+        return [name for name in found if Path(name).name == "tracks.json"]
 
     @property
     def files(self) -> tuple[Path, ...]:

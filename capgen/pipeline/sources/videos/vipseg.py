@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from capgen.dataset.plan import PlannedMedia
-from capgen.errors import MissingFile
 from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.frame_files import check_frames
 from capgen.pipeline.sources.reading.panoptic import PanopticRow, check_panoptic, segment_mask, segment_value
-from capgen.pipeline.sources.reading.pictures import PictureFinder
+from capgen.pipeline.sources.reading.pictures import PictureFinder, refuse_without_pictures
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 from capgen.pipeline.sources.videos.youtube_vis import describe_video
 
@@ -60,6 +60,11 @@ class VipSeg:
     stuff: planner.DropOrKeep = "drop"
     crowds: planner.DropOrKeep = "drop"
 
+    @staticmethod
+    def recognise(folder: FolderContents) -> list[str]:
+        """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
+        return folder.with_keys("videos", "segments_info")
+
     @property
     def files(self) -> tuple[Path, ...]:
         """The annotation files, one a split."""
@@ -88,7 +93,7 @@ class VipSeg:
         frames = PictureFinder(root, tuple(base + name for base in _BASES for name in _FRAMES), any_suffix=True)
         masks = PictureFinder(root, tuple(base + name for base in _BASES for name in _MASKS), any_suffix=True)
         if segments and not any((root / folder).is_dir() for folder in masks.folders):
-            raise MissingFile(root / masks.folders[0], "put the masks' PNGs there, a folder a video")
+            refuse_without_pictures(root / masks.folders[0], "put the masks' PNGs there, a folder a video")
         videos = [_video(row) for row in rows["videos"] or [] if row]
         check_frames(videos, frames)
         of_video = {common.id_key(row.video_id): row.annotations or [] for row in segments}

@@ -7,7 +7,7 @@ not the number of frames, ``iscrowd``, frames in one of several folders, and fra
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import msgspec
 from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.types import Fault
 from capgen.pipeline.sources.reading import common, planner
+from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.frame_files import check_frames, find_frames
 from capgen.pipeline.sources.reading.pictures import PictureFinder
 from capgen.pipeline.sources.reading.sections import Form, read_sections
@@ -64,6 +65,13 @@ class YoutubeVis:
     dataset: str = "youtube-vis"
     crowds: planner.DropOrKeep = "drop"
 
+    @staticmethod
+    def recognise(folder: FolderContents) -> list[str]:
+        """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
+        found = folder.with_keys("videos", "segmentations", without=("segments_info", "sequences"))
+        lvvis = folder.with_keys("partition")
+        return [name for name in found if Path(name).name != "tracks.json" and not _is_of_lvvis(name, lvvis)]
+
     @property
     def files(self) -> tuple[Path, ...]:
         """The annotation files, one a split."""
@@ -104,6 +112,11 @@ class YoutubeVis:
         categories = None if listed is None else common.read_categories(listed)
         join = planner.Planner(self.dataset, split, "video", categories, crowds=self.crowds)
         return join.plan(videos, describe, rows["annotations"] or [])
+
+
+def _is_of_lvvis(name: str, with_partition: Sequence[str]) -> bool:
+    """Whether a file is LV-VIS's own: categories have a ``partition``, and it is called as in that release."""
+    return name in with_partition and re.search(r"_instances_?\.json$", name) is not None
 
 
 def frame_finder(root: Path, split: str) -> PictureFinder:
