@@ -39,7 +39,7 @@ check: .venv/.ready ## lint, types, import layers, house rules, licences of depe
 	$(PY) scripts/check_licenses.py
 
 bench: .venv/.ready ## the benchmarks; results in benchmarks/results/
-	@for name in $(filter-out __init__ common,$(notdir $(basename $(wildcard benchmarks/*.py)))); do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
+	@for name in $(filter-out __init__ common,$(notdir $(basename $(wildcard benchmarks/*.py)))) exports.export_memory; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
 
 clean: ## remove .venv and out/
 	rm -rf .venv out

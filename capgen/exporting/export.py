@@ -66,6 +66,7 @@ class ExportReport:
         found = self.counts
         line = ", ".join(f"{found.get(key, 0):,} {key}" for key in ("media", "objects", "captions"))
         notes = {
+            "frames_of_videos": "frames lie in video files: --pictures copy makes pictures of them",
             "missing_pictures": "pictures are missing",
             "repeated_ids": "annotation ids were used twice and have their medium's in front",
             "without_lvis_fields": "images lack fields of LVIS (neg_category_ids and so on): give --root with its file",

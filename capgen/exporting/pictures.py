@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import cv2
+import msgspec
+
 from capgen.dataset.reader import Folders
 from capgen.dataset.row import ReleasedMedia
 from capgen.errors import MissingFile
 from capgen.exporting.folder import ExportFolder
-from capgen.images import PictureFault, path_under, picture_bytes
+from capgen.images import PictureFault, Pixels, path_under, picture_bytes
+from capgen.videos.frames import read_frames, split_frame_name
 
 PictureMode = Literal["reference", "copy", "tar"]
 SHARD_BYTES = 10**9
@@ -32,19 +36,57 @@ class PictureFiles:
     folders: Folders = field(default_factory=dict)
     bounds: Path | None = None
 
-    def read(self, media: ReleasedMedia, index: int) -> bytes | None:
-        """The file of a frame as it is stored, which is a picture by its content; None where there is none."""
-        if index < len(media.images) and media.images[index] is not None:
-            stored = media.images[index]
-            assert stored is not None
-            return stored.data
-        name = media.file_names[index]
-        for folder in self.folders.get(f"{media.dataset}/{media.split}") or self.folders.get("*", ()):
+    def read(self, media: ReleasedMedia) -> list[bytes | None]:
+        """The files of all frames, pictures by their content; None where there is none.
+
+        Pictures are as they are stored. Frames that lie in a video file, which is decoded once, become JPEG.
+        """
+        found: list[bytes | None] = []
+        for index, name in enumerate(media.file_names):
+            stored = media.images[index] if index < len(media.images) else None
+            of_video = split_frame_name(name)[1] is not None
+            found.append(stored.data if stored is not None else None if of_video else self._picture(media, name))
+        missing = [name for name, data in zip(media.file_names, found, strict=True) if data is None]
+        decoded = self._of_videos(media, [name for name in missing if split_frame_name(name)[1] is not None])
+        return [data or decoded.get(name) for name, data in zip(media.file_names, found, strict=True)]
+
+    def _places(self, media: ReleasedMedia) -> Sequence[str]:
+        return self.folders.get(f"{media.dataset}/{media.split}") or self.folders.get("*", ())
+
+    def _picture(self, media: ReleasedMedia, name: str) -> bytes | None:
+        for folder in self._places(media):
             try:
                 return picture_bytes(path_under(folder, name, self.bounds), name)
             except PictureFault:
                 continue
         return None
+
+    def _of_videos(self, media: ReleasedMedia, names: Sequence[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for folder in self._places(media) if names else ():
+            left = [name for name in names if name not in found]
+            size = (media.height, media.width)
+            for name, pixels in read_frames(folder, left, size=size, bounds=self.bounds) if left else ():
+                if not isinstance(pixels, PictureFault):
+                    found[name] = _jpeg(pixels)
+        return found
+
+
+def _jpeg(pixels: Pixels) -> bytes:
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, 95))
+    assert done  # an array of this kind can always be encoded
+    return data.tobytes()
+
+
+def copied_name(name: str) -> str:
+    """The name of a copied frame: of ``clip.mp4#12`` it is ``clip.mp4/000012.jpg``, other names stay."""
+    file, number = split_frame_name(name)
+    return name if number is None else f"{file}/{number:06d}.jpg"
+
+
+def with_copied_names(media: ReleasedMedia) -> ReleasedMedia:
+    """The medium with the names that its frames have once they are copied."""
+    return msgspec.structs.replace(media, file_names=tuple(map(copied_name, media.file_names)))
 
 
 @dataclass(slots=True)
@@ -119,11 +161,11 @@ class SplitPictures:
         counts = self.folder.counts
         counts["pictures"] += len(media.file_names)
         if self.mode == "reference":
+            counts["frames_of_videos"] += sum(split_frame_name(name)[1] is not None for name in media.file_names)
             return
         tars = TarFiles(self.folder, f"images-{self.split}")
         tar = tars.begin() if self.mode == "tar" and media.file_names else ""
-        for index, name in enumerate(media.file_names):
-            data = self.files.read(media, index)
+        for name, data in zip(map(copied_name, media.file_names), self.files.read(media), strict=True):
             if data is None:
                 counts["missing_pictures"] += 1
             elif self.mode == "tar":

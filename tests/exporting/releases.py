@@ -84,6 +84,35 @@ def video_release(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
+def film_release(tmp_path: Path) -> Path:
+    """A video file of which the frames 0, 2 and 4 are planned, of grey 40, 120 and 200; a track on the last two."""
+    import av
+
+    root = tmp_path / "pictures"
+    root.mkdir()
+    with av.open(str(root / "clip.mp4"), "w") as film:
+        stream = film.add_stream("libx264", rate=10, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(6):
+            pixels = np.full((48, 64, 3), 40 + 40 * number, np.uint8)
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        film.mux(stream.encode())
+    small, large = ([[4, 4, side, 4, side, side, 4, side]] for side in (20, 30))
+    masks = json.dumps([None, large, small]).encode()
+    medium = PlannedMedia(
+        dataset="films",
+        split="train",
+        media_id="1",
+        kind="video",
+        file_names=tuple(f"clip.mp4#{number}" for number in (0, 2, 4)),
+        width=64,
+        height=48,
+        objects=(PlannedObject(object_id="1", category_id=1, category="ball", segmentation=msgspec.Raw(masks)),),
+    )
+    plan_run(tmp_path / "out", [[medium]], str(root)).commit().pack(root=root)
+    return tmp_path / "out"
+
+
 def exported(out: Path, dest: Path, to: str, **more) -> ExportReport:
     """An export; fields of the request and options of the form by name."""
     fields = {"pictures", "root", "follow_links", "annotations"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import tarfile
 
 import msgspec
 import pyarrow as pa
@@ -15,7 +16,8 @@ from capgen.errors import LedgerError, MissingFile, UnknownName, UserError
 from capgen.exporting import FORMATS
 from capgen.exporting import export as export_module
 from capgen.exporting.forms.records import WebDataset
-from tests.exporting.releases import contents, exported, image_release, video_release
+from capgen.images import read_picture
+from tests.exporting.releases import contents, exported, film_release, image_release, video_release
 from tests.tiny_runs import record_release
 
 FORMS = tuple(FORMATS)
@@ -195,3 +197,21 @@ def test_shard_size_is_part_of_what_an_export_is(tmp_path):
         exported(out, tmp_path / "dest", "webdataset", shard_bytes=10)
     record = msgspec.json.decode((tmp_path / "dest/export.json").read_bytes())
     assert record["options"] == {"form": "webdataset", "pictures": "reference"} | dataclasses.asdict(WebDataset())
+
+
+@pytest.mark.parametrize("to", ["coco", "jsonl", "llava", "pixelrefer", "webdataset"])
+def test_frames_of_a_video_file_become_pictures_where_they_are_copied(tmp_path, to):
+    out = film_release(tmp_path)
+    assert "frames lie in video files" in exported(out, tmp_path / "named", "coco").text()
+    exported(out, tmp_path / "dest", to, pictures="copy")
+    if to == "webdataset":
+        with tarfile.open(tmp_path / "dest/train-000000.tar") as tar:
+            pictures = [tar.extractfile(member).read() for member in tar if member.name.endswith(".jpg")]
+    else:
+        found = contents(tmp_path / "dest")
+        pictures = [found[f"images/train/clip.mp4/{number:06d}.jpg"] for number in (0, 2, 4)]
+    assert len(pictures) == 3
+    for picture, grey in zip(pictures, (40, 120, 200), strict=True):
+        pixels = read_picture(picture)
+        assert pixels.shape == (48, 64, 3)
+        assert abs(float(pixels.mean()) - grey) < 6

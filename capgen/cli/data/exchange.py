@@ -47,3 +47,30 @@ def export(
     with console.status("exporting") as shown:
         report = export_release(request, lambda split, media: shown.update(f"exporting {split}: {media:,} media"))
     echo(f"{report.dest}{' is complete already' if report.already else ''}: {report.text()}")
+
+
+@app.command("import")
+def import_(
+    given: Annotated[
+        Path, typer.Argument(metavar="FILE|DIR", help="LVISCap or LV-VISCap JSON, COCO or YouTube-VIS with captions.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the release.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of the pictures. Default: beside the file.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of a single file. Default: from its name.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Dataset in keys. Default: lvis, lv-vis, coco or youtube-vis.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Who wrote the captions, for the rows.")] = None,
+    license_: Annotated[str | None, typer.Option("--license", help="Licence of the captions, for the card.")] = None,
+) -> None:
+    """Make a release of captions that somebody else wrote.
+
+    Every field of the file is kept. The release is trained on, scored, shown and exported like one of a run.
+    """
+    from capgen.pipeline.importing.imports import ImportRequest, counts_text, import_captions
+
+    console = terminal(stderr=True)
+    request = ImportRequest(given, out, root, split, dataset, model, license_)
+    with console.status("importing") as shown:
+        ledger = import_captions(request, lambda verb, done, of: shown.update(f"{verb}: {done:,}/{of:,}"))
+    echo(f"{out}: {counts_text(ledger)}")

@@ -50,7 +50,7 @@ class _Images:
             self.sections.object_id(media, one)
 
     def add(self, media: ReleasedMedia) -> None:
-        self.sections.note(media)
+        media = self.sections.placed(media)
         fields = media_fields(self.sections.split, media)
         named = {"coco_url": media.coco_url} if media.coco_url else {}
         self.sections.add("images", _image(media, json_id(media.media_id), 0) | named | license_of(media) | fields)
@@ -59,8 +59,6 @@ class _Images:
             extra: dict[str, Any] = {"iscrowd": 0} | extra_fields(one.extra)
             row = {"id": number, "image_id": json_id(media.media_id)} | category_of(one) | _shape(one, 0)
             self.sections.add("annotations", row | extra | captioned(one))
-        if self.sections.pictures:
-            self.sections.pictures.add(media)
 
     def finish(self) -> Sequence[str]:
         return _finish(self.sections)
@@ -80,7 +78,7 @@ class _Frames:
         self.annotations += sum(len(one.frame_index) for one in media.objects)
 
     def add(self, media: ReleasedMedia) -> None:
-        self.sections.note(media)
+        media = self.sections.placed(media)
         first = self.images + 1
         for frame in range(len(media.file_names)):
             video = {"video_id": json_id(media.media_id), "frame_id": frame}
@@ -92,8 +90,6 @@ class _Frames:
                 row |= category_of(one) | _shape(one, position) | {"iscrowd": 0} | captioned(one)
                 self.sections.add("annotations", row)
         self.images += len(media.file_names)
-        if self.sections.pictures:
-            self.sections.pictures.add(media)
 
     def finish(self) -> Sequence[str]:
         return _finish(self.sections)

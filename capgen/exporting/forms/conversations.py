@@ -14,6 +14,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -26,7 +27,8 @@ from capgen.exporting.base import BoxScale, ExportSplit, SplitWriter, corners
 from capgen.exporting.forms.questions import Questions, load_questions
 from capgen.exporting.forms.sections import pictures_of
 from capgen.exporting.media import area_at, caption_of, mask_at
-from capgen.exporting.pictures import SplitPictures
+from capgen.exporting.pictures import SplitPictures, copied_name
+from capgen.videos.frames import split_frame_name
 
 _TOKEN = re.compile(r"<(?=(?:image|video|audio|region|bbox|ref-object)>|\|[^|<>]*\|>)|\0")
 _REGION = "\0"  # stands for {region} until the form says what it is there; no text from data keeps one
@@ -214,18 +216,19 @@ class PixelRefer(ConversationForm):
         """``image`` or ``video``, ``conversations``, ``masks``, ``width``, ``height``."""
         media = conversation.media
         masks: list[Any] = []
+        numbers = _numbers(media, names)
 
         def region(one: ReleasedObject) -> str:
             position = _largest(one)
             assert position is not None  # `fits` has left such objects out
             mask = mask_at(one, position)
-            masks.append(mask if media.kind == "image" else {str(one.frame_index[position]): mask})
+            masks.append(mask if media.kind == "image" else {str(numbers[one.frame_index[position]]): mask})
             return "<region>"
 
         still = media.kind == "image"
         token = "<image>\n" if still else "<video>\n"
         turns = _turns(token, conversation, region, keys=("from", "value"), roles=("human", "gpt"))
-        place = {"image": names[0]} if still else {"video": [PurePosixPath(names[0]).parent.as_posix()]}
+        place = {"image": names[0]} if still else {"video": [_video(names)]}
         size = {"width": media.width, "height": media.height}
         return {"id": conversation.name, **place, "conversations": turns, "masks": masks, **size}
 
@@ -237,10 +240,23 @@ def _largest(one: ReleasedObject) -> int | None:
 
 
 def _folder(media: ReleasedMedia) -> PurePosixPath | None:
-    """The folder of a video's frames; None where they are not sorted or have not one of their own."""
-    folders = {PurePosixPath(name).parent for name in media.file_names}
-    in_order = all(a < b for a, b in zip(media.file_names, media.file_names[1:], strict=False))
+    """The folder of a video's frames, or its file; None where frames are not sorted or have no folder of their own."""
+    folders = {PurePosixPath(copied_name(name)).parent for name in media.file_names}
+    names = [copied_name(name) for name in media.file_names]
+    in_order = all(a < b for a, b in pairwise(names))
     return folders.pop() if len(folders) == 1 and in_order and PurePosixPath() not in folders else None
+
+
+def _video(names: Sequence[str]) -> str:
+    """What PixelRefer opens: the folder of the frames, or the video file that they lie in."""
+    file, number = split_frame_name(names[0])
+    return file if number is not None else PurePosixPath(names[0]).parent.as_posix()
+
+
+def _numbers(media: ReleasedMedia, names: Sequence[str]) -> list[int]:
+    """The number by which PixelRefer finds each frame: its place in the folder, or in the video file."""
+    found = [split_frame_name(name)[1] for name in names]
+    return [index if number is None else number for index, number in enumerate(found[: len(media.file_names)])]
 
 
 @dataclass(slots=True)
@@ -259,7 +275,9 @@ class _Writer:
         del media
 
     def add(self, media: ReleasedMedia) -> None:
-        names = [self.prefix + name for name in media.file_names]
+        names = list(media.file_names)
+        if self.split.mode != "reference":
+            names = [self.prefix + copied_name(name) for name in names]
         for conversation in self._conversations(media):
             line = msgspec.json.encode(self.form.sample(conversation, names))
             self.split.folder.counts["conversations"] += 1

@@ -60,15 +60,13 @@ class _LvisCap:
             self.sections.object_id(media, one)
 
     def add(self, media: ReleasedMedia) -> None:
-        self.sections.note(media)
+        media = self.sections.placed(media)
         fields = media_fields(self.sections.split, media)
         self.sections.split.folder.counts["without_lvis_fields"] += any(name not in fields for name in IMAGE_FIELDS)
         row: dict[str, Any] = {"id": json_id(media.media_id), "width": media.width, "height": media.height}
         self.sections.add("images", row | _named(media) | license_of(media) | fields)
         for one in media.objects:
             self.sections.add("annotations", self._annotation(media, one))
-        if self.sections.pictures:
-            self.sections.pictures.add(media)
 
     def _annotation(self, media: ReleasedMedia, one: ReleasedObject) -> dict[str, Any]:
         seen = bool(one.frame_index)

@@ -13,9 +13,9 @@ from capgen.dataset.row import ReleasedMedia, ReleasedObject
 from capgen.dataset.types import Kind
 from capgen.errors import MissingFile
 from capgen.exporting.base import BoxScale, ExportSplit, SplitWriter, scaled
-from capgen.exporting.forms.sections import pictures_of
+from capgen.exporting.forms.sections import pictures_of, placed
 from capgen.exporting.media import caption_of
-from capgen.exporting.pictures import SHARD_BYTES, SplitPictures, TarFiles
+from capgen.exporting.pictures import SHARD_BYTES, SplitPictures, TarFiles, copied_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,10 @@ class _Lines:
         del media
 
     def add(self, media: ReleasedMedia) -> None:
+        media = placed(media, self.split, self.pictures)
         header = medium_record(media)
         lines = [header | object_record(media, one, self.boxes) for one in media.objects]
         self.split.folder.append(self._file, b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-        if self.pictures:
-            self.pictures.add(media)
 
     def finish(self) -> Sequence[str]:
         self.split.folder.append(self._file, b"")
@@ -98,7 +97,7 @@ class _Samples:
     def add(self, media: ReleasedMedia) -> None:
         counts = self.split.folder.counts
         counts["pictures"] += len(media.file_names)
-        pictures = [self.split.files.read(media, index) for index in range(len(media.file_names))]
+        pictures = self.split.files.read(media)
         counts["missing_pictures"] += pictures.count(None)
         key = f"{self.split.name}_{self._number:09d}"
         self._number += 1
@@ -109,7 +108,7 @@ class _Samples:
         for index, (name, data) in enumerate(zip(media.file_names, pictures, strict=True)):
             if data is not None:
                 number = "" if media.kind == "image" else f"{index:04d}."
-                self.tars.add(tar, f"{key}.{number}{_suffix(name)}", data)
+                self.tars.add(tar, f"{key}.{number}{_suffix(copied_name(name))}", data)
         record = medium_record(media)
         record["objects"] = [object_record(media, one, self.boxes) for one in media.objects]
         self.tars.add(tar, f"{key}.json", msgspec.json.encode(record))

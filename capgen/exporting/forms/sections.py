@@ -13,7 +13,7 @@ from capgen.dataset.annotations.source_fields import RawRow
 from capgen.dataset.row import ReleasedMedia, ReleasedObject, Rle
 from capgen.exporting.base import ExportSplit
 from capgen.exporting.media import area_at, caption_of, mask_at
-from capgen.exporting.pictures import SplitPictures
+from capgen.exporting.pictures import SplitPictures, with_copied_names
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -48,6 +48,11 @@ class JsonSections:
         self.seen.add(value)
         return value
 
+    def placed(self, media: ReleasedMedia) -> ReleasedMedia:
+        """The medium, its categories noted, its pictures put away, with the names that they have then."""
+        self.note(media)
+        return placed(media, self.split, self.pictures)
+
     def note(self, media: ReleasedMedia) -> None:
         """Remember the categories of a medium."""
         for one in media.objects:
@@ -79,6 +84,13 @@ def pictures_of(split: ExportSplit, prefix: str | None) -> SplitPictures | None:
     if prefix is None:
         return None
     return SplitPictures(split.files, split.mode, split.folder, split.name, prefix.format(split=split.name))
+
+
+def placed(media: ReleasedMedia, split: ExportSplit, pictures: SplitPictures | None) -> ReleasedMedia:
+    """The medium with the names that its pictures have in the export, in which they are put away."""
+    if pictures:
+        pictures.add(media)
+    return media if split.mode == "reference" else with_copied_names(media)
 
 
 def media_fields(split: ExportSplit, media: ReleasedMedia) -> RawRow:

@@ -59,7 +59,7 @@ class Tracks:
 
     def add(self, media: ReleasedMedia) -> None:
         """Write a medium."""
-        self.sections.note(media)
+        media = self.sections.placed(media)
         row = {
             "id": json_id(media.media_id),
             "length": len(media.file_names),
@@ -70,8 +70,6 @@ class Tracks:
         self.sections.add("videos", row | license_of(media) | media_fields(self.sections.split, media))
         for one in media.objects:
             self.sections.add("annotations", self._track(media, one))
-        if self.sections.pictures:
-            self.sections.pictures.add(media)
 
     def _track(self, media: ReleasedMedia, one: ReleasedObject) -> dict[str, Any]:
         masks, boxes, areas = by_frame(media, one)

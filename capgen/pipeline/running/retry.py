@@ -48,12 +48,14 @@ def recorded(
 
     Raises:
         MissingFile: ``out`` holds no run.
-        UserError: an assignment is wrong, or OUT names a server, a key variable, a folder or code that the user has
-            not given.
+        UserError: the captions were imported, an assignment is wrong, or OUT names a server, a key variable, a folder
+            or code that the user has not given.
         LedgerError: the plan's fingerprint is not that of its parts.
     """
     plan = read_plan(out)
     check_fingerprint(out, plan)
+    if "import" in plan.parts:
+        raise UserError(f"{out} holds imported captions: nothing was asked", "caption its dataset with capgen run")
     given = nested(overrides, assignments)
     if not trusted:
         refuse_unconfirmed(out, plan.settings, given)

@@ -11,7 +11,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from capgen.errors import UnknownName, UserError
-from tests.exporting.releases import exported, image_release, spoil, video, video_release
+from tests.exporting.releases import exported, film_release, image_release, spoil, video, video_release
 from tests.tiny_runs import plan_run, planned_image, said
 
 CAPTIONED = ["tiny/train/1/11", "tiny/train/2/20", "tiny/train/2/21", "tiny/train/4/40"]
@@ -115,6 +115,13 @@ def test_pixelrefer_points_at_a_frame_of_the_video_s_folder(tmp_path):
     assert names[int(frame)] == "00001.jpg"
     assert coco_mask.decode(mask).sum() == 256
     assert row["conversations"][0]["value"].startswith("<video>\n")
+
+
+def test_pixelrefer_is_given_a_video_file_and_the_number_of_its_frame(tmp_path):
+    exported(film_release(tmp_path), tmp_path / "dest", "pixelrefer")
+    (row,) = rows(tmp_path / "dest/train.json")
+    assert row["video"] == ["clip.mp4"]
+    assert [list(mask) for mask in row["masks"]] == [["2"]]
 
 
 def test_a_video_whose_frames_are_out_of_order_is_left_out_for_pixelrefer(tmp_path):

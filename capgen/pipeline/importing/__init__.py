@@ -1,0 +1,1 @@
+"""Captions of others as a release: the official JSON, and COCO and YouTube-VIS files with captions."""
