@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
@@ -53,6 +55,18 @@ def decode(counts: str, size: Size) -> NDArray[np.bool_]:
 def area(counts: str, size: Size) -> int:
     """Pixels of the mask."""
     return int(coco.area(as_dict(counts, size)))
+
+
+@lru_cache(maxsize=2048)
+def largest_piece(counts: str, size: Size) -> str:
+    """Compressed counts of the largest connected piece of a mask; pixels that touch at a corner are connected.
+
+    Of pieces of one size it is the first from the top.
+    """
+    found, labels, stats, _ = cv2.connectedComponentsWithStats(decode(counts, size).view(np.uint8), connectivity=8)
+    if found <= 2:  # the background is one of them
+        return counts
+    return encode(labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])))
 
 
 def areas(counts: Sequence[bytes], size: Size) -> Ints:

@@ -30,7 +30,7 @@ _GROUP_ROWS = 500
 _CANDIDATES = "run the same command again to mend it"
 _RELEASE = "delete release.json and run the same command again to have the release made anew"
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
-_TUPLES = ("file_names", "frame_index", "segmentation", "area", "reasons", "advice")
+_TUPLES = ("file_names", "frame_index", "segmentation", "area", "reasons", "advice", "shown")
 _LIGHT = (
     *HEADER_FIELDS,
     *(f"objects.list.element.{name}" for name in ("category_id", "category", "frame_index", "caption")),

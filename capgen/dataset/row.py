@@ -74,6 +74,8 @@ class Row(MediaHeader, frozen=True, kw_only=True):
         advice: codes of checks that only advise.
         tries: answers that were asked for; more than 1 where an earlier one was refused.
         answers: all of them, in order, where there is more than one.
+        shown: where only the largest piece of masks was shown (``render.pieces``), that piece, an entry for each of
+            ``frame_index``: None where the frame was not marked or the mask has one piece.
     """
 
     key: Annotated[str, Column("text", "`dataset/split/media_id/object_id`; rows of every config join by it")]
@@ -130,6 +132,10 @@ class Row(MediaHeader, frozen=True, kw_only=True):
     answers: Annotated[
         tuple[GivenAnswer, ...],
         Column("answers", "every answer, in order, where there is more than one", captions=False),
+    ] = ()
+    shown: Annotated[
+        tuple[Rle | None, ...],
+        Column("masks", "the piece of the mask that was shown, an entry a mask; null or empty where all of it was"),
     ] = ()
     extra: Annotated[
         str | None, Column("text", "what else the source says of the object, as a JSON object", objects=True)

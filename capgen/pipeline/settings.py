@@ -67,6 +67,8 @@ class RenderSettings(Table):
     ``clean_pixels``, ``marked_pixels``: the most pixels (width x height) of a clean frame and of a marked picture.
     ``square``: every picture becomes exactly square with side sqrt(pixels) (models with one fixed input size).
     ``margin``: context of the crop on each side, in box widths and heights (1 is DAM's focal rule).
+    ``pieces``: ``largest`` shows only the largest connected piece of each mask, so that stray specks inflate no box
+    and no crop; masks in the release stay the source's, and the column ``shown`` says what was shown.
     ``coordinates``: how prompts say places: ``percent`` of the frame, ``unit`` (0 to 1), ``thousand`` (0 to 1000) or
     ``pixel`` of the frame as it is sent. Models read best what they were trained on.
     """
@@ -77,6 +79,7 @@ class RenderSettings(Table):
     square: bool = False
     margin: Annotated[float, Field(ge=0, le=10)] = 1.0
     coordinates: Coordinates = "percent"
+    pieces: Literal["all", "largest"] = "all"
 
 
 class PromptSettings(Table):

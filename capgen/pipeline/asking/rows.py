@@ -6,6 +6,7 @@ from capgen.dataset.row import GivenAnswer, Rle, Row, Status
 from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.pipeline.asking.tries import JudgedAnswer, Tries, prompt_of, seed_of, taken_step, temperature_of
 from capgen.pipeline.planning.job import Job
+from capgen.pipeline.rendering.render import Renderer
 
 
 def failed_row(job: Job, media: Media, item: MediaObject, fault: Fault, answer: JudgedAnswer | None = None) -> Row:
@@ -76,7 +77,14 @@ def _row(
         answers=tuple(_given(job, media, one, released=one.settled is settled) for one in answers)
         if len(answers) > 1
         else (),
+        shown=_shown(Renderer(job.settings.render, prompt), media, item) if settled else (),
     )
+
+
+def _shown(renderer: Renderer, media: Media, item: MediaObject) -> tuple[Rle | None, ...]:
+    """The pieces of masks that were shown instead of the masks, an entry for each visible frame; empty if none was."""
+    pieces = renderer.shown_pieces(media, item)
+    return tuple(_released_mask(media, pieces.get(i)) for i in item.visible) if pieces else ()
 
 
 def _given(job: Job, media: Media, answer: JudgedAnswer, *, released: bool) -> GivenAnswer:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_128
 
+from capgen import rle
 from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.images import PictureFault
 from capgen.pipeline.rendering.frames import choose, shown_area
@@ -47,6 +48,15 @@ class Renderer:
         """The frames on which an object is marked."""
         layout = self.prompt.layout_for(media.kind)
         return choose(layout.marked_choice, media, obj, layout.marked_frames)
+
+    def shown_pieces(self, media: Media, obj: MediaObject) -> dict[int, str]:
+        """By marked frame, the piece of the object's mask that is shown, as counts, where that is not all of it."""
+        if self.settings.pieces == "all":
+            return {}
+        size = (media.height, media.width)
+        counts = {i: counts for i in self.marked_frames(media, obj) if (counts := obj.counts[i]) is not None}
+        pieces = {i: rle.largest_piece(whole_mask, size) for i, whole_mask in counts.items()}
+        return {i: piece for i, piece in pieces.items() if piece != counts[i]}
 
     def clean(self, media: Media, frames: Mapping[int, NDArray[np.uint8]]) -> tuple[Picture, ...]:
         """The unmarked pictures, made once for all objects of a medium."""
@@ -91,19 +101,22 @@ class Renderer:
         self, media: Media, obj: MediaObject, index: int, frame: NDArray[np.uint8], clean: tuple[Picture, ...]
     ) -> tuple[Picture, Place | None]:
         """One marked picture and where the object is on it; the whole frame and None where it is not on it."""
-        counts, box = obj.counts[index], obj.boxes[index]
+        counts, box, area = obj.counts[index], obj.boxes[index], shown_area(obj, index)
         fit = Fit(self.settings.patch, self._marked_pixels(media), self.settings.square)
         needing = self.prompt.layout_for(media.kind).needs_mask
         if box is not None and counts is None and needing:
             raise PictureFault("no_mask", f"the object has a box and no mask, which {needing[0]} needs")
         if box is None:
             return picture(show(frame, whole(frame), fit)), None
+        if self.settings.pieces == "largest" and counts is not None:
+            counts = rle.largest_piece(counts, (media.height, media.width))
+            box, area = rle.box(counts, (media.height, media.width)), rle.area(counts, (media.height, media.width))
         marked = Marked(frame, counts, box, whole(frame), fit, self.settings.margin)
         for highlight in self.prompt.layout_for(media.kind).highlights:
             marked = highlight(marked)
         size, sent = (media.width, media.height), self._sent(media, marked.pixels, clean)
         coordinates = self.settings.coordinates
-        where = place(box, shown_area(obj, index), size, index, marked.color, coordinates=coordinates, sent=sent)
+        where = place(box, area, size, index, marked.color, coordinates=coordinates, sent=sent)
         return picture(marked.pixels), where
 
 
