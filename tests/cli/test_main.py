@@ -78,6 +78,7 @@ VERBS = (
     "calibrate",
     "describe",
     "import",
+    "push",
     "export",
     "run",
     "status",

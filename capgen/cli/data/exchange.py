@@ -74,3 +74,41 @@ def import_(
     with console.status("importing") as shown:
         ledger = import_captions(request, lambda verb, done, of: shown.update(f"{verb}: {done:,}/{of:,}"))
     echo(f"{out}: {counts_text(ledger)}")
+
+
+@app.command()
+def push(
+    out: options.RunFolder,
+    repo: Annotated[str, typer.Argument(metavar="REPO", help="Dataset repository on the Hub: OWNER/NAME.")],
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch, made where it is not there. Default: main.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Send without asking.")] = False,
+) -> None:
+    """Upload a release to the Hugging Face Hub.
+
+    First the files, their sizes and the card are shown. The token comes from HF_TOKEN or from `hf auth login`.
+    """
+    from capgen.exporting.push import plan_push, push_release
+
+    plan = plan_push(out)
+    console = terminal()
+    for file in plan.files:
+        echo(f"{file.bytes:>15,}  {file.path}")
+    echo(f"{plan.bytes:>15,}  bytes in {len(plan.files)} files for {repo}{f' ({revision})' if revision else ''}")
+    echo(f"\n{plan.card}")
+    if plan.edited:
+        echo("README.md was edited after the release was packed")
+    if plan.warning:
+        echo(f"the release is marked: {plan.warning}")
+    if not yes and not (console.is_terminal and typer.confirm(f"Send this to {repo}?")):
+        echo("nothing was sent; --yes sends it")
+        return
+    with terminal(stderr=True).status("sending") as shown:
+        address = push_release(
+            plan,
+            repo,
+            private=private,
+            revision=revision,
+            progress=lambda name, done, of: shown.update(f"sending {done + 1}/{of}: {name}"),
+        )
+    echo(f"sent: {address}")
