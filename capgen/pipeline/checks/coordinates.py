@@ -20,6 +20,8 @@ _COORDINATES = re.compile(
     # x=12, y: 30, x1 = 4, left 0.2, top: 0.3
     r"|\b[xy][12]?\s?[=:]\s?\d{1,4}(?:\.\d+)?\b|\b[xy](?:min|max)\b"
     r"|\b(?:left|top|right|bottom|width|height)[ :=]{1,3}[01]?\.\d"
+    r"|\b(?:width|height|area)\s?[=:]\s?\d"
+    rf"|\b(?:position|point|corner|cent(?:er|re)|location)\s(?:is\s|at\s|of\s){{0,2}}\(?{_N},{_N}"
     r"|\b(?:left|top|right|bottom)\s?[:=]?\s?\d{1,3}(?:\.\d+)?\s?(?:%|px\b)"
     r"|\b\d{1,3}(?:\.\d+)?\s?(?:%|percent) (?:from|of|down|across) the "
     r"(?:left|top|right|bottom|image|picture|frame|width|height)"

@@ -42,7 +42,10 @@ _STRUCTURE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 # What no sentence ends with, whatever the engine says of its end.
-_CUT = re.compile(r"\b(?:a|an|the|and|or|of|its|their|your|our|my|which|into|onto)\s{0,3},?\s{0,3}$", re.IGNORECASE)
+_CUT = re.compile(
+    r"\b(?:a|an|the|and|or|of|its|their|your|our|my|which|into|onto|with|while|whose|between|is|are)\s{0,3},?\s{0,3}$",
+    re.IGNORECASE,
+)
 _SUSPICIOUS = re.compile(r"[<>{}\[\]`*#|\\$_=&~\n\u2022\u25cf\u25aa\u2013!-]|\d[.)] |[\"']\s?:|[a-d]\)|end_?of|eot_id")
 _KINDS = (("a special token", _SPECIAL), ("markup", _MARKUP), ("a list or JSON", _STRUCTURE))
 

@@ -7,12 +7,21 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
-from capgen.pipeline.checks.vocabulary.foreign_words import FOREIGN, foreign_stretch
+from capgen.pipeline.checks.categories.nouns import nouns
+from capgen.pipeline.checks.vocabulary.foreign_words import (
+    ENGLISH,
+    FOREIGN,
+    PARTICLES,
+    foreign_sentence,
+    foreign_stretch,
+)
 from capgen.pipeline.checks.vocabulary.quotations import without_quotations
 from capgen.pipeline.checks.vocabulary.scripts import foreign_runs, letters
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[,.;:()\u2014]")
+_SENTENCE = re.compile(r"[.!?;:\n]")
 _ACCENTED_WORDS = 0.34
+_FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +48,11 @@ class Language:
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote what is not English."""
         ascii_only = said.caption.isascii()
-        if ascii_only and len(FOREIGN.intersection(said.caption.lower().split())) < 2:
-            return None
+        if ascii_only:
+            heard = said.caption.lower().split()
+            english = not ENGLISH.isdisjoint(heard)
+            if FOREIGN.isdisjoint(heard) and english:
+                return None
         caption = without_quotations(said.caption)
         if not ascii_only and self.scripts:
             run = next(foreign_runs(caption), None)
@@ -57,20 +69,44 @@ class Language:
             found = foreign_stretch(spoken, 2)
         if found is not None:
             return f"is not English but {found[0]}: {found[1][:60]!r}"
+        parts = [(sentence, 1.5) for sentence in _SENTENCE.split(caption)]
+        parts += [(clause, 2.0) for sentence, _ in parts if "," in sentence for clause in sentence.split(",")]
+        for part, enough in parts:
+            heard = _without_names(part)
+            language = foreign_sentence(heard, enough)
+            if language is not None:
+                return f"is not English but {language}: {' '.join(heard)[:60]!r}"
+        if _is_unknown(spoken):
+            return f"holds no English word that is known: {' '.join(spoken)[:60]!r}"
         accented = sum(not word.isascii() for word in spoken)
         if accented > 2 and accented > _ACCENTED_WORDS * len(spoken):
             return f"is not English: {accented} of {len(spoken)} words have accents"
         return None
 
 
+def _is_unknown(spoken: list[str]) -> bool:
+    """Whether a caption of three words or more has neither an English function word nor a known noun."""
+    if len(spoken) < _FEW or not ENGLISH.isdisjoint(spoken):
+        return False
+    table = nouns()
+    return not any(table.singular(word) in table.senses for word in spoken)
+
+
 def _without_names(caption: str) -> list[str]:
-    """The words in lower case, without the little words inside a name: the ``de la`` of Museo de la Ciudad."""
+    """The words in lower case, without the little words inside a name: the ``de la`` of Museo de la Ciudad.
+
+    In German every noun has a capital: only the little words that names have are left out.
+    """
     tokens = _WORD.findall(caption)
     kept: list[str] = []
     for position, token in enumerate(tokens):
         before = tokens[position - 2 : position] if position > 1 else tokens[:position]
         after = tokens[position + 1 : position + 3]
-        in_name = any(t[0].isupper() for t in before[-2:] if position > 1) and any(t[0].isupper() for t in after)
+        in_name = (
+            token in PARTICLES
+            and any(t[0].isupper() for t in before[-2:] if position > 1)
+            and any(t[0].isupper() for t in after)
+        )
         if token[0].isalpha() and not (token.islower() and in_name):
             kept.append(token.lower())
     return kept

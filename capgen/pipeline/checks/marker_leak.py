@@ -15,12 +15,13 @@ from capgen.pipeline.checks.vocabulary.quotations import without_readings
 _VOCABULARY = {
     "A": "a an the its",
     "COLOUR": "red green lime blue yellow magenta pink fuchsia purple cyan turquoise orange neon",
-    "LINE": "thin thick bold solid dashed dotted small large tight rectangular bounding bright light COLOUR",
+    "LINE": """thin thick bold solid dashed dotted small large tight rectangular bounding bright light drawn shown given
+        indicated COLOUR""",
     "EDGE": "thin thick dashed dotted bounding bright COLOUR",
     "BOX": "box rectangle",
     "SHAPE": "BOX outline contour",
-    "MARKED": """marked bounded delineated indicated denoted identified demarcated circled encircled highlighted
-        overlaid traced""",
+    "MARKED": """marked annotated bounded delineated indicated denoted identified demarcated circled encircled
+        highlighted overlaid traced""",
     "AROUND": "around surrounding enclosing encircling indicating highlighting marking outlining framing delineating",
     "TELLS": "indicates marks highlights outlines delineates identifies",
     "TARGET": "object objects subject instance region",
@@ -115,7 +116,7 @@ _PHRASES = (
     _phrase("is|are|been|was|being fully? segmented !into|by", not_after="SEGMENTS", not_before="SEGMENTS"),
     _phrase("visual prompt|marker|marking"),
     # bounding box, thin box, green rectangular box
-    _phrase("bounding SHAPE|boxes|frame|region|area"),
+    _phrase("bounding SHAPE|boxes|frame|region|area|line|lines|square|circle|polygon|border|borders|rectangles"),
     _phrase("bbox|bboxes"),
     _phrase("given|provided|specified|selected BOX|region|area"),
     _phrase("delineated|demarcated by|in|with A? LINE* COLOUR? line|lines|border", not_after="DRAWN"),
@@ -136,6 +137,14 @@ _PHRASES = (
     _phrase("indicated|pointed to|out|at? by|with A? _? arrow|BOX|marker"),
     _phrase("enclosed|surrounded|framed|bordered|outlined|captured by|with|in|within A EDGE LINE* @SHAPE"),
     _phrase(
+        "enclosed|surrounded|framed|encircled by|with|within the EDGE LINE* @line|lines|border|frame|square",
+        not_after="DRAWN PAGE FRAMED",
+    ),
+    _phrase("inside|within the COLOUR @frame|line|lines", not_after="DRAWN PAGE FRAMED court field pitch"),
+    _phrase(
+        "A|thin|rectangular|COLOUR COLOUR @border|line|outline around it|him|them", not_after="DRAWN PAGE WORN plate"
+    ),
+    _phrase(
         "LIVING surrounded|framed|enclosed|bordered by|with|in A LINE* COLOUR LINE* @line|border|frame|circle|square"
     ),
     _phrase(
@@ -152,7 +161,10 @@ _PHRASES = (
         "COLOUR @line|lines|border|frame|circle|square|ring|marker AROUND the? him|her|them|TARGET|LIVING",
         not_after="DRAWN",
     ),
-    _phrase("COLOUR|thin|rectangular @BOX TELLS|AROUND|surrounds|encloses the|a|an|this", not_before="corner"),
+    _phrase(
+        "COLOUR|thin|rectangular @BOX TELLS|AROUND|surrounds|encloses the|a|an|this|it|him|her|them",
+        not_before="corner",
+    ),
     _phrase("COLOUR @line|border|circle|square|frame TELLS|surrounds|encloses the|a|an TARGET|LIVING"),
     _phrase("in|inside|within a|the magenta|cyan|lime|neon|fuchsia @box"),
     _phrase("COLOUR|thin|rectangular @border|square|circle that? TELLS the|a|an|this"),
@@ -184,12 +196,13 @@ _PHRASES = (
     _phrase("cropped image|view|photo|picture|section|version|region|close"),
     _phrase("cropped", not_before="WORN", not_after="WORN"),
     _phrase("image|picture|photo|object|tight|this crop !top|tops|of"),
-    _phrase("shown|seen|visible in|within the crop"),
+    _phrase("shown|seen|visible|view|up _? in|within|of|from the crop"),
     _phrase(". the crop shows|contains|depicts|is"),
     _phrase("cut off by|at the frame|image|picture|photo"),
     _phrase("close up !to|against|next|on|the|her|his|their|shop", not_after="SCREEN"),
     _phrase("the|this|in close up view|shot|image|picture|photo|crop|also? shows|reveals|is"),
-    _phrase("in|from|of|to the close up"),
+    _phrase("in|from|of|to the NTH* close up"),
+    _phrase("@outline|contour is|are drawn|traced|marked|shown in|with|by", not_after="DRAWN PAGE"),
     _phrase("closeup|closeups", not_after="SCREEN"),
     _phrase("zoomed !past|by|down|away|off", not_after="OPTIC"),
     _phrase("zoom|zooms in", not_after="OPTIC"),
@@ -210,7 +223,7 @@ _PHRASES = (
 _BOOK = phrases.PhraseBook(_PHRASES, _FAMILIES)
 # Numbered pictures and regions: searched in the caption as it is, with a bounded repeat.
 _NUMBERED = re.compile(
-    r"\b(?:image|picture|frame|photo|view|region|object|instance|mask|bbox|segment|subject)\s?(?:number\s)?#?\d{1,3}\b",
+    r"\b(?:image|picture|frame|photo|view|region|object|instance|mask|bbox|segment|subject)s?\s?(?:number\s)?#?\d{1,3}\b",
     re.IGNORECASE,
 )
 

@@ -84,6 +84,7 @@ _PHRASES = (
         "!espresso|whiskey|whisky|vodka|tequila|rum|liquor|coffee|alcohol|vaccine|medicine|syrup|schnapps|sake"
     ),
     _phrase(". a|an|the? VIEW VIEW? view of"),
+    _phrase(". a view of a|an|the|this|one|two", not_unnamed="HANGS"),
     _phrase("@camera angle|pans|zooms|moves|follows|captures|view|viewpoint|perspective|shows"),
     # The object is …
     _phrase(
@@ -103,7 +104,7 @@ _PHRASES = (
         ". the|a|final|short|image|video|object|sentence|suggested|possible* "
         "caption|captions|description|descriptions|answer|output|response|assistant|user|system|note _? ."
     ),
-    _phrase("the|this|your|my following|final|above? caption", not_after="PRINTED"),
+    _phrase("the|this|your|my following|final|above? caption", not_after="PRINTED", not_before="quotation"),
     _phrase(
         ". sure|certainly|absolutely|okay|ok|alright|yes|understood .|here|here's|i|i'll|i'd|the|this|a|an|let|below"
     ),

@@ -60,6 +60,7 @@ _PHRASES = (
     _phrase("SEE is|are missing|unavailable"),
     _phrase("is|are|it's|SEE|appears too small|blurry|blurred|dark|far|unclear|distant _* to _? TELL|make"),
     _phrase("is|are|it's|SEE|appears too small|blurry|blurred|dark|far|unclear|distant _* to _? see !over|above|out"),
+    _phrase(". too dark|blurry|blurred|small|far|unclear|pixelated|distant|low _? to TELL|see|make"),
     _phrase("violates|violate|against _* policy|policies|guidelines"),
     _phrase(". n/a|none|null|nil|unknown|undefined|error|unidentifiable|unclear ."),
     _phrase("SEE|subject|item cannot|can't be _? seen|shown|found"),
@@ -69,6 +70,9 @@ _PHRASES = (
     _phrase(". no caption|description can"),
     _phrase(". nothing is|was|to|can visible|seen|describe|shown|be|see"),
     _phrase("it|it's is? unclear|uncertain|unknown what|which|whether|if"),
+    _phrase(
+        "isn't|aren't|not entirely|quite|completely? clear|certain|sure|obvious|possible what|which|whether|if|how|to"
+    ),
     _phrase("there does|do|doesn't|don't not? appear|seem to be"),
     _phrase("requested|specified|described|mentioned|referenced object|item|subject|category is|does|isn't|cannot"),
     _phrase("SEE|object|objects|item|subject|category not visible|found|detected|present|available"),
@@ -101,10 +105,14 @@ _DENIED = (
     rf"(?:[^ .]{{1,12}} )?(?:{_GONE}) "
     r"| (?:isn't|aren't|is not|are not|there's not) (?:a|an|any|the) NAME "
     r"| (?:not|don't|doesn't|didn't|cannot|can't) "
-    r"(?:appear to be|seem to be|contain|show|include|see|find|depict|have) (?:a |an |any |the )?NAME "
+    r"(?:appear to be|seem to be|look like|resemble|contain|show|include|see|find|depict|have) "
+    r"(?:a |an |any |the )?NAME "
+    r"| the (?:requested|specified|mentioned|described|referenced) NAME "
+    r"| (?:rather than|instead of|and not|not) (?:a|an|the) NAME \. "
 )
 _DENIALS = frozenset(
-    "no not isn't aren't cannot can't don't doesn't didn't there's".split()  # noqa: SIM905
+    """no not isn't aren't cannot can't don't doesn't didn't there's rather instead requested specified mentioned
+    described referenced""".split()  # noqa: SIM905
 )
 
 

@@ -15,9 +15,11 @@ _VOCABULARY = {
     "I": "i we",
     "MUST": "need should must have want",
     "DO": """describe caption write identify focus look check mention avoid analyze analyse consider determine figure
-        make create generate include keep produce provide answer think note start output ensure be""",
+        make create generate include keep produce provide answer think note start output ensure be write say go call use
+        mention""",
+    "SAY": "say says said ask asks asked want wants state states require requires specify specifies",
     "TASK": "caption description sentence answer response prompt task question instruction instructions request output",
-    "SIGHT": "image picture photo video frame frames object box region crop highlight",
+    "SIGHT": "image picture photo video frame frames object box region crop highlight close scene",
     "QUOTED": """read reads reading say says saying text word words written printed lettering labeled labelled message
         titled sign sticker slogan note mug poster shirt""",
 }
@@ -25,9 +27,7 @@ _phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
 
 _BOOK = phrases.PhraseBook(
     (
-        _phrase(
-            "the user|prompt|question|task|instruction|instructions|system _? DO|asks|asked|wants|says|said|states"
-        ),
+        _phrase("the user|prompt|question|task|instruction|instructions|system _? DO|SAY"),
         _phrase("the user is|provided|gave|has|needs|requested|mentioned"),
         _phrase("I MUST to? DO", not_after="QUOTED"),
         _phrase("I'll|i'll|we'll|i'm just|now? DO|going", not_after="QUOTED"),
@@ -47,6 +47,15 @@ _BOOK = phrases.PhraseBook(
         _phrase("so|thus|therefore|hence the|my|a final|best|good|possible? TASK is|would|could|should|will"),
         _phrase("the|my|a final|best|good|possible|appropriate|correct TASK is|would|could|should|will|might"),
         _phrase(". step 1|2|3|one|two|three|by ."),
+        _phrase(". the|my|a? TASK should|must|needs|cannot|has"),
+        _phrase("as instructed|requested|required|asked|directed .|the|one|in|a|i|by", not_after="QUOTED"),
+        _phrase(". my|the reasoning|thoughts|thinking|analysis .|is|goes"),
+        _phrase(". my final|best|own? answer|response|caption|description|guess"),
+        _phrase("based|depending|going on|upon|by my analysis|observation|observations|assessment|understanding"),
+        _phrase("from|after my|closer|careful analysis|observation|inspection|examination"),
+        _phrase("I need|want|require a|an|the? TASK", not_after="QUOTED"),
+        _phrase(". to describe|caption|identify|determine|answer this|the|it"),
+        _phrase(". considering|given|analyzing|analysing|examining|observing the|this SIGHT|provided|given|visual"),
         _phrase("step by step", not_after="QUOTED guide photos instructions"),
         _phrase("thinking|thought|reasoning|chain process|of|steps ."),
         _phrase(". thinking|thought|thoughts|reasoning|analysis|analyze|draft|rationale|reflection ."),
@@ -73,6 +82,16 @@ _TAGS = re.compile(
 )
 
 
+# A question to oneself: "What is the colour of the car? Red."
+_QUESTION = re.compile(
+    r"(?:^|[.!?:]\s)(?:So,? |Hmm,? |Now,? |But |And )?(?:is|are|was|what|which|how|does|do|could|can|should|where|why)"
+    r"\b[^.!?\"\n]{3,100}\?(?:\s|$)",
+    re.IGNORECASE,
+)
+# Every tag holds one of these: asking for them first is quicker.
+_PART_OF_A_TAG = re.compile(r"[<\[:\u25c1]|[aA][sS]{2}[iI]|[yY][sS][iI][sS]")
+
+
 @dataclass(frozen=True, slots=True)
 class Thinking:
     """Drops reasoning that leaked into the answer: ``<think>`` and its kin, and "Okay, the user wants", "Wait, the"."""
@@ -81,6 +100,9 @@ class Thinking:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the reasoning."""
-        tag = _TAGS.search(without_readings(said.caption))
-        found = tag.group().strip() if tag else _BOOK.first(said)
+        text = without_readings(said.caption)
+        tag = _TAGS.search(text) if _PART_OF_A_TAG.search(text) else None
+        if tag is None and "?" in text:
+            tag = _QUESTION.search(text)
+        found = tag.group().strip(" .!") if tag else _BOOK.first(said)
         return None if found is None else f"holds the model's reasoning: {found!r}"

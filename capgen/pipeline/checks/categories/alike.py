@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 _GROUPS = """
+book paperback hardcover hardback novel textbook volume notebook
+building tower skyscraper house
+screen board billboard
+dessert pastry croissant pain pie tart
 car suv van minivan taxi cab jeep sedan limousine pickup truck hatchback wagon convertible
 truck pickup lorry van trailer tractor
 motorcycle motorbike scooter moped bike dirtbike

@@ -26,7 +26,8 @@ _BREAKS = _set(
     while from against for to as standing sitting lying parked held hanging next inside filled made wearing holding its
     his her their lies flies rests stands sits leans hangs runs walks waits shows plays rides holds swims eats drinks
     jumps climbs faces covers crosses passes reads carries wears looks bears features contains displays leads rolls
-    rises drops falls cuts cooks cleans drives pushes pulls throws kicks hits catches serves sleeps grazes drinks"""
+    rises drops falls cuts cooks cleans drives pushes pulls throws kicks hits catches serves sleeps grazes drinks
+    cut sliced topped covered folded parked painted printed mounted placed wrapped tied stacked"""
 )
 _DETERMINERS = _set("a an the this that these those two three four five six several some many one both")
 # A pair of boots is about boots.
@@ -166,13 +167,23 @@ def _subject(words: list[str], table: Nouns, quantities: frozenset[str]) -> str 
     for word in words[1:]:
         if word == "of" and phrase and table.singular(phrase[-1]) in quantities:
             phrase = []
-        elif word in _BREAKS or word == "of" or (phrase and word in _DETERMINERS):
+        elif word in _BREAKS or word == "of" or (phrase and (word in _DETERMINERS or _is_verb(word, table))):
             if phrase:
                 break
         elif word not in _DETERMINERS:
             phrase.append(word)
     known = [one for word in phrase[:6] if (one := table.singular(word)) in table.senses]
     return known[-1] if known and known[-1] not in quantities | _SILENT else None
+
+
+def _is_verb(word: str, table: Nouns) -> bool:
+    """Whether a word after a noun is likely one: it ends as a third person does, and no noun is known without that."""
+    return (
+        len(word) > _SHORTEST
+        and word.endswith("s")
+        and not word.endswith(("ss", "us"))
+        and (word not in table.senses and table.singular(word) not in table.senses)
+    )
 
 
 def _is_above(subject: str, wanted: _Wanted, table: Nouns) -> bool:

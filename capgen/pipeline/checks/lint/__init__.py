@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from capgen.errors import UserError
 from capgen.pipeline.checks.base import CheckedCaption, NamedChecks, build_checks, judge
@@ -17,9 +18,8 @@ from capgen.pipeline.checks.lint.rows import CaptionValues, UnreadableRow, read_
 from capgen.pipeline.settings import CheckSettings
 
 _LOG = logging.getLogger(__name__)
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
+_QUICK_ENCODER = msgspec.json.Encoder()
 _SHOWN = 5  # rows that could not be read, each with a line of its own
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(slots=True)
@@ -144,6 +144,7 @@ def _short(value: Any) -> str:
 
 
 def _dumped(row: CaptionValues) -> str:
-    text = _ENCODER.encode(row)
-    # Half a surrogate pair is JSON, but no UTF-8.
-    return text if text.isascii() or not _HALF_PAIR.search(text) else json.dumps(row)
+    try:
+        return _QUICK_ENCODER.encode(row).decode()
+    except (UnicodeEncodeError, TypeError, OverflowError):
+        return json.dumps(row)  # half a surrogate pair is JSON, but no UTF-8

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.encoding import unmarked
 from capgen.errors import MissingFile, UserError
@@ -77,6 +79,10 @@ def _json_rows(file: Path) -> Iterator[tuple[str, CaptionValues | UnreadableRow]
 
 def _json_row(line: bytes, where: str) -> CaptionValues | UnreadableRow:
     try:
+        return _QUICK_DECODER.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # the standard library's decoder reads a little more, and says better what is wrong
+    try:
         row = _DECODER.decode(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         return _not_utf8(where, line[error.start])
@@ -94,6 +100,9 @@ def _refuse(constant: str) -> None:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
+_QUICK_DECODER = msgspec.json.Decoder(CaptionValues)
 
 
 def _csv_rows(file: Path) -> Iterator[tuple[str, CaptionValues | UnreadableRow]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
 _WORDS = {
     "German": """der das dem den ein eine einen einem einer eines und mit auf im ist sind von vor neben über unter sich
-        wird trägt steht sitzt liegt zum zur auch aus bei oder nicht einige seine seiner ihre ihren hält hinter""",
+        wird trägt steht sitzt liegt zum zur auch aus bei oder nicht einige seine seiner ihre ihren hält hinter ohne
+        durch beim nach gegen während zwischen einigen mehrere sehr dieser dieses diese""",
     "French": """le la les un une de des du et dans sur avec est sont qui au aux ses sont une en pour par ce cette il
         elle près sous porte assis assise debout tient blanc noir rouge bleu vert chien derrière devant très""",
     "Spanish": """el la los las un una unos unas con en de del y que está están sobre su sus por para es se lleva junto
@@ -37,11 +39,38 @@ _ENGLISH = frozenset("a an the in on at is of with and to his her its from by fo
 _AMBIGUOUS = frozenset("a as at no do me on son sent die was man hat or van o i s v w z at en e an am".split())  # noqa: SIM905
 # Half a sign: dishes and streets have them in English too (chili con carne).
 _WEAK = frozenset({"de", "con", "en", "di", "du"})
+# With an article behind them they are no dish any more: "en la puerta", "con un plato".
+_BEFORE_ARTICLES = frozenset({"con", "en"})
+# Inside names and dishes two of these stand together: Museo de la Ciudad, crème de la crème, tacos al pastor.
+PARTICLES = frozenset(
+    """de la le les l los las el du des di da do dos das del della dei degli al alla aux au à y e et und von van der den
+    zu zur am ter ten""".split()  # noqa: SIM905
+)
+# Loan words with accents, as their stems: they are English in a caption.
+_LOANS = re.compile(
+    r"caf\u00e9s?|cr\u00e8me|br\u00fbl\u00e9e|cr\u00eapes?|pur\u00e9es?|saut\u00e9\w*|jalape\u00f1os?|pi\u00f1atas?|pi\u00f1as?|clich\u00e9s?|d\u00e9cor|entr\u00e9es?|"
+    r"fianc\u00e9e?s?|fa\u00e7ades?|na\u00efve|r\u00e9sum\u00e9s?|soir\u00e9e|souffl\u00e9s?|p\u00e2t\u00e9s?|flamb\u00e9\w*|consomm\u00e9|rattan|mat\u00e9|a\u00e7a\u00ed|gru\u00fey?\w*|gruy\u00e8re|"
+    r"appliqu\u00e9\w*|d\u00e9coupage|papier-m\u00e2ch\u00e9|m\u00e2ch\u00e9|macram\u00e9|lam\u00e9|crudit\u00e9s|\u00e9clairs?|\u00e0|au|caram\u00e9?l\w*|bouclé|touch\u00e9|sm\u00f8rrebr\u00f8d|nici\u00f8ise"
+)
+
+
+def is_loan(word: str) -> bool:
+    """Whether a word with an accent is one that English captions use."""
+    return _LOANS.fullmatch(word) is not None
+
+
 _BY_WORD: dict[str, set[str]] = defaultdict(set)
+_HALF: dict[str, set[str]] = defaultdict(set)
 for _language, _words in _WORDS.items():
-    for _word in set(_words.split()) - _AMBIGUOUS - _ENGLISH:
-        _BY_WORD[_word].add(_language)
+    for _word in set(_words.split()) - _ENGLISH:
+        (_HALF if _word in _AMBIGUOUS else _BY_WORD)[_word].add(_language)
+_HALF["die"].add("German")
 FOREIGN = frozenset(_BY_WORD)
+ENGLISH = _ENGLISH | frozenset(
+    """are was were has have this these two three one near next while behind under over into onto out up down left right
+    which who there not no very some many""".split()  # noqa: SIM905
+)
+"""Function words of English; a whole sentence without one is seldom English."""
 
 
 def foreign_stretch(words: Sequence[str], enough: int) -> tuple[str, str] | None:
@@ -51,7 +80,7 @@ def foreign_stretch(words: Sequence[str], enough: int) -> tuple[str, str] | None
         words: in lower case; names and quotations are left out.
     """
     hits = [word for word in words if word in FOREIGN]
-    if len(hits) < enough:
+    if len(hits) < min(enough, 2):
         return None
     for language in sorted({language for word in hits for language in _BY_WORD[word]}):
         stretch = _best(words, language, enough)
@@ -61,17 +90,57 @@ def foreign_stretch(words: Sequence[str], enough: int) -> tuple[str, str] | None
 
 
 def _best(words: Sequence[str], language: str, enough: int) -> str | None:
-    """The stretch of words with the largest sum of +1 a function word of the language, -1 an English one (Kadane)."""
+    """The stretch of words with the largest sum of +1 a function word of the language, -1 an English one (Kadane).
+
+    Half a sign counts half, and never alone: two whole ones must be there.
+    """
     total, start = 0.0, 0
     for position, word in enumerate(words):
-        if word in FOREIGN and language in _BY_WORD[word]:
-            total += 0.5 if word in _WEAK else 1
+        weight = _weight(word, language)
+        if weight:
+            total += weight
         elif word in _ENGLISH:
             total -= 1
         if total <= 0:
             total, start = 0.0, position + 1
-        elif total >= enough:
+        elif total >= enough or _is_pair(words[position - 1 : position + 1], language):
             stretch = words[start : position + 1]
             if len({w for w in stretch if w in FOREIGN and language in _BY_WORD[w]}) > 1:
                 return " ".join(stretch)
+    return None
+
+
+def _is_pair(words: Sequence[str], language: str) -> bool:
+    """Whether two words next to each other are function words of a language, and no little words of names."""
+    return (
+        len(words) == 2
+        and words[0] != words[1]
+        and all(word in FOREIGN and language in _BY_WORD[word] for word in words)
+        and not PARTICLES.issuperset(words)
+        and (_WEAK.isdisjoint(words) or words[0] in _BEFORE_ARTICLES)
+    )
+
+
+def _weight(word: str, language: str) -> float:
+    """How much a word is a sign of a language."""
+    if word in FOREIGN and language in _BY_WORD[word]:
+        return 0.5 if word in _WEAK else 1
+    if word in _HALF and language in _HALF[word]:
+        return 0.5
+    return 0 if word.isascii() or is_loan(word) else 1
+
+
+def foreign_sentence(words: Sequence[str], enough: float = 1.5) -> str | None:
+    """The language of a sentence of three words or more without an English function word but with those of another.
+
+    Args:
+        words: in lower case; names and quotations are left out.
+        enough: weight of signs; a whole function word has 1.
+    """
+    if len(words) < 3 or not ENGLISH.isdisjoint(words):
+        return None
+    languages = {language for word in words if word in FOREIGN for language in _BY_WORD[word]}
+    for language in sorted(languages):
+        if sum(_weight(word, language) for word in set(words)) >= enough:
+            return language
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 CUES: frozenset[str] = frozenset(
     {
@@ -81,6 +82,8 @@ _MARKS = re.compile("[\"\u201c\u00ab\u300c\u300e\u2018]|(?<!\\w)'")
 _WORD = re.compile(r"\w+")
 
 
+# Several checks of one caption ask for it, one after the other.
+@lru_cache(maxsize=4)
 def without_readings(caption: str) -> str:
     """The caption with each quoted reading replaced by the word ``quotation``; other quotations stay as they are."""
     if _MARKS.search(caption) is None:
