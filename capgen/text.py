@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
@@ -26,6 +27,17 @@ def words(caption: str) -> list[str]:
     # a combining mark belongs to its letter, but is no word character to `re`
     marked = "".join("x" if unicodedata.category(letter) in ("Mn", "Mc") else letter for letter in text)
     return [text[found.start() : found.end()] for found in _WORD.finditer(marked)]
+
+
+_IDLE = frozenset(["a", "an", "the", "and", "with", "of", "is", "are", "was", "were", "its", "that", "which", "this"])
+
+
+def word_bag(caption: str) -> frozenset[tuple[str, int]]:
+    """The words by which a caption can be told from another, each as often as it is said, in no order.
+
+    Articles, auxiliary verbs and their like tell nothing; prepositions do (above and below).
+    """
+    return frozenset(Counter(word for word in words(caption) if word not in _IDLE).items())
 
 
 def normal(caption: str) -> str:

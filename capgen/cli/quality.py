@@ -13,7 +13,7 @@ from capgen.display import echo
 from capgen.errors import UserError
 
 if TYPE_CHECKING:
-    from capgen.evaluation.calibration.curve import Calibration
+    from capgen.dataset.quality.calibration import Calibration
 
 app = typer.Typer(rich_markup_mode=None)
 log = logging.getLogger(__name__)

@@ -12,6 +12,9 @@ import pyarrow as pa
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from capgen.dataset.quality.calibration import Calibration
+from capgen.dataset.quality.counts import QualityCounts
+from capgen.dataset.quality.section import quality_values
 from capgen.dataset.schema import CAPTIONS, MEDIA, SCHEMA_VERSION, describe
 from capgen.dataset.stats import Stats
 from capgen.dataset.types import Kind
@@ -35,6 +38,9 @@ class CardInfo:
         template: name of a file in ``data_cards/`` (without ``.md``), or a path.
         license_captions: the Hub's identifier of the licence of what is released, such as ``cc-by-4.0``.
         license_source: a sentence about the licences of the pictures and annotations.
+        checks, advisory: the checks that drop captions, and those that only advise.
+        threshold: of the check ``unsure``, where it ran.
+        calibration: from which confidence on captions are right as often as wanted; None where that is not known.
     """
 
     template: str
@@ -43,6 +49,10 @@ class CardInfo:
     kind: Kind
     license_source: str
     license_captions: str
+    checks: tuple[str, ...] = ()
+    advisory: tuple[str, ...] = ()
+    threshold: float | None = None
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +72,22 @@ class ReleaseInfo:
     fingerprint: str
     embedded: bool
     deduplicated: bool
+    keep_alike: bool = True
     inputs: str = ""
     warning: str | None = None
 
 
 def template_text(template: str) -> str:
-    """The text of a card's template and of what every template extends: a release packed with other text is stale.
+    """The text of a card's template and of what every template is made of: a release packed with other text is stale.
 
     Raises:
         UnknownName: there is no such template.
     """
-    base = resource_dir("data_cards") / "_base.md"
-    return "".join(path.read_text(encoding="utf-8") for path in (resource("data_cards", template, ".md"), base))
+    shared = [resource_dir("data_cards") / name for name in ("_base.md", "_quality.md")]
+    return "".join(path.read_text(encoding="utf-8") for path in (resource("data_cards", template, ".md"), *shared))
 
 
-def render_card(card: CardInfo, release: ReleaseInfo, stats: Stats) -> str:
+def render_card(card: CardInfo, release: ReleaseInfo, stats: Stats, quality: QualityCounts) -> str:
     """``README.md`` of a release.
 
     Raises:
@@ -93,7 +104,7 @@ def render_card(card: CardInfo, release: ReleaseInfo, stats: Stats) -> str:
         autoescape=False,  # Markdown, not HTML; what comes from a dataset goes through `markdown`
     )
     try:
-        body = environment.get_template(path.name).render(_values(card, release, stats))
+        body = environment.get_template(path.name).render(_values(card, release, stats, quality))
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"{path}: {error}", "mend the template") from error
     return f"{front_matter(card, release, stats)}\n{body.strip()}\n"
@@ -108,7 +119,7 @@ def check_card(card: CardInfo) -> None:
     """
     schemas = {"captions": CAPTIONS, "media": MEDIA}
     empty = ReleaseInfo({config: {} for config in schemas}, schemas, "", embedded=False, deduplicated=True)
-    render_card(card, empty, Stats())
+    render_card(card, empty, Stats(), QualityCounts())
 
 
 def front_matter(card: CardInfo, release: ReleaseInfo, stats: Stats) -> str:
@@ -133,7 +144,7 @@ def size_category(rows: int) -> str:
     return next((name for limit, name in _SIZES if rows < limit), "1M<n<10M" if rows < 10_000_000 else "10M<n<100M")
 
 
-def _values(card: CardInfo, release: ReleaseInfo, stats: Stats) -> dict[str, Any]:
+def _values(card: CardInfo, release: ReleaseInfo, stats: Stats, quality: QualityCounts) -> dict[str, Any]:
     """What a template may use: plain values, and tables that are Markdown already."""
     first_split = next(iter(release.globs["captions"]), "train")
     return {
@@ -151,6 +162,8 @@ def _values(card: CardInfo, release: ReleaseInfo, stats: Stats) -> dict[str, Any
             ("category", "captions"), [(name, str(n)) for name, n in stats.top_categories(_TOP_CATEGORIES)], "lr"
         ),
         "origins": _origins(stats),
+        "quality": quality_values(quality, card.checks, card.advisory, card.calibration),
+        "calibration_truth": markdown(card.calibration.truth) if card.calibration else "",
         "examples": [(key, markdown(caption)) for key, caption in stats.examples.items()],
         "columns": {name: table(("column", "type", "meaning"), describe(s)) for name, s in release.schemas.items()},
     }

@@ -28,6 +28,7 @@ class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """One of several answers that an object was given; the fields have the meaning that they have in ``Row``.
 
     Args:
+        step: ``again-0`` and so on for steps of ``tries``, ``distinct-0`` for those of ``distinct``; None is the first.
         advice: codes of the checks that advise against it.
         told: what the request said beside the prompt: that an earlier answer was refused, and why, for example.
         temperature: of sampling.
@@ -35,6 +36,7 @@ class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     caption: str | None
+    step: str | None = None
     reasons: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
     message: str | None = None

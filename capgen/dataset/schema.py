@@ -23,6 +23,7 @@ VERSION_KEY = b"capgen_schema_version"
 _ANSWER = pa.struct(
     [
         ("caption", pa.string()),
+        ("step", pa.string()),
         ("reasons", pa.list_(pa.string())),
         ("advice", pa.list_(pa.string())),
         *((name, pa.string()) for name in ("message", "told", "prompt", "highlight")),

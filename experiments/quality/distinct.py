@@ -20,7 +20,7 @@ from typing import Any
 
 from capgen.dataset.reader import read_columns, read_plan, released_captions
 from capgen.evaluation.sample_facts import WorldFacts, right_captions
-from capgen.pipeline.asking.distinct import said_words
+from capgen.text import word_bag
 from experiments.quality.second_tries import RESULTS
 from experiments.quality.worlds import caption_world, world
 
@@ -44,7 +44,7 @@ def _attributes(facts: WorldFacts, key: str) -> tuple[str | None, ...]:
 def count(captions: Mapping[str, str], differing: list[tuple[str, str]]) -> dict[str, Any]:
     """Of the pairs that truly differ, those with two captions, and those of them with one."""
     both = [(a, b) for a, b in differing if a in captions and b in captions]
-    same = sum(said_words(captions[a]) == said_words(captions[b]) for a, b in both)
+    same = sum(word_bag(captions[a]) == word_bag(captions[b]) for a, b in both)
     return {"pairs": len(both), "one caption": same, "share": round(same / max(1, len(both)), 5)}
 
 

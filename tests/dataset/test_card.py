@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from capgen.dataset.card import CardInfo, ReleaseInfo, check_card, render_card, size_category, table
+from capgen.dataset.quality.counts import QualityCounts
 from capgen.dataset.schema import CAPTIONS, MEDIA
 from capgen.dataset.stats import Origin, RowOutcome, Stats
 from capgen.display import markdown
@@ -58,7 +59,7 @@ def split_card(text: str) -> tuple[dict, str]:
     ("template", "kind"), [("lvis", "image"), ("lv-vis", "video"), ("sample", "image"), ("sample", "video")]
 )
 def test_every_shipped_card_renders_with_its_counts(template, kind, stats):
-    front, body = split_card(render_card(card(template, kind=kind), RELEASE, stats))
+    front, body = split_card(render_card(card(template, kind=kind), RELEASE, stats, QualityCounts()))
     assert front["pretty_name"] == 'LVISCap: "objects"'
     assert (front["license"], front["language"], front["size_categories"]) == ("cc-by-4.0", ["en"], ["n<1K"])
     assert [config["config_name"] for config in front["configs"]] == ["captions", "media"]
@@ -86,7 +87,7 @@ def test_the_card_of_a_run_without_a_model_speaks_of_none(template, kind):
     stats = Stats()
     stats.add_objects("train", [RowOutcome("k1", "cup", "A cup with the number 1.", "kept", None)])
     stats.origins[Origin("echo", None, "echo", "shared-crop_v1", "a" * 64, "crop+box")] = 1
-    text = render_card(card(template, kind=kind), RELEASE, stats)
+    text = render_card(card(template, kind=kind), RELEASE, stats, QualityCounts())
     assert "This is a dry run: no model saw the objects." in text
     front, body = split_card(text)
     assert front["pretty_name"] == 'Dry run: LVISCap: "objects"'
@@ -96,11 +97,11 @@ def test_the_card_of_a_run_without_a_model_speaks_of_none(template, kind):
 
 
 def test_a_release_without_captions_has_a_card(stats):
-    assert "Of 0 objects" in render_card(card(), RELEASE, Stats())
+    assert "Of 0 objects" in render_card(card(), RELEASE, Stats(), QualityCounts())
 
 
 def test_a_model_cannot_write_markup_into_the_card(stats):
-    body = render_card(card(), RELEASE, stats)
+    body = render_card(card(), RELEASE, stats, QualityCounts())
     assert "A \\*bold\\* &lt;b&gt;cup&lt;/b&gt; \\| \\`x\\`." in body
     assert "| salt\\|shaker | 1 |" in body
 
@@ -115,7 +116,7 @@ def test_size_categories_are_the_hubs(rows, name):
 def test_a_template_of_ones_own_is_a_path(tmp_path, stats):
     path = tmp_path / "mine.md"
     path.write_text('{% extends "_base.md" %}{% block about %}My own words.{% endblock %}')
-    body = render_card(card(str(path)), RELEASE, stats)
+    body = render_card(card(str(path)), RELEASE, stats, QualityCounts())
     assert "My own words." in body
     assert "## Counts" in body
 
@@ -134,7 +135,7 @@ def test_a_template_with_a_mistake_is_one_line_with_its_path(tmp_path, stats, te
     path = tmp_path / "mine.md"
     path.write_text(text)
     with pytest.raises(UserError, match=r"mine\.md"):
-        render_card(card(str(path)), RELEASE, stats)
+        render_card(card(str(path)), RELEASE, stats, QualityCounts())
     with pytest.raises(UserError, match=r"mine\.md"):
         check_card(card(str(path)))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from capgen.dataset.quality.calibration import Calibration
 from capgen.display import mathless
-from capgen.evaluation.calibration.curve import Calibration
 
 
 def plot_curve(found: Calibration, file: Path) -> None:

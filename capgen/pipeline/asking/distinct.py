@@ -7,14 +7,12 @@ decisions on second tries, those here are a function of the answers alone.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from capgen.pipeline.asking.tries import JudgedAnswer, Tries
-from capgen.text import words
-
-_IDLE = frozenset(["a", "an", "the", "and", "with", "of", "is", "are", "was", "were", "its", "that", "which", "this"])
+from capgen.text import word_bag
 
 Words = frozenset[tuple[str, int]]
 
@@ -51,11 +49,6 @@ class DistinctState:
     captions: dict[str, str] = field(default_factory=dict)
 
 
-def said_words(caption: str) -> Words:
-    """The words by which a caption can be told from another, each as often as it is said."""
-    return frozenset(Counter(word for word in words(caption) if word not in _IDLE).items())
-
-
 def state_of(candidates: Sequence[Candidate], steps: int) -> DistinctState:
     """Replay what was asked of a medium's objects because of their neighbours.
 
@@ -68,7 +61,7 @@ def state_of(candidates: Sequence[Candidate], steps: int) -> DistinctState:
     """
     state = DistinctState(captions={one.key: one.caption for one in candidates})
     groups = [group for group in _groups(candidates) if len(group) > 1]
-    forms = {one.key: said_words(one.caption) for group in groups for one in group}
+    forms = {one.key: word_bag(one.caption) for group in groups for one in group}
     for number in range(steps):
         fitting = [
             one for group in groups for one in group if one.tries is not None and _fits_another(one, group, forms)
@@ -110,8 +103,8 @@ def _take(
     one: Candidate, answer: JudgedAnswer, group: Sequence[Candidate], forms: dict[str, Words], state: DistinctState
 ) -> None:
     """Let an object have its new caption if that one tells it from its neighbours."""
-    new = said_words(answer.caption)
-    if any(other.key != one.key and new <= forms[other.key] for other in group):
+    new = word_bag(answer.caption)
+    if new == forms[one.key] or any(other.key != one.key and new <= forms[other.key] for other in group):
         return
     forms[one.key] = new
     state.captions[one.key] = answer.caption

@@ -96,6 +96,7 @@ def _given(job: Job, media: Media, answer: JudgedAnswer, *, released: bool) -> G
     said = "; ".join(text for _, text in (*answer.findings, *answer.advice)) or None
     return GivenAnswer(
         caption=None if failed else answer.caption,
+        step=settled.step or None,
         reasons=(settled.fault,) if settled.fault else tuple(code for code, _ in answer.findings),
         advice=tuple(code for code, _ in answer.advice),
         message=settled.message if failed else said,

@@ -44,6 +44,9 @@ def card_info(settings: Settings) -> CardInfo:
         kind=settings.kind,
         license_source=card.license_source,
         license_captions=card.license_captions,
+        checks=settings.checks.names,
+        advisory=tuple(name for name in settings.checks.advisory if name not in settings.checks.names),
+        threshold=settings.checks.options.get("unsure", {}).get("threshold"),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import msgspec
@@ -96,7 +96,7 @@ def pack(
         keep_alike=keep_alike,
         warning=too_many_failed(stats.failed, stats.objects, max_failed),
     )
-    packing.swap(render_card(card, _release_info(release, table.splits, options), stats))
+    packing.swap(render_card(card, _release_info(release, table.splits, options), stats, packing.quality))
     release = msgspec.structs.replace(release, files=(*files, *_recorded_whole(out)))
     write_whole(release_path(out), msgspec.json.format(msgspec.json.encode(release)) + b"\n")
     return release
@@ -126,7 +126,7 @@ def _digest(
         "version": SCHEMA_VERSION,
         "fingerprint": fingerprint,
         "options": asdict(options),
-        "card": asdict(card),
+        "card": {field.name: getattr(card, field.name) for field in fields(card)},
         "max_failed": max_failed,
         "template": template_text(card.template),
         "plan": [[entry.index, entry.split, entry.sha256] for entry in table.shards],
@@ -154,6 +154,7 @@ def _release_info(release: Release, splits: Sequence[str], options: PackOptions)
         fingerprint=release.fingerprint,
         embedded=options.embed_media,
         deduplicated=options.deduplicate,
+        keep_alike=options.keep_alike,
         inputs=release.inputs,
         warning=release.warning,
     )

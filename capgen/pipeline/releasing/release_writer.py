@@ -25,6 +25,7 @@ from capgen.dataset.files import (
 )
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia
+from capgen.dataset.quality.counts import COLUMNS, QualityCounts
 from capgen.dataset.release_record import CONFIGS, ReleasedFile, stem
 from capgen.dataset.schema import CAPTIONS, DEDUP, IMAGE_TYPE, MEDIA, MEDIA_EMBEDDED, OBJECT_FIELDS, OBJECT_TYPE
 from capgen.dataset.stats import Origin, RowOutcome, Stats
@@ -74,6 +75,7 @@ class Packing:
         bounds: Path | None = None,
     ) -> None:
         self.stats = Stats()
+        self.quality = QualityCounts()
         self._bounds = bounds
         self._layout, self._options, self._root = RunLayout(out), options, root
         self._folder = self._layout.data_part
@@ -103,6 +105,7 @@ class Packing:
             self._dedup.write_table(repeated)
         self.stats.add_media(split, [len(media.objects) for media in shard.media])
         self.stats.add_objects(split, shard.outcomes)
+        self.quality.add(shard.rows.select(COLUMNS).to_pylist(), shard.outcomes)
         self._count_origins(shard.rows, captions)
 
     def finish(self) -> list[ReleasedFile]:

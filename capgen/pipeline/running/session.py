@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +17,7 @@ from capgen.dataset.files import DiskTrouble, telling_disk_trouble, write_whole
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.lock import exclusive
 from capgen.dataset.plan import ModelName, ShardTable
+from capgen.dataset.quality.calibration import read_calibration
 from capgen.dataset.reader import read_plan
 from capgen.dataset.shards import examples_of, read_manifest, such_as
 from capgen.errors import CapgenError, Interrupted, LedgerError
@@ -126,7 +127,7 @@ def _release(job: Job, *, embed_media: bool, display: ProgressDisplay) -> Ledger
     pack(
         job.out,
         read_plan(job.out),
-        card_info(job.settings),
+        replace(card_info(job.settings), calibration=read_calibration(job.out)),
         embed_media=embed_media,
         deduplicate=job.settings.dedup.enabled,
         keep_alike=job.settings.distinct.keep == "media",

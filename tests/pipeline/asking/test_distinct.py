@@ -3,10 +3,11 @@
 import pytest
 
 from capgen.dataset.reader import media_batches, media_of, released_captions
-from capgen.pipeline.asking.distinct import Candidate, said_words, state_of
+from capgen.pipeline.asking.distinct import Candidate, state_of
 from capgen.pipeline.asking.tries import JudgedAnswer, Tries
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.view import Settled
+from capgen.text import word_bag
 from tests.pipeline.asking.test_tries import moody, rows_of
 from tests.pipeline.runs import session
 
@@ -30,7 +31,7 @@ def candidate(key, caption, *further, category="cup"):
     ],
 )
 def test_captions_are_alike_by_their_words(one, other, alike):
-    assert (said_words(one) == said_words(other)) is alike
+    assert (word_bag(one) == word_bag(other)) is alike
 
 
 def test_a_caption_that_fits_its_neighbour_too_is_a_reason_to_ask():

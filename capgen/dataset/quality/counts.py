@@ -1,0 +1,100 @@
+"""Counts of a release's quality, taken while it is packed, in memory that grows with codes, not with objects."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from capgen.dataset.stats import NOT_DISTINCT, RowOutcome
+from capgen.text import tidy, word_bag
+
+BINS = 10
+COLUMNS = ("key", "media_id", "category", "caption", "reasons", "message", "advice", "tries", "logprob_min", "answers")
+"""The columns of the candidates that are counted."""
+
+_SHOWN = 160  # characters of an example
+
+
+@dataclass(slots=True)
+class CodeCount:
+    """How many objects have a code, and an example: the key, and what is said of the caption."""
+
+    objects: int = 0
+    key: str = ""
+    example: str = ""
+
+    def add(self, key: str, caption: str | None, message: str | None) -> None:
+        """Count one; the first is the example."""
+        if not self.objects:
+            said = tidy(caption or "")
+            self.key = key
+            self.example = (said if len(said) <= _SHOWN else f"{said[: _SHOWN - 1]}…") or message or ""
+        self.objects += 1
+
+
+@dataclass(slots=True)
+class QualityCounts:
+    """What is counted.
+
+    Args:
+        dropped: by code, of the objects that have it among their reasons.
+        advised: by code, of released captions that a check only advises against.
+        answers: that were asked for, over all objects.
+        asked_again: objects asked again because a check refused their first answer; ``mended``: those of them that are
+            released.
+        asked_to_differ: objects asked again because a neighbour had the same caption; ``differing``: those of them that
+            were given another caption.
+        neighbours: objects with a caption that have another one of their category in their image or video; ``alike``:
+            those whose caption has the words of such a neighbour's.
+        confidence: released captions by the probability of their least probable content word, in tenths;
+            ``no_confidence``: those for which it is not known.
+    """
+
+    dropped: dict[str, CodeCount] = field(default_factory=lambda: defaultdict(CodeCount))
+    advised: dict[str, CodeCount] = field(default_factory=lambda: defaultdict(CodeCount))
+    answers: int = 0
+    asked_again: int = 0
+    mended: int = 0
+    asked_to_differ: int = 0
+    differing: int = 0
+    neighbours: int = 0
+    alike: int = 0
+    confidence: Counter[int] = field(default_factory=Counter)
+    no_confidence: int = 0
+
+    def add(self, rows: Iterable[Mapping[str, Any]], outcomes: Sequence[RowOutcome]) -> None:
+        """Count the rows of a shard, in the order of their outcomes."""
+        groups: dict[tuple[str, str | None], list[str]] = defaultdict(list)
+        for row, outcome in zip(rows, outcomes, strict=True):
+            self._add_row(row, outcome)
+            if outcome.status == "kept" or outcome.duplicate_of is not None or outcome.reason == NOT_DISTINCT:
+                groups[row["media_id"], row["category"]].append(row["caption"] or "")
+        for captions in groups.values():
+            if len(captions) > 1:
+                times = Counter(map(word_bag, captions))
+                self.neighbours += len(captions)
+                self.alike += sum(count for count in times.values() if count > 1)
+
+    def _add_row(self, row: Mapping[str, Any], outcome: RowOutcome) -> None:
+        self.answers += row["tries"] or 1
+        codes = row["reasons"] or ((outcome.reason,) if outcome.status == "dropped" and outcome.reason else ())
+        for code in codes:
+            self.dropped[code].add(row["key"], row["caption"], row["message"])
+        steps = [answer["step"] or "" for answer in row["answers"] or ()]
+        again = any(step.startswith("again") for step in steps)
+        differ = any(step.startswith("distinct") for step in steps)
+        self.asked_again += again
+        self.asked_to_differ += differ
+        self.differing += differ and any(a["released"] and a["step"].startswith("distinct") for a in row["answers"][1:])
+        if outcome.status != "kept":
+            return
+        self.mended += again
+        for code in row["advice"] or ():
+            self.advised[code].add(row["key"], row["caption"], row["message"])
+        if row["logprob_min"] is None:
+            self.no_confidence += 1
+        else:
+            self.confidence[min(BINS - 1, int(BINS * math.exp(row["logprob_min"])))] += 1
