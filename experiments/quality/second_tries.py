@@ -20,7 +20,7 @@ from capgen.evaluation.sample_facts import WorldFacts, right_captions
 from experiments.quality.worlds import caption_world, world
 
 RESULTS = Path(__file__).resolve().parent / "results"
-HOT = 4.0
+HOT = 2.3
 THRESHOLD = -1.0
 """Hardly a caption at temperature 0 lies below it (``capgen calibrate``): what is lost, heat has spoilt."""
 

@@ -19,6 +19,11 @@ def echo_settings(root: Path, *assignments: str, dataset: str = "lvis"):
     return load_settings(dataset, flags, assignments)
 
 
+def asked_once(root: Path, *assignments: str):
+    """As ``echo_settings``, without second tries: what a check drops stays dropped."""
+    return echo_settings(root, "tries.again=[]", *assignments)
+
+
 def session(settings, out: Path, devices: Devices | None = None, **wanted):
     """Run to the end; OUT and the report."""
     engine = settings.engine.name

@@ -10,7 +10,7 @@ from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.running.driver import RunFailed
 from capgen.pipeline.running.session import Devices
 from capgen.pipeline.view import Settled
-from tests.pipeline.runs import echo_settings, manifests, session
+from tests.pipeline.runs import asked_once, echo_settings, manifests, session
 
 POISON = "engine.name=tests.pipeline.engines.poison:Poison"
 
@@ -111,8 +111,8 @@ def test_a_worker_that_told_its_strikes_has_no_flights_beside_them(tmp_path):
 
 
 def test_garbage_empty_and_cut_off_answers_take_no_other_with_them(lvis_root, tmp_path):
-    clean, _ = session(echo_settings(lvis_root), tmp_path / "clean")
-    spoilt, _ = session(echo_settings(lvis_root, "engine.options.garbage_rate=0.7"), tmp_path / "spoilt")
+    clean, _ = session(asked_once(lvis_root), tmp_path / "clean")
+    spoilt, _ = session(asked_once(lvis_root, "engine.options.garbage_rate=0.7"), tmp_path / "spoilt")
     sound = {row.key: row for index in range(len(manifests(clean))) for row in read_rows(candidates_path(clean, index))}
     rows = [row for index in range(len(manifests(spoilt))) for row in read_rows(candidates_path(spoilt, index))]
     assert {row.status for row in rows} == {"kept", "dropped"}

@@ -14,6 +14,7 @@ from tests.pipeline.engines.test_batchfile import good, requests, results
 
 def settings(root, engine, **options):
     flags = {"source.root": root, "model.id": "tiny-vlm", "run.shard_objects": 5, "engine.name": engine}
+    flags |= {"tries.again": [], "distinct.enabled": False}
     return load_settings("lvis", flags | {f"engine.options.{name}": value for name, value in options.items()})
 
 

@@ -161,6 +161,7 @@ def test_a_whole_run_closes_its_ledger_and_holds_the_key_nowhere(lvis_root, tmp_
             "engine.options.base_urls": [server.url],
             "engine.options.api_key_env": "MY_KEY",
             "engine.options.backoff_s": 0.01,
+            "tries.again": [],
         }
         settings = load_settings("lvis", flags)
         out, _ = runs.session(settings, tmp_path / "out")

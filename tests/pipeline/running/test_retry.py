@@ -17,7 +17,7 @@ from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.running.retry import ask_again, recorded
 from capgen.pipeline.running.status import run_status
-from tests.pipeline.runs import echo_settings, manifests, released, session
+from tests.pipeline.runs import asked_once, manifests, released, session
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 GARBAGE = ("engine.options.garbage_rate=0.7", "engine.options.seed=3")
@@ -28,13 +28,13 @@ def rows_of(out):
 
 
 def again(out, root, *assignments, codes=()):
-    return session(echo_settings(root, *assignments), out, again=codes)
+    return session(asked_once(root, *assignments), out, again=codes)
 
 
 @pytest.fixture
 def garbage(lvis_root, tmp_path):
     """A finished run of which many captions were dropped."""
-    out, _ = session(echo_settings(lvis_root, *GARBAGE), tmp_path / "out")
+    out, _ = session(asked_once(lvis_root, *GARBAGE), tmp_path / "out")
     return out
 
 
@@ -51,7 +51,7 @@ def test_a_dropped_row_keeps_what_was_said_why_it_was_dropped_and_what_was_asked
 
 
 def test_a_failed_row_keeps_the_engines_message_the_attempts_and_what_was_asked(lvis_root, tmp_path):
-    settings = echo_settings(lvis_root, "engine.options.error_rate=0.6", "run.attempts=2")
+    settings = asked_once(lvis_root, "engine.options.error_rate=0.6", "run.attempts=2")
     out, _ = session(settings, tmp_path / "out")
     failed = [row for row in rows_of(out).values() if row.status == "failed"]
     assert failed
@@ -64,7 +64,7 @@ def test_a_failed_row_keeps_the_engines_message_the_attempts_and_what_was_asked(
 
 def test_a_picture_that_is_missing_was_never_asked_about(lvis_root, tmp_path):
     (lvis_root / "train2017" / "000000000002.jpg").unlink()
-    out, _ = session(echo_settings(lvis_root), tmp_path / "out")
+    out, _ = session(asked_once(lvis_root), tmp_path / "out")
     failed = [row for row in rows_of(out).values() if row.status == "failed"]
     assert [(row.reasons, row.attempts, row.request_sha256) for row in failed] == [(("picture_missing",), 0, None)] * 3
     assert all("000000000002.jpg" in row.message for row in failed)
@@ -88,7 +88,7 @@ def test_only_the_rows_of_the_reason_are_asked_again_and_no_other_row_changes(ga
 
 
 def test_what_was_retried_to_the_end_is_released_as_if_it_had_never_failed(garbage, lvis_root, tmp_path):
-    whole, _ = session(echo_settings(lvis_root), tmp_path / "whole")
+    whole, _ = session(asked_once(lvis_root), tmp_path / "whole")
     codes = tuple({row.reasons[0] for row in rows_of(garbage).values() if row.reasons})
     out, _ = again(garbage, lvis_root, codes=codes)
     assert released(out) == released(whole)
@@ -107,7 +107,7 @@ def test_a_retry_that_changes_nothing_changes_no_byte_and_says_so(garbage, lvis_
 def test_without_a_reason_all_that_failed_is_asked_again_and_nothing_that_was_dropped(lvis_root, tmp_path):
     picture = lvis_root / "train2017" / "000000000002.jpg"
     picture.rename(tmp_path / "kept.jpg")
-    out, _ = session(echo_settings(lvis_root, *GARBAGE), tmp_path / "out")
+    out, _ = session(asked_once(lvis_root, *GARBAGE), tmp_path / "out")
     dropped = verify(out).dropped
     (tmp_path / "kept.jpg").rename(picture)
     out, report = again(out, lvis_root)
@@ -131,8 +131,8 @@ def test_status_counts_the_rounds_by_reason(garbage, lvis_root):
 
 def test_a_retry_that_is_cut_off_anywhere_is_finished_by_the_next_run(garbage, lvis_root, tmp_path):
     """Every state that a kill can leave: shards reopened, some of them done again, the release not yet made."""
-    whole = released(session(echo_settings(lvis_root), tmp_path / "whole")[0])
-    settings = echo_settings(lvis_root)
+    whole = released(session(asked_once(lvis_root), tmp_path / "whole")[0])
+    settings = asked_once(lvis_root)
     codes = tuple({row.reasons[0] for row in rows_of(garbage).values() if row.reasons})
     job, table = prepare(settings, garbage, gpus=0, model=ModelName("none", None))
     asked = ask_again(job, table, codes)
@@ -152,13 +152,13 @@ def test_a_kill_before_the_rename_leaves_the_shard_as_it_was(garbage, lvis_root)
     folder = garbage / "journal" / "00000"
     folder.mkdir(parents=True)
     (folder / "carried.json").write_text('{"sha256": "0", "rows": 5, "again": {}}')
-    out, report = session(echo_settings(lvis_root), garbage)
+    out, report = session(asked_once(lvis_root), garbage)
     assert report.asked == 0
     assert released(out) == before
 
 
 def test_a_manifest_that_a_kill_left_behind_commits_nothing(garbage, lvis_root):
-    settings = echo_settings(lvis_root)
+    settings = asked_once(lvis_root)
     left = {file: file.read_bytes() for file in (garbage / "candidates").glob("*.json")}
     job, table = prepare(settings, garbage, gpus=0, model=ModelName("none", None))
     codes = tuple({row.reasons[0] for row in rows_of(garbage).values() if row.reasons})
@@ -172,7 +172,7 @@ def test_a_manifest_that_a_kill_left_behind_commits_nothing(garbage, lvis_root):
 
 
 def test_what_a_finished_retry_left_in_the_journal_is_not_taken_for_news(garbage, lvis_root):
-    settings = echo_settings(lvis_root, *GARBAGE)
+    settings = asked_once(lvis_root, *GARBAGE)
     job, table = prepare(settings, garbage, gpus=0, model=ModelName("none", None))
     codes = tuple({row.reasons[0] for row in rows_of(garbage).values() if row.reasons})
     ask_again(job, table, codes)
@@ -190,7 +190,7 @@ def test_what_a_finished_retry_left_in_the_journal_is_not_taken_for_news(garbage
 
 
 def test_a_retry_that_is_killed_is_finished_by_retry_or_run(garbage, lvis_root, tmp_path):
-    whole = released(session(echo_settings(lvis_root), tmp_path / "whole")[0])
+    whole = released(session(asked_once(lvis_root), tmp_path / "whole")[0])
     codes = sorted({row.reasons[0] for row in rows_of(garbage).values() if row.reasons})
     command = [sys.executable, "-m", "tests.pipeline.inprocess", "retry", garbage, "--gpus", "0"]
     command += ["--set", "engine.options.garbage_rate=0", "--set", "engine.options.concurrency=1"]
@@ -212,7 +212,7 @@ def test_a_retry_that_is_killed_is_finished_by_retry_or_run(garbage, lvis_root, 
 
 
 def test_carried_rows_that_are_damaged_are_asked_for_again(garbage, lvis_root):
-    settings = echo_settings(lvis_root)
+    settings = asked_once(lvis_root)
     job, table = prepare(settings, garbage, gpus=0, model=ModelName("none", None))
     code = next(row.reasons[0] for row in read_rows(candidates_path(garbage, 0)) if row.reasons)
     ask_again(job, table, (code,))
@@ -255,7 +255,7 @@ def test_the_plan_names_the_dataset_from_wherever_it_is_called(garbage):
 def test_a_run_that_was_never_finished_is_not_retried(lvis_root, tmp_path, codes):
     """Nobody who asks for a few objects again wants the rest of the dataset captioned unawares."""
     (lvis_root / "train2017" / "000000000001.jpg").unlink()
-    out, _ = session(echo_settings(lvis_root), tmp_path / "out")
+    out, _ = session(asked_once(lvis_root), tmp_path / "out")
     (out / "candidates" / "00001.json").unlink()
     (out / "candidates" / "00001.parquet").unlink()
     before = {path: path.read_bytes() for path in out.rglob("*.*") if path.is_file()}
