@@ -109,7 +109,8 @@ class CaptionFile:
         if self.official:
             folders = [f"{self.split}/JPEGImages", "JPEGImages"]
             folder = next((name for name in folders if (self.root / name).is_dir()), folders[0])
-            return lambda media, row: lvvis.describe_video(media, row, folder)
+            in_folder = lvvis.frame_finder(self.root, folder)
+            return lambda media, row: lvvis.describe_video(media, row, in_folder, folder)
         frames = youtube_vis.frame_finder(self.root, self.split)
 
         def video(media: PlannedMedia, row: planner.VideoRow) -> planner.Described:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
 from capgen.dataset.plan import PlannedMedia
 from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.contents import FolderContents
-from capgen.pipeline.sources.reading.pictures import refuse_without_pictures
+from capgen.pipeline.sources.reading.pictures import PictureFinder, joined, refuse_without_pictures
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 
 FORM = Form("an LVIS", "images", {"videos": "it looks like LV-VIS: use --dataset lv-vis"})
@@ -26,7 +26,6 @@ _FOLDERS = ("", "annotations", "lvis")
 _FILES = ("lvis_v1_{}.json", "lvis_v0.5_{}.json", "lvis_{}.json")
 _AFFIXES = re.compile(r"^lvis_(v[\d.]+_)?")
 _PICTURES = ("", "coco", "images", "coco/images")
-_COCO_FOLDERS = ("", "train2017", "val2017")
 _OF_2014 = re.compile(r"COCO_\w+_(\d{12}\.\w+)")
 
 
@@ -78,12 +77,13 @@ class Lvis:
         return join.plan(images, pictures.describe, rows["annotations"] or [])
 
 
-@dataclass(frozen=True, slots=True)
 class Pictures:
-    """Finds the picture of an image below a root; ``bases`` keeps the folders found, relative to it."""
+    """Finds the picture of an image below a root: where the file says, else wherever a picture of its name is."""
 
-    root: Path
-    bases: dict[str, str] = field(default_factory=dict)
+    def __init__(self, root: Path) -> None:
+        of_coco = [joined(base, folder) for base in _PICTURES for folder in ("train2017", "val2017")]
+        self._finder = PictureFinder(root, (*_PICTURES, *of_coco))
+        self._bases: dict[str, str | None] = {}
 
     def check(self, images: Sequence[planner.ImageRow | None]) -> None:
         """Refuse a root that holds none of the folders in which the pictures should be.
@@ -91,44 +91,29 @@ class Pictures:
         Raises:
             MissingFile: the pictures were probably never put there.
         """
-        missing: dict[str, None] = {}
-        for name in (picture_name(row) for row in images if row):
-            folder = _folder(name) if name else None
-            if folder is None or folder in missing:
-                continue
-            if any((self.root / base / folder).is_dir() for base in _PICTURES):
-                return
-            missing[folder] = None
-        if missing:
+        folders = dict.fromkeys(name.rpartition("/")[0] for row in images if row and (name := picture_name(row)))
+        if folders and all(self._base(folder) is None for folder in folders):
             remedy = "put COCO's 2017 pictures there, or below coco/ or images/"
-            refuse_without_pictures(self.root / min(missing), remedy)
+            refuse_without_pictures(self._finder.root / min(folders), remedy)
 
     def describe(self, media: PlannedMedia, row: planner.ImageRow) -> planner.Described:
-        """The image as a medium of one frame."""
+        """The image as a medium of one frame; where its picture is nowhere, with the place where it should be."""
         name = picture_name(row)
         fault = common.size_fault(row.width, row.height) if name else common.path_fault(row.file_name or row.coco_url)
         url = common.line(row.coco_url, 2000) if isinstance(row.coco_url, str) else None
-        license_code = common.code(row.license)
-        media = msgspec.structs.replace(media, coco_url=url, license=license_code)
+        media = msgspec.structs.replace(media, coco_url=url, license=common.code(row.license))
         if name is None or fault is not None:
             return media, fault
-        width, height = int(row.width), int(row.height)
-        return msgspec.structs.replace(
-            media, folder=self._base(name), file_names=(name,), width=width, height=height
-        ), None
+        folder, file = self._finder.locate(name) or (self._base(name.rpartition("/")[0]) or "", name)
+        size = {"width": int(row.width), "height": int(row.height)}
+        return msgspec.structs.replace(media, folder=folder, file_names=(file,), **size), None
 
-    def _base(self, name: str) -> str:
-        folder = _folder(name)
-        if not folder:
-            return self._base_of_bare(name)
-        if folder not in self.bases:
-            found = (base for base in _PICTURES if (self.root / base / folder).is_dir())
-            self.bases[folder] = next(found, "")
-        return self.bases[folder]
-
-    def _base_of_bare(self, name: str) -> str:
-        bases = [_joined(base, folder) for base in _PICTURES for folder in _COCO_FOLDERS]
-        return next((base for base in bases if (self.root / base / name).is_file()), "")
+    def _base(self, folder: str) -> str | None:
+        """The first of the usual places that holds a folder."""
+        if folder not in self._bases:
+            places = (base for base in _PICTURES if (self._finder.root / base / folder).is_dir())
+            self._bases[folder] = next(places, None)
+        return self._bases[folder]
 
 
 def picture_name(row: planner.ImageRow) -> str | None:
@@ -146,12 +131,3 @@ def picture_name(row: planner.ImageRow) -> str | None:
     of_2014 = _OF_2014.fullmatch(name)
     name = of_2014[1] if of_2014 else name
     return common.safe_name(f"{url[-2]}/{name}") if len(url) > 1 else name
-
-
-def _joined(base: str, folder: str) -> str:
-    path = PurePosixPath(base, folder).as_posix()
-    return "" if path == "." else path
-
-
-def _folder(name: str) -> str:
-    return name.split("/", maxsplit=1)[0] if "/" in name else ""

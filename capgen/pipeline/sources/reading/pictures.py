@@ -51,6 +51,7 @@ class PictureFinder:
     Args:
         root: the dataset's folder.
         folders: where pictures may be, relative to the root, best first; ``""`` is the root itself.
+        present: those of ``folders`` that are there.
         any_suffix: whether ``a.jpg`` may be ``a.png``, as files of some panoptic sets are.
     """
 
@@ -58,6 +59,11 @@ class PictureFinder:
     folders: tuple[str, ...]
     any_suffix: bool = False
     listings: dict[str, frozenset[str]] = field(default_factory=dict, compare=False)
+    present: tuple[str, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        there = tuple(folder for folder in self.folders if (self.root / folder).is_dir())
+        object.__setattr__(self, "present", there)
 
     def find(self, name: object, hints: Sequence[str] = ()) -> str | None:
         """The path relative to the root of the file that annotations call ``name``; None where it is nowhere.
@@ -67,18 +73,26 @@ class PictureFinder:
                 a name of COCO 2014 also without its prefix.
             hints: further folders, looked at last.
         """
+        found = self.locate(name, hints)
+        return None if found is None else joined(*found)
+
+    def locate(self, name: object, hints: Sequence[str] = ()) -> tuple[str, str] | None:
+        """As ``find``: the folder, and the name in it."""
+        if isinstance(name, str) and safe_name(name) == name:  # nearly always
+            for folder in self.present:
+                if self.is_file(joined(folder, name)):
+                    return folder, name
         for tail in _tails(name):
-            for folder in (*self.folders, *hints):
-                path = f"{folder}/{tail}" if folder else tail
-                if self.is_file(path):
-                    return path
+            for folder in (*self.present, *hints):
+                if self.is_file(joined(folder, tail)):
+                    return folder, tail
         return self._of_another_suffix(name, hints) if self.any_suffix else None
 
-    def _of_another_suffix(self, name: object, hints: Sequence[str]) -> str | None:
+    def _of_another_suffix(self, name: object, hints: Sequence[str]) -> tuple[str, str] | None:
         stem = name.rpartition(".")[0] if isinstance(name, str) else ""
         exact = replace(self, any_suffix=False)
-        found = (exact.find(stem + suffix, hints) for suffix in SUFFIXES if stem)
-        return next((path for path in found if path is not None), None)
+        found = (exact.locate(stem + suffix, hints) for suffix in SUFFIXES if stem)
+        return next((place for place in found if place is not None), None)
 
     def is_file(self, path: str) -> bool:
         """Whether there is such a file below the root; each folder is listed once."""
@@ -92,8 +106,7 @@ class PictureFinder:
         tail = safe_name(name) if isinstance(name, str) else None
         if tail is None:
             return None
-        existing = [folder for folder in self.folders if folder and (self.root / folder).is_dir()]
-        return f"{existing[0]}/{tail}" if existing else tail
+        return joined(next(filter(None, self.present), ""), tail)
 
     def check(self, names: Iterable[object], remedy: str) -> None:
         """Refuse a root that holds none of the first pictures.
@@ -112,6 +125,11 @@ class PictureFinder:
             tried = ", ".join(repr(f"{folder}/") if folder else "the folder itself" for folder in self.folders[:6])
             place = self.root / (self.expected(first) or str(first))
             refuse_without_pictures(place, f"{remedy} (looked in {tried})")
+
+
+def joined(folder: str, name: str) -> str:
+    """A name below a folder, which may be ``""``."""
+    return f"{folder}/{name}" if folder else name
 
 
 def _tails(name: object) -> list[str]:

@@ -17,8 +17,9 @@ import msgspec
 from capgen.dataset.plan import PlannedMedia
 from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.contents import FolderContents
-from capgen.pipeline.sources.reading.pictures import refuse_without_pictures
+from capgen.pipeline.sources.reading.pictures import PictureFinder, refuse_without_pictures
 from capgen.pipeline.sources.reading.sections import Form, read_sections
+from capgen.pipeline.sources.videos import youtube_vis
 
 FORM = Form("an LV-VIS", "videos", {"images": "it looks like LVIS: use --dataset lvis"})
 SPLITS = ("train", "val")
@@ -75,9 +76,10 @@ class LvVis:
         rows = read_sections(path, FORM, planner.VIDEO_SECTIONS)
         videos = rows["videos"] or []
         folder = self._frames_folder(split, videos)
+        finder = frame_finder(self.root, folder)
 
         def describe(media: PlannedMedia, row: planner.VideoRow) -> planner.Described:
-            return describe_video(media, row, folder)
+            return describe_video(media, row, finder, folder)
 
         join = planner.Planner(self.dataset, split, "video", common.read_categories(rows["categories"] or []))
         return join.plan(videos, describe, rows["annotations"] or [])
@@ -93,20 +95,25 @@ class LvVis:
         return (existing or folders)[0]
 
 
-def describe_video(media: PlannedMedia, row: planner.VideoRow, folder: str) -> planner.Described:
-    """The video as a medium; ``bad_path`` where one of its frames has no safe name."""
-    names = row.file_names if isinstance(row.file_names, list) else []
-    safe = [frame_name(name) for name in names]
-    license_code = common.code(row.license)
-    fault = common.size_fault(row.width, row.height)
-    if None in safe or not safe:
-        fault = common.path_fault(names[safe.index(None)] if names else row.file_names)
-    media = msgspec.structs.replace(media, license=license_code)
-    if fault is not None:
-        return media, fault
-    frames = tuple(name for name in safe if name)
-    width, height = int(row.width), int(row.height)
-    return msgspec.structs.replace(media, folder=folder, file_names=frames, width=width, height=height), None
+def frame_finder(root: Path, folder: str) -> PictureFinder:
+    """Finds frames, or video files, in the folder of a split's frames alone."""
+    return PictureFinder(root.absolute() / folder, ("",))
+
+
+def describe_video(media: PlannedMedia, row: planner.VideoRow, finder: PictureFinder, folder: str) -> planner.Described:
+    """The video as a medium; ``bad_path`` where one of its frames has no safe name.
+
+    Args:
+        finder: of ``frame_finder``.
+        folder: of the split's frames, or of its video files, relative to the root.
+    """
+    listed = row.file_names if isinstance(row.file_names, list) else []
+    named = msgspec.structs.replace(row, file_names=[frame_name(name) for name in listed])
+    media, fault = youtube_vis.describe_video(media, named, finder)
+    if fault is not None and fault.reason == "bad_path":
+        bad = next((name for name in listed if frame_name(name) is None), row.file_names)
+        fault = common.path_fault(bad)
+    return (media, fault) if fault else (msgspec.structs.replace(media, folder=folder), None)
 
 
 def frame_name(name: object) -> str | None:

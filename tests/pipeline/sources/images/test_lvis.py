@@ -341,3 +341,13 @@ def test_no_split_is_called_all(tmp_path: Path, label: str) -> None:
 def test_a_misspelt_split_is_answered_with_the_right_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'train'"):
         Lvis(write_lvis(tmp_path / "lvis"), split="tran").files  # noqa: B018 - reading it is the check
+
+
+@pytest.mark.parametrize("base", ["", "coco/"])
+def test_a_picture_that_lies_in_the_other_folder_than_coco_url_says_is_found(tmp_path: Path, base: str) -> None:
+    lvis_root(tmp_path / base, lvis())
+    (tmp_path / base / "val2017" / "000000000001.jpg").touch()
+    put(tmp_path, "lvis_v1_train.json", lvis())
+    first, second, _ = scan(tmp_path)
+    assert (first.folder, first.file_names) == (f"{base}val2017", ("000000000001.jpg",))
+    assert (second.folder, second.file_names) == (base.rstrip("/"), ("val2017/000000000002.jpg",))

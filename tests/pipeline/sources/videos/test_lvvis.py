@@ -24,6 +24,7 @@ from tests.pipeline.sources.files import (
     put,
     reasons,
 )
+from tests.test_video_frames import write_video
 
 
 def scan(root: Path, split: str = "all") -> list[PlannedMedia]:
@@ -176,3 +177,10 @@ def test_whatever_stands_in_the_file_every_track_is_accounted_for(data: st.DataO
 @given(damaged(lvvis()))
 def test_a_damaged_file_is_refused_or_accounted_for(text: bytes) -> None:
     check_accounts(LvVis, lvvis_root, text)
+
+
+def test_a_video_may_be_a_file_whose_frames_the_names_number(tmp_path: Path) -> None:
+    write_video(tmp_path / "train" / "JPEGImages" / "00000.mp4", 2, size=(6, 8))
+    media = scanned(tmp_path, lvvis())
+    assert (media[0].folder, media[0].file_names) == ("train/JPEGImages", ("00000.mp4#0", "00000.mp4#1"))
+    assert media[1].file_names == ("00001/00000.jpg",)
