@@ -17,7 +17,7 @@ SIZE = (32, 48)
 
 def level(number):
     """The grey of a frame: far enough from its neighbours to be told after compression."""
-    return 20 + 20 * number
+    return min(255, 20 + 20 * number)
 
 
 def write_video(path, count=10, codec="mpeg4", times=None, size=SIZE):

@@ -95,7 +95,11 @@ def _numbers(row: VideoRow, called: Sequence[Any], path: Path) -> Sequence[int] 
             return given
         return Fault("bad_frames", "the numbers of its frames are no whole numbers from 0")
     if len(called) > 1 or (called and not _is_video(called[0])):
-        return numbers_of_names(called)
+        every = row.all_names if isinstance(row.all_names, list) else called
+        if every is not called and len(every) == count_frames(path):
+            place = {name: number for number, name in enumerate(every)}
+            return [place[name] for name in called if name in place]
+        return numbers_of_names(called, every)
     count = count_frames(path)
     length = common.count(row.length) or count
     step = -(-count // length)
@@ -105,11 +109,20 @@ def _numbers(row: VideoRow, called: Sequence[Any], path: Path) -> Sequence[int] 
     return range(0, count, step)
 
 
-def numbers_of_names(names: Sequence[object]) -> Sequence[int] | Fault:
-    """The numbers in names such as ``0a/00005.jpg``; those of names that start at 1 are counted from 1."""
-    found = [_NUMBER.search(PurePosixPath(name).stem) if isinstance(name, str) else None for name in names]
-    numbers = [int(match[1]) for match in found if match]
-    if len(numbers) < len(names) or max(numbers) >= MAX_FRAMES:
+def numbers_of_names(names: Sequence[object], every: Sequence[object] = ()) -> Sequence[int] | Fault:
+    """The numbers in names such as ``0a/00005.jpg``; where the lowest of all is 1, they are counted from 1.
+
+    Args:
+        every: the names of all frames, where ``names`` are some of them.
+    """
+    numbers = [_number(name) for name in names]
+    known = [number for number in numbers if number is not None]
+    if len(known) < len(numbers) or max(known) >= MAX_FRAMES:
         return Fault("bad_frames", "the names of its frames do not say which frames of the video file they are")
-    first = 1 if min(numbers) == 1 else 0
-    return [number - first for number in numbers]
+    lowest = min(number for name in (*names, *every) if (number := _number(name)) is not None)
+    return [number - 1 for number in known] if lowest == 1 else known
+
+
+def _number(name: object) -> int | None:
+    found = _NUMBER.search(PurePosixPath(name).stem) if isinstance(name, str) else None
+    return int(found[1]) if found else None

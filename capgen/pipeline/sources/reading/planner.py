@@ -57,7 +57,10 @@ class ImageRow(msgspec.Struct, gc=False):
 
 
 class VideoRow(msgspec.Struct, gc=False):
-    """A row of ``videos``: its frames by name, or the name of a video file with the numbers or the count of them."""
+    """A row of ``videos``: its frames by name, or the name of a video file with the numbers or the count of them.
+
+    ``all_names`` are the names of all frames that the video has, where ``file_names`` are some of them.
+    """
 
     id: Any = None
     width: Any = None
@@ -67,6 +70,7 @@ class VideoRow(msgspec.Struct, gc=False):
     name: Any = None
     length: Any = None
     frame_numbers: Any = None
+    all_names: Any = None
     license: Any = None
 
 

@@ -118,21 +118,28 @@ class Burst:
             id=common.label(folder) if number is None else number,
             width=row.width,
             height=row.height,
-            file_names=[f"{folder}/{name}" if folder else name for name in (frames or row.annotated_image_paths)],
+            file_names=[_in_folder(folder, name) for name in (frames or row.annotated_image_paths)],
+            all_names=[_in_folder(folder, name) for name in row.all_image_paths],
         )
+
+
+def _in_folder(folder: str, name: object) -> str:
+    return f"{folder}/{name}" if folder else str(name)
 
 
 def _tracks(row: _Sequence, video: planner.VideoRow) -> Iterator[planner.AnnotationRow]:
     """A row for each track, in the form of YouTube-VIS."""
     folder = "/".join(str(part) for part in (row.dataset, row.seq_name) if part)
-    place = {name: index for index, name in enumerate(video.file_names)}
-    frames = [place.get(f"{folder}/{name}" if folder else name) for name in row.annotated_image_paths]
+    place: dict[str, int] = {}
+    for index, name in enumerate(video.file_names):
+        place.setdefault(name, index)
+    frames = [place.get(_in_folder(folder, name)) for name in row.annotated_image_paths]
     names = dict.fromkeys([*row.track_category_ids, *(name for found in row.segmentations for name in found)])
     for name in names:
-        masks: list[Any] = [None] * len(place)
-        for index, found in zip(frames, row.segmentations, strict=False):
-            if index is not None and name in found:
-                masks[index] = {"size": [row.height, row.width], "counts": found[name].rle}
+        masks: list[Any] = [None] * len(video.file_names)
+        for at, found in zip(frames, row.segmentations, strict=False):
+            if at is not None and name in found:
+                masks[at] = {"size": [row.height, row.width], "counts": found[name].rle}
         yield planner.TrackAnnotation(
             id=name,
             media=video.id,

@@ -6,6 +6,7 @@ from capgen.errors import MissingFile, UserError
 from capgen.pipeline.sources.videos.burst import Burst
 from tests.pipeline.sources.files import areas, picture, put
 from tests.pipeline.sources.images.test_sa_1b import OTHER, PART, WHOLE
+from tests.test_video_frames import write_video
 
 FRAMES = [f"frame{i:04d}.jpg" for i in (1, 7, 13, 19)]
 
@@ -80,3 +81,12 @@ def test_frames_that_are_nowhere_and_other_files_are_said(tmp_path):
     put(tmp_path, "val.json", {"videos": []})
     with pytest.raises(UserError, match="--dataset youtube-vis"):
         list(Burst(tmp_path).scan())
+
+
+@pytest.mark.parametrize(("count", "expected"), [(4, (0, 2)), (20, (0, 12))])
+def test_a_video_file_has_all_listed_frames_or_those_that_their_names_number(tmp_path, count, expected):
+    write_video(tmp_path / "frames/val/HACS/v_a-b_scene_0.mp4", count, size=(6, 8))
+    put(tmp_path, "val.json", burst())
+    (media,) = Burst(tmp_path).scan()
+    assert media.file_names == tuple(f"frames/val/HACS/v_a-b_scene_0.mp4#{i}" for i in expected)
+    assert areas(media, tmp_path) == {"1": (16, 8), "2": (None, 8)}
