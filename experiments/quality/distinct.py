@@ -1,10 +1,11 @@
 """How often two objects of one category in one image that truly differ are left with one caption.
 
-    python -m experiments.quality.distinct FOLDER [--images 300] [--seed 202] [--engine vllm]
+    python -m experiments.quality.distinct FOLDER [--images 300] [--seed 202] [--engine transformers]
 
 One sample world, in which twins that differ in a single attribute exist by design, is captioned without and with
-``distinct``. Counted are pairs of one category in one image whose facts differ in colour, texture, size or motion and
-whose captions are both released: in ``captions``, and beside it in ``media``.
+``distinct``, at temperature 0 and at one at which the embedded captioner takes twins for each other. Counted are pairs
+of one category in one image whose facts differ in colour, texture, size or motion and that both have a caption in
+``captions``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from capgen.text import word_bag
 from experiments.quality.second_tries import RESULTS
 from experiments.quality.worlds import caption_world, world
 
-STEPS = [{"temperature": 0.7, "tell": False}, {"temperature": 1.0, "tell": False}, {"temperature": 1.3, "tell": False}]
+HOT = 2.0
+STEPS = [{"temperature": 0.0, "tell": False}, {"temperature": 0.7, "tell": False}, {"temperature": 1.0, "tell": False}]
 
 
 def pairs(facts: WorldFacts) -> list[tuple[str, str]]:
@@ -69,14 +71,16 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--seed", type=int, default=202)
-    parser.add_argument("--engine", default="vllm")
+    parser.add_argument("--engine", default="transformers")
     given = parser.parse_args()
     facts = world(given.folder / "world", given.images, given.seed)
     differing, lines = pairs(facts), []
-    for enabled in (False, True):
-        more = {"distinct.enabled": enabled, "distinct.again": STEPS, "dedup.enabled": False}
-        out = caption_world(given.folder / "world", given.folder / f"distinct-{enabled}", given.engine, more)
-        lines.append({"distinct": enabled, "pairs that differ": len(differing)} | measure(out, facts, differing))
+    for heat, enabled in product((0.0, HOT), (False, True)):
+        more = {"distinct.enabled": enabled, "distinct.again": STEPS, "dedup.enabled": False, "tries.again": []}
+        out = given.folder / f"distinct-{enabled}-{heat:g}"
+        caption_world(given.folder / "world", out, given.engine, more | {"sampling.temperature": heat})
+        line = {"temperature": heat, "distinct": enabled, "pairs that differ": len(differing)}
+        lines.append(line | measure(out, facts, differing))
         sys.stdout.write(json.dumps(lines[-1]) + "\n")
         sys.stdout.flush()
     RESULTS.mkdir(exist_ok=True)

@@ -103,7 +103,8 @@ class EndReport:
     ``requests_per_s`` counts requests that this session asked, from the first engine's readiness to the last commit;
     ``render_s`` is the time the render threads worked, which overlaps with the engine's. ``retried``: what became of
     the objects that were asked again in this run, by the reason they had. ``examples``: what one object says of each
-    reason. ``warning``: too many objects failed, so that the release is marked and the command fails.
+    reason. ``further``: how many answers were asked for beyond the first of each object, and of how many objects.
+    ``warning``: too many objects failed, so that the release is marked and the command fails.
     """
 
     planned: int
@@ -121,6 +122,7 @@ class EndReport:
     seconds: dict[str, float] = field(default_factory=dict)
     retried: dict[str, dict[str, int]] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
+    further: dict[str, int] = field(default_factory=dict)
     warning: str | None = None
 
     @property
@@ -148,6 +150,8 @@ class EndReport:
         for name, counts in (("dropped", self.dropped), ("failed", self.failed)):
             rows += [(f"{name}: {code}", f"{n:,}{such_as(self.examples.get(code))}") for code, n in counts.items()]
         rows += [(f"asked again: {code}", _became(did)) for code, did in self.retried.items()]
+        if any(self.further.values()):
+            rows.append(("second tries", _told_further(self.further)))
         if self.resumed:
             rows.append(("settled before", f"{self.resumed:,}"))
         if self.asked:
@@ -171,6 +175,15 @@ class EndReport:
         for label, value in self.lines():
             table.add_row(label, value)
         return table
+
+
+def _told_further(further: dict[str, int]) -> str:
+    objects = [
+        f"{further[name]:,} objects {why}"
+        for name, why in (("asked_again", "that a check refused"), ("asked_to_differ", "that are alike"))
+        if further[name]
+    ]
+    return f"{further['further_answers']:,} more answers for {' and '.join(objects)}"
 
 
 def _became(did: dict[str, int]) -> str:
@@ -202,5 +215,6 @@ def end_report(progress: RunProgress, ledger: Any, seconds: dict[str, float]) ->
         seconds=seconds,
         examples=ledger.examples,
         warning=ledger.warning,
+        further={name: total(name) for name in ("further_answers", "asked_again", "asked_to_differ")},
         retried={code: msgspec.to_builtins(tally) for code, tally in sorted(retried.items())},
     )

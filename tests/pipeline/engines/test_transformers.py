@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -164,3 +165,13 @@ def test_answers_have_a_confidence_unless_it_is_switched_off(model):
     (unsure,) = ask(model, [view(0)], logprobs=False)
     assert sure.logprob_min <= sure.logprob_mean <= 0
     assert (unsure.text, unsure.logprob_min, unsure.logprob_mean) == (sure.text, None, None)
+
+
+def test_a_request_may_have_its_own_temperature_and_seed(model):
+    def said(**own):
+        wanted = [replace(view(number), **own) for number in range(3)]
+        return [one.text for one in ask(model, wanted, max_tokens=12)]
+
+    greedy, hot, other = said(), said(temperature=3.0, seed=1), said(temperature=3.0, seed=2)
+    assert said(temperature=0.0, seed=5) == greedy
+    assert len({tuple(greedy), tuple(hot), tuple(other)}) == 3
