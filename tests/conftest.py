@@ -15,11 +15,15 @@ os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
-_SLOW_LAST = ("ray", "vllm")
+_SLOW_LAST = ("ray", "vllm", "families")
 
 
-def pytest_collection_modifyitems(items):
-    """Fast tests first: those that start Ray, then those that start vLLM, come last."""
+def pytest_collection_modifyitems(config, items):
+    """Fast tests first: those that start Ray, then those that start vLLM, come last; ``families`` only if asked for."""
+    if "families" not in config.option.markexpr:
+        wanted = [item for item in items if item.get_closest_marker("families") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+        items[:] = wanted
 
     def rank(item):
         return max(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 USUAL = (
     ("<think>", "</think>"),
@@ -40,3 +41,28 @@ def split_reasoning(text: str, markers: Markers = USUAL) -> tuple[str, str]:
             thoughts.append(thought)
         text = "".join(said)
     return (text.strip() if thoughts else text), "\n".join(one.strip() for one in thoughts if one.strip())
+
+
+def without_reasoning(text: str, markers: Markers = USUAL, specials: Sequence[str] = ()) -> str:
+    """An answer without its reasoning, and without special tokens where it was decoded with them."""
+    said, _ = split_reasoning(text, markers)
+    if not specials:
+        return said
+    for token in specials:
+        said = said.replace(token, "")
+    return said.strip()
+
+
+def special_tokens(tokenizer: Any, markers: Markers) -> tuple[str, ...]:
+    """A tokenizer's special tokens, the longest first, if a marker of reasoning holds one of them, otherwise none.
+
+    An answer is usually decoded without special tokens. Where marks are special tokens (Gemma 4, Mistral) they would be
+    lost, and the reasoning would read as a part of the answer: such answers must be decoded with special tokens.
+    """
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    special = {str(token) for token in added.values() if getattr(token, "special", False)}
+    special.update(getattr(tokenizer, "all_special_tokens", ()))
+    texts = [text for pair in markers for text in pair]
+    if not any(token in text for token in special if token for text in texts):
+        return ()
+    return tuple(sorted(special, key=lambda token: (-len(token), token)))

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from capgen.errors import UserError
 from capgen.pipeline.confidence import confidence
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, refuse_remote_code
-from capgen.pipeline.engines.reasoning import USUAL, Markers, split_reasoning
+from capgen.pipeline.engines.reasoning import USUAL, Markers, special_tokens, without_reasoning
 from capgen.pipeline.engines.token_logprobs import LogprobRecord
 from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.pipeline.settings import SamplingSettings
@@ -80,7 +80,8 @@ class Transformers:
 class Model:
     """Loaded weights with their processor; used by one thread.
 
-    ``template``: arguments of the chat template. ``markers``: what begins and ends reasoning in an answer.
+    ``template``: arguments of the chat template. ``markers``: what begins and ends reasoning in an answer;
+    ``specials``: the tokenizer's special tokens where a marker holds one of them.
     ``logprobs``: whether answers have log-probabilities. ``top_p``: of sampling.
     """
 
@@ -94,6 +95,7 @@ class Model:
     markers: Markers = USUAL
     logprobs: bool = True
     top_p: float = 1.0
+    specials: tuple[str, ...] = ()
 
     def say(self, views: Sequence[View]) -> list[Answer | EngineFault]:
         """An answer or a fault for each view; a view that fails takes no other with it.
@@ -175,10 +177,10 @@ class Model:
         """The text up to the first end token, which counts as a token of the answer."""
         end = next((i for i, token in enumerate(tokens) if token in self.ends), None)
         count = len(tokens) if end is None else end + 1
-        said = self.processor.tokenizer.decode(tokens[:count], skip_special_tokens=True)
-        text, _ = split_reasoning(str(said), self.markers)
-        pieces = (str(self.processor.tokenizer.decode([token], skip_special_tokens=True)) for token in tokens[:count])
-        sure = confidence(zip(pieces, logprobs, strict=False), str(said), text)
+        said = self._text(tokens[: count if end is None else end])
+        text = without_reasoning(said, self.markers, self.specials)
+        pieces = (self._text([token]) for token in tokens[:count])
+        sure = confidence(zip(pieces, logprobs, strict=False), said, text)
         return Answer(
             text=text,
             finish_reason="length" if end is None else "stop",
@@ -187,6 +189,9 @@ class Model:
             logprob_min=sure.least if sure else None,
             logprob_mean=sure.mean if sure else None,
         )
+
+    def _text(self, tokens: list[int]) -> str:
+        return str(self.processor.tokenizer.decode(tokens, skip_special_tokens=not self.specials))
 
 
 @dataclass(slots=True)
@@ -328,9 +333,18 @@ def load_model(options: Transformers, context: EngineContext) -> Model:
     template = {**model.template, "add_generation_prompt": True, "tokenize": False}
     markers = (*USUAL, *model.reasoning)
     length = options.max_model_len or longest
-    most = context.sampling.max_tokens
     return Model(
-        processor, weights, seed, most, length, ends, template, markers, options.logprobs, context.sampling.top_p
+        processor=processor,
+        weights=weights,
+        seed=seed,
+        max_tokens=context.sampling.max_tokens,
+        max_len=length,
+        ends=ends,
+        template=template,
+        markers=markers,
+        specials=special_tokens(processor.tokenizer, markers),
+        logprobs=options.logprobs,
+        top_p=context.sampling.top_p,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from capgen.errors import UserError
 from capgen.pipeline.confidence import confidence
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, refuse_remote_code
-from capgen.pipeline.engines.reasoning import USUAL, Markers, split_reasoning
+from capgen.pipeline.engines.reasoning import USUAL, Markers, special_tokens, without_reasoning
 from capgen.pipeline.engines.token_logprobs import of_vllm
 from capgen.pipeline.view import Answer, Picture, View
 
@@ -28,6 +28,9 @@ _DECIDING = (
 
 _SCHEMAS = {"backend": "xgrammar", "disable_any_whitespace": True}
 """Of answers with a schema: with blanks allowed, a weak model may write nothing else until its tokens are used up."""
+
+_FAILED = frozenset({"error", "abort"})
+"""Finish reasons of vLLM that are faults of its own and say nothing about the answer."""
 
 _SILENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_DO_NOT_TRACK": "1"}
 """vLLM sends statistics of its use to its makers unless the environment says otherwise; the user's own value stays."""
@@ -112,15 +115,19 @@ class Vllm:
         }
         if context.gpus == 0:
             arguments["enforce_eager"] = True
-        return {key: value for key, value in (arguments | self.args).items() if value is not None}
+        given = {key: value for key, value in (arguments | self.args).items() if value is not None}
+        # None keeps every block of layers with a sliding window or a state. vLLM keeps only ends of prompts and what
+        # two prompts were seen to share, so that the second object of a picture would find nothing.
+        return {"prefix_cache_retention_interval": None, **given}
 
 
 @dataclass(slots=True)
 class VllmSession:
     """A running engine; ``count`` makes request ids unique when a key is asked again.
 
-    ``markers``: what begins and ends reasoning in an answer, which is no part of the caption. ``options``: what
-    ``sampling`` was made of.
+    ``markers``: what begins and ends reasoning in an answer, which is no part of the caption; ``specials``: the
+    tokenizer's special tokens where a marker holds one of them, see ``special_tokens``. ``options``:
+    what ``sampling`` was made of.
     """
 
     engine: Any
@@ -130,6 +137,7 @@ class VllmSession:
     client_error: type[Exception]
     markers: Markers = USUAL
     options: Mapping[str, Any] = field(default_factory=dict)
+    specials: tuple[str, ...] = ()
     count: int = 0
 
     @classmethod
@@ -142,6 +150,8 @@ class VllmSession:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         wanted = context.sampling
+        markers = (*USUAL, *context.model.reasoning)
+        specials = special_tokens(engine.renderer.tokenizer, markers)
         options = {
             "temperature": wanted.temperature,
             "top_p": wanted.top_p,
@@ -149,11 +159,12 @@ class VllmSession:
             "seed": wanted.seed,
             "logprobs": 0 if logprobs else None,  # 0: of the token that was chosen, and of no other
             "output_kind": RequestOutputKind.FINAL_ONLY,
+            "skip_special_tokens": not specials,
         }
         template = {**context.model.template, "add_generation_prompt": True, "tokenize": False}
         chat = ChatParams(chat_template_kwargs=template)
-        markers = (*USUAL, *context.model.reasoning)
-        return cls(engine, SamplingParams(**options), chat, EngineDeadError, VLLMClientError, markers, options)
+        sampling = SamplingParams(**options)
+        return cls(engine, sampling, chat, EngineDeadError, VLLMClientError, markers, options, specials)
 
     async def answer(self, view: View) -> Answer:
         """Render with the model's chat template, generate, and report what vLLM counted."""
@@ -175,7 +186,9 @@ class VllmSession:
         if final is None or not final.outputs:
             raise EngineFault("vLLM ended the request without an answer")
         said = final.outputs[0]
-        caption = split_reasoning(said.text, self.markers)[0]
+        if said.finish_reason in _FAILED:
+            raise EngineFault(f"vLLM ended the request with finish reason {said.finish_reason}")
+        caption = without_reasoning(said.text, self.markers, self.specials)
         sure = confidence(of_vllm(said), said.text, caption)
         return Answer(
             text=caption,

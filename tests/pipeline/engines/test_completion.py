@@ -6,7 +6,7 @@ import pytest
 
 from capgen.pipeline.engines.base import EngineFault
 from capgen.pipeline.engines.completion import count, error_text, named_limit, read_completion
-from capgen.pipeline.engines.reasoning import split_reasoning
+from capgen.pipeline.engines.reasoning import special_tokens, split_reasoning, without_reasoning
 
 
 def completion(message, reason="stop", **more):
@@ -189,3 +189,18 @@ def test_log_probabilities_that_are_none_cost_nothing_but_the_confidence(given):
     body = json.dumps({"choices": [{"message": {"content": "A cup."}, "finish_reason": "stop", "logprobs": given}]})
     answer = read_completion(body.encode()).answer()
     assert (answer.text, answer.logprob_min) == ("A cup.", None)
+
+
+def test_reasoning_between_special_tokens_is_noticed_and_they_are_no_part_of_the_answer():
+    """Decoded without special tokens the marks would be gone; with them, they and all others are taken out here."""
+    from tests.families import tiny_tokenizers
+
+    pytest.importorskip("transformers")
+    marks = [("[THINK]", "[/THINK]")]
+    tokenizer = tiny_tokenizers.generic("<s>", "</s>", ("<s>", "[THINK]", "[/THINK]"))
+    specials = special_tokens(tokenizer, marks)
+    assert {"[THINK]", "[/THINK]", "</s>"} <= set(specials)
+    said = tokenizer.decode(tokenizer.encode("[THINK]Hm.[/THINK]A cup.</s>"))
+    assert without_reasoning(said, marks, specials) == "A cup."
+    plain = tiny_tokenizers.generic("<s>", "</s>", ("<s>",), ("<think>", "</think>"))
+    assert special_tokens(plain, [("<think>", "</think>")]) == ()

@@ -1,7 +1,6 @@
 """Real vLLM inside a real Ray actor, on small random models of two architectures: a run each on the CPU."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,22 +10,14 @@ import pytest
 
 from capgen.pipeline.releasing.verify import verify
 from tests.conftest import write_lvis
+from tests.families.process import REPOSITORY, environment
 
 pytestmark = pytest.mark.vllm
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-TORCHVISION = Path(sys.prefix) / "share" / "torchvision"
 PATCH = 32
 WIDTH, HEIGHT = 512, 384  # of the pictures, and of the clean picture that the model sees
 PICTURE_TOKENS = (WIDTH // PATCH) * (HEIGHT // PATCH)
 BLOCK = 128  # tokens of a prefix-cache block on the CPU
-
-
-def environment():
-    path = [str(REPOSITORY), str(REPOSITORY / "tests" / "shims"), os.environ.get("PYTHONPATH", "")]
-    if TORCHVISION.is_dir():  # on a GPU machine torchvision is where it always is
-        path.insert(0, str(TORCHVISION))
-    return os.environ | {"PYTHONPATH": os.pathsep.join(path), "HF_HUB_OFFLINE": "1"}
 
 
 def run_on(model: str, folder: Path, *assignments: str):
