@@ -108,7 +108,9 @@ def _object(
         ]
         frames = [mask if mask and mask[2] != 0 else None for mask in taken]
         if not any(frames):
-            fault = Fault("empty_mask", "no pixel of the object lies inside the picture on any frame")
+            what = "no pixel of the object lies inside the picture on any frame"
+            none = "the source has no mask of the object on any frame (--dataset boxes captions boxes of images)"
+            fault = Fault("empty_mask", what if any(shape is not None for shape in draft) else none)
     return MediaObject(
         key=planned.key_of(item.object_id),
         object_id=item.object_id,

@@ -155,3 +155,25 @@ def test_an_unknown_option_is_refused_with_those_there_are(tmp_path):
     assert build_source(settings).crowds == "keep"
     with pytest.raises(UserError, match=r"source\.crowd: .*did you mean 'crowds'"):
         build_source(load_settings("coco", {"source.root": root}, ["source.crowd=keep"]))
+
+
+def test_categories_may_be_numbered_from_zero(tmp_path):
+    body = coco()
+    body["categories"] = [{"id": 0, "name": "leaf"}]
+    for annotation in body["annotations"]:
+        annotation["category_id"] = 0
+    (item,) = scanned(written(tmp_path, body))[0].objects
+    assert (item.category_id, item.category, item.reason) == (0, "leaf", None)
+
+
+@pytest.mark.parametrize("segmentation", [[], None])
+def test_an_object_with_a_box_alone_among_masks_fails_with_what_to_do(tmp_path, segmentation):
+    body = coco()
+    body["annotations"].append(
+        {"id": 13, "image_id": 1, "category_id": 90, "segmentation": segmentation, "bbox": [1, 1, 2, 2]}
+    )
+    root = written(tmp_path, body)
+    good, bare = decode_media(scanned(root)[0], root).objects
+    assert good.fault is None
+    assert (bare.fault.reason, "no mask" in bare.fault.message) == ("empty_mask", True)
+    assert "--dataset boxes" in bare.fault.message
