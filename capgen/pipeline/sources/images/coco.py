@@ -18,6 +18,7 @@ from capgen.dataset.plan import PlannedMedia
 from capgen.errors import UserError
 from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.contents import FolderContents
+from capgen.pipeline.sources.reading.json_splits import JsonSplits
 from capgen.pipeline.sources.reading.pictures import PictureFinder
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 
@@ -44,7 +45,7 @@ _OF_2014 = re.compile(r"COCO_\w+_(\d{12}\.\w+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Coco:
+class Coco(JsonSplits):
     """Every object of COCO instance files. Source: Lin et al., ECCV 2014, cocodataset.org/#format-data.
 
     Args:
@@ -61,6 +62,10 @@ class Coco:
 
     sections: ClassVar[Mapping[str, type]] = planner.IMAGE_SECTIONS
 
+    patterns: ClassVar[tuple[str, ...]] = _FILES
+    usual: ClassVar[tuple[str, ...]] = _USUAL
+    affixes: ClassVar[re.Pattern[str]] = _AFFIXES
+
     @staticmethod
     def recognise(folder: FolderContents) -> list[str]:
         """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
@@ -68,34 +73,13 @@ class Coco:
         found = folder.with_keys("images", "annotations", "segmentation", without=others)
         return [name for name in found if not Path(name).name.startswith("lvis")]
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The annotation files, one a split."""
-        return tuple(self._files().values())
-
-    def scan(self) -> Iterator[PlannedMedia]:
-        """Every image with its objects, images without objects too, in the order of the file.
-
-        Raises:
-            UserError: a file is missing or not of the form, or none of the pictures is there.
-        """
-        for split, path in self._files().items():
-            yield from self._scan(split, path)
-
-    def _files(self) -> dict[str, Path]:
-        def candidates(name: str) -> list[Path]:
-            return [self.root / file.format(name) for file in _FILES]
-
-        usual = self._splits() or _USUAL
-        return common.annotation_files(self.root, self.split, usual, candidates, _AFFIXES)
-
     def _splits(self) -> tuple[str, ...]:
         """The splits whose files have one of the usual names, train first."""
         found: dict[str, None] = {}
         for pattern in _FOUND:
             for path in sorted(self.root.glob(pattern)):
                 found[path.parent.name if path.name.startswith("_") else path.stem.removeprefix("instances_")] = None
-        return tuple(sorted(found, key=lambda name: (not name.startswith("train"), name)))
+        return tuple(sorted(found, key=lambda name: (not name.startswith("train"), name))) or _USUAL
 
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
         rows = read_sections(path, FORM, self.sections)

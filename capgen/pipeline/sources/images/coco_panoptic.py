@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 from capgen.dataset.plan import PlannedMedia
 from capgen.pipeline.sources.images.coco import describe_image, picture_finder
 from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.contents import FolderContents
+from capgen.pipeline.sources.reading.json_splits import JsonSplits
 from capgen.pipeline.sources.reading.panoptic import PanopticRow, check_panoptic, segment_mask
 from capgen.pipeline.sources.reading.pictures import PictureFinder, refuse_without_pictures
 from capgen.pipeline.sources.reading.sections import Form, read_sections
@@ -28,7 +30,7 @@ _MASKS = ("panoptic_{}", "annotations/panoptic_{}", "{}_panoptic", "panoptic/{}"
 
 
 @dataclass(frozen=True, slots=True)
-class CocoPanoptic:
+class CocoPanoptic(JsonSplits):
     """Every thing of COCO panoptic files. Source: Kirillov et al., CVPR 2019, cocodataset.org/#format-data.
 
     Args:
@@ -45,31 +47,17 @@ class CocoPanoptic:
     stuff: planner.DropOrKeep = "drop"
     crowds: planner.DropOrKeep = "drop"
 
+    patterns: ClassVar[tuple[str, ...]] = _FILES
+    usual: ClassVar[tuple[str, ...]] = _USUAL
+    affixes: ClassVar[re.Pattern[str]] = _AFFIXES
+
     @staticmethod
     def recognise(folder: FolderContents) -> list[str]:
         """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
         return folder.with_keys("images", "segments_info", without=("videos",))
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The annotation files, one a split."""
-        return tuple(self._files().values())
-
-    def scan(self) -> Iterator[PlannedMedia]:
-        """Every image with its segments, images without segments too, in the order of the file.
-
-        Raises:
-            UserError: a file is missing or not of the form, or none of the pictures or masks is there.
-        """
-        for split, path in self._files().items():
-            yield from self._scan(split, path)
-
-    def _files(self) -> dict[str, Path]:
-        def candidates(name: str) -> list[Path]:
-            return [self.root / file.format(name) for file in _FILES]
-
-        found = common.split_names(self.root, _FILES)
-        return common.annotation_files(self.root, self.split, found or _USUAL, candidates, _AFFIXES)
+    def _splits(self) -> tuple[str, ...]:
+        return common.split_names(self.root, _FILES) or _USUAL
 
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
         rows = read_sections(path, FORM, _SECTIONS)

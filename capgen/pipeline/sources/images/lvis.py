@@ -10,19 +10,21 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
 from capgen.dataset.plan import PlannedMedia
 from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.contents import FolderContents
+from capgen.pipeline.sources.reading.json_splits import JsonSplits
 from capgen.pipeline.sources.reading.pictures import PictureFinder, joined, refuse_without_pictures
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 
 FORM = Form("an LVIS", "images", {"videos": "it looks like LV-VIS: use --dataset lv-vis"})
 SPLITS = ("train", "val")
 
-_FOLDERS = ("", "annotations", "lvis")
+_FOLDERS = ("", "annotations/", "lvis/")
 _FILES = ("lvis_v1_{}.json", "lvis_v0.5_{}.json", "lvis_{}.json")
 _AFFIXES = re.compile(r"^lvis_(v[\d.]+_)?")
 _PICTURES = ("", "coco", "images", "coco/images")
@@ -30,7 +32,7 @@ _OF_2014 = re.compile(r"COCO_\w+_(\d{12}\.\w+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Lvis:
+class Lvis(JsonSplits):
     """Every object of LVIS splits. Source: Gupta et al., CVPR 2019, lvisdataset.org.
 
     Args:
@@ -43,30 +45,14 @@ class Lvis:
     split: str = "all"
     dataset: str = "lvis"
 
+    patterns: ClassVar[tuple[str, ...]] = tuple(f"{folder}{file}" for file in _FILES for folder in _FOLDERS)
+    usual: ClassVar[tuple[str, ...]] = SPLITS
+    affixes: ClassVar[re.Pattern[str]] = _AFFIXES
+
     @staticmethod
     def recognise(folder: FolderContents) -> list[str]:
         """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
         return [name for name in folder.with_keys("images", "annotations") if Path(name).name.startswith("lvis")]
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The annotation files, one a split."""
-        return tuple(self._files().values())
-
-    def scan(self) -> Iterator[PlannedMedia]:
-        """Every image with its objects, images without objects too, in the order of the file.
-
-        Raises:
-            UserError: a file or the pictures' folder is missing, or a file is not of the form.
-        """
-        for split, path in self._files().items():
-            yield from self._scan(split, path)
-
-    def _files(self) -> dict[str, Path]:
-        def candidates(name: str) -> list[Path]:
-            return [self.root / folder / file.format(name) for file in _FILES for folder in _FOLDERS]
-
-        return common.annotation_files(self.root, self.split, SPLITS, candidates, _AFFIXES)
 
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
         rows = read_sections(path, FORM, planner.IMAGE_SECTIONS)

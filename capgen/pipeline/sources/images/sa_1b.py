@@ -18,7 +18,7 @@ from capgen.errors import MissingFile, UnknownName
 from capgen.pipeline.sources.reading import common
 from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.mask_folders import folders_in
-from capgen.pipeline.sources.reading.planner import NULL, Names
+from capgen.pipeline.sources.reading.planner import NULL, Names, NumberNames
 
 _SPLIT = "train"
 _MAX_BYTES = 256 * 2**20
@@ -88,7 +88,7 @@ class Sa1b:
             UserError: there are no JSON files, or no such folder.
         """
         decoder = msgspec.json.Decoder(_File)
-        names = Names()
+        names = NumberNames()
         for split, folder in self._folders():
             files, others = _names(self.root / folder)
             for file in files:
@@ -123,7 +123,7 @@ class Sa1b:
         file: str,
         others: frozenset[str],
         decoder: msgspec.json.Decoder[_File],
-        names: Names,
+        names: NumberNames,
     ) -> PlannedMedia:
         stem = file.removesuffix(".json")
         path = self.root / folder / file
@@ -136,7 +136,8 @@ class Sa1b:
             broken = PlannedObject(object_id="no-id", reason=reason, message=message)
             return msgspec.structs.replace(blank, media_id=names.claim(common.code(stem) or "_"), objects=(broken,))
         image = body.image
-        media_id = names.claim(common.code(image.image_id) or common.code(stem) or "_")
+        number = common.id_key(image.image_id)
+        media_id = names.claim((common.code(stem) or "_") if number is None else number)
         picture = _picture(image.file_name, stem, others)
         fault = common.size_fault(image.width, image.height) if picture else common.path_fault(image.file_name)
         rows, left_out = self._wanted(body.annotations)

@@ -19,6 +19,8 @@ from capgen.pipeline.sources.reading.common import CategoryRow, IdKey, SourceCat
 
 NULL = msgspec.Raw(b"null")
 
+_MOST_BITS = 2**28
+"""Larger numbers are kept as text: 32 MiB of bits are enough."""
 DropOrKeep = Literal["drop", "keep"]
 
 
@@ -102,6 +104,27 @@ class Names:
         self.used[name] = number
         self.used[candidate] = 1
         return candidate
+
+
+class NumberNames:
+    """As ``Names`` for very many names, most of them whole numbers: of a number only a bit is kept."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+        self._others = Names()
+
+    def claim(self, key: IdKey) -> str:
+        """The key as text where it is new, otherwise with the first free number behind it."""
+        if not isinstance(key, int) or not 0 <= key < _MOST_BITS:
+            return self._others.claim(str(key))
+        place, bit = key >> 3, 1 << (key & 7)
+        if place >= len(self._bits):
+            self._bits.extend(bytes(place + 1 - len(self._bits)))
+        if self._bits[place] & bit:
+            self._others.used.setdefault(str(key), 1)
+            return self._others.claim(str(key))
+        self._bits[place] |= bit
+        return str(key)
 
 
 @dataclass(frozen=True, slots=True)

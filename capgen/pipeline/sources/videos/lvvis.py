@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from capgen.dataset.plan import PlannedMedia
 from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.contents import FolderContents
+from capgen.pipeline.sources.reading.json_splits import JsonSplits
 from capgen.pipeline.sources.reading.pictures import PictureFinder, refuse_without_pictures
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 from capgen.pipeline.sources.videos import youtube_vis
@@ -24,7 +25,7 @@ from capgen.pipeline.sources.videos import youtube_vis
 FORM = Form("an LV-VIS", "videos", {"images": "it looks like LVIS: use --dataset lvis"})
 SPLITS = ("train", "val")
 
-_FOLDERS = ("", "annotations")
+_FOLDERS = ("", "annotations/")
 _FILES = ("{}_instances.json", "{}_instances_.json")
 _AFFIXES = re.compile(r"_instances_?")
 _KNOWN = re.compile(r"(?<![a-z])(train|val|test)(?![a-z])")
@@ -33,7 +34,7 @@ _NAME = re.compile(r"_instances_?\.json$")
 
 
 @dataclass(frozen=True, slots=True)
-class LvVis:
+class LvVis(JsonSplits):
     """Every track of LV-VIS splits. Source: Wang et al., ICCV 2023, github.com/haochenheheda/LVVIS.
 
     Args:
@@ -46,31 +47,15 @@ class LvVis:
     split: str = "all"
     dataset: str = "lv-vis"
 
+    patterns: ClassVar[tuple[str, ...]] = tuple(f"{folder}{file}" for file in _FILES for folder in _FOLDERS)
+    usual: ClassVar[tuple[str, ...]] = SPLITS
+    affixes: ClassVar[re.Pattern[str]] = _AFFIXES
+
     @staticmethod
     def recognise(folder: FolderContents) -> list[str]:
         """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
         names = folder.with_keys("videos", "segmentations", "partition")
         return [name for name in names if _NAME.search(name)]
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The annotation files, one a split."""
-        return tuple(self._files().values())
-
-    def scan(self) -> Iterator[PlannedMedia]:
-        """Every video with its tracks, videos without tracks too, in the order of the file.
-
-        Raises:
-            UserError: a file or the frames' folder is missing, or a file is not of the form.
-        """
-        for split, path in self._files().items():
-            yield from self._scan(split, path)
-
-    def _files(self) -> dict[str, Path]:
-        def candidates(name: str) -> list[Path]:
-            return [self.root / folder / file.format(name) for file in _FILES for folder in _FOLDERS]
-
-        return common.annotation_files(self.root, self.split, SPLITS, candidates, _AFFIXES)
 
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
         rows = read_sections(path, FORM, planner.VIDEO_SECTIONS)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from capgen.dataset.plan import PlannedMedia
 from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.frame_files import check_frames
+from capgen.pipeline.sources.reading.json_splits import JsonSplits
 from capgen.pipeline.sources.reading.pictures import PictureFinder
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 from capgen.pipeline.sources.videos.youtube_vis import describe_video
@@ -32,7 +33,7 @@ _FOLDERS = ("", "videos", "frames", "JPEGImages", "images")
 
 
 @dataclass(frozen=True, slots=True)
-class PredictedTracks:
+class PredictedTracks(JsonSplits):
     """Every track of ``tracks.json`` files, of which the boxes count where there are no masks.
 
     Args:
@@ -46,32 +47,21 @@ class PredictedTracks:
     dataset: str = "tracks"
     min_score: float | None = None
 
+    patterns: ClassVar[tuple[str, ...]] = _FILES
+    usual: ClassVar[tuple[str, ...]] = ("tracks",)
+    affixes: ClassVar[re.Pattern[str]] = _AFFIXES
+
     @staticmethod
     def recognise(folder: FolderContents) -> list[str]:
         """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
         found = folder.with_keys("videos", "frame_numbers")
         return [name for name in found if Path(name).name == "tracks.json"]
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The annotation files, one a split."""
-        return tuple(self._files().values())
+    def _candidates(self, name: str) -> list[Path]:
+        return [self.root / pattern.format(name) for pattern in (_FILES if name == "tracks" else _FILES[1:])]
 
-    def scan(self) -> Iterator[PlannedMedia]:
-        """Every video with its tracks.
-
-        Raises:
-            UserError: a file is missing or not of the form, or the video is not there.
-        """
-        for split, path in self._files().items():
-            yield from self._scan(split, path)
-
-    def _files(self) -> dict[str, Path]:
-        def candidates(name: str) -> list[Path]:
-            return [self.root / file.format(name) for file in (_FILES if name == "tracks" else _FILES[1:])]
-
-        usual = ("tracks", *(path.parent.name for path in sorted(self.root.glob("*/tracks.json"))))
-        return common.annotation_files(self.root, self.split, usual, candidates, _AFFIXES)
+    def _splits(self) -> tuple[str, ...]:
+        return ("tracks", *(path.parent.name for path in sorted(self.root.glob("*/tracks.json"))))
 
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
         rows = read_sections(path, FORM, _SECTIONS)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from capgen.dataset.plan import PlannedMedia
 from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.frame_files import check_frames
+from capgen.pipeline.sources.reading.json_splits import JsonSplits
 from capgen.pipeline.sources.reading.panoptic import PanopticRow, check_panoptic, segment_mask, segment_value
 from capgen.pipeline.sources.reading.pictures import PictureFinder, refuse_without_pictures
 from capgen.pipeline.sources.reading.sections import Form, read_sections
@@ -44,7 +45,7 @@ _MASKS = ("panomasksRGB", "panomasks_rgb")
 
 
 @dataclass(frozen=True, slots=True)
-class VipSeg:
+class VipSeg(JsonSplits):
     """Every thing of VIPSeg videos. Source: Miao et al., CVPR 2022, github.com/VIPSeg-Dataset/VIPSeg-Dataset.
 
     Args:
@@ -60,30 +61,14 @@ class VipSeg:
     stuff: planner.DropOrKeep = "drop"
     crowds: planner.DropOrKeep = "drop"
 
+    patterns: ClassVar[tuple[str, ...]] = _FILES
+    usual: ClassVar[tuple[str, ...]] = _USUAL
+    affixes: ClassVar[re.Pattern[str]] = _AFFIXES
+
     @staticmethod
     def recognise(folder: FolderContents) -> list[str]:
         """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
         return folder.with_keys("videos", "segments_info")
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The annotation files, one a split."""
-        return tuple(self._files().values())
-
-    def scan(self) -> Iterator[PlannedMedia]:
-        """Every video with its objects, in the order of the file.
-
-        Raises:
-            UserError: a file is missing or not of the form, or none of the frames or masks is there.
-        """
-        for split, path in self._files().items():
-            yield from self._scan(split, path)
-
-    def _files(self) -> dict[str, Path]:
-        def candidates(name: str) -> list[Path]:
-            return [self.root / file.format(name) for file in _FILES]
-
-        return common.annotation_files(self.root, self.split, _USUAL, candidates, _AFFIXES)
 
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
         rows = read_sections(path, FORM, _SECTIONS)

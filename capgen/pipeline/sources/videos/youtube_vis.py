@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
@@ -18,6 +19,7 @@ from capgen.dataset.types import Fault
 from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.frame_files import check_frames, find_frames
+from capgen.pipeline.sources.reading.json_splits import JsonSplits
 from capgen.pipeline.sources.reading.pictures import PictureFinder
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 
@@ -50,7 +52,7 @@ _OF_UVO = ("uvo_videos_dense_frames", "uvo_videos_sparse_frames", "uvo_videos_fr
 
 
 @dataclass(frozen=True, slots=True)
-class YoutubeVis:
+class YoutubeVis(JsonSplits):
     """Every track of YouTube-VIS files. Source: Yang et al., ICCV 2019, youtube-vos.org/dataset/vis.
 
     Args:
@@ -65,6 +67,10 @@ class YoutubeVis:
     dataset: str = "youtube-vis"
     crowds: planner.DropOrKeep = "drop"
 
+    patterns: ClassVar[tuple[str, ...]] = _FILES
+    usual: ClassVar[tuple[str, ...]] = _USUAL
+    affixes: ClassVar[re.Pattern[str]] = _AFFIXES
+
     @staticmethod
     def recognise(folder: FolderContents) -> list[str]:
         """The files that give it away; see ``capgen.pipeline.sources.recognise``."""
@@ -72,26 +78,9 @@ class YoutubeVis:
         lvvis = folder.with_keys("partition")
         return [name for name in found if Path(name).name != "tracks.json" and not _is_of_lvvis(name, lvvis)]
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The annotation files, one a split."""
-        return tuple(self._files().values())
-
-    def scan(self) -> Iterator[PlannedMedia]:
-        """Every video with its tracks, videos without tracks too, in the order of the file.
-
-        Raises:
-            UserError: a file is missing or not of the form, or none of the frames is there.
-        """
-        for split, path in self._files().items():
-            yield from self._scan(split, path)
-
-    def _files(self) -> dict[str, Path]:
-        def candidates(name: str) -> list[Path]:
-            return [self.root / file.format(name) for file in _FILES]
-
-        usual = tuple(name for name in self._names() if any(path.is_file() for path in candidates(name)))
-        return common.annotation_files(self.root, self.split, usual or _USUAL, candidates, _AFFIXES)
+    def _splits(self) -> tuple[str, ...]:
+        found = (name for name in self._names() if any(path.is_file() for path in self._candidates(name)))
+        return tuple(found) or _USUAL
 
     def _names(self) -> list[str]:
         """What splits may be called here: by the files that are there."""
