@@ -99,7 +99,9 @@ class OfficialChota(ChotaScoring):
             values |= mean_values(combine(self._mean))
             values |= identity_values([video.identity for video in self.sums])
             if (values.get("CapA_cider") or 0.0) > 1:
-                self.notes.say("CIDEr is on a scale of 0 to 10 here, so CapA and CHOTA may pass 100")
+                self.notes.say(
+                    "CIDEr is on a scale of 0 to 10 here, so CapA may pass 100 (up to 1000), and CHOTA too (up to 215)"
+                )
             if several and self.metrics:
                 self.notes.say(
                     f"no public code prints the mean of {len(self.metrics)} caption metrics, only that of three: "

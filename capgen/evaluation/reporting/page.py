@@ -28,7 +28,7 @@ from capgen.evaluation.reading.burst import opened
 from capgen.evaluation.reading.files import video_at
 from capgen.evaluation.reading.tracks import Detection, VideoTracks
 from capgen.evaluation.reporting.dot_plot import DotPlot, dot_plot
-from capgen.evaluation.reporting.report import IDENTITY, main_names
+from capgen.evaluation.reporting.report import IDENTITY, class_means, main_names
 from capgen.images import PictureFault, path_under, read_picture
 
 _WIDTH = 320
@@ -98,6 +98,7 @@ def write_page(
         protocols=[s.protocol for s in result.scores],
         numbers=_numbers(result, draws),
         sure=_sure(result, draws),
+        classes=_classes(result),
         plots=_plots(result),
         notes=result.notes + [f"{s.protocol}: {note}" for s in result.scores for note in s.notes],
         hint="" if frames else "Objects lie on grey: pass --frames FOLDER to see them in their pictures.",
@@ -154,6 +155,14 @@ def _numbers(result: Evaluation, draws: int) -> list[tuple[str, list[NumberCell]
         if any(value is not None for value in values):
             rows.append((label, [_cell(v, span.get(name)) for v, span in zip(values, spans, strict=True)]))
     return rows
+
+
+def _classes(result: Evaluation) -> tuple[str, list[str], list[tuple[str, list[NumberCell]]]] | None:
+    """Title, columns and rows of the means over classes, where they were asked for."""
+    if result.per_class is None:
+        return None
+    title, names, rows = class_means(result.per_class)
+    return title, names, [(label, [_cell(value, None) for value in values]) for label, values in rows]
 
 
 def _cell(value: float | None, interval: Interval | None) -> NumberCell:

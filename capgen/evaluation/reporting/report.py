@@ -119,15 +119,28 @@ def tables(result: Evaluation, *, draws: int = 0, categories: int = 0) -> list[T
 
 def _per_class(scores: PerClassScores, categories: int) -> Table:
     """The means over classes, a column each, and with ``categories`` the first classes."""
+    title, names, rows = class_means(scores, categories)
+    table = Table(title=title)
+    table.add_column("")
+    for name in names:
+        table.add_column(name, justify="right")
+    for label, values in rows:
+        table.add_row(label, *(_cell(value, None) for value in values))
+    return table
+
+
+def class_means(
+    scores: PerClassScores, categories: int = 0
+) -> tuple[str, list[str], list[tuple[str, list[float | None]]]]:
+    """Title, columns and rows of the means over classes, and of the first ``categories`` classes."""
     columns = dict(scores.groups)
     columns |= dict(list(scores.classes.items())[:categories])
-    table = Table(title=f"means over {len(scores.classes):,} classes, all scores, as TrackEval for {scores.rules}")
-    table.add_column("")
-    for name in columns:
-        table.add_column(_GROUPS.get(name, name), justify="right")
-    for name in dict.fromkeys(name for values in columns.values() for name in values):
-        table.add_row(name, *(_cell(values.get(name), None) for values in columns.values()))
-    return table
+    number = len(scores.classes)
+    many = f"{number:,} {'class' if number == 1 else 'classes'}"
+    title = f"Means over {many}, all scores, as TrackEval for {scores.rules}"
+    labels = dict.fromkeys(label for values in columns.values() for label in values)
+    rows = [(label, [values.get(label) for values in columns.values()]) for label in labels]
+    return title, [_GROUPS.get(name, name) for name in columns], rows
 
 
 def _main(result: Evaluation, draws: int) -> Table:
