@@ -109,4 +109,7 @@ def _without_names(caption: str) -> list[str]:
         )
         if token[0].isalpha() and not (token.islower() and in_name):
             kept.append(token.lower())
-    return kept
+    # "junto a la acera": this "a" is no English article
+    return [
+        word for number, word in enumerate(kept) if word != "a" or FOREIGN.isdisjoint(kept[number + 1 : number + 2])
+    ]

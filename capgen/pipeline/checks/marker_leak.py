@@ -112,6 +112,12 @@ _PHRASES = (
     _phrase("object|region|subject|area of interest"),
     _phrase("the segmented _ !body|tail|legs|leg|sofa|orange|worm|tray|bracelet|window|dome", not_before="SEGMENTS"),
     _phrase("segmented area|areas|region|part|portion|mask|view|image|picture|section|subject|out|person|man|woman"),
+    _phrase("segmented|isolated|separated from the background|image|picture|scene|rest|surroundings"),
+    _phrase(
+        ". the @mask|region|segment|highlight|overlay|contour covers|contains|shows|marks|encloses|is|holds a|an|the"
+    ),
+    _phrase(". the @box marks|encloses|surrounds|highlights|shows|outlines|indicates a|an|the"),
+    _phrase(". the person|man|woman|boy|girl|child|player in the @box !of|seat|office|truck|car"),
     _phrase("segmented by|with|in A? LINE* COLOUR|mask|outline|overlay"),
     _phrase("is|are|been|was|being fully? segmented !into|by", not_after="SEGMENTS", not_before="SEGMENTS"),
     _phrase("visual prompt|marker|marking"),
@@ -137,8 +143,8 @@ _PHRASES = (
     _phrase("indicated|pointed to|out|at? by|with A? _? arrow|BOX|marker"),
     _phrase("enclosed|surrounded|framed|bordered|outlined|captured by|with|in|within A EDGE LINE* @SHAPE"),
     _phrase(
-        "enclosed|surrounded|framed|encircled by|with|within the EDGE LINE* @line|lines|border|frame|square",
-        not_after="DRAWN PAGE FRAMED",
+        "enclosed|surrounded|framed|encircled by|with|within a|the EDGE LINE* @line|lines|border|frame|square",
+        not_after="DRAWN PAGE FRAMED plate dish rug photo",
     ),
     _phrase("inside|within the COLOUR @frame|line|lines", not_after="DRAWN PAGE FRAMED court field pitch"),
     _phrase(
@@ -230,8 +236,11 @@ _NUMBERED = re.compile(
 
 _MARKED_NAME = (
     r" the (?:highlighted|spotlighted|segmented|outlined|boxed|circled|indicated|annotated|delineated|selected|tinted"
-    r"|contoured) NAME "
+    r"|contoured) (?:[^ .]{1,15} )?NAME "
+    r"| an? (?:highlighted|spotlighted|segmented|boxed|annotated|delineated) (?:[^ .]{1,15} )?NAME (?!segment)"
 )
+# What has segments of its own, and may be called segmented.
+_SEGMENTED = frozenset(_VOCABULARY["SEGMENTS"].split()) | {"mandarin", "tangerine", "clementine", "grapefruit", "lemon"}
 _MARKED_WORDS = frozenset(re.findall(r"[a-z]{5,}", _MARKED_NAME))
 
 
@@ -242,7 +251,9 @@ def _marked_name(said: CheckedCaption) -> str | None:
         return None
     pattern = names_pattern(_MARKED_NAME, said.category, said.synonyms)
     found = None if pattern is None else pattern.search(text)
-    return None if found is None else found.group().strip()
+    if found is None or (" segmented " in found.group() and not _SEGMENTED.isdisjoint(found.group().split())):
+        return None
+    return found.group().strip()
 
 
 @dataclass(frozen=True, slots=True)

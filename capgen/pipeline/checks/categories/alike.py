@@ -8,7 +8,7 @@ building tower skyscraper house
 screen board billboard
 dessert pastry croissant pain pie tart
 car suv van minivan taxi cab jeep sedan limousine pickup truck hatchback wagon convertible
-truck pickup lorry van trailer tractor
+truck pickup lorry van trailer tractor mixer
 motorcycle motorbike scooter moped bike dirtbike
 bicycle bike tricycle cycle
 bus minibus coach trolley
@@ -32,7 +32,7 @@ train locomotive railcar tram trolley subway
 boat ship canoe kayak yacht dinghy raft ferry vessel sailboat
 airplane plane aeroplane jet airliner aircraft
 chair armchair stool seat bench recliner
-sofa couch loveseat armchair futon seat settee chaise daybed lounge
+sofa couch sectional loveseat armchair futon seat settee chaise daybed lounge
 table desk counter countertop tabletop stand nightstand
 cabinet cupboard drawer dresser wardrobe closet shelf bookcase sideboard
 cup mug glass tumbler teacup goblet

@@ -172,7 +172,8 @@ def _subject(words: list[str], table: Nouns, quantities: frozenset[str]) -> str 
                 break
         elif word not in _DETERMINERS:
             phrase.append(word)
-    known = [one for word in phrase[:6] if (one := table.singular(word)) in table.senses]
+    singular = ("person" if word == "people" else table.singular(word) for word in phrase[:6])
+    known = [one for one in singular if one in table.senses]
     return known[-1] if known and known[-1] not in quantities | _SILENT else None
 
 

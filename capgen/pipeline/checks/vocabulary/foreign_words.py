@@ -9,14 +9,19 @@ from collections.abc import Sequence
 _WORDS = {
     "German": """der das dem den ein eine einen einem einer eines und mit auf im ist sind von vor neben über unter sich
         wird trägt steht sitzt liegt zum zur auch aus bei oder nicht einige seine seiner ihre ihren hält hinter ohne
-        durch beim nach gegen während zwischen einigen mehrere sehr dieser dieses diese""",
+        durch beim nach gegen während zwischen einigen mehrere sehr dieser dieses diese
+        trinkt frisst läuft geht spielt fährt schaut blickt hängt schläft fliegt schwimmt wartet""",
     "French": """le la les un une de des du et dans sur avec est sont qui au aux ses sont une en pour par ce cette il
-        elle près sous porte assis assise debout tient blanc noir rouge bleu vert chien derrière devant très""",
+        elle près sous porte assis assise debout tient blanc noir rouge bleu vert chien derrière devant très
+        mange boit court joue vole dort regarde posé posée garé garée""",
     "Spanish": """el la los las un una unos unas con en de del y que está están sobre su sus por para es se lleva junto
-        sentado sentada tiene blanco negro rojo azul perro detrás encima muy hay lado""",
+        sentado sentada tiene blanco negro rojo azul perro detrás encima muy hay lado
+        bebe corre juega vuela duerme mira puesto puesta aparcado aparcada negra blanca roja""",
     "Portuguese": """um uma com em de das dos na nos nas da e que está são sobre seu sua por para ao à pelo pela não
-        sentado usando branco preto vermelho azul cachorro perto atrás tem ao lado""",
+        sentado usando branco preto vermelho azul cachorro perto atrás tem ao lado
+        bebe corre joga voa dorme olha encostado encostada preta branca vermelha junto""",
     "Italian": """il lo gli un una di della dei delle con che su nel nella sono per dal dalla e di si è sul sulla seduto
+        beve corre gioca vola dorme guarda appoggiato appoggiata nera bianca rossa
         bianco nero rosso cane vicino accanto dietro""",
     "Dutch": """een het de en op met zijn aan naast voor dat wordt staat zit ligt draagt naar bij uit onder zwarte witte
         rode van een zich""",
@@ -68,7 +73,7 @@ _HALF["die"].add("German")
 FOREIGN = frozenset(_BY_WORD)
 ENGLISH = _ENGLISH | frozenset(
     """are was were has have this these two three one near next while behind under over into onto out up down left right
-    which who there not no very some many""".split()  # noqa: SIM905
+    which who there not very some many""".split()  # noqa: SIM905
 )
 """Function words of English; a whole sentence without one is seldom English."""
 
