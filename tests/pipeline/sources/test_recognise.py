@@ -80,3 +80,11 @@ def test_links_that_go_round_in_circles_and_odd_names_do_no_harm(tmp_path):
     (tmp_path / "c.json").write_text(json.dumps({"images": 7, "annotations": {}}))
     with pytest.raises(UserError, match="holds no dataset"):
         recognise(tmp_path)
+
+
+@pytest.mark.parametrize("empty", [[], None, "", {}])
+def test_boxes_with_an_empty_segmentation_are_boxes(tmp_path, empty):
+    body = test_boxes.boxes(segmentation=empty)
+    body["annotations"][1]["segmentation"] = empty
+    test_boxes.written(tmp_path, body)
+    assert [one.name for one in recognise(tmp_path)] == ["boxes"]

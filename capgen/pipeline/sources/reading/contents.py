@@ -10,7 +10,8 @@ from pathlib import Path
 
 _LOOKED = 2**20
 _MOST_FILES = 40
-_KEY = re.compile(rb'"(\w{1,40})"\s*:')
+_KEY = re.compile(rb'"(\w{1,40})"\s*:(?!\s*(?:null|\[\s*\]|\{\s*\}|""))')
+"""A key that has a value: boxes are often written with an empty ``segmentation``."""
 _SKIPPED = frozenset({"JPEGImages", "Annotations"})
 
 
@@ -19,7 +20,7 @@ class FolderContents:
     """What a source is shown of a folder.
 
     Args:
-        keys: by JSON file, its path relative to the root, the keys that stand in it, at any depth.
+        keys: by JSON file, its path relative to the root, the keys that have a value in it, at any depth.
     """
 
     root: Path

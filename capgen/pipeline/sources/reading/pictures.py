@@ -13,6 +13,7 @@ from pathlib import Path
 from capgen.errors import MissingFile
 from capgen.images import SUFFIXES
 from capgen.pipeline.sources.reading.common import safe_name
+from capgen.videos.frames import file_of
 
 _OF_2014 = re.compile(r"COCO_\w+_(\d{12}\.\w+)")
 """COCO's names of 2014; the same pictures have the number alone in the folders of 2017."""
@@ -95,8 +96,8 @@ class PictureFinder:
         return next((place for place in found if place is not None), None)
 
     def is_file(self, path: str) -> bool:
-        """Whether there is such a file below the root; each folder is listed once."""
-        folder, _, name = path.rpartition("/")
+        """Whether there is such a file below the root, or a video file for such a frame; each folder is listed once."""
+        folder, _, name = (file_of(path) if "#" in path else path).rpartition("/")
         if folder not in self.listings:
             self.listings[folder] = _listing(self.root / folder)
         return name in self.listings[folder]

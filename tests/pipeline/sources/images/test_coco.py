@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 
 from capgen.errors import MissingFile, UserError
+from capgen.pipeline.rendering.frames import load_frame
 from capgen.pipeline.sources.images.coco import Coco
 from capgen.pipeline.sources.reading.decode import decode_media
 from tests.pipeline.sources.files import SQUARE
+from tests.test_video_frames import level, write_video
 
 SIZE = {"width": 8, "height": 6}
 
@@ -177,3 +179,11 @@ def test_an_object_with_a_box_alone_among_masks_fails_with_what_to_do(tmp_path, 
     assert good.fault is None
     assert (bare.fault.reason, "no mask" in bare.fault.message) == ("empty_mask", True)
     assert "--dataset boxes" in bare.fault.message
+
+
+def test_a_picture_may_be_a_frame_of_a_video_file(tmp_path):
+    write_video(tmp_path / "val2017" / "a.mp4", 4, size=(6, 8))
+    root = written(tmp_path, coco(file_name="a.mp4#3"), pictures=())
+    (media,) = scanned(root)
+    assert media.file_names == ("val2017/a.mp4#3",)
+    assert abs(int(load_frame(decode_media(media, root), 0).mean()) - level(3)) < 12
