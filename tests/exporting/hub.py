@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         tree = self.state.trees[repo, _branch(revision)]
         start = f"{folder}/" if folder else ""
         inside = {name: data for name, data in sorted(tree.items()) if name.startswith(start)}
-        if not inside:
+        if not inside and folder:
             self._answer({"error": "Entry not found"}, 404, X_Error_Code="EntryNotFound")
             return
         found: dict[str, dict[str, Any]] = {}
