@@ -1,7 +1,9 @@
-"""The verb about models: what is known of each family, and what a run would use for one."""
+"""The verbs before a run: what is known of each family of models, what a run would use for one, and what it takes."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +12,7 @@ from capgen.cli import options
 from capgen.display import echo, plain, terminal
 
 if TYPE_CHECKING:
+    from capgen.pipeline.estimating.cost import RunEstimate
     from capgen.pipeline.planning.model_profiles import ModelProfile
     from capgen.pipeline.settings import Settings
 
@@ -36,6 +39,78 @@ def models(
         typer.echo(json.dumps(facts, indent=1))
     else:
         echo("\n".join(f"{key + ':':<18} {plain(str(value))}" for key, value in facts.items()))
+
+
+@app.command()
+def plan(
+    dataset: options.DatasetFlag = None,
+    pipeline: options.PipelineFlag = None,
+    root: options.RootFlag = None,
+    split: options.SplitFlag = None,
+    model: options.ModelFlag = None,
+    engine: options.EngineFlag = None,
+    gpus: Annotated[int, typer.Option(help="Number of GPUs of the run; 0 is the CPU. They need not be here.")] = 1,
+    tensor_parallel: options.TensorParallelFlag = 1,
+    limit: Annotated[int | None, typer.Option(help="Maximum number of objects to caption.")] = None,
+    probe: Annotated[int, typer.Option(help="Ask so many objects with one engine here and measure.", min=0)] = 0,
+    rate: Annotated[float | None, typer.Option(help="Objects a second and engine, measured elsewhere.")] = None,
+    price: Annotated[float | None, typer.Option(help="Price of an hour of one GPU, in any currency.")] = None,
+    as_json: options.JsonFlag = False,
+    set_: options.SetFlag = None,
+) -> None:
+    """Say what a run will take: requests, tokens, shards, disk, hours and price.
+
+    Nothing is written, and without --probe no model is loaded. What was assumed is said.
+    """
+    import json
+
+    from capgen.cli.settings import settings_of, with_world
+    from capgen.errors import UserError
+    from capgen.pipeline.estimating.cost import EstimateRequest, estimate_run
+
+    if gpus < 0 or tensor_parallel < 1 or (gpus and gpus % tensor_parallel):
+        raise UserError(f"--gpus {gpus} cannot be shared out by {tensor_parallel}", "--gpus is a multiple of it, or 0")
+    if (rate is not None and rate <= 0) or (price is not None and price < 0):
+        raise UserError("--rate and --price must be positive", "leave them out if they are not known")
+    flags = {
+        "source.root": root,
+        "source.split": split,
+        "source.limit": limit,
+        "model.id": model,
+        "engine.name": engine,
+    }
+    settings, name = settings_of(dataset, pipeline, flags, set_ or ())
+    with TemporaryDirectory() as temporary:
+        settings = with_world(settings, Path(temporary) / "run")
+        found = estimate_run(settings, EstimateRequest(gpus, tensor_parallel, probe, rate, price))
+    if as_json:
+        typer.echo(json.dumps(found.as_json() | {"model": name.name}, indent=1))
+    else:
+        echo(_estimate(found, name.name))
+
+
+def _estimate(found: RunEstimate, model: str) -> str:
+    """The estimate as lines."""
+    cannot = f" ({found.unaskable:,} objects cannot be asked for)" if found.unaskable else ""
+    time = "not known"
+    if found.hours is not None:
+        where = f"{found.gpus} GPUs ({found.gpu_hours:,.1f} GPU hours)" if found.gpus else "the CPU"
+        time = f"{found.hours:,.2f} h on {where}, {found.objects_per_s:,.3g} objects/s"
+    rows = {
+        "dataset": f"{found.dataset}: {found.media:,} media, {found.objects:,} objects",
+        "model": plain(model),
+        "requests": f"{found.requests:,}{cannot}",
+        "pictures": f"{found.pictures:,}",
+        "prompts": f"{found.prompt_tokens:,} tokens, {found.cached_tokens:,} of them cached",
+        "answers": f"{found.output_tokens:,} tokens",
+        "shards": f"{found.shards:,}",
+        "disk": f"{found.disk_bytes / 2**30:,.2f} GiB",
+        "time": time,
+    }
+    if found.price is not None:
+        rows["price"] = f"{found.price:,.2f}"
+    lines = [f"{name + ':':<10} {text}" for name, text in rows.items()]
+    return "\n".join([*lines, "assumed:", *(f"- {plain(text)}" for text in found.assumptions)])
 
 
 def _list(*, as_json: bool) -> None:
