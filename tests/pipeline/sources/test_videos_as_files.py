@@ -20,7 +20,7 @@ from capgen.pipeline.sources.reading.decode import decode_media
 from capgen.pipeline.view import View
 from capgen.videos import frames as video_frames
 from tests.pipeline.runs import echo_settings, session
-from tests.pipeline.sources.files import RLE
+from tests.pipeline.sources.files import RLE, palette, square
 from tests.test_video_frames import level, write_video
 
 COUNT = 10
@@ -113,3 +113,24 @@ def test_one_frame_alone_raises_what_is_wrong_with_it(tmp_path):
     written(tmp_path)
     with pytest.raises(PictureFault, match="has 10 frames"):
         video_frames.read_frame(tmp_path / "train/JPEGImages", "0a.mp4#10", size=(6, 8))
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_frames_without_annotation_are_shown_clean(tmp_path, as_file):
+    """A mask on the first frame only: clean pictures are spread over the video, the marked one is the first."""
+    folder = tmp_path / "JPEGImages"
+    write_video(folder / "bear.mp4", COUNT, size=(6, 8))
+    if not as_file:
+        for number in range(COUNT):
+            pixels = video_frames.read_frame(folder, f"bear.mp4#{number}", size=None)
+            (folder / "bear").mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(folder / "bear" / f"{number:05d}.png")
+        (folder / "bear.mp4").unlink()
+    palette(tmp_path / "Annotations" / "bear" / "00000.png", square(1))
+    settings = echo_settings(tmp_path, dataset="masks")
+    (planned,) = build_source(settings).scan()
+    renderer = Renderer(RenderSettings(), load_prompt("shared-crop_v1", category=True))
+    (view,) = render_media(decode_media(planned, tmp_path), renderer)
+    means = [int(np.median(picture.pixels)) for picture in view.pictures]
+    assert all(abs(mean - level(number)) < 12 for mean, number in zip(means, (0, 3, 6, 9), strict=False))
+    assert (len(view.pictures), view.marked_frames) == (5, (0,))

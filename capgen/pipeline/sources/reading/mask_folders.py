@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import msgspec
 import numpy as np
 
@@ -183,8 +184,10 @@ def values_of(root: Path, file: str) -> frozenset[int] | None:
 
 def labels_in(labels: Labels) -> list[int]:
     """The labels that occur, 0 left out, in order."""
-    few = int(labels.max(initial=0)) < 1 << 16
-    occurring = np.flatnonzero(np.bincount(labels.ravel(), minlength=1)) if few else np.unique(labels)
+    if int(labels.max(initial=0)) < 256:  # nearly always, and ten times as fast
+        occurring = np.flatnonzero(cv2.calcHist([labels.astype(np.uint8)], [0], None, [256], [0, 256]))
+    else:
+        occurring = np.unique(labels)
     found: list[int] = occurring[occurring != 0].tolist()
     return found
 

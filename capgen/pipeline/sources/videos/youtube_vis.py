@@ -37,18 +37,20 @@ _USUAL = ("train", "valid")
 _FILES = (
     *("{}.json", "{}/instances.json", "annotations_{}.json", "annotations/{}.json", "instances_{}.json"),
     *("annotations/instances_{}.json", "{}_instances.json", "{}/annotations.json", "annotations/annotations_{}.json"),
+    *("UVO_video_{}_dense.json", "VideoDenseSet/UVO_video_{}_dense.json"),
+    *("UVO_sparse_{}_video.json", "VideoSparseSet/UVO_sparse_{}_video.json"),
 )
 _FOUND = (
     *("annotations_*.json", "instances_*.json", "*_instances.json", "*/instances.json"),
     "annotations/*.json",
 )
 _SPLITS = ("train", "valid", "val", "test")
-_AFFIXES = re.compile(r"^(annotations|instances)_|_instances$")
+_AFFIXES = re.compile(r"^(annotations|instances|UVO|UVO_video)_|_instances$")
 _FOLDERS = (
     *("{}/JPEGImages", "JPEGImages/{}", "JPEGImages", "{}", "{}/frames", "frames", "images/{}", "images"),
     *("{}/videos", "videos/{}", "videos", ""),
 )
-_OF_UVO = ("uvo_videos_dense_frames", "uvo_videos_sparse_frames", "uvo_videos_frames")
+_OF_UVO = tuple(f"{base}uvo_videos_{kind}frames" for base in ("", "UVO_Videos/") for kind in ("dense_", "sparse_", ""))
 
 
 @dataclass(frozen=True, slots=True)

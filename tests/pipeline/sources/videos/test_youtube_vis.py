@@ -49,6 +49,8 @@ def scanned(root, **options):
         ("annotations_train.json", "train", "train"),
         ("annotations/train.json", "JPEGImages", "train"),
         ("annotations/instances_train.json", "train/JPEGImages", "train"),
+        ("VideoDenseSet/UVO_video_train_dense.json", "uvo_videos_dense_frames", "train"),
+        ("UVO_sparse_val_video.json", "UVO_Videos/uvo_videos_sparse_frames", "val"),
     ],
 )
 def test_the_layouts_of_the_owners_are_found(tmp_path, file, folder, split):
