@@ -18,7 +18,7 @@ from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.json_splits import JsonSplits
 from capgen.pipeline.sources.reading.panoptic import PanopticRow, check_panoptic, segment_mask
-from capgen.pipeline.sources.reading.pictures import PictureFinder, refuse_without_pictures
+from capgen.pipeline.sources.reading.pictures import PictureFinder
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 
 FORM = Form("a COCO panoptic", "images", {"videos": "it looks like VIPSeg: use --dataset vipseg"})
@@ -26,6 +26,7 @@ _SECTIONS = {"images": planner.ImageRow, "annotations": PanopticRow, "categories
 _USUAL = ("train2017", "val2017")
 _FILES = ("annotations/panoptic_{}.json", "panoptic_{}.json", "{}/panoptic.json")
 _AFFIXES = re.compile(r"^panoptic_")
+_ALSO = ("panoptic*", "annotations/panoptic*", "*/panoptic*")
 _MASKS = ("panoptic_{}", "annotations/panoptic_{}", "{}_panoptic", "panoptic/{}", "panoptic", "{}/panoptic")
 
 
@@ -65,7 +66,7 @@ class CocoPanoptic(JsonSplits):
         check_panoptic(path, segments)
         pictures = picture_finder(self.root, split, path, any_suffix=True)
         pictures.check((row.file_name for row in images if row), "put the pictures there")
-        annotations = list(self._annotations(segments, self._masks(split, segments)))
+        annotations = list(self._annotations(segments, self._masks(split, path, segments)))
         segments.clear()
         categories = common.read_categories(rows["categories"] or [])
         join = planner.Planner(self.dataset, split, "image", categories, crowds=self.crowds, stuff=self.stuff)
@@ -75,12 +76,20 @@ class CocoPanoptic(JsonSplits):
 
         return join.plan(images, describe, annotations)
 
-    def _masks(self, split: str, segments: list[PanopticRow | None]) -> PictureFinder:
-        finder = PictureFinder(self.root.absolute(), tuple(folder.format(split) for folder in _MASKS), any_suffix=True)
-        if segments and not any((self.root / folder).is_dir() for folder in finder.folders):
-            refuse_without_pictures(
-                self.root / finder.folders[0], f"put the masks' PNGs there, or into {self.root / finder.folders[1]}"
-            )
+    def _masks(self, split: str, path: Path, segments: list[PanopticRow | None]) -> PictureFinder:
+        """Where the PNGs may be: in folders of the split's name, in others that are called panoptic, beside the JSON.
+
+        Raises:
+            MissingFile: none of the first is there.
+        """
+        root = self.root.absolute()
+        folders = [folder.format(split) for folder in _MASKS]
+        found = (path for pattern in _ALSO for path in sorted(root.glob(pattern)) if path.is_dir())
+        folders += [path.relative_to(root).as_posix() for path in found]
+        beside = path.parent.absolute()
+        folders += [beside.relative_to(root).as_posix()] if beside != root and beside.is_relative_to(root) else []
+        finder = PictureFinder(root, tuple(dict.fromkeys((*folders, ""))), any_suffix=True)
+        finder.check((_png_name(row) for row in segments if row), "put the masks' PNGs there")
         return finder
 
     @staticmethod
@@ -92,8 +101,8 @@ class CocoPanoptic(JsonSplits):
             if row is None or row.segments_info is None:
                 yield None
                 continue
-            name = row.file_name if isinstance(row.file_name, str) else f"{row.image_id}.png"
-            png = masks.find(name) or masks.expected(PurePosixPath(name.replace("\\", "/")).name)
+            name = _png_name(row)
+            png = masks.find(name) or masks.expected(name)
             for segment in row.segments_info:
                 yield planner.ImageAnnotation(
                     id=segment.id,
@@ -102,3 +111,9 @@ class CocoPanoptic(JsonSplits):
                     segmentation=segment_mask(png, segment.id) if png else planner.NULL,
                     iscrowd=segment.iscrowd,
                 )
+
+
+def _png_name(row: PanopticRow) -> str:
+    """The name of a row's PNG, without folders where those would lead out of the root."""
+    name = row.file_name if isinstance(row.file_name, str) else f"{row.image_id}.png"
+    return name if common.safe_name(name) else PurePosixPath(name.replace("\\", "/")).name

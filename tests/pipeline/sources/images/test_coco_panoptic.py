@@ -95,13 +95,22 @@ def test_a_mask_that_is_missing_costs_only_its_own_objects(tmp_path):
     assert areas(second, tmp_path) == {"5": "mask_missing"}
 
 
-@pytest.mark.parametrize("name", ["../000000000042.png", "/etc/passwd", "..\\x.png"])
-def test_a_mask_name_that_climbs_leads_nowhere_else(tmp_path, name):
+def test_a_mask_name_that_climbs_stands_for_its_last_part(tmp_path):
     body = panoptic()
-    body["annotations"][0]["file_name"] = name
+    body["annotations"][0]["file_name"] = "../../000000000042.png"
     (media,) = scanned(written(tmp_path, body))
     assert b".." not in bytes(media.objects[0].segmentation)
-    assert b"etc" not in bytes(media.objects[0].segmentation)
+    assert areas(media, tmp_path) == {"3226956": (9,)}
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "..\\x.png", "a\0.png", ".."])
+def test_a_mask_name_outside_of_the_root_leads_nowhere(tmp_path, name):
+    body = panoptic()
+    body["annotations"].append({**body["annotations"][0], "image_id": 43, "file_name": name})
+    body["images"].append({**body["images"][0], "id": 43})
+    second = scanned(written(tmp_path, body))[1]
+    assert all(text not in bytes(second.objects[0].segmentation) for text in (b"..", b"etc", b"\0"))
+    assert set(areas(second, tmp_path).values()) <= {"mask_missing", "empty_mask"}
 
 
 def test_a_file_of_instances_and_one_of_videos_are_told(tmp_path):
@@ -116,7 +125,9 @@ def test_a_file_of_instances_and_one_of_videos_are_told(tmp_path):
 def test_masks_that_were_never_put_there_are_said_at_once(tmp_path):
     put(tmp_path, "annotations/panoptic_val2017.json", panoptic())
     picture(tmp_path / "val2017" / "000000000042.jpg")
-    with pytest.raises(MissingFile, match=r"panoptic_val2017.*PNGs"):
+    with pytest.raises(
+        MissingFile, match=r"000000000042\.png; put the masks' PNGs there \(looked in 'panoptic_val2017/'"
+    ):
         scanned(tmp_path)
 
 
@@ -132,3 +143,21 @@ def test_an_entry_that_is_no_list_of_segments_is_counted(tmp_path):
     media = scanned(written(tmp_path, body))
     reasons = [item.reason for medium in media for item in medium.objects]
     assert reasons.count("bad_annotation") == 3
+
+
+@pytest.mark.parametrize(
+    ("file", "masks"),
+    [
+        ("annotations/panoptic_val2017_100.json", "panoptic_val2017"),
+        ("annotations/panoptic_val2017_100.json", "annotations/panoptic_val2017"),
+        ("mini.json", "panoptic_masks"),
+        ("some/mini.json", "some"),
+    ],
+)
+def test_a_part_of_the_set_is_found_with_the_masks_of_the_whole(tmp_path, file, masks):
+    from capgen.pipeline.sources.recognise import recognise
+
+    root = written(tmp_path, None, file, masks)
+    (found,) = recognise(root)
+    (media,) = scanned(root, split=found.split)
+    assert areas(media, root) == {"3226956": (9,)}
