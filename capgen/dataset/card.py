@@ -41,6 +41,8 @@ class CardInfo:
         checks, advisory: the checks that drop captions, and those that only advise.
         threshold: of the check ``unsure``, where it ran.
         calibration: from which confidence on captions are right as often as wanted; None where that is not known.
+        model_terms: the licence of the model's family, and what captions made with it may be used for; None where no
+            model wrote them or nothing is known of it.
     """
 
     template: str
@@ -53,6 +55,7 @@ class CardInfo:
     advisory: tuple[str, ...] = ()
     threshold: float | None = None
     calibration: Calibration | None = None
+    model_terms: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,7 @@ def _values(card: CardInfo, release: ReleaseInfo, stats: Stats, quality: Quality
         ),
         "origins": _origins(stats),
         "quality": quality_values(quality, card.checks, card.advisory, card.calibration),
+        "model_terms": tuple(map(markdown, card.model_terms)) if card.model_terms else None,
         "calibration_truth": markdown(card.calibration.truth) if card.calibration else "",
         "examples": [(key, markdown(caption)) for key, caption in stats.examples.items()],
         "columns": {name: table(("column", "type", "meaning"), describe(s)) for name, s in release.schemas.items()},

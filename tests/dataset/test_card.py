@@ -149,3 +149,12 @@ def test_tables_line_up():
     assert table(("a", "b"), [("1", "2|3")], "lr") == "| a | b |\n| --- | ---: |\n| 1 | 2\\|3 |"
     assert markdown("a\nb") == "a b"
     assert markdown("a_b [c] \n d") == "a_b \\[c\\] d"
+
+
+def test_the_card_states_the_licence_of_the_model_and_what_its_captions_may_be_used_for(stats):
+    stats.origins.clear()
+    stats.origins[Origin("a/model", None, "vllm", "shared-crop_v1", "a" * 64, "crop+box")] = 1
+    terms = ("Qwen [Research] License", "research only")
+    body = split_card(render_card(card(model_terms=terms), RELEASE, stats, QualityCounts()))[1]
+    assert "Licence of the model: Qwen \\[Research\\] License. Captions made with it: research only." in body
+    assert "Licence of the model" not in render_card(card(), RELEASE, stats, QualityCounts())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def import_captions(request: ImportRequest, progress: ImportStep | None = None) 
         pack(
             request.out,
             record,
-            card_info(settings),
+            replace(card_info(settings), model_terms=None),
             deduplicate=False,
             progress=lambda done, of: told("packing", done, of),
         )

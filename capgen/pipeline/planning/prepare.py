@@ -25,12 +25,13 @@ from capgen.pipeline.planning.fingerprint import (
     same_run,
 )
 from capgen.pipeline.planning.job import Job
+from capgen.pipeline.planning.model_profiles import profile_named
 from capgen.pipeline.planning.open_source import build_source, source_hashes
 from capgen.pipeline.planning.plan import PlanProgress, write_plan, write_plan_json
 from capgen.pipeline.planning.preflight import check_masks, check_model, check_pictures, check_unsure, tell_model
 from capgen.pipeline.rendering.prompt import Prompt, load_prompt, with_highlights
 from capgen.pipeline.rendering.remarks import Remarks, load_remarks
-from capgen.pipeline.settings import Settings
+from capgen.pipeline.settings import ModelSettings, Settings
 from capgen.pipeline.sources.base import Source
 
 
@@ -47,6 +48,7 @@ def card_info(settings: Settings) -> CardInfo:
         checks=settings.checks.names,
         advisory=tuple(name for name in settings.checks.advisory if name not in settings.checks.names),
         threshold=settings.checks.options.get("unsure", {}).get("threshold"),
+        model_terms=_model_terms(settings),
     )
 
 
@@ -133,8 +135,22 @@ def further_prompts(settings: Settings, prompt: Prompt) -> tuple[dict[str, Promp
 
 def named(settings: Settings, model: ModelName) -> ModelName:
     """What rows call the model: the engine's own name where the engine answers without one, as ``echo`` does."""
-    engine = settings.engine.name
-    return model if getattr(ENGINES.load(engine), "needs_model", True) else ModelName(engine, None)
+    return model if _needs_model(settings) else ModelName(settings.engine.name, None)
+
+
+def _model_terms(settings: Settings) -> tuple[str, str] | None:
+    """The licence of the model and what captions may be used for; None where no model writes them."""
+    if not _needs_model(settings):
+        return None
+    name = settings.model.profile  # a plan of before there were profiles names none
+    profile = None if name == ModelSettings.model_fields["profile"].default else profile_named(name)
+    if profile is None:
+        return "not known here", "read the model's own card"
+    return profile.licence, profile.captions
+
+
+def _needs_model(settings: Settings) -> bool:
+    return bool(getattr(ENGINES.load(settings.engine.name), "needs_model", True))
 
 
 def _recorded(settings: Settings, parts: dict[str, Any], model: ModelName, table: ShardTable) -> PlanRecord:

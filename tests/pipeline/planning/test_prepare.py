@@ -7,8 +7,9 @@ from capgen.dataset.plan import ModelName
 from capgen.dataset.reader import read_plan, read_rows
 from capgen.dataset.shards import candidates_path
 from capgen.errors import UserError
+from capgen.pipeline.planning.config import load_settings
 from capgen.pipeline.planning.open_source import file_hashes
-from capgen.pipeline.planning.prepare import prepare
+from capgen.pipeline.planning.prepare import card_info, prepare
 from capgen.pipeline.releasing.verify import verify
 from tests.pipeline.runs import echo_settings, released, session
 
@@ -97,3 +98,17 @@ def test_annotation_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
     hashes = file_hashes([*files, alone], tmp_path)
     assert list(hashes) == ["train/instances.json", "valid/instances.json", "other.json"]
     assert len(set(hashes.values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("engine", "model", "licence"),
+    [
+        ("vllm", "Qwen/Qwen3-VL-8B-Instruct", "Apache-2.0"),
+        ("openai", "google/gemma-3-27b-it", "Gemma Terms of Use"),
+        ("vllm", "somebody/unheard-of", "not known here"),
+        ("echo", "Qwen/Qwen3-VL-8B-Instruct", None),
+    ],
+)
+def test_a_card_has_the_terms_of_the_model_that_writes_the_captions(engine, model, licence):
+    terms = card_info(load_settings("lvis", {"engine.name": engine, "model.id": model})).model_terms
+    assert (terms and terms[0]) == licence
