@@ -8,7 +8,7 @@ decisions on second tries, those here are a function of the answers alone.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from capgen.pipeline.asking.tries import JudgedAnswer, Tries
@@ -60,24 +60,66 @@ def state_of(candidates: Sequence[Candidate], steps: int) -> DistinctState:
         steps: how often objects are asked at most.
     """
     state = DistinctState(captions={one.key: one.caption for one in candidates})
-    groups = [group for group in _groups(candidates) if len(group) > 1]
-    forms = {one.key: word_bag(one.caption) for group in groups for one in group}
+    groups = [_Group(group) for group in _groups(candidates) if len(group) > 1]
     for number in range(steps):
         fitting = [
-            one for group in groups for one in group if one.tries is not None and _fits_another(one, group, forms)
+            one for group in groups for one in group.asked() if group.fits_another(one.key, group.forms[one.key])
         ]
         missing = tuple(one.key for one in fitting if one.tries is not None and number not in one.tries.distinct)
         if missing:
             state.due = number, missing
             return state
         for group in groups:
-            for one in group:
+            for one in group.asked():
                 answer = one.tries.distinct.get(number) if one.tries is not None else None
-                if answer is not None and answer.passes:
-                    _take(one, answer, group, forms, state)
+                if answer is not None and answer.passes and group.take(one.key, answer.caption):
+                    state.captions[one.key] = answer.caption
+                    state.chosen[one.key] = answer
     for group in groups:
-        state.alike |= _alike(group, forms)
+        state.alike |= group.alike()
     return state
+
+
+class _Group:
+    """The objects of one category of a medium, by the words of their captions as these stand."""
+
+    def __init__(self, members: Sequence[Candidate]) -> None:
+        self.members = members
+        self.forms: dict[str, Words] = {}
+        self._keys: dict[tuple[str, int], set[str]] = defaultdict(set)
+        for one in members:
+            self._set(one.key, word_bag(one.caption))
+
+    def _set(self, key: str, form: Words) -> None:
+        for word in self.forms.get(key, frozenset()):
+            self._keys[word].discard(key)
+        self.forms[key] = form
+        for word in form:
+            self._keys[word].add(key)
+
+    def asked(self) -> list[Candidate]:
+        """Those that may be asked, in the order of the medium."""
+        return [one for one in self.members if one.tries is not None]
+
+    def fits_another(self, key: str, form: Words) -> bool:
+        """Whether another object's caption has all of these words; looked up, as a crowd may have thousands."""
+        found = set(self.forms) if not form else set.intersection(*(self._keys[word] for word in form))
+        return bool(found - {key})
+
+    def take(self, key: str, caption: str) -> bool:
+        """Let an object have a new caption if that one tells it from its neighbours; whether it does."""
+        form = word_bag(caption)
+        if form == self.forms[key] or self.fits_another(key, form):
+            return False
+        self._set(key, form)
+        return True
+
+    def alike(self) -> dict[str, str]:
+        """The objects that share their words with another, and the first other of them."""
+        by_form: dict[Words, list[str]] = defaultdict(list)
+        for one in self.members:
+            by_form[self.forms[one.key]].append(one.key)
+        return {key: next(k for k in keys if k != key) for keys in by_form.values() if len(keys) > 1 for key in keys}
 
 
 def neighbours_of(key: str, candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -93,27 +135,3 @@ def _groups(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
     for one in candidates:
         found[one.category].append(one)
     return list(found.values())
-
-
-def _fits_another(one: Candidate, group: Sequence[Candidate], forms: Mapping[str, Words]) -> bool:
-    return any(other.key != one.key and forms[one.key] <= forms[other.key] for other in group)
-
-
-def _take(
-    one: Candidate, answer: JudgedAnswer, group: Sequence[Candidate], forms: dict[str, Words], state: DistinctState
-) -> None:
-    """Let an object have its new caption if that one tells it from its neighbours."""
-    new = word_bag(answer.caption)
-    if new == forms[one.key] or any(other.key != one.key and new <= forms[other.key] for other in group):
-        return
-    forms[one.key] = new
-    state.captions[one.key] = answer.caption
-    state.chosen[one.key] = answer
-
-
-def _alike(group: Sequence[Candidate], forms: Mapping[str, Words]) -> dict[str, str]:
-    """The objects of a category that share their words with another, and the first other of them."""
-    by_form: dict[Words, list[str]] = defaultdict(list)
-    for one in group:
-        by_form[forms[one.key]].append(one.key)
-    return {key: next(k for k in keys if k != key) for keys in by_form.values() if len(keys) > 1 for key in keys}

@@ -69,7 +69,7 @@ def test_the_distinct_share_is_of_objects_with_a_neighbour():
 def test_the_card_of_a_run_has_tries_alike_captions_and_confidence(lvis_root, tmp_path):
     settings = moody(lvis_root, "distinct.enabled=true", refuses="1", twins="02", differs="0")
     text = section(session(settings, tmp_path / "out")[0])
-    assert "5 objects were asked again because a check refused their first answer; 5 of them are released." in text
+    assert "5 objects were asked again because a check dropped or advised against their first answer; 5 of them" in text
     assert "10 objects have another one of their category in the same image; 100.00 %" in text
     assert "which gave 5 of them another caption" in text
     assert "(`logprob_min`, as a probability)" in text

@@ -1,5 +1,7 @@
 """Captions that do not tell objects of one category apart are asked for again, and marked where that does not help."""
 
+import time
+
 import pytest
 
 from capgen.dataset.reader import media_batches, media_of, released_captions
@@ -120,3 +122,12 @@ def test_the_pipeline_file_says_where_such_captions_go(lvis_root, tmp_path, keep
     assert (first.caption is not None) is shown
     advice = {row.advice for row in rows_of(out).values() if row.key.endswith("0")}
     assert advice == ({("not_distinct",)} if keep == "both" else {()})
+
+
+def test_a_crowd_of_thousands_is_compared_at_once():
+    crowd = [candidate(f"{number}", f"A red cup with the number {number} on it.") for number in range(3000)]
+    begun = time.process_time()
+    assert state_of(crowd, 2).due is None
+    crowd[7] = candidate("7", "A red cup.")
+    assert state_of(crowd, 2).due == (0, ("7",))
+    assert time.process_time() - begun < 5
