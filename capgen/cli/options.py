@@ -36,6 +36,9 @@ FollowLinksFlag = Annotated[
         show_default=False,
     ),
 ]
+EmbedFlag = Annotated[
+    str | None, typer.Option(help="Pictures to store in the release: crops (marked close-ups) or media (frames).")
+]
 SplitFlag = Annotated[str | None, typer.Option(help="Split, several separated by commas, or all.")]
 ModelFlag = Annotated[str | None, typer.Option(help="Hub name, model folder, or embedded.")]
 EngineFlag = Annotated[str | None, typer.Option(help=f"Inference engine: {', '.join(ENGINES)}.")]

@@ -13,9 +13,10 @@ from capgen.cli import options
 from capgen.cli.providers import Providers
 from capgen.cli.settings import in_world, settings_of, with_world
 from capgen.display import echo, terminal
-from capgen.errors import LedgerError
+from capgen.errors import LedgerError, UnknownName
 
 if TYPE_CHECKING:
+    from capgen.pipeline.releasing.embedded import Embed
     from capgen.pipeline.running.progress import EndReport
 
 app = typer.Typer(rich_markup_mode=None)
@@ -40,9 +41,8 @@ def run(
     model: options.ModelFlag = None,
     revision: Annotated[str | None, typer.Option(help="Revision of the model on the hub.")] = None,
     limit: Annotated[int | None, typer.Option(help="Maximum number of objects to caption.")] = None,
-    embed_media: Annotated[
-        bool, typer.Option("--embed-media", help="Store the pictures in the media Parquet files.")
-    ] = False,
+    embed: options.EmbedFlag = None,
+    embed_media: Annotated[bool, typer.Option("--embed-media", hidden=True, help="As --embed media.")] = False,
     fork: Annotated[
         bool, typer.Option("--fork", help="If --out holds a run with other settings, start a new run beside it.")
     ] = False,
@@ -69,10 +69,23 @@ def run(
     where = out or Path(_DEFAULT_OUT[settings.kind])
     settings = with_world(settings, where)
     console = terminal()
-    made, report = run_session(settings, RunRequest(where, name, devices, fork=fork, embed_media=embed_media), console)
+    wanted = RunRequest(where, name, devices, fork=fork, embed=embed_of("media" if embed_media else embed))
+    made, report = run_session(settings, wanted, console)
     console.print(report.table())
     echo(f"release: {made}  ({_how_to_load(made)})")
     _fail_where_marked(report)
+
+
+def embed_of(name: str | None) -> Embed | None:
+    """The pictures that a user wants in the release.
+
+    Raises:
+        UnknownName: there are none by that name.
+    """
+    known: dict[str | None, Embed | None] = {None: None, "crops": "crops", "media": "media"}
+    if name not in known:
+        raise UnknownName("--embed", str(name), ("crops", "media"))
+    return known[name]
 
 
 def _how_to_load(out: Path) -> str:
@@ -143,7 +156,7 @@ def retry(
     again = tuple(dict.fromkeys(reason or ()))
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
     console = terminal()
-    wanted = RunRequest(out, was.model, devices, embed_media=was.embed_media, again=again)
+    wanted = RunRequest(out, was.model, devices, embed=was.embed, again=again)
     _, report = run_session(in_world(was.settings), wanted, console)
     console.print(report.table())
     if report.retried and not any(did["changed"] for did in report.retried.values()):

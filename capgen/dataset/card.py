@@ -65,6 +65,7 @@ class ReleaseInfo:
     Args:
         globs: the pattern of the files of each config and split.
         schemas: the schema of each config.
+        picture: what the default config's ``image`` shows: ``crops`` or ``media``; None where there is none.
         inputs: digest of everything that the release is made of. ``datasets`` keeps what it has loaded by the path and
             by these lines of the card alone: without it, it would go on giving the rows of an older release in OUT.
         warning: a sentence that the card opens with; see ``Release``.
@@ -77,6 +78,7 @@ class ReleaseInfo:
     deduplicated: bool
     keep_alike: bool = True
     inputs: str = ""
+    picture: str | None = None
     warning: str | None = None
 
 

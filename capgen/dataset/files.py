@@ -25,6 +25,8 @@ _REPEATING = (
     *("model", "model_revision", "engine", "prompt", "prompt_sha256", "highlight"),
 )
 
+_PICTURE_DICTIONARY = 64 * 2**20
+
 log = logging.getLogger(__name__)
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -125,6 +127,8 @@ def remove_parts(folder: Path) -> list[Path]:
 
 def open_parquet(path: Path, schema: pa.Schema) -> Any:
     """A ``ParquetWriter`` whose bytes depend on nothing but the rows, their groups and pyarrow's version."""
+    pictures = "image" in schema.names  # of objects that share a frame: a dictionary holds it once a row group
+    repeating = [name for name in _REPEATING if name in schema.names] + ["image.bytes"] * pictures
     return pq.ParquetWriter(
         path,
         schema,
@@ -132,7 +136,8 @@ def open_parquet(path: Path, schema: pa.Schema) -> Any:
         data_page_version="1.0",
         compression="zstd",
         compression_level=3,
-        use_dictionary=[name for name in _REPEATING if name in schema.names] or False,
+        use_dictionary=repeating or False,
+        dictionary_pagesize_limit=_PICTURE_DICTIONARY if pictures else None,
         write_statistics=True,
         store_schema=True,
     )

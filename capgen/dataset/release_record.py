@@ -42,8 +42,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         inputs: digest of everything that the files are a function of: equal inputs are not packed again.
         shards: how many shards are in; fewer than ``shards_planned`` where the release is partial.
-        missing_pictures: frames that ``--embed-media`` did not find.
+        missing_pictures: pictures that ``--embed`` did not find.
         keep_alike: whether captions that do not tell their objects apart are in the media.
+        embed: the pictures in it: ``crops`` or ``media``; ``embed_media`` says the latter in older records too.
         warning: why the release is not what was wanted: too many objects failed.
     """
 
@@ -59,6 +60,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     missing_pictures: int
     files: tuple[ReleasedFile, ...]
     warning: str | None = None
+    embed: str | None = None
     keep_alike: bool = True
 
     def of(self, config: str, split: str) -> list[ReleasedFile]:

@@ -101,6 +101,11 @@ IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 CANDIDATES = _schema("candidates", _fields(item for item in COLUMNS.items() if item[1].candidates))
 CAPTIONS = _schema("captions", _fields(item for item in COLUMNS.items() if item[1].captions))
+CAPTIONS_EMBEDDED = _schema(
+    "captions",
+    [*((field.name, field.type) for field in CAPTIONS), ("image", IMAGE_TYPE)],
+    huggingface=json.dumps({"info": {"features": {"image": {"_type": "Image"}}}}),
+)
 MEDIA = _schema(
     "media", [*_fields((name, COLUMNS[name]) for name in HEADER_FIELDS), ("objects", pa.list_(OBJECT_TYPE))]
 )
@@ -121,6 +126,7 @@ def describe(schema: pa.Schema) -> list[tuple[str, str, str]]:
         "objects": "every object of the medium, captioned or not: "
         + ", ".join(f"`{name}`" for name in OBJECT_FIELDS)
         + f" (`dropped`: {DROPPED.meaning})",
+        "image": "the object: a close-up with its box drawn, or the frame that shows most of it; null where missing",
         "images": "the frames themselves, as stored in the source; null where a file was missing",
     }
     return [(field.name, _short(field.type), meanings[field.name]) for field in schema]

@@ -79,7 +79,9 @@ def make_releases(folder: Path) -> tuple[Path, Path]:
     for dataset, name in (("lvis", "images"), ("lv-vis", "videos")):
         out = folder / name
         session(
-            echo_settings(world / dataset, "source.split=train", dataset=dataset), out, embed_media=name == "images"
+            echo_settings(world / dataset, "source.split=train", dataset=dataset),
+            out,
+            embed="media" if name == "images" else None,
         )
         outs.append(out)
     return outs[0], outs[1]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from capgen.cli import options
+from capgen.cli.pipeline import embed_of
 from capgen.display import echo, terminal
 from capgen.exporting import FORMATS
 
@@ -62,6 +63,7 @@ def import_(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Who wrote the captions, for the rows.")] = None,
     license_: Annotated[str | None, typer.Option("--license", help="Licence of the captions, for the card.")] = None,
+    embed: options.EmbedFlag = None,
 ) -> None:
     """Make a release of captions that somebody else wrote.
 
@@ -70,7 +72,7 @@ def import_(
     from capgen.pipeline.importing.imports import ImportRequest, counts_text, import_captions
 
     console = terminal(stderr=True)
-    request = ImportRequest(given, out, root, split, dataset, model, license_)
+    request = ImportRequest(given, out, root, split, dataset, model, license_, embed_of(embed))
     with console.status("importing") as shown:
         ledger = import_captions(request, lambda verb, done, of: shown.update(f"{verb}: {done:,}/{of:,}"))
     echo(f"{out}: {counts_text(ledger)}")

@@ -24,7 +24,7 @@ from capgen.rle import Size
 from capgen.videos import frames as capgen_frames
 
 Bitmap = NDArray[np.bool_]
-_PICTURES = "say where the pictures are with --set data.pictures=DIR, or capgen run --embed-media"
+_PICTURES = "say where the pictures are with --set data.pictures=DIR, or capgen run --embed media"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from capgen.pipeline.planning.config import load_settings
 from capgen.pipeline.planning.fingerprint import digest
 from capgen.pipeline.planning.plan import file_sha256, write_plan, write_plan_json
 from capgen.pipeline.planning.prepare import card_info
+from capgen.pipeline.releasing.embedded import Embed
 from capgen.pipeline.releasing.pack import pack
 from capgen.pipeline.releasing.verify import Ledger, verify
 from capgen.pipeline.settings import Settings
@@ -51,6 +52,7 @@ class ImportRequest:
         dataset: the rows' dataset; None for ``lvis`` and ``lv-vis`` (the official files), ``coco`` and ``youtube-vis``.
         model: who wrote the captions, where that is known.
         license: the Hub's identifier of the captions' licence.
+        embed: the pictures that the release holds.
     """
 
     given: Path
@@ -60,6 +62,7 @@ class ImportRequest:
     dataset: str | None = None
     model: str | None = None
     license: str | None = None
+    embed: Embed | None = None
 
 
 def import_captions(request: ImportRequest, progress: ImportStep | None = None) -> Ledger:
@@ -82,6 +85,8 @@ def import_captions(request: ImportRequest, progress: ImportStep | None = None) 
             request.out,
             record,
             replace(card_info(settings), model_terms=None),
+            card_info(settings),
+            embed=request.embed,
             deduplicate=False,
             progress=lambda done, of: told("packing", done, of),
         )

@@ -20,6 +20,7 @@ import msgspec
 from capgen.dataset.files import write_whole
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia, PlanRecord, ShardEntry, ShardTable
+from capgen.dataset.release_record import stem
 from capgen.errors import UserError
 from capgen.pipeline.sources.base import Source
 
@@ -117,10 +118,15 @@ def _loadable(media: Iterable[PlannedMedia]) -> Iterator[PlannedMedia]:
         UserError: a split is called ``all``, which means every split there, or its name is no word.
     """
     split = None
+    named: dict[str, str] = {}
     for medium in media:
         if medium.split != split and (medium.split.lower() == "all" or not _SPLIT.fullmatch(medium.split)):
             what = f"the source of {medium.dataset} gives a split called {medium.split!r}, which `datasets` cannot load"
             raise UserError(what, "the source must name it otherwise, with letters, digits and _")
+        first = named.setdefault(stem(medium.split), medium.split)
+        if first != medium.split:
+            what = f"the splits {first!r} and {medium.split!r} of {medium.dataset} are one in file names"
+            raise UserError(what, "run them apart")
         split = medium.split
         yield medium
 

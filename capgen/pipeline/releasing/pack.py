@@ -18,9 +18,10 @@ from capgen.dataset.files import sha256_of, write_whole
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlanRecord, ShardEntry, ShardTable
 from capgen.dataset.release_record import CONFIGS, Counts, Release, ReleasedFile, read_release, release_path, stem
-from capgen.dataset.schema import CAPTIONS, SCHEMA_VERSION
+from capgen.dataset.schema import SCHEMA_VERSION
 from capgen.dataset.shards import is_committed, read_manifest, remove_leftovers
 from capgen.errors import LedgerError, UserError
+from capgen.pipeline.releasing.embedded import Embed
 from capgen.pipeline.releasing.outcomes import ShardProgress, join
 from capgen.pipeline.releasing.release_writer import Packing, PackOptions
 
@@ -30,7 +31,7 @@ def pack(
     plan: PlanRecord,
     card: CardInfo,
     *,
-    embed_media: bool = False,
+    embed: Embed | None = None,
     deduplicate: bool = True,
     keep_alike: bool = True,
     root: Path | None = None,
@@ -44,15 +45,16 @@ def pack(
     complete beside it; from the swap until ``release.json`` is written, OUT has none.
 
     Args:
+        embed: the pictures that the release holds; see ``PackOptions``.
         keep_alike: see ``PackOptions``.
         max_failed: share of the objects above which the release is marked because so many failed.
-        root: where the dataset is now, for ``embed_media``; None where it was when the run was planned.
+        root: where the dataset is now, for ``embed``; None where it was when the run was planned.
         bounds: the folder out of which links among the pictures must not lead; None follows all links.
 
     Raises:
         UserError: shards are missing, or the card's template has a mistake.
         LedgerError: candidates and plan disagree.
-        MissingFile: with ``embed_media``, not one of the pictures is where the plan says.
+        MissingFile: with ``embed``, not one of the pictures is where the plan says.
     """
     table, fingerprint = plan.table, plan.fingerprint
     done = [entry for entry in table.shards if is_committed(out, entry.index, fingerprint)]
@@ -62,7 +64,7 @@ def pack(
             f"{out}: {missing} of its {len(table.shards)} shards are not done", "run the same command again"
         )
     remove_leftovers(out)
-    options = PackOptions(embed_media=embed_media, deduplicate=deduplicate, keep_alike=keep_alike)
+    options = PackOptions(embed=embed, deduplicate=deduplicate, keep_alike=keep_alike)
     inputs = _digest(out, table, done, card, options, fingerprint, max_failed)
     current = _current(out, inputs)
     if current is not None:
@@ -81,7 +83,8 @@ def pack(
         fingerprint=fingerprint,
         inputs=inputs,
         dedup=deduplicate,
-        embed_media=embed_media,
+        embed_media=embed == "media",
+        embed=embed,
         shards=len(done),
         shards_planned=len(table.shards),
         media=stats.media,
@@ -150,9 +153,10 @@ def _current(out: Path, inputs: str) -> Release | None:
 def _release_info(release: Release, splits: Sequence[str], options: PackOptions) -> ReleaseInfo:
     return ReleaseInfo(
         globs={config: _globs(config, release, splits) for config in CONFIGS},
-        schemas={"captions": CAPTIONS, "media": options.media_schema},
+        schemas={"captions": options.captions_schema, "media": options.media_schema},
         fingerprint=release.fingerprint,
         embedded=options.embed_media,
+        picture=options.embed,
         deduplicated=options.deduplicate,
         keep_alike=options.keep_alike,
         inputs=release.inputs,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,13 +26,28 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.quality.counts import COLUMNS, QualityCounts
 from capgen.dataset.release_record import CONFIGS, ReleasedFile, stem
-from capgen.dataset.schema import CAPTIONS, DEDUP, IMAGE_TYPE, MEDIA, MEDIA_EMBEDDED, OBJECT_FIELDS, OBJECT_TYPE
+from capgen.dataset.schema import (
+    CAPTIONS,
+    CAPTIONS_EMBEDDED,
+    DEDUP,
+    IMAGE_TYPE,
+    MEDIA,
+    MEDIA_EMBEDDED,
+    OBJECT_FIELDS,
+    OBJECT_TYPE,
+)
 from capgen.dataset.stats import Origin, RowOutcome, Stats
 from capgen.errors import MissingFile
-from capgen.images import PictureFault, path_under, picture_bytes
 from capgen.pipeline.releasing import dedup
+from capgen.pipeline.releasing.embedded import (
+    Embed,
+    by_medium,
+    embedded_frames,
+    embedded_picture,
+    object_pictures,
+    shown_frames,
+)
 from capgen.pipeline.releasing.outcomes import JoinedShard
-from capgen.videos.frames import file_of, read_frames
 
 _CAPTIONS_LIMITS = Limits(group_rows=1000)
 _MEDIA_LIMITS = Limits(group_rows=500)
@@ -43,14 +57,26 @@ _EMBED_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class PackOptions:
-    """``embed_media`` puts the pictures into ``media``; ``deduplicate`` leaves repeated captions out.
+    """``embed`` puts a picture of each object into ``captions``, and ``media`` also all pictures into ``media``.
+
+    ``deduplicate`` leaves repeated captions out.
 
     ``keep_alike``: captions that do not tell their objects apart stay in ``media``, although not in ``captions``.
     """
 
-    embed_media: bool = False
+    embed: Embed | None = None
     deduplicate: bool = True
     keep_alike: bool = True
+
+    @property
+    def embed_media(self) -> bool:
+        """Whether ``media`` holds the pictures."""
+        return self.embed == "media"
+
+    @property
+    def captions_schema(self) -> pa.Schema:
+        """The schema of the ``captions`` config."""
+        return CAPTIONS if self.embed is None else CAPTIONS_EMBEDDED
 
     @property
     def media_schema(self) -> pa.Schema:
@@ -82,7 +108,7 @@ class Packing:
         remove_parts(out)
         shutil.rmtree(self._folder, ignore_errors=True)
         parts = {
-            "captions": (CAPTIONS, _CAPTIONS_LIMITS),
+            "captions": (options.captions_schema, _EMBEDDED_LIMITS if options.embed else _CAPTIONS_LIMITS),
             "media": (options.media_schema, _EMBEDDED_LIMITS if options.embed_media else _MEDIA_LIMITS),
         }
         self._writers: dict[tuple[str, str], NumberedWriter] = {}
@@ -97,7 +123,8 @@ class Packing:
         """Write a shard's captions and media, and count them."""
         kept = np.fromiter((outcome.status == "kept" for outcome in shard.outcomes), np.bool_, len(shard.outcomes))
         captions = shard.rows.filter(pa.array(kept)).select(CAPTIONS.names).replace_schema_metadata(CAPTIONS.metadata)
-        self._writers["captions", split].add(captions)
+        for part in self._caption_tables(shard, captions, kept.tolist()):
+            self._writers["captions", split].add(part)
         for media in self._media_tables(shard):
             self._writers["media", split].add(media)
         repeated = dedup_table(shard.outcomes)
@@ -142,6 +169,25 @@ class Packing:
         shutil.rmtree(old, ignore_errors=True)
         publish(self._layout.dedup_part, self._layout.dedup)
         write_whole(self._layout.card, readme.encode())
+
+    def _caption_tables(self, shard: JoinedShard, captions: pa.Table, kept: Sequence[bool]) -> Iterator[pa.Table]:
+        """The captioned rows, with the pictures of the objects of a few media at a time where they are embedded."""
+        embed = self._options.embed
+        if embed is None:
+            yield captions
+            return
+        shown = shown_frames(captions)
+        start = 0
+        for media, count in by_medium(shard.media, kept):
+            frames = shown[start : start + count]
+            pictures = object_pictures(embed, Path(self._root, media.folder), media, frames, self._bounds)
+            if embed == "crops":
+                self.stats.pictures += count
+                self.stats.missing_pictures += pictures.count(None)
+            column = pa.array(pictures, IMAGE_TYPE)
+            part = captions.slice(start, count).append_column("image", column)
+            yield part.replace_schema_metadata(CAPTIONS_EMBEDDED.metadata)
+            start += count
 
     def _media_tables(self, shard: JoinedShard) -> Iterator[pa.Table]:
         table = media_table(shard, keep_alike=self._options.keep_alike)
@@ -199,25 +245,3 @@ def dedup_table(outcomes: Sequence[RowOutcome]) -> pa.Table:
         for key, earlier in repeated
     ]
     return pa.Table.from_pylist(rows, DEDUP)
-
-
-def embedded_picture(root: Path, name: str, bounds: Path | None = None) -> dict[str, Any] | None:
-    """A picture as ``datasets`` stores an image; None where there is none under ``root`` by that name.
-
-    Nothing but pictures is packed: no other file, no pipe or device, and with ``bounds`` no link that leads out of it.
-    """
-    try:
-        return {"bytes": picture_bytes(path_under(root, name, bounds), name), "path": name}
-    except PictureFault:
-        return None
-
-
-def embedded_frames(root: Path, media: PlannedMedia, bounds: Path | None = None) -> dict[str, dict[str, Any]]:
-    """The frames of a medium that lie in video files, as PNGs by name; those that cannot be decoded are left out."""
-    names = [name for name in media.file_names if file_of(name) != name]
-    found: dict[str, dict[str, Any]] = {}
-    for name, pixels in read_frames(root, names, size=(media.height, media.width), bounds=bounds):
-        if not isinstance(pixels, PictureFault):
-            _, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-            found[name] = {"bytes": data.tobytes(), "path": name}
-    return found

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import ModelName, ShardTable
 from capgen.dataset.reader import holds_pictures, read_columns, read_plan
-from capgen.dataset.release_record import read_release
+from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.shards import Manifest, is_committed, read_manifest
 from capgen.errors import UserError
 from capgen.layered_toml import merge, nested, sentence
@@ -25,6 +25,7 @@ from capgen.pipeline.asking.retry_state import earlier, is_reopened, reopen
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.recorded_settings import check_fingerprint, refuse_unconfirmed, without_links
 from capgen.pipeline.releasing import dedup
+from capgen.pipeline.releasing.embedded import Embed
 from capgen.pipeline.settings import Settings
 
 
@@ -34,7 +35,7 @@ class Recorded:
 
     settings: Settings
     model: ModelName
-    embed_media: bool
+    embed: Embed | None
 
 
 def recorded(
@@ -64,8 +65,7 @@ def recorded(
     except ValidationError as error:
         raise UserError(f"--set: {sentence(error, Settings)}", "correct it") from error
     release = read_release(out)
-    embedded = _has_pictures(out) if release is None else release.embed_media
-    return Recorded(settings, plan.model, embedded)
+    return Recorded(settings, plan.model, _embedded(out) if release is None else embed_of(release))
 
 
 def ask_again(job: Job, table: ShardTable, codes: Sequence[str]) -> Counter[str]:
@@ -149,7 +149,12 @@ def _check(codes: Sequence[str], there: Mapping[str, int], out: Path) -> None:
             raise UserError(f"--reason {code}: no object of {out} has it", f"there are: {known or 'none'}")
 
 
-def _has_pictures(out: Path) -> bool:
-    """Whether the release that is there, although its record is not, was made with ``--embed-media``."""
+def embed_of(release: Release) -> Embed | None:
+    """The pictures that a release holds."""
+    return "media" if release.embed_media else "crops" if release.embed == "crops" else None
+
+
+def _embedded(out: Path) -> Embed | None:
+    """The pictures of the release that is there, although its record is not."""
     file = next(iter(RunLayout(out).media_files()), None)
-    return file is not None and holds_pictures(file)
+    return "media" if file is not None and holds_pictures(file) else None

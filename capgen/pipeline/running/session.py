@@ -23,6 +23,7 @@ from capgen.dataset.shards import examples_of, read_manifest, such_as
 from capgen.errors import CapgenError, Interrupted, LedgerError
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.prepare import card_info, prepare
+from capgen.pipeline.releasing.embedded import Embed
 from capgen.pipeline.releasing.pack import pack
 from capgen.pipeline.releasing.verify import Ledger, verify
 from capgen.pipeline.running.driver import Executor, run_shards
@@ -66,7 +67,7 @@ class RunRequest:
     model: ModelName
     devices: Devices = Devices()
     fork: bool = False
-    embed_media: bool = False
+    embed: Embed | None = None
     again: tuple[str, ...] | None = None
 
 
@@ -112,7 +113,7 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
         progress = run_shards(job, table, wanted.devices.executor(stop), display)
         _refuse_nothing(job, table)
         asked = time.monotonic()
-        ledger = _release(job, embed_media=wanted.embed_media, display=display)
+        ledger = _release(job, embed=wanted.embed, display=display)
         ended = time.monotonic()
         seconds = {"plan": planned - begun, "ask": asked - planned, "pack and verify": ended - asked}
         report = end_report(progress, ledger, {name: round(value, 2) for name, value in seconds.items()})
@@ -122,13 +123,13 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
         return job.out, report
 
 
-def _release(job: Job, *, embed_media: bool, display: ProgressDisplay) -> Ledger:
+def _release(job: Job, *, embed: Embed | None, display: ProgressDisplay) -> Ledger:
     """Pack what was answered, and verify it."""
     pack(
         job.out,
         read_plan(job.out),
         replace(card_info(job.settings), calibration=read_calibration(job.out)),
-        embed_media=embed_media,
+        embed=embed,
         deduplicate=job.settings.dedup.enabled,
         keep_alike=job.settings.distinct.keep == "media",
         root=job.settings.source.root,

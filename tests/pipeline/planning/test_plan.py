@@ -18,6 +18,7 @@ from capgen.pipeline.planning.plan import file_sha256, write_plan
 from capgen.pipeline.sources.images.lvis import Lvis
 from capgen.pipeline.sources.reading.decode import decode_media
 from tests.pipeline.sources.files import SQUARE, lvis, lvis_root
+from tests.tiny_runs import planned_image
 
 
 class Listed:
@@ -161,3 +162,15 @@ def test_a_file_of_another_kind_leaves_no_shard_behind(tmp_path: Path) -> None:
 def test_a_split_that_datasets_cannot_load_is_refused(tmp_path: Path, split: str) -> None:
     with pytest.raises(UserError, match="which `datasets` cannot load"):
         write_plan(Listed(**{split: [1]}), tmp_path, shard_objects=3)
+
+
+def test_two_splits_that_are_one_in_file_names_are_refused(tmp_path):
+    class Splits:
+        files = ()
+
+        def scan(self):
+            yield planned_image("1", split="a.b")
+            yield planned_image("2", split="a_b")
+
+    with pytest.raises(UserError, match=r"the splits 'a\.b' and 'a_b' of tiny are one in file names"):
+        write_plan(Splits(), tmp_path, shard_objects=5)

@@ -20,8 +20,8 @@ from capgen.dataset.release_record import read_release
 from capgen.dataset.shards import write_candidates
 from capgen.errors import LedgerError, MissingFile, UserError
 from capgen.pipeline.planning.plan import write_plan, write_plan_json
+from capgen.pipeline.releasing.embedded import embedded_picture
 from capgen.pipeline.releasing.pack import pack
-from capgen.pipeline.releasing.release_writer import embedded_picture
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.sources.images.lvis import Lvis
 from capgen.pipeline.sources.videos.lvvis import LvVis
@@ -118,7 +118,7 @@ def test_embedded_pictures_decode(tmp_path, load):
         Image.fromarray(pixels + int(number)).save(tmp_path / f"{number}.jpg", format="PNG")
     run = three_shards(tmp_path / "out", root=str(tmp_path)).commit()
     (tmp_path / "4.jpg").unlink()
-    release = run.pack(embed_media=True)
+    release = run.pack(embed="media")
     media = load(run.out, "media", split="train")
     assert media.features["images"] == datasets.List(datasets.Image())
     assert (np.asarray(media[1]["images"][0]) == pixels + 2).all()
@@ -134,7 +134,7 @@ def test_embedded_pictures_decode(tmp_path, load):
 def test_row_groups_of_pictures_are_small(tmp_path):
     Image.new("RGB", (64, 48)).save(tmp_path / "1.jpg")
     media = [planned_image(str(number), objects=0, file_names=("1.jpg",)) for number in range(230)]
-    release = plan_run(tmp_path / "out", [media[:150], media[150:]], str(tmp_path)).commit().pack(embed_media=True)
+    release = plan_run(tmp_path / "out", [media[:150], media[150:]], str(tmp_path)).commit().pack(embed="media")
     metadata = pq.read_metadata(tmp_path / "out" / release.of("media", "train")[0].path)
     assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [100, 100, 30]
 
@@ -143,7 +143,7 @@ def test_pictures_that_are_all_missing_are_the_users_mistake_and_the_old_release
     run = three_shards(tmp_path / "out").commit()
     before = run.pack()
     with pytest.raises(MissingFile):
-        run.pack(embed_media=True)
+        run.pack(embed="media")
     assert read_release(run.out) == before
 
 
@@ -312,7 +312,7 @@ def assert_tight(row):
 def test_masks_of_lvis_decode_to_those_of_the_source(shared, tmp_path, load):
     root = shared / "data" / "lvis_mini"
     real_run(Lvis(root=root, split="all", dataset="lvis"), tmp_path / "out")
-    pack_real(tmp_path / "out", embed_media=True)
+    pack_real(tmp_path / "out", embed="media")
     captions = load(tmp_path / "out")
     assert {split: part.num_rows for split, part in captions.items()} == {"train": 70, "val": 23}
     for split, part in captions.items():

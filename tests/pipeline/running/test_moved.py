@@ -92,7 +92,7 @@ def test_a_retry_finds_the_dataset_where_it_is_now(lvis_root, tmp_path):
 
 def test_pictures_are_embedded_from_where_they_are_now(moved):
     out, elsewhere, _ = moved
-    session(echo_settings(elsewhere), out, embed_media=True)
+    session(echo_settings(elsewhere), out, embed="media")
     release = read_release(out)
     assert (release.embed_media, release.missing_pictures) == (True, 0)
 

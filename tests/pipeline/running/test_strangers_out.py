@@ -122,7 +122,7 @@ def test_links_pipes_and_devices_are_failed_objects_and_are_not_packed(lvis_root
         image(lvis_root, number).unlink(missing_ok=True)
         os.mkfifo(image(lvis_root, number)) if lay is None else image(lvis_root, number).symlink_to(lay)
     settings = echo_settings(lvis_root, "source.follow_links=false", "run.max_failed=1")
-    out, _ = session(settings, tmp_path / "out", embed_media=True)
+    out, _ = session(settings, tmp_path / "out", embed="media")
     rows = [row for file in RunLayout(out).all_candidates() for row in pq.read_table(file).to_pylist()]
     failed = {row["file_names"][0][-5:-4]: row["reasons"][0] for row in rows if row["status"] == "failed"}
     laid = {"1": "bad_path", "2": "picture_unreadable", "3": "bad_path", "4": "bad_path"}

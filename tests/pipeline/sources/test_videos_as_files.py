@@ -94,7 +94,7 @@ def test_a_file_that_ends_too_early_fails_what_needs_its_last_frames(tmp_path):
 
 def test_frames_are_embedded_as_pictures_and_trained_on_from_the_file(tmp_path):
     root = written(tmp_path / "data")
-    out, _ = session(echo_settings(root, dataset="youtube-vis"), tmp_path / "out", embed_media=True)
+    out, _ = session(echo_settings(root, dataset="youtube-vis"), tmp_path / "out", embed="media")
     (media,) = pq.read_table(next((out / "data" / "media").glob("*.parquet"))).to_pylist()
     means = [int(np.asarray(Image.open(io.BytesIO(image["bytes"]))).mean()) for image in media["images"]]
     assert all(abs(mean - level(number)) < 12 for mean, number in zip(means, range(0, COUNT, 2), strict=True))
