@@ -85,7 +85,6 @@ def import_captions(request: ImportRequest, progress: ImportStep | None = None) 
             request.out,
             record,
             replace(card_info(settings), model_terms=None),
-            card_info(settings),
             embed=request.embed,
             deduplicate=False,
             progress=lambda done, of: told("packing", done, of),
