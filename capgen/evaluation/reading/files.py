@@ -8,6 +8,7 @@ image ids 1, 2, … in the order of its videos, as the public converter numbers 
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,16 +64,16 @@ class TruthFile:
         self._scan()
 
     def _scan(self) -> None:
-        keys: list[Id] = []
+        keys = _Ids()
         media: list[Element] = []
         for element in scan(self.path, _ARRAYS, light=frozenset({"annotations"})):
             if isinstance(element, ElementBatch):
                 self._annotations.extend(element, [0] * len(element.keys))
-                keys += [self._key(key, len(keys) + n) for n, key in enumerate(element.keys)]
+                keys.extend([self._key(key, len(keys) + n) for n, key in enumerate(element.keys)])
             elif element.array == "annotations":
                 self._annotations.add(element)
                 with self._naming("annotations", len(keys), element):
-                    keys.append(self._key(element.key("image_id", "video_id"), len(keys)))
+                    keys.extend([self._key(element.key("image_id", "video_id"), len(keys))])
             elif element.array == "categories":
                 with self._naming("categories", len(self.categories), element):
                     self._add_category(element.exact())
@@ -86,7 +87,7 @@ class TruthFile:
                 )
         self._arrange(media, keys)
 
-    def _arrange(self, media: list[Element], keys: list[Id]) -> None:
+    def _arrange(self, media: list[Element], keys: _Ids) -> None:
         """Give every image and every annotation its video."""
         # A converted file may keep its videos beside its images: the images are then what annotations point at.
         kind = "images" if any(element.array == "images" for element in media) else "videos"
@@ -101,7 +102,7 @@ class TruthFile:
             video.order = [ranks[image] for image in video.images]
             for image in video.images:
                 self.place_of[image] = (self.video_of[video.id], ranks[image])
-        self._annotations.seal(len(self.videos), [self._video_of(key, n) for n, key in enumerate(keys)])
+        self._annotations.seal(len(self.videos), (self._video_of(key, n) for n, key in enumerate(keys)))
         self._media.seal(len(self.videos))
 
     @contextmanager
@@ -297,6 +298,29 @@ class PredictionFile:
             else:
                 found.extend(reader.on_frame(number, raw, self._truth.place_of))
         return reader.measured(found), tuple(blanks)
+
+
+class _Ids:
+    """A list of ids, in 8 bytes each while they are numbers of 64 bits."""
+
+    def __init__(self) -> None:
+        self._values: array[int] | list[Id] = array("q")
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[Id]:
+        return iter(self._values)
+
+    def extend(self, ids: list[Id]) -> None:
+        """Add some."""
+        if isinstance(self._values, array):
+            numbers = [one for one in ids if isinstance(one, int) and abs(one) < 1 << 63]
+            if len(numbers) == len(ids):
+                self._values.extend(numbers)
+                return
+            self._values = [*self._values]
+        self._values.extend(ids)
 
 
 def _id_of(raw: Any) -> Id:

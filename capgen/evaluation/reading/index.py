@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from capgen.evaluation.reading.json_stream import Element, ElementBatch, unreadable
 from capgen.rle import Ints
@@ -22,7 +23,7 @@ class Index:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._video, self._offset, self._length = array("i"), array("q"), array("i")
-        self._order: Ints = np.zeros(0, np.int64)
+        self._order: NDArray[np.int32] = np.zeros(0, np.int32)
         self._starts: Ints = np.zeros(1, np.int64)
         self._file: int | None = None
 
@@ -41,10 +42,11 @@ class Index:
         self._offset.append(element.offset)
         self._length.append(element.length)
 
-    def seal(self, videos: int, assigned: Sequence[int] | None = None) -> None:
+    def seal(self, videos: int, assigned: Iterable[int] | None = None) -> None:
         """Sort by video; ``assigned`` are the videos where they were not known before."""
-        of = np.array(self._video if assigned is None else assigned, np.int64)
-        self._order = np.argsort(of, kind="stable")
+        of = np.fromiter(self._video if assigned is None else assigned, np.int32, len(self))
+        self._video = array("i")
+        self._order = np.argsort(of, kind="stable").astype(np.int32)
         self._starts = np.searchsorted(of[self._order], np.arange(videos + 1))
 
     def block(self, video: int) -> tuple[int, bytes] | None:

@@ -291,3 +291,12 @@ def test_a_detection_stays_as_it_was_read(tmp_path):
     scoring.finish()
     MaskAp("clean").add(video)
     assert set(one.mask) == {"size", "counts"}
+
+
+@pytest.mark.parametrize("image", [2**70, "frame 1", -(2**63) + 1])
+def test_ids_may_be_text_or_numbers_of_any_size_beside_small_ones(tmp_path, image):
+    truth = [box(f, 1, [5.0, 5.0, 10.0, 10.0]) for f in range(2)]
+    gt, pred = write(tmp_path, truth, truth)
+    for path in (gt, pred):
+        path.write_text(path.read_text().replace("102", json.dumps(image)))
+    assert evaluate(gt, pred, Options(metrics=())).scores[0].values["TP"] == 2
