@@ -132,6 +132,10 @@ def retry(
         list[str] | None,
         typer.Option(metavar="CODE", help="Reason to retry, as status prints it; may be repeated. Default: failures."),
     ] = None,
+    refused: Annotated[
+        Path | None,
+        typer.Option(help="Captions found wrong: JSON Lines with key and right, or a table with key and verdict."),
+    ] = None,
     root: options.RootFlag = None,
     gpus: options.GpusFlag = None,
     tensor_parallel: options.TensorParallelFlag = 1,
@@ -144,19 +148,21 @@ def retry(
     ] = False,
     set_: options.SetFlag = None,
 ) -> None:
-    """Ask again for objects that failed or were dropped.
+    """Ask again for what failed, was dropped or is found wrong.
 
     The release is written anew; rows of all other objects stay as they are.
     """
+    from capgen.evaluation.calibration.read import read_labels
     from capgen.pipeline.running.retry import recorded
     from capgen.pipeline.running.session import RunRequest, run_session
 
     flags = {"source.root": root, "source.follow_links": follow_links, "engine.name": engine}
     was = recorded(out, flags, set_ or (), trusted=trust_out)
     again = tuple(dict.fromkeys(reason or ()))
+    wrong = frozenset(key for key, right in read_labels(refused).items() if not right) if refused else frozenset()
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
     console = terminal()
-    wanted = RunRequest(out, was.model, devices, embed=was.embed, again=again)
+    wanted = RunRequest(out, was.model, devices, embed=was.embed, again=again, refused=wrong)
     _, report = run_session(in_world(was.settings), wanted, console)
     console.print(report.table())
     if report.retried and not any(did["changed"] for did in report.retried.values()):

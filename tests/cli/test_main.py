@@ -13,8 +13,8 @@ from capgen.pipeline.engines import ENGINES
 from tests.conftest import write_lvis
 
 
-def capgen(*arguments, cwd=None):
-    command = [sys.executable, "-m", "capgen.cli", *map(str, arguments)]
+def capgen(*arguments, cwd=None, module="capgen.cli"):
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=cwd)
 
 

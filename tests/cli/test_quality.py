@@ -93,3 +93,21 @@ def test_unsure_in_a_pipeline_file_drops_or_asks_again(lvis_root, tmp_path):
     assert {(row.tries, row.logprob_min, row.status) for row in rows_of(out).values()} == {(2, -0.5, "kept")}
     with pytest.raises(UserError, match=r"unsure has no checks\.options\.unsure\.threshold"):
         session(moody(lvis_root, "checks.advisory=['unsure']"), tmp_path / "none")
+
+
+def test_a_judges_table_has_its_refusals_asked_again(run, tmp_path):
+    table = tmp_path / "judge.parquet"
+    pq.write_table(pa.table({"key": ["lvis/train/1/100", "lvis/train/1/102"], "verdict": ["wrong", "right"]}), table)
+    done = capgen("retry", run, "--refused", table, "--gpus", "0", "--trust-out", module="tests.pipeline.inprocess")
+    assert done.returncode == 0, done.stderr
+    assert "1 objects are asked again (judged_wrong 1)" in done.stdout
+    rows = rows_of(run)
+    assert (rows["lvis/train/1/100"].tries, rows["lvis/train/1/102"].tries) == (3, 1)
+    assert verify(run).ok
+
+
+def test_a_table_without_verdicts_is_one_line(run, tmp_path):
+    table = tmp_path / "other.parquet"
+    pq.write_table(pa.table({"key": ["a"]}), table)
+    done = capgen("retry", run, "--refused", table)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)

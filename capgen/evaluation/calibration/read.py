@@ -18,7 +18,8 @@ from capgen.evaluation.sample_facts import read_facts, right_captions
 
 SCORES = ("logprob_min", "logprob_mean")
 _UNSURE = ("unsure",)
-_WORDS = {"right": True, "true": True, "good": True, "wrong": False, "false": False, "bad": False}
+_RIGHT = frozenset({"right", "true", "good", "keep", "kept"})
+_WRONG = frozenset({"wrong", "false", "bad", "refuse", "refused", "drop", "dropped"})
 _FORM = 'a line is {"key": "lvis/val/1/2", "right": true}'
 
 
@@ -75,6 +76,26 @@ def fact_labels(captions: Iterable[tuple[str, str]], facts: Path) -> dict[str, b
     return right_captions(captions, read_facts(facts))
 
 
+def read_labels(file: Path) -> dict[str, bool]:
+    """Labels of a file: of a Parquet table its columns ``key`` and ``verdict``, else see ``file_labels``.
+
+    Raises:
+        MissingFile: there is no such file.
+        UserError: it holds no labels.
+    """
+    if file.suffix.lower() != ".parquet":
+        return file_labels(file)
+    try:
+        table = pq.read_table(file, columns=["key", "verdict"]).to_pydict()
+    except FileNotFoundError:
+        raise MissingFile(file, "give the table that `capgen judge` wrote") from None
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{file}: {str(error).splitlines()[0][:200]}", "give the table of `capgen judge`") from None
+    pairs = zip(table["key"], table["verdict"], strict=True)
+    told = {key: _read_word(verdict) for key, verdict in pairs}
+    return {key: right for key, right in told.items() if isinstance(key, str) and isinstance(right, bool)}
+
+
 def file_labels(file: Path) -> dict[str, bool]:
     """Labels by anybody: JSON Lines with ``key`` and ``right`` (true or false), or ``label`` (``right``, ``wrong``).
 
@@ -99,6 +120,12 @@ def file_labels(file: Path) -> dict[str, bool]:
     return labels
 
 
+def _read_word(told: Any) -> Any:
+    """A label as a truth value, where it is one of the words for it."""
+    word = told.strip().lower() if isinstance(told, str) else None
+    return True if word in _RIGHT else False if word in _WRONG else told
+
+
 def _label(line: bytes, where: str) -> tuple[str, bool]:
     try:
         row: Any = msgspec.json.decode(line)
@@ -106,8 +133,7 @@ def _label(line: bytes, where: str) -> tuple[str, bool]:
         raise UserError(f"{where}: not JSON ({error})", _FORM) from None
     key = row.get("key") if isinstance(row, dict) else None
     right = row.get("right", row.get("label")) if isinstance(row, dict) else None
-    if isinstance(right, str):
-        right = _WORDS.get(right.strip().lower())
+    right = _read_word(right)
     if not isinstance(key, str) or not isinstance(right, bool):
         raise UserError(f"{where}: no `key` with `right`", _FORM)
     return key, right

@@ -24,6 +24,9 @@ from capgen.dataset.row import Row
 from capgen.dataset.shards import candidates_path, manifest_path
 from capgen.errors import LedgerError
 
+REFUSED = "judged_wrong"
+"""The reason of rows that are asked again because somebody finds their caption wrong."""
+
 log = logging.getLogger(__name__)
 
 
@@ -62,6 +65,10 @@ class RetryState:
     stay: Mapping[str, Row]
     again: Mapping[str, Row]
     reopened: Reopened
+
+    def refused(self, key: str) -> str | None:
+        """The caption of an object that is asked again because somebody finds it wrong; None for others."""
+        return self.again[key].caption if self.reopened.again.get(key) == REFUSED and key in self.again else None
 
     def compared(self, rows: Iterable[Row]) -> dict[str, Any]:
         """For the new manifest: ``retry``, what this round changed by reason, and ``retries``, all rounds together."""

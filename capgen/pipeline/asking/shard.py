@@ -17,7 +17,7 @@ from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.pipeline.asking.distinct import Candidate, DistinctState, neighbours_of, state_of
 from capgen.pipeline.asking.journal import ShardJournal
 from capgen.pipeline.asking.render_ahead import RenderedMedia
-from capgen.pipeline.asking.retry_state import RetryState
+from capgen.pipeline.asking.retry_state import REFUSED, RetryState
 from capgen.pipeline.asking.rows import answered_row, failed_row
 from capgen.pipeline.asking.tries import (
     FurtherRequest,
@@ -33,6 +33,7 @@ from capgen.pipeline.planning.job import Job
 from capgen.pipeline.rendering.prompt import place
 from capgen.pipeline.rendering.remarks import Neighbour
 from capgen.pipeline.view import Settled
+from capgen.text import normal
 
 _TOKENS = ("prompt_tokens", "cached_tokens", "output_tokens")
 
@@ -114,7 +115,11 @@ class Shard:
     def _judged(self, settled: Settled) -> JudgedAnswer:
         if settled.fault is not None:
             return JudgedAnswer(settled)
-        return JudgedAnswer(settled, *self.job.judge(self.objects[settled.key][1], settled))
+        judged = JudgedAnswer(settled, *self.job.judge(self.objects[settled.key][1], settled))
+        wrong = self.retry.refused(settled.key) if self.retry else None
+        if wrong is None or normal(wrong) != normal(settled.text):
+            return judged
+        return replace(judged, advice=(*judged.advice, (REFUSED, "somebody found this caption wrong")))
 
     def _further(self, settled: Settled) -> None:
         tries = self.answers[settled.key]

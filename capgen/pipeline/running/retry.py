@@ -7,7 +7,7 @@ is a run with unfinished shards: a kill is resumed, and the release made, as alw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.shards import Manifest, is_committed, read_manifest
 from capgen.errors import UserError
 from capgen.layered_toml import merge, nested, sentence
-from capgen.pipeline.asking.retry_state import earlier, is_reopened, reopen
+from capgen.pipeline.asking.retry_state import REFUSED, earlier, is_reopened, reopen
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.recorded_settings import check_fingerprint, refuse_unconfirmed, without_links
 from capgen.pipeline.releasing import dedup
@@ -68,13 +68,17 @@ def recorded(
     return Recorded(settings, plan.model, _embedded(out) if release is None else embed_of(release))
 
 
-def ask_again(job: Job, table: ShardTable, codes: Sequence[str]) -> Counter[str]:
+def ask_again(
+    job: Job, table: ShardTable, codes: Sequence[str], refused: Collection[str] = frozenset()
+) -> Counter[str]:
     """Reopen the shards that hold objects to be asked again; how many these are, by reason.
 
     Call it only while nobody writes to OUT. Shards that an earlier retry has reopened are finished by this one.
 
     Args:
-        codes: reasons, as ``capgen status`` counts them (the first of each row); none is every reason of failed rows.
+        codes: reasons, as ``capgen status`` counts them (the first of each row); none is every reason of failed rows,
+            or no reason at all where keys are ``refused``.
+        refused: keys whose captions somebody else finds wrong; they are asked for further answers.
 
     Raises:
         UserError: the run was never finished, or no object has such a reason.
@@ -90,9 +94,9 @@ def ask_again(job: Job, table: ShardTable, codes: Sequence[str]) -> Counter[str]
         _check(codes, there, job.out)
     asked: Counter[str] = Counter()
     for manifest in done:
-        wanted = set(codes or manifest.failed)
-        if not wanted.isdisjoint([*manifest.failed, *manifest.dropped]):
-            again = _again(job.out, manifest.index, wanted, dropped=bool(codes))
+        wanted = set(codes or (() if refused else manifest.failed))
+        again = _again(job.out, manifest.index, wanted, refused, dropped=bool(codes))
+        if again:
             before = earlier(manifest.extra)
             reopen(job.out, manifest.index, job.journal_dir(manifest.index), again, before)
             asked.update(again.values())
@@ -128,13 +132,17 @@ def _check_finished(job: Job, table: ShardTable) -> None:
         )
 
 
-def _again(out: Path, index: int, wanted: set[str], *, dropped: bool) -> dict[str, str]:
+def _again(out: Path, index: int, wanted: set[str], refused: Collection[str], *, dropped: bool) -> dict[str, str]:
+    if not wanted and not refused:
+        return {}
     columns = read_columns(out, index, ["key", "status", "reasons"]).to_pydict()
-    return {
-        key: reasons[0]
-        for key, status, reasons in zip(columns["key"], columns["status"], columns["reasons"], strict=True)
-        if reasons and reasons[0] in wanted and (dropped or status == "failed")
-    }
+    again = {}
+    for key, status, reasons in zip(columns["key"], columns["status"], columns["reasons"], strict=True):
+        if reasons and reasons[0] in wanted and (dropped or status == "failed"):
+            again[key] = reasons[0]
+        elif key in refused and status != "failed":
+            again[key] = REFUSED
+    return again
 
 
 def _check(codes: Sequence[str], there: Mapping[str, int], out: Path) -> None:

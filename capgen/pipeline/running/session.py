@@ -59,6 +59,7 @@ class Devices:
 class RunRequest:
     """What a session is asked for beside its settings.
 
+    ``refused``: keys whose captions somebody finds wrong, asked again too where ``again`` is not None.
     ``again``: reasons whose objects are asked again first, () being those of all failed objects; None asks for what is
     left only.
     """
@@ -69,6 +70,7 @@ class RunRequest:
     fork: bool = False
     embed: Embed | None = None
     again: tuple[str, ...] | None = None
+    refused: frozenset[str] = frozenset()
 
 
 class NothingKept(CapgenError):
@@ -109,7 +111,7 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
         display.say(f"{table.text()}, in {job.out}")
         reopen_grown(job, table)
         if wanted.again is not None:
-            display.say(_told(ask_again(job, table, wanted.again)))
+            display.say(_told(ask_again(job, table, wanted.again, wanted.refused)))
         progress = run_shards(job, table, wanted.devices.executor(stop), display)
         _refuse_nothing(job, table)
         asked = time.monotonic()

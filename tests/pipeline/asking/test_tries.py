@@ -111,6 +111,26 @@ def test_retry_leaves_rows_that_were_asked_again_as_they_are(lvis_root, tmp_path
     assert rows_of(out) == before
 
 
+def test_captions_that_somebody_finds_wrong_are_asked_again_and_replaced_where_another_is_given(lvis_root, tmp_path):
+    settings = moody(lvis_root, revises="0")
+    out, _ = session(settings, tmp_path / "out")
+    before = rows_of(out)
+    wrong = frozenset({"lvis/train/1/100", "lvis/train/1/101", "lvis/train/9/900"})
+    _, report = session(settings, out, again=(), refused=wrong)
+    assert report.retried["judged_wrong"] == {"rounds": 1, "asked": 2, "changed": 1, "kept": 2}
+    after = rows_of(out)
+    changed = after["lvis/train/1/100"]
+    assert (changed.caption, changed.tries) == ("A shiny cup that somebody has polished.", 2)
+    assert changed.answers[0].advice == ("judged_wrong",)
+    assert "cannot be used" in changed.answers[1].told
+    again = after["lvis/train/1/101"]
+    assert (again.caption, again.tries) == (before["lvis/train/1/101"].caption, 3), "every step said the same"
+    assert {key: row for key, row in after.items() if key not in wrong} == {
+        key: row for key, row in before.items() if key not in wrong
+    }
+    assert verify(out).ok
+
+
 def test_the_best_answer_passes_then_has_no_advice_then_is_surest_then_is_the_earliest():
     refused, advised = answer("a", "empty", sure=-0.1), answer("b", advice=["wrong_category"], sure=-0.1)
     unsure, sure, later = answer("c", sure=-2.0), answer("d", sure=-0.5), answer("e", sure=-0.5)

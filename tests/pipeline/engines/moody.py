@@ -20,6 +20,7 @@ class Moody:
 
     ``refuses``: object numbers (the last digit of the key) that refuse at first. ``stubborn``: that always refuse.
     ``twins``: those that give one caption at first. ``differs``: those that say something else when asked to differ.
+    ``revises``: those that say another thing when asked again.
     ``poison``: ``KEY STEP`` of a request that ends the engine.
     """
 
@@ -28,6 +29,7 @@ class Moody:
     stubborn: str = ""
     twins: str = ""
     differs: str = ""
+    revises: str = ""
     poison: str = ""
     latency_s: float = 0.0
 
@@ -53,6 +55,8 @@ class MoodySession:
             raise EngineDead("its time has come")
         self.answered += 1
         own = f"A {view.category} with the number {view.key.rsplit('/', 1)[-1]} on it."
+        if number in options.revises and view.step.startswith("again"):
+            own = f"A shiny {view.category} that somebody has polished."
         if number in options.stubborn or (number in options.refuses and not view.step):
             own = REFUSAL
         elif number in options.twins and not (view.step.startswith("distinct") and number in options.differs):
