@@ -6,7 +6,7 @@ PY := .venv/bin/python
 # passed through to `capgen run`
 run_flags = $(if $(OUT),--out "$(OUT)") $(if $(MODEL),--model "$(MODEL)") $(if $(GPUS),--gpus $(GPUS)) $(if $(LIMIT),--limit $(LIMIT)) $(ARGS)
 
-.PHONY: help setup lviscap lv-viscap predict test check bench clean
+.PHONY: help setup lviscap lv-viscap predict test check bench gpu-check clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ check: .venv/.ready ## lint, types, import layers, house rules, licences of depe
 
 bench: .venv/.ready ## the benchmarks; results in benchmarks/results/
 	@for name in $(filter-out __init__ common,$(notdir $(basename $(wildcard benchmarks/*.py)))) exports.export_memory; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
+
+gpu-check: .venv/.ready ## what this machine's GPU does, in under ten minutes; result in benchmarks/results/gpu_check.json
+	$(PY) -m benchmarks.gpu.check $(ARGS)
 
 clean: ## remove .venv and out/
 	rm -rf .venv out

@@ -8,6 +8,7 @@ Sizes of pictures, patches and tokens are those of the published models; only la
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def glm() -> Parts:
 
 def glm_moe() -> Parts:
     experts = {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64, "first_k_dense_replace": 1}
-    return _glm("glm4v_moe", experts, "Glm4v")
+    return replace(_glm("glm4v_moe", experts | {"use_qk_norm": False}, "Glm4v"), saved=False)
 
 
 MISTRAL_TOKENS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tests.families import chats, tiny_tokenizers
@@ -47,7 +48,7 @@ def qwen3() -> Parts:
 
 def qwen3_moe() -> Parts:
     text = {"rope_parameters": rope(4, 6, 6, mrope_interleaved=True), **EXPERTS}
-    return _qwen3("qwen3_vl_moe", text, chats.QWEN, {"deepstack_visual_indexes": [0, 1]})
+    return replace(_qwen3("qwen3_vl_moe", text, chats.QWEN, {"deepstack_visual_indexes": [0, 1]}), saved=False)
 
 
 LINEAR = {

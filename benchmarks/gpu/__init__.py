@@ -1,0 +1,1 @@
+"""What decides the speed on a GPU."""

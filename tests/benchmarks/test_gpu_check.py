@@ -1,0 +1,41 @@
+"""``make gpu-check`` at tiny size on the CPU: its code runs and its result has what it promises; no speed is meant."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.families.process import REPOSITORY, environment
+
+
+def check(*flags, timeout=500):
+    command = [sys.executable, "-m", "benchmarks.gpu.check", *flags]
+    return subprocess.run(
+        command, env=environment(), cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def test_without_a_gpu_it_says_how_to_try_it_and_nothing_is_published():
+    pytest.importorskip("vllm")
+    from capgen.pipeline.planning.preflight import local_gpus
+
+    if local_gpus():
+        pytest.skip("this machine has a GPU")
+    assert "--tiny" in check().stderr
+    assert "not published" in check("--tiny").stderr
+
+
+@pytest.mark.families
+def test_three_layouts_are_asked_and_their_facts_written(tmp_path):
+    done = check("--tiny", "--objects", "20", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((tmp_path / "gpu_check.json").read_text())
+    assert [row["layout"] for row in found["rows"]] == ["default", "paper", "one marked picture"]
+    for row in found["rows"]:
+        assert (row["objects"], row["answered"], row["faults"]) == (20, 20, 0)
+        assert row["objects_per_s"] > 0
+    default, _, single = found["rows"]
+    assert default["cached_tokens"] > single["cached_tokens"]
+    assert "embedded captioner" in found["note"]
+    assert "transformers" in found["machine"]
