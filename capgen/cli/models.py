@@ -58,7 +58,9 @@ def plan(
     as_json: options.JsonFlag = False,
     set_: options.SetFlag = None,
 ) -> None:
-    """Say what a run will take: requests, tokens, shards, disk, hours and price.
+    """Say what a run will take, before it is started.
+
+    Requests, tokens, shards, disk, hours and price.
 
     Nothing is written, and without --probe no model is loaded. What was assumed is said.
     """

@@ -78,6 +78,7 @@ VERBS = (
     "calibrate",
     "describe",
     "import",
+    "plan",
     "push",
     "export",
     "run",
