@@ -36,6 +36,6 @@ else
     fi
 fi
 # The benchmarks' baselines. Without their dependencies: lvis asks for opencv-python, which clashes with the headless build.
-"${pip[@]}" install "${quiet[@]}" --no-deps 'lvis==0.5.3' 'trackeval==1.3.0' 'tabulate==0.10.0'
+"${pip[@]}" install "${quiet[@]}" --no-deps 'lvis==0.5.3' 'trackeval==1.3.0' 'datasketch==2.0.0' 'rensa==0.5.0' 'tabulate==0.10.0'
 .venv/bin/capgen --version
 touch .venv/.ready

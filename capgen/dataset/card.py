@@ -15,6 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from capgen.dataset.quality.calibration import Calibration
 from capgen.dataset.quality.counts import QualityCounts
 from capgen.dataset.quality.section import quality_values
+from capgen.dataset.release_record import DedupRules
 from capgen.dataset.schema import CAPTIONS, MEDIA, SCHEMA_VERSION, describe
 from capgen.dataset.stats import Stats
 from capgen.dataset.types import Kind
@@ -75,7 +76,7 @@ class ReleaseInfo:
     schemas: Mapping[str, pa.Schema]
     fingerprint: str
     embedded: bool
-    deduplicated: bool
+    dedup: DedupRules | None
     keep_alike: bool = True
     inputs: str = ""
     picture: str | None = None
@@ -123,7 +124,7 @@ def check_card(card: CardInfo) -> None:
         UserError: the template has a mistake.
     """
     schemas = {"captions": CAPTIONS, "media": MEDIA}
-    empty = ReleaseInfo({config: {} for config in schemas}, schemas, "", embedded=False, deduplicated=True)
+    empty = ReleaseInfo({config: {} for config in schemas}, schemas, "", embedded=False, dedup=DedupRules())
     render_card(card, empty, Stats(), QualityCounts())
 
 

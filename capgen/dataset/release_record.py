@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -36,10 +37,33 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     failed: dict[str, int]
 
 
+class DedupRules(msgspec.Struct, frozen=True, kw_only=True):
+    """When a caption counts as a repetition of an earlier one of its category, and what is left out for it.
+
+    Args:
+        near: the Jaccard similarity of word shingles from which two captions say nearly the same; 1: only equal ones.
+        shingle: words of a shingle.
+        scope: ``medium``: a repetition is left out where the earlier caption is of the same image or video;
+            ``release``: wherever it is.
+        per_sentence: how often one sentence may stand for one category in the whole release; None: any number.
+    """
+
+    near: float = 0.8
+    shingle: int = 3
+    scope: Literal["medium", "release"] = "medium"
+    per_sentence: int | None = None
+
+
+DEFAULT_RULES = DedupRules()
+EXACT_ONLY = DedupRules(near=1.0)
+"""What releases were made by that do not record their rules."""
+
+
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """What ``pack`` wrote.
 
     Args:
+        dedup_rules: None where repetitions were left in, and in releases from before there were rules.
         inputs: digest of everything that the files are a function of: equal inputs are not packed again.
         shards: how many shards are in; fewer than ``shards_planned`` where the release is partial.
         missing_pictures: pictures that ``--embed`` did not find.
@@ -62,6 +86,12 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     warning: str | None = None
     embed: str | None = None
     keep_alike: bool = True
+    dedup_rules: DedupRules | None = None
+
+    @property
+    def rules(self) -> DedupRules | None:
+        """By which rules repetitions were left out; None where they were not."""
+        return (self.dedup_rules or EXACT_ONLY) if self.dedup else None
 
     def of(self, config: str, split: str) -> list[ReleasedFile]:
         """The files of a config and split, in order."""

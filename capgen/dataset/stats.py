@@ -24,7 +24,8 @@ class RowOutcome:
     Args:
         status: as committed, but ``dropped`` where dedup leaves a kept caption out.
         reason: the first reason, the one that is counted; None where the caption is released.
-        duplicate_of: the key whose caption it repeats, where that is the reason.
+        dup_of: the key of an earlier caption of its category that says the same or nearly the same.
+        similarity: how much of it, from 0 to 1.
     """
 
     key: str
@@ -32,7 +33,8 @@ class RowOutcome:
     caption: str | None
     status: Status
     reason: str | None
-    duplicate_of: str | None = None
+    dup_of: str | None = None
+    similarity: float | None = None
 
     def media_caption(self, *, keep_alike: bool) -> str | None:
         """The caption that the released media have: that of a kept row, and with ``keep_alike`` one not distinct."""
@@ -72,6 +74,7 @@ class Stats:
     categories: Counter[str] = field(default_factory=Counter)
     vocabulary: set[str] = field(default_factory=set)
     origins: Counter[Origin] = field(default_factory=Counter)
+    repeated: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     examples: dict[str, str] = field(default_factory=dict)
@@ -95,6 +98,7 @@ class Stats:
             counts.objects += 1
             if one.status == "kept":
                 counts.kept += 1
+                self.repeated += one.dup_of is not None
                 self._add_caption(one)
             elif one.reason is not None:
                 (counts.dropped if one.status == "dropped" else counts.failed)[one.reason] += 1

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from capgen.dataset.release_record import DedupRules
 from capgen.layered_toml import Positive, Share
 
 Coordinates = Literal["percent", "unit", "thousand", "pixel"]
@@ -215,9 +216,26 @@ class DistinctSettings(Table):
 
 
 class DedupSettings(Table):
-    """Whether a caption that was already said of the same category in the same image or video is released again."""
+    """Which captions count as said before of their category, and whether the release leaves them out.
+
+    ``near``: Jaccard similarity of word shingles from which two captions say nearly the same; 1 takes equal ones alone.
+    ``shingle``: words of a shingle.
+    ``scope``: ``medium`` leaves a caption out where the earlier one is of the same image or video, ``release`` wherever
+    it is. With both, the column ``dup_of`` marks the captions that stay.
+    ``per_sentence``: how often one sentence may stand for one category in the whole release.
+    """
 
     enabled: bool = True
+    near: Annotated[float, Field(ge=0.5, le=1)] = 0.8
+    shingle: Annotated[int, Field(ge=1, le=8)] = 3
+    scope: Literal["medium", "release"] = "medium"
+    per_sentence: Positive | None = None
+
+    def rules(self) -> DedupRules | None:
+        """The rules as a release records them; None where nothing is left out or marked."""
+        if not self.enabled:
+            return None
+        return DedupRules(near=self.near, shingle=self.shingle, scope=self.scope, per_sentence=self.per_sentence)
 
 
 class CardSettings(Table):

@@ -7,6 +7,7 @@ import yaml
 
 from capgen.dataset.card import CardInfo, ReleaseInfo, check_card, render_card, size_category, table
 from capgen.dataset.quality.counts import QualityCounts
+from capgen.dataset.release_record import DedupRules
 from capgen.dataset.schema import CAPTIONS, MEDIA
 from capgen.dataset.stats import Origin, RowOutcome, Stats
 from capgen.display import markdown
@@ -18,7 +19,7 @@ RELEASE = ReleaseInfo(
     schemas={"captions": CAPTIONS, "media": MEDIA},
     fingerprint="abc123",
     embedded=False,
-    deduplicated=True,
+    dedup=DedupRules(),
 )
 
 

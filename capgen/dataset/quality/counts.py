@@ -70,7 +70,7 @@ class QualityCounts:
         groups: dict[tuple[str, str | None], list[str]] = defaultdict(list)
         for row, outcome in zip(rows, outcomes, strict=True):
             self._add_row(row, outcome)
-            if outcome.status == "kept" or outcome.duplicate_of is not None or outcome.reason == NOT_DISTINCT:
+            if outcome.status == "kept" or outcome.dup_of is not None or outcome.reason == NOT_DISTINCT:
                 groups[row["media_id"], row["category"]].append(row["caption"] or "")
         for captions in groups.values():
             if len(captions) > 1:

@@ -86,7 +86,7 @@ def import_captions(request: ImportRequest, progress: ImportStep | None = None) 
             record,
             replace(card_info(settings), model_terms=None),
             embed=request.embed,
-            deduplicate=False,
+            dedup=None,
             progress=lambda done, of: told("packing", done, of),
         )
         ledger = verify(request.out, progress=lambda done, of: told("verifying", done, of))

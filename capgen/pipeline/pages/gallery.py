@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -131,7 +131,7 @@ def _chosen(
     out: Path, plan: PlanRecord, done: Sequence[ShardEntry], limit: int, place: _Place
 ) -> Iterator[tuple[Media, Sequence[Shown]]]:
     """Media with objects: as many of every shard as its size and the limit allow, evenly spaced within it."""
-    deduplicate = release_path(out).is_file()
+    repeated = dedup.left_out(out) if release_path(out).is_file() else {}
     left = limit
     # Small shards first, so that what they leave over goes to larger ones; shown in the order of the plan.
     quotas: dict[int, int] = {}
@@ -140,7 +140,7 @@ def _chosen(
         left -= quotas[entry.index]
     for entry in done:
         if quotas[entry.index]:
-            shard = _of_shard(out, plan, entry, place, deduplicate=deduplicate)
+            shard = _of_shard(out, plan, entry, place, repeated)
             yield from (shard[i] for i in _spread(len(shard), quotas[entry.index]))
 
 
@@ -151,15 +151,14 @@ def _spread(length: int, count: int) -> list[int]:
 
 
 def _of_shard(
-    out: Path, plan: PlanRecord, entry: ShardEntry, place: _Place, *, deduplicate: bool
+    out: Path, plan: PlanRecord, entry: ShardEntry, place: _Place, repeated: Mapping[str, tuple[str, str]]
 ) -> list[tuple[Media, Sequence[Shown]]]:
-    shard = join(out, entry, deduplicate=deduplicate, legacy_root=plan.legacy_root)
+    shard = join(out, entry, {}, legacy_root=plan.legacy_root)
     rows = rows_of(shard.rows)
     root, bounds = place
-    outcomes = iter(shard.outcomes)
     found: list[tuple[Media, Sequence[Shown]]] = []
     for planned in shard.media:
-        objects = [_shown(next(rows), next(outcomes).duplicate_of) for _ in planned.objects]
+        objects = [_shown(next(rows), repeated) for _ in planned.objects]
         if objects:
             folder = str(root / planned.folder)
             medium = Media(**planned.header(), root=folder, bounds=str(bounds) if bounds else None)
@@ -167,7 +166,7 @@ def _of_shard(
     return found
 
 
-def _shown(row: Row, duplicate_of: str | None) -> Shown:
+def _shown(row: Row, repeated: Mapping[str, tuple[str, str]]) -> Shown:
     shown = Shown(
         key=row.key,
         object_id=row.object_id,
@@ -181,9 +180,10 @@ def _shown(row: Row, duplicate_of: str | None) -> Shown:
         reasons=row.reasons,
         message=row.message,
     )
-    if duplicate_of is None:
+    if row.key not in repeated or row.status != "kept":
         return shown
-    return replace(shown, status="dropped", reasons=(dedup.REASON,), message=dedup.message(duplicate_of))
+    reason, message = repeated[row.key]
+    return replace(shown, status="dropped", reasons=(reason,), message=message)
 
 
 def _rectangle(box: Box, size: rle.Size) -> str:

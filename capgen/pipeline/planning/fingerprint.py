@@ -39,7 +39,7 @@ def fingerprint_parts(settings: Settings, prompt: Prompt, source_hashes: Mapping
         "model": _model(settings),
         "sampling": settings.sampling.model_dump(),
         "checks": settings.checks.model_dump(mode="json"),
-        "dedup": settings.dedup.model_dump(),
+        "dedup": _unless_default(settings.dedup, "near", "shingle", "scope", "per_sentence"),
         "schema": SCHEMA_VERSION,
     }
     if settings.source.min_area is not None:

@@ -25,9 +25,9 @@ _REMEDY = "delete release.json and run the same command again"
 _BATCH_ROWS = 500
 _OBJECT = "objects.list.element"
 _COLUMNS = {
-    "captions": (CAPTIONS, ("key", "caption")),
+    "captions": (CAPTIONS, ("key", "caption", "dup_of")),
     "media": (MEDIA, ("media_id", *(f"{_OBJECT}.{name}" for name in ("object_id", "caption", "dropped")))),
-    "dedup": (DEDUP, ("key", "duplicate_of")),
+    "dedup": (DEDUP, ("key", "dup_of")),
 }
 
 
@@ -41,23 +41,26 @@ class ReleaseAudit:
 
     def __init__(self, out: Path, release: Release, splits: Sequence[str], note: Note) -> None:
         self._note, self._keep_alike = note, release.keep_alike
+        self._marks = release.dedup_rules is not None
         bad = {file.path for file in release.files if not _as_recorded(out, file, note)}
         _note_strangers(out, release, note)
         _note_configs(out, note)
         named = [(config, split, release.of(config, split)) for config in CONFIGS for split in splits]
         dedup = [file for file in release.files if file.path == RunLayout(out).record_of(RunLayout(out).dedup)]
+        known = release.dedup_rules is not None or not release.dedup  # older releases have another column
         self._streams = {
             (config, split): _Stream(out, config, files)
-            for config, split, files in [*named, ("dedup", "", dedup)]
+            for config, split, files in [*named, *([("dedup", "", dedup)] if known else [])]
             if not bad.intersection(file.path for file in files)
         }
 
     def compare(self, split: str, media: Sequence[PlannedMedia], outcomes: Sequence[RowOutcome]) -> None:
         """The next shard of the plan: what the release must hold of it, and whether it does."""
-        captions = ((v.key, v.caption) for v in outcomes if v.status == "kept")
+        captions = ((v.key, v.caption, v.dup_of if self._marks else None) for v in outcomes if v.status == "kept")
         self._expect("captions", split, captions)
         self._expect("media", split, _media_rows(media, outcomes, keep_alike=self._keep_alike))
-        self._expect("dedup", "", ((v.key, v.duplicate_of) for v in outcomes if v.duplicate_of is not None))
+        left_out = (v for v in outcomes if v.dup_of is not None and v.status == "dropped")
+        self._expect("dedup", "", ((v.key, v.dup_of) for v in left_out))
 
     def give_up(self, split: str) -> None:
         """The next shard cannot be read: nothing more can be said of its split."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +10,16 @@ import pyarrow as pa
 
 from capgen.dataset.plan import PlannedMedia, ShardEntry
 from capgen.dataset.reader import read_columns, read_media
+from capgen.dataset.row import Status
 from capgen.dataset.shards import candidates_path
 from capgen.dataset.stats import RowOutcome
 from capgen.errors import LedgerError
-from capgen.pipeline.releasing import dedup
+from capgen.pipeline.releasing.dedup import Repetition
 
 ShardProgress = Callable[[int, int], None]
 """Is told how many shards are done, and how many there are in all."""
 
-OUTCOME_COLUMNS = ("key", "media_id", "category", "caption", "status", "reasons")
+OUTCOME_COLUMNS = ("key", "category", "caption", "status", "reasons")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,13 @@ def planned_keys(media: Iterable[PlannedMedia]) -> list[str]:
     return [m.key_of(item.object_id) for m in media for item in m.objects]
 
 
-def join(out: Path, entry: ShardEntry, *, deduplicate: bool, legacy_root: str | None = None) -> JoinedShard:
+def join(
+    out: Path, entry: ShardEntry, repeated: Mapping[str, Repetition], *, legacy_root: str | None = None
+) -> JoinedShard:
     """A committed shard in the order of its plan; rows find their objects by key.
 
     Args:
+        repeated: what dedup found, at least of this shard, by key.
         legacy_root: see ``PlanRecord``.
 
     Raises:
@@ -56,24 +60,19 @@ def join(out: Path, entry: ShardEntry, *, deduplicate: bool, legacy_root: str | 
                 f"{path} does not hold the objects that plan/{entry.file} plans; capgen verify says which"
             )
         rows = rows.take([position[key] for key in keys]).combine_chunks()
-    return JoinedShard(media, rows, outcomes_of(rows, deduplicate=deduplicate))
+    return JoinedShard(media, rows, outcomes_of(rows, repeated))
 
 
-def outcomes_of(rows: pa.Table, *, deduplicate: bool) -> list[RowOutcome]:
-    """The outcomes on a shard's rows, of which only ``OUTCOME_COLUMNS`` are read. A medium is never in two shards."""
-    columns = [rows.column(name).to_pylist() for name in OUTCOME_COLUMNS]
-    committed = list(zip(*columns, strict=True))
-    said = (
-        dedup.Said(medium, key, category, caption)
-        for key, medium, category, caption, status, _ in committed
-        if status == "kept"
-    )
-    repeated = dedup.duplicates(said) if deduplicate else {}
+def outcomes_of(rows: pa.Table, repeated: Mapping[str, Repetition]) -> list[RowOutcome]:
+    """The outcomes on a shard's rows, of which only ``OUTCOME_COLUMNS`` are read."""
     outcomes = []
-    for key, _, category, caption, status, reasons in committed:
-        earlier = repeated.get(key)
-        if earlier is not None:
-            outcomes.append(RowOutcome(key, category, caption, "dropped", dedup.REASON, earlier))
+    for row in zip(*(rows.column(name).to_pylist() for name in OUTCOME_COLUMNS), strict=True):
+        key, category, caption, status, reasons = row
+        reason = reasons[0] if reasons else None
+        again = repeated.get(key) if status == "kept" else None
+        if again is None:
+            outcomes.append(RowOutcome(key, category, caption, status, reason))
         else:
-            outcomes.append(RowOutcome(key, category, caption, status, reasons[0] if reasons else None))
+            becomes: Status = "dropped" if again.reason else "kept"
+            outcomes.append(RowOutcome(key, category, caption, becomes, again.reason, again.dup_of, again.similarity))
     return outcomes

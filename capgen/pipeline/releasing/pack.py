@@ -7,7 +7,8 @@ the number of workers nor an interruption shows in a single byte.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -17,10 +18,21 @@ from capgen.dataset.card import CardInfo, ReleaseInfo, check_card, render_card, 
 from capgen.dataset.files import sha256_of, write_whole
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlanRecord, ShardEntry, ShardTable
-from capgen.dataset.release_record import CONFIGS, Counts, Release, ReleasedFile, read_release, release_path, stem
+from capgen.dataset.release_record import (
+    CONFIGS,
+    DEFAULT_RULES,
+    Counts,
+    DedupRules,
+    Release,
+    ReleasedFile,
+    read_release,
+    release_path,
+    stem,
+)
 from capgen.dataset.schema import SCHEMA_VERSION
 from capgen.dataset.shards import is_committed, read_manifest, remove_leftovers
 from capgen.errors import LedgerError, UserError
+from capgen.pipeline.releasing.dedup import find_duplicates
 from capgen.pipeline.releasing.embedded import Embed
 from capgen.pipeline.releasing.outcomes import ShardProgress, join
 from capgen.pipeline.releasing.release_writer import Packing, PackOptions
@@ -32,7 +44,7 @@ def pack(
     card: CardInfo,
     *,
     embed: Embed | None = None,
-    deduplicate: bool = True,
+    dedup: DedupRules | None = DEFAULT_RULES,
     keep_alike: bool = True,
     root: Path | None = None,
     bounds: Path | None = None,
@@ -47,6 +59,8 @@ def pack(
     Args:
         embed: the pictures that the release holds; see ``PackOptions``.
         keep_alike: see ``PackOptions``.
+        dedup: which repetitions are left out; None: none are, and none are marked.
+        progress: is told of each shard twice: when its captions were compared, and when it was written.
         max_failed: share of the objects above which the release is marked because so many failed.
         root: where the dataset is now, for ``embed``; None where it was when the run was planned.
         bounds: the folder out of which links among the pictures must not lead; None follows all links.
@@ -64,7 +78,7 @@ def pack(
             f"{out}: {missing} of its {len(table.shards)} shards are not done", "run the same command again"
         )
     remove_leftovers(out)
-    options = PackOptions(embed=embed, deduplicate=deduplicate, keep_alike=keep_alike)
+    options = PackOptions(embed=embed, dedup=dedup, keep_alike=keep_alike)
     inputs = _digest(out, table, done, card, options, fingerprint, max_failed)
     current = _current(out, inputs)
     if current is not None:
@@ -72,17 +86,20 @@ def pack(
 
     check_card(card)
     packing = Packing(out, table.splits, options, root or plan.root or "", bounds)
-    for number, entry in enumerate(done, 1):
-        packing.add(entry.split, join(out, entry, deduplicate=deduplicate, legacy_root=plan.legacy_root))
-        if progress:
-            progress(number, len(done))
+    tell = _counted(progress, (1 + (dedup is not None)) * len(done))
+    found = find_duplicates(out, done, dedup, tell) if dedup is not None else None
+    for entry in done:
+        repeated = found.of_shard(entry.index) if found is not None else {}
+        packing.add(entry.split, join(out, entry, repeated, legacy_root=plan.legacy_root))
+        tell()
     files = packing.finish()
     stats = packing.stats
     release = Release(
         version=SCHEMA_VERSION,
         fingerprint=fingerprint,
         inputs=inputs,
-        dedup=deduplicate,
+        dedup=dedup is not None,
+        dedup_rules=dedup,
         embed_media=embed == "media",
         embed=embed,
         shards=len(done),
@@ -103,6 +120,12 @@ def pack(
     release = msgspec.structs.replace(release, files=(*files, *_recorded_whole(out)))
     write_whole(release_path(out), msgspec.json.format(msgspec.json.encode(release)) + b"\n")
     return release
+
+
+def _counted(progress: ShardProgress | None, total: int) -> Callable[[], None]:
+    """Tells ``progress`` of one step more of ``total`` each time."""
+    steps = itertools.count(1)
+    return (lambda: progress(next(steps), total)) if progress else (lambda: None)
 
 
 def too_many_failed(failed: Mapping[str, int], planned: int, max_failed: float) -> str | None:
@@ -157,7 +180,7 @@ def _release_info(release: Release, splits: Sequence[str], options: PackOptions)
         fingerprint=release.fingerprint,
         embedded=options.embed_media,
         picture=options.embed,
-        deduplicated=options.deduplicate,
+        dedup=options.dedup,
         keep_alike=options.keep_alike,
         inputs=release.inputs,
         warning=release.warning,

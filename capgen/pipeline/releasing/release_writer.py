@@ -25,7 +25,7 @@ from capgen.dataset.files import (
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.quality.counts import COLUMNS, QualityCounts
-from capgen.dataset.release_record import CONFIGS, ReleasedFile, stem
+from capgen.dataset.release_record import CONFIGS, DEFAULT_RULES, DedupRules, ReleasedFile, stem
 from capgen.dataset.schema import (
     CAPTIONS,
     CAPTIONS_EMBEDDED,
@@ -38,7 +38,7 @@ from capgen.dataset.schema import (
 )
 from capgen.dataset.stats import Origin, RowOutcome, Stats
 from capgen.errors import MissingFile
-from capgen.pipeline.releasing import dedup
+from capgen.pipeline.releasing.dedup import Repetition
 from capgen.pipeline.releasing.embedded import (
     Embed,
     by_medium,
@@ -59,13 +59,13 @@ _EMBED_AT_ONCE = 4
 class PackOptions:
     """``embed`` puts a picture of each object into ``captions``, and ``media`` also all pictures into ``media``.
 
-    ``deduplicate`` leaves repeated captions out.
+    ``dedup``: which repeated captions are left out; None: none are.
 
     ``keep_alike``: captions that do not tell their objects apart stay in ``media``, although not in ``captions``.
     """
 
     embed: Embed | None = None
-    deduplicate: bool = True
+    dedup: DedupRules | None = DEFAULT_RULES
     keep_alike: bool = True
 
     @property
@@ -122,7 +122,9 @@ class Packing:
     def add(self, split: str, shard: JoinedShard) -> None:
         """Write a shard's captions and media, and count them."""
         kept = np.fromiter((outcome.status == "kept" for outcome in shard.outcomes), np.bool_, len(shard.outcomes))
-        captions = shard.rows.filter(pa.array(kept)).select(CAPTIONS.names).replace_schema_metadata(CAPTIONS.metadata)
+        dup_of = pa.array([outcome.dup_of for outcome in shard.outcomes], pa.string())
+        rows = shard.rows.append_column("dup_of", dup_of).filter(pa.array(kept))
+        captions = rows.select(CAPTIONS.names).replace_schema_metadata(CAPTIONS.metadata)
         for part in self._caption_tables(shard, captions, kept.tolist()):
             self._writers["captions", split].add(part)
         for media in self._media_tables(shard):
@@ -227,6 +229,7 @@ def media_table(shard: JoinedShard, *, keep_alike: bool = True) -> pa.Table:
     captions = [outcome.media_caption(keep_alike=keep_alike) for outcome in shard.outcomes]
     columns["caption"] = pa.array(captions, pa.string())
     columns["dropped"] = pa.array([outcome.reason for outcome in shard.outcomes], pa.string())
+    columns["dup_of"] = pa.array([outcome.dup_of for outcome in shard.outcomes], pa.string())
     structs = pa.StructArray.from_arrays([columns[name] for name in OBJECT_FIELDS], fields=list(OBJECT_TYPE))
     objects = pa.ListArray.from_arrays(pa.array(ends), structs)
     own = [
@@ -239,9 +242,15 @@ def media_table(shard: JoinedShard, *, keep_alike: bool = True) -> pa.Table:
 
 def dedup_table(outcomes: Sequence[RowOutcome]) -> pa.Table:
     """The rows that dedup leaves out, in the schema ``DEDUP``."""
-    repeated = [(v.key, v.duplicate_of) for v in outcomes if v.duplicate_of is not None]
     rows = [
-        {"key": key, "reasons": [dedup.REASON], "message": dedup.message(earlier), "duplicate_of": earlier}
-        for key, earlier in repeated
+        {
+            "key": one.key,
+            "reasons": [one.reason],
+            "message": Repetition(one.dup_of, one.similarity or 0.0, one.reason).message(),
+            "dup_of": one.dup_of,
+            "similarity": one.similarity,
+        }
+        for one in outcomes
+        if one.dup_of is not None and one.status == "dropped"
     ]
     return pa.Table.from_pylist(rows, DEDUP)

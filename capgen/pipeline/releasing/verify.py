@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,9 @@ from capgen.dataset.shards import (
 )
 from capgen.dataset.stats import RowOutcome
 from capgen.errors import CapgenError, LedgerError
+from capgen.pipeline.releasing import dedup
 from capgen.pipeline.releasing.audit import ReleaseAudit
+from capgen.pipeline.releasing.dedup import Repetition, find_duplicates
 from capgen.pipeline.releasing.outcomes import OUTCOME_COLUMNS, ShardProgress, outcomes_of, planned_keys
 
 _SHOWN = 50
@@ -92,8 +94,10 @@ def verify(out: Path, progress: ShardProgress | None = None) -> Ledger:
     books = _Books(out, plan.fingerprint, plan.legacy_root)
     release = books.release(len(plan.shards))
     audit = ReleaseAudit(out, release, plan.table.splits, books.note) if release is not None else None
+    rules = release.rules if release is not None else None
+    found = find_duplicates(out, plan.shards, rules) if rules is not None else None
     for number, entry in enumerate(plan.shards, 1):
-        books.add(entry, audit, deduplicate=release is not None and release.dedup)
+        books.add(entry, audit, found.of_shard(entry.index) if found is not None else {})
         if progress:
             progress(number, len(plan.shards))
     if audit is not None:
@@ -160,13 +164,13 @@ class _Books:
             self.note(f"{release_path(self.out)} is of {release.shards} of {shards} shards: the release is partial")
         return release
 
-    def add(self, entry: ShardEntry, audit: ReleaseAudit | None, *, deduplicate: bool) -> None:
+    def add(self, entry: ShardEntry, audit: ReleaseAudit | None, repeated: Mapping[str, Repetition]) -> None:
         """Read a shard's plan and candidates."""
         media = self._plan(entry)
         keys = planned_keys(media or ())
         planned = entry.objects if media is None else len(keys)
         self.planned += planned
-        outcomes = self._outcomes(entry, deduplicate=deduplicate)
+        outcomes = self._outcomes(entry, repeated)
         if outcomes is None:
             self.missing += planned
         else:
@@ -197,7 +201,7 @@ class _Books:
         self.media.add(one.name for one in media or ())
         return media
 
-    def _outcomes(self, entry: ShardEntry, *, deduplicate: bool) -> list[RowOutcome] | None:
+    def _outcomes(self, entry: ShardEntry, repeated: Mapping[str, Repetition]) -> list[RowOutcome] | None:
         state = shard_state(self.out, entry.index, self.fingerprint, deep=True)
         path = candidates_path(self.out, entry.index)
         if state is ShardState.ABSENT:
@@ -211,7 +215,7 @@ class _Books:
         if state not in (ShardState.COMMITTED, ShardState.DAMAGED):
             return None
         try:
-            outcomes = outcomes_of(read_columns(self.out, entry.index, OUTCOME_COLUMNS), deduplicate=deduplicate)
+            outcomes = outcomes_of(read_columns(self.out, entry.index, OUTCOME_COLUMNS), repeated)
         except (LedgerError, ValueError):
             return None
         self.keys.add(outcome.key for outcome in outcomes)
@@ -309,7 +313,7 @@ def _in_order(keys: Sequence[str], outcomes: Sequence[RowOutcome]) -> list[RowOu
 
 def _agrees(manifest: Manifest, outcomes: Sequence[RowOutcome]) -> bool:
     """Whether a manifest counts what its rows say, dedup aside."""
-    kept = sum(outcome.status == "kept" or outcome.duplicate_of is not None for outcome in outcomes)
+    kept = sum(outcome.status == "kept" or outcome.reason in dedup.REASONS for outcome in outcomes)
     failed = Counter(outcome.reason for outcome in outcomes if outcome.status == "failed")
     return (manifest.rows, manifest.kept, manifest.failed) == (len(outcomes), kept, failed)
 

@@ -147,7 +147,7 @@ def _again(out: Path, index: int, wanted: set[str], refused: Collection[str], *,
 
 def _check(codes: Sequence[str], there: Mapping[str, int], out: Path) -> None:
     for code in codes:
-        if code == dedup.REASON:
+        if code in dedup.REASONS:
             raise UserError(
                 f"--reason {code}: which captions repeat each other is decided when all are there",
                 "run with --set dedup.enabled=false into another --out to release them",

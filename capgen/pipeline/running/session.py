@@ -132,7 +132,7 @@ def _release(job: Job, *, embed: Embed | None, display: ProgressDisplay) -> Ledg
         read_plan(job.out),
         replace(card_info(job.settings), calibration=read_calibration(job.out)),
         embed=embed,
-        deduplicate=job.settings.dedup.enabled,
+        dedup=job.settings.dedup.rules(),
         keep_alike=job.settings.distinct.keep == "media",
         root=job.settings.source.root,
         bounds=job.bounds,

@@ -16,7 +16,7 @@ from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.shards import Manifest, examples_of, is_committed, read_manifest, such_as
 from capgen.pipeline.asking.journal import count_settled
 from capgen.pipeline.asking.retry_state import earlier, summed
-from capgen.pipeline.releasing.dedup import REASON
+from capgen.pipeline.releasing.dedup import REASONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,5 +139,5 @@ def run_status(out: Path) -> RunStatus:
 def _counts(release: Release) -> tuple[int, Counter[str], Counter[str]]:
     """Kept, dropped and failed as the candidates have them, before dedup."""
     dropped = Counter(release.counts.dropped)
-    repeated = dropped.pop(REASON, 0)
+    repeated = sum(dropped.pop(reason, 0) for reason in REASONS)
     return release.counts.kept + repeated, dropped, Counter(release.counts.failed)

@@ -177,10 +177,11 @@ def test_a_repeated_caption_is_left_out_with_its_reason(tmp_path, load):
             "key": "tiny/train/2/21",
             "reasons": ["duplicate"],
             "message": "the same caption as tiny/train/2/20",
-            "duplicate_of": "tiny/train/2/20",
+            "dup_of": "tiny/train/2/20",
+            "similarity": 1.0,
         }
     ]
-    assert run.pack(deduplicate=False).counts.kept == 8
+    assert run.pack(dedup=None).counts.kept == 8
     assert list(load(run.out, split="train", streaming=True))[3]["object_id"] == "21"
 
 

@@ -62,7 +62,7 @@ def test_the_ledger_agrees_with_the_release(run):
 
 
 def test_a_run_without_dedup_has_a_ledger_too(run):
-    run.pack(deduplicate=False)
+    run.pack(dedup=None)
     ledger = verify(run.out)
     assert (ledger.ok, ledger.kept, ledger.dropped) == (True, 6, {"length": 1})
 
