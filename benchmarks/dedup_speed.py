@@ -253,7 +253,8 @@ def main() -> int:
     kept = kept and last["recall"] >= 0.99 and not last["under_half"]
     note = (
         f"Goals for capgen: {LIMIT_S:.0f} s, {LIMIT_MIB:,.0f} MiB, recall 0.99 of planted pairs from {NEAR}, "
-        f"no pair under {FAR}: {'kept' if kept else 'MISSED'}."
+        f"no pair under {FAR}: {'kept' if kept else 'MISSED'}. "
+        f"The load was {before['load_before']}: seconds of the processor (cpu_s) do not depend on it."
     )
     save("dedup_speed", rows, note, before)
     return 0 if kept else 1
