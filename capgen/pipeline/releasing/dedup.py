@@ -33,7 +33,7 @@ REASONS = (DUPLICATE, TOO_OFTEN)
 COLUMNS = ("key", "media_id", "category", "caption", "status")
 
 
-class Repetition(NamedTuple):
+class RepeatedCaption(NamedTuple):
     """What is known of a caption that says the same as an earlier one.
 
     Args:
@@ -159,7 +159,7 @@ class Duplicates:
         ordered = sorted(shards.values(), key=lambda shard: shard.offset)
         self._ordered, self._offsets = ordered, np.array([shard.offset for shard in ordered], np.int64)
 
-    def of_shard(self, index: int) -> dict[str, Repetition]:
+    def of_shard(self, index: int) -> dict[str, RepeatedCaption]:
         """The repetitions among a shard's captions, by key."""
         shard = self._shards.get(index)
         if shard is None:
@@ -167,7 +167,7 @@ class Duplicates:
         found = np.flatnonzero(self._of[shard.offset : shard.offset + len(shard.keys)] >= 0)
         keys = shard.keys.take(pa.array(found)).to_pylist()
         return {
-            key: Repetition(self._key(int(self._of[row])), float(self._similarity[row]), self._why(row))
+            key: RepeatedCaption(self._key(int(self._of[row])), float(self._similarity[row]), self._why(row))
             for key, row in zip(keys, (found + shard.offset).tolist(), strict=True)
         }
 

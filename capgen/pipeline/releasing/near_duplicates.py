@@ -22,7 +22,7 @@ _BIN_BITS = 24
 _WAITING = 1 << 20  # candidates that wait to be compared, at most
 _EPSILON = 1e-6  # shares are rounded
 
-Floats = NDArray[np.float32]
+Similarities = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Earlier:
     """
 
     of: Indices
-    similarity: Floats
+    similarity: Similarities
 
 
 def earlier_ones(sets: ShingleSets, threshold: float) -> Earlier:
@@ -64,7 +64,7 @@ def _slices(length: int) -> Iterator[slice]:
     return (slice(start, start + _PAIRS) for start in range(0, length, _PAIRS))
 
 
-def _similarities(sets: ShingleSets, left: Indices, right: Indices) -> Floats:
+def _similarities(sets: ShingleSets, left: Indices, right: Indices) -> Similarities:
     """The Jaccard similarity of each pair of captions."""
     sizes = sets.sizes
     pairs = np.arange(len(left), dtype=np.uint64)

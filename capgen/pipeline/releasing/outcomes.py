@@ -14,7 +14,7 @@ from capgen.dataset.row import Status
 from capgen.dataset.shards import candidates_path
 from capgen.dataset.stats import RowOutcome
 from capgen.errors import LedgerError
-from capgen.pipeline.releasing.dedup import Repetition
+from capgen.pipeline.releasing.dedup import RepeatedCaption
 
 ShardProgress = Callable[[int, int], None]
 """Is told how many shards are done, and how many there are in all."""
@@ -37,7 +37,7 @@ def planned_keys(media: Iterable[PlannedMedia]) -> list[str]:
 
 
 def join(
-    out: Path, entry: ShardEntry, repeated: Mapping[str, Repetition], *, legacy_root: str | None = None
+    out: Path, entry: ShardEntry, repeated: Mapping[str, RepeatedCaption], *, legacy_root: str | None = None
 ) -> JoinedShard:
     """A committed shard in the order of its plan; rows find their objects by key.
 
@@ -63,7 +63,7 @@ def join(
     return JoinedShard(media, rows, outcomes_of(rows, repeated))
 
 
-def outcomes_of(rows: pa.Table, repeated: Mapping[str, Repetition]) -> list[RowOutcome]:
+def outcomes_of(rows: pa.Table, repeated: Mapping[str, RepeatedCaption]) -> list[RowOutcome]:
     """The outcomes on a shard's rows, of which only ``OUTCOME_COLUMNS`` are read."""
     outcomes = []
     for row in zip(*(rows.column(name).to_pylist() for name in OUTCOME_COLUMNS), strict=True):

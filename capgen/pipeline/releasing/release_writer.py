@@ -38,7 +38,7 @@ from capgen.dataset.schema import (
 )
 from capgen.dataset.stats import Origin, RowOutcome, Stats
 from capgen.errors import MissingFile
-from capgen.pipeline.releasing.dedup import Repetition
+from capgen.pipeline.releasing.dedup import RepeatedCaption
 from capgen.pipeline.releasing.embedded import (
     Embed,
     by_medium,
@@ -246,7 +246,7 @@ def dedup_table(outcomes: Sequence[RowOutcome]) -> pa.Table:
         {
             "key": one.key,
             "reasons": [one.reason],
-            "message": Repetition(one.dup_of, one.similarity or 0.0, one.reason).message(),
+            "message": RepeatedCaption(one.dup_of, one.similarity or 0.0, one.reason).message(),
             "dup_of": one.dup_of,
             "similarity": one.similarity,
         }

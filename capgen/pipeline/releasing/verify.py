@@ -33,7 +33,7 @@ from capgen.dataset.stats import RowOutcome
 from capgen.errors import CapgenError, LedgerError
 from capgen.pipeline.releasing import dedup
 from capgen.pipeline.releasing.audit import ReleaseAudit
-from capgen.pipeline.releasing.dedup import Repetition, find_duplicates
+from capgen.pipeline.releasing.dedup import RepeatedCaption, find_duplicates
 from capgen.pipeline.releasing.outcomes import OUTCOME_COLUMNS, ShardProgress, outcomes_of, planned_keys
 
 _SHOWN = 50
@@ -164,7 +164,7 @@ class _Books:
             self.note(f"{release_path(self.out)} is of {release.shards} of {shards} shards: the release is partial")
         return release
 
-    def add(self, entry: ShardEntry, audit: ReleaseAudit | None, repeated: Mapping[str, Repetition]) -> None:
+    def add(self, entry: ShardEntry, audit: ReleaseAudit | None, repeated: Mapping[str, RepeatedCaption]) -> None:
         """Read a shard's plan and candidates."""
         media = self._plan(entry)
         keys = planned_keys(media or ())
@@ -201,7 +201,7 @@ class _Books:
         self.media.add(one.name for one in media or ())
         return media
 
-    def _outcomes(self, entry: ShardEntry, repeated: Mapping[str, Repetition]) -> list[RowOutcome] | None:
+    def _outcomes(self, entry: ShardEntry, repeated: Mapping[str, RepeatedCaption]) -> list[RowOutcome] | None:
         state = shard_state(self.out, entry.index, self.fingerprint, deep=True)
         path = candidates_path(self.out, entry.index)
         if state is ShardState.ABSENT:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from capgen.dataset.release_record import DedupRules
 from capgen.pipeline.releasing import near_duplicates
-from capgen.pipeline.releasing.dedup import DedupPass, Repetition
+from capgen.pipeline.releasing.dedup import DedupPass, RepeatedCaption
 from capgen.pipeline.releasing.near_duplicates import earlier_ones
 from capgen.pipeline.releasing.shingles import Shingler
 from capgen.text import words
@@ -31,7 +31,7 @@ def table(rows, first: int = 0) -> pa.Table:
     return pa.table(texts | {"status": pa.array(["kept"] * len(rows), pa.string())})
 
 
-def repetitions(*shards, **rules) -> dict[str, Repetition]:
+def repetitions(*shards, **rules) -> dict[str, RepeatedCaption]:
     """Shards of (medium, category, caption); keys are numbered through."""
     run, first = DedupPass(DedupRules(**rules)), 0
     for index, rows in enumerate(shards):
@@ -56,7 +56,7 @@ def test_case_blanks_and_punctuation_make_no_other_caption():
 
 def test_what_says_nearly_the_same_of_one_image_is_left_out_with_its_similarity():
     found = repetitions([("m", "cup", LONG), ("m", "cup", NEAR)])
-    assert found == {"k1": Repetition("k0", pytest.approx(13 / 15, abs=1e-6), "duplicate")}
+    assert found == {"k1": RepeatedCaption("k0", pytest.approx(13 / 15, abs=1e-6), "duplicate")}
     assert found["k1"].message() == "nearly the same caption as k0 (similarity 0.87)"
     assert left_out([("m", "cup", LONG), ("m", "cup", NEAR)], near=0.9) == {}
     assert left_out([("m", "cup", LONG), ("m", "cup", NEAR)], near=1.0) == {}

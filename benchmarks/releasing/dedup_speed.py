@@ -1,6 +1,6 @@
 """Dedup of a whole release: 1.24 million captions within 45 s and 2 GiB on two cores, beside datasketch and rensa.
 
-    python -m benchmarks.dedup_speed [--captions 1240000] [--baseline 100000]
+    python -m benchmarks.releasing.dedup_speed [--captions 1240000] [--baseline 100000]
 
 Captions are made like those of LVIS: 1,203 categories by a power law, 12 objects an image, sentences of 9 to 25 words.
 One in fifty is a planted copy of an earlier caption of its category with one to four words replaced or left out, some
@@ -245,7 +245,7 @@ def main() -> int:
         small = min(options.baseline, options.captions)
         sizes = [("capgen", small), ("datasketch", small), ("rensa", small), ("rensa", options.captions)]
         for way, number in [*sizes, ("capgen", options.captions)]:
-            command = [sys.executable, "-m", "benchmarks.dedup_speed", "--one", way, name, str(number)]
+            command = [sys.executable, "-m", "benchmarks.releasing.dedup_speed", "--one", way, name, str(number)]
             said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             rows.append(json.loads(said.splitlines()[-1]))
     last = rows[-1]
