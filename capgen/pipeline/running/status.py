@@ -42,6 +42,7 @@ class RunStatus:
     examples: dict[str, str] = field(default_factory=dict)
     warning: str | None = None
     running: str | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def left(self) -> int:
@@ -59,6 +60,7 @@ class RunStatus:
             f"  planned {self.planned:,} = kept {self.kept:,} + dropped {sum(self.dropped.values()):,} + failed "
             f"{sum(self.failed.values()):,} + answered in open shards {self.settled:,} + left {self.left:,}",
         ]
+        lines += [f"  left out when planning: {count:,} annotations ({code})" for code, count in self.left_out.items()]
         for name, counts in (("dropped", self.dropped), ("failed", self.failed)):
             for code, count in counts.items():
                 lines.append(f"  {name}: {code} {count:,}{self._retried(code)}{such_as(self.examples.get(code))}")
@@ -132,6 +134,7 @@ def run_status(out: Path) -> RunStatus:
         retried={code: msgspec.to_builtins(tally) for code, tally in sorted(retries.items())},
         examples=examples_of(manifests),
         running=lock_holder(out),
+        left_out=plan.left_out,
         warning=release.warning if release is not None and released else None,
     )
 

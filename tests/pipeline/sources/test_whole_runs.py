@@ -110,3 +110,14 @@ def test_without_a_category_the_prompt_asks_what_the_object_is(tmp_path, prompt)
         assert "what it is" in text or "What is" in text
         assert "None" not in text
         assert view.category is None
+
+
+def test_status_says_what_the_source_left_out(tmp_path):
+    from capgen.pipeline.running.status import run_status
+
+    out, _ = session(
+        echo_settings(prepared(tmp_path / "data", "coco-panoptic"), dataset="coco-panoptic"), tmp_path / "out"
+    )
+    state = run_status(out)
+    assert state.as_json()["left_out"] == {"crowd": 1, "stuff": 1}
+    assert "left out when planning: 1 annotations (stuff)" in state.text()
