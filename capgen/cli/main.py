@@ -13,7 +13,7 @@ from typer.exceptions import Abort, TyperException
 
 from capgen import __version__
 from capgen.cli import evaluation, maskcaptioner, models, pipeline, quality, sample
-from capgen.cli.data import datasets, exchange
+from capgen.cli.data import datasets, exchange, segment
 from capgen.cli.providers import Providers
 from capgen.display import PlainFormatter, echo, plain
 from capgen.errors import CapgenError
@@ -21,7 +21,7 @@ from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.redaction import plain_addresses
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (pipeline, models, quality, sample, maskcaptioner, datasets, exchange):
+for group in (pipeline, models, quality, sample, maskcaptioner, datasets, exchange, segment):
     app.add_typer(group.app)
 app.add_typer(evaluation.app, name="eval")
 

@@ -75,6 +75,7 @@ def test_a_broken_ledger_is_exit_3(root, tmp_path):
 
 
 VERBS = (
+    "segment",
     "calibrate",
     "describe",
     "import",

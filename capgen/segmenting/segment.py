@@ -1,0 +1,218 @@
+"""``capgen segment``: a COCO file for pictures, a YouTube-VIS file for videos, out of what a model finds.
+
+Each picture or video becomes a small file in ``DIR/found/`` as soon as it is done; the same command skips those and
+goes on. ``DIR/train.json`` is written when all are done. A picture or video that cannot be read is one line, and left
+out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from capgen import rle
+from capgen.dataset.files import write_whole
+from capgen.dataset.lock import exclusive
+from capgen.dataset.types import Kind
+from capgen.errors import MissingFile, UserError
+from capgen.images import SUFFIXES, PictureFault, Pixels, read_header, read_picture
+from capgen.segmenting.models import PictureSegmenter
+from capgen.segmenting.tracks import LinkedTrack, linked
+from capgen.videos import read_video
+from capgen.videos.frames import VIDEO_SUFFIXES
+
+Say = Callable[[str], None]
+Step = Callable[[int, int], None]
+
+
+class VideoSegmenter(Protocol):
+    """A model that finds the tracks of a video by itself."""
+
+    def tracks(self, frames: Iterable[Pixels]) -> list[LinkedTrack]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRequest:
+    """What is segmented.
+
+    Args:
+        given: a picture, a video file, or a folder of them.
+        model: its name, which with the numbers below decides whether what was found before still counts.
+        every: of a video every Nth frame is looked at, and captioned.
+        max_frames: so many frames of a video at most.
+        max_objects: so many objects of a picture or video at most.
+    """
+
+    given: Path
+    out: Path
+    model: str
+    threshold: float | None = None
+    every: int = 5
+    max_frames: int = 40
+    max_objects: int = 50
+    split: str = "train"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentReport:
+    """What came of it; ``left_out`` could not be read."""
+
+    file: Path
+    root: Path
+    kind: Kind
+    media: int
+    objects: int
+    left_out: int
+
+
+def segment(
+    request: SegmentRequest,
+    segmenter: PictureSegmenter | VideoSegmenter,
+    say: Say | None = None,
+    progress: Step | None = None,
+) -> SegmentReport:
+    """Write ``DIR/train.json``.
+
+    Raises:
+        UserError: there is nothing to segment, a number makes no sense, or not one picture or video can be read.
+    """
+    if request.every < 1 or request.max_frames < 1 or request.max_objects < 1:
+        raise UserError("--every, --max-frames and --max-objects count from 1")
+    say, progress = say or (lambda _: None), progress or (lambda *_: None)
+    root, kind, names = inputs_of(request.given)
+    done, left_out = [], 0
+    settings = {name: value for name, value in asdict(request).items() if name not in ("given", "out", "split")}
+    with exclusive(request.out):
+        for number, name in enumerate(names):
+            progress(number, len(names))
+            place = request.out / "found" / f"{_digest(root, name, settings)}.json"
+            try:
+                if not place.is_file():
+                    place.parent.mkdir(exist_ok=True)
+                    found = _picture if kind == "image" else _video
+                    write_whole(place, msgspec.json.encode(found(root, name, segmenter, request)))
+                done.append(msgspec.json.decode(place.read_bytes()))
+            except PictureFault as fault:
+                left_out += 1
+                say(f"{name} is left out: {fault.message}")
+            except UserError as error:
+                left_out += 1
+                say(f"{name} is left out: {error.what}")
+        if not done:
+            raise UserError(f"not one of {len(names)} files of {request.given} can be read", "see the lines above")
+        file = request.out / f"{request.split}.json"
+        write_whole(file, _assembled(done, kind))
+    progress(len(names), len(names))
+    objects = sum(len(one["annotations"]) for one in done)
+    return SegmentReport(file, root, kind, len(done), objects, left_out)
+
+
+def inputs_of(given: Path) -> tuple[Path, Kind, list[str]]:
+    """The folder, and the videos in it by name, or the pictures where there is no video.
+
+    Raises:
+        UserError: there is neither.
+    """
+    if given.is_file():
+        kind: Kind = "video" if given.suffix.lower() in VIDEO_SUFFIXES else "image"
+        return given.parent, kind, [given.name]
+    if not given.is_dir():
+        raise MissingFile(given, "give a picture, a video file, or a folder of them")
+    files = sorted(path for path in given.rglob("*") if path.is_file() and not path.name.startswith("."))
+    kinds: tuple[tuple[tuple[str, ...], Kind], ...] = ((VIDEO_SUFFIXES, "video"), (SUFFIXES, "image"))
+    for suffixes, kind in kinds:
+        names = [path.relative_to(given).as_posix() for path in files if path.suffix.lower() in suffixes]
+        if names:
+            return given, kind, names
+    raise UserError(f"{given} holds neither pictures nor videos", "give a folder that does")
+
+
+def _digest(root: Path, name: str, settings: dict[str, Any]) -> str:
+    about = (root / name).stat()
+    told = [name, about.st_size, about.st_mtime_ns, settings]
+    return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:32]
+
+
+def _picture(root: Path, name: str, segmenter: Any, request: SegmentRequest) -> dict[str, Any]:
+    size = read_header(root / name).size
+    pixels = read_picture(root / name, size=size)
+    tracks = segmenter.tracks([pixels]) if hasattr(segmenter, "tracks") else linked([segmenter(pixels)], least=1)
+    rows = [_object(one, tracks_frame=0, size=size) for one in tracks[: request.max_objects]]
+    return {"name": name, "width": size[1], "height": size[0], "annotations": rows}
+
+
+def _object(track: LinkedTrack, *, tracks_frame: int, size: rle.Size) -> dict[str, Any]:
+    counts = track.counts[tracks_frame]
+    row = {"segmentation": {"size": list(size), "counts": counts}, "bbox": list(rle.box(counts, size))}
+    return row | {"area": rle.area(counts, size), "score": _mean(track), "category": track.category}
+
+
+def _mean(track: LinkedTrack) -> float:
+    return round(sum(track.scores) / len(track.scores), 4)
+
+
+def _video(root: Path, name: str, segmenter: Any, request: SegmentRequest) -> dict[str, Any]:
+    numbers: list[int] = []
+    sizes: list[rle.Size] = []
+
+    def frames() -> Iterator[Pixels]:
+        for frame in read_video(root / name):
+            if frame.number % request.every == 0 and len(numbers) < request.max_frames:
+                pixels = frame.pixels()
+                numbers.append(frame.number)
+                sizes.append((pixels.shape[0], pixels.shape[1]))
+                yield pixels
+            if len(numbers) >= request.max_frames:
+                return
+
+    seen = frames()
+    tracks = segmenter.tracks(seen) if hasattr(segmenter, "tracks") else linked(map(segmenter, seen))
+    if not numbers or len(set(sizes)) > 1:
+        raise UserError(f"{name} has no frames of one size")
+    rows = [_track(one, len(numbers), sizes[0]) for one in tracks[: request.max_objects]]
+    height, width = sizes[0]
+    return {"name": name, "width": width, "height": height, "frame_numbers": numbers, "annotations": rows}
+
+
+def _track(track: LinkedTrack, length: int, size: rle.Size) -> dict[str, Any]:
+    places = range(length)
+    counts = [track.counts.get(i) for i in places]
+    return {
+        "segmentations": [None if text is None else {"size": list(size), "counts": text} for text in counts],
+        "bboxes": [None if text is None else list(rle.box(text, size)) for text in counts],
+        "areas": [None if text is None else rle.area(text, size) for text in counts],
+        "score": _mean(track),
+        "category": track.category,
+    }
+
+
+def _assembled(done: Sequence[dict[str, Any]], kind: Kind) -> bytes:
+    """The file of all pictures or videos, numbered in their order."""
+    names = sorted({row["category"] for one in done for row in one["annotations"] if row["category"] is not None})
+    numbers = {name: number for number, name in enumerate(names, 1)}
+    media: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, one in enumerate(done, 1):
+        media.append(_medium(one, number, kind))
+        for row in one["annotations"]:
+            category = row["category"]
+            kept = {key: value for key, value in row.items() if key != "category"}
+            about = {"id": len(annotations) + 1, f"{kind}_id": number, "iscrowd": 0}
+            known = {"category_id": numbers[category]} if category is not None else {}
+            annotations.append(about | known | kept)
+    body: dict[str, Any] = {f"{kind}s": media, "annotations": annotations}
+    if names:
+        body["categories"] = [{"id": number, "name": name} for name, number in numbers.items()]
+    return msgspec.json.encode(body) + b"\n"
+
+
+def _medium(one: dict[str, Any], number: int, kind: Kind) -> dict[str, Any]:
+    row = {"id": number, "width": one["width"], "height": one["height"], "file_name": one["name"]}
+    if kind == "image":
+        return row
+    return row | {"length": len(one["frame_numbers"]), "frame_numbers": one["frame_numbers"]}

@@ -1,0 +1,150 @@
+"""Masks for what has none: real architectures with random weights give files that the sources take."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from capgen.cli.data.segment import MaskCaptionerTracks, is_maskcaptioner
+from capgen.errors import MissingFile, UserError
+from capgen.pipeline.sources.images.coco import Coco
+from capgen.pipeline.sources.videos.youtube_vis import YoutubeVis
+from capgen.segmenting import segment as segmenting
+from capgen.segmenting.models import FoundMask, open_segmenter, without_repeats
+from capgen.segmenting.segment import SegmentRequest, segment
+from capgen.segmenting.tracks import linked
+from tests.exporting.releases import film_release, write_picture
+from tests.segmenting import models
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return {name: getattr(models, name)(folder / name) for name in ("sam", "sam2_video", "mask2former")}
+
+
+def opened(folder, points=4):
+    """The model, sure and stable enough whatever its random weights say."""
+    least = -9.0 if "sam" in folder.name else 0.0
+    return open_segmenter(str(folder), threshold=least, points=points, device="cpu", stability=0.0)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for number in range(3):
+        write_picture(tmp_path / f"holiday/day{number % 2}/{number}.jpg", number)
+    return tmp_path / "holiday"
+
+
+@pytest.mark.parametrize("name", ["sam", "sam2_video", "mask2former"])
+def test_pictures_become_a_coco_file_that_the_source_takes(tmp_path, pictures, folders, name):
+    report = segment(SegmentRequest(pictures, tmp_path / "out", name), opened(folders[name]))
+    assert (report.kind, report.media, report.left_out) == ("image", 3, 0)
+    body = json.loads(report.file.read_text())
+    assert report.objects == len(body["annotations"]) > 0
+    for row in body["annotations"]:
+        assert coco_mask.decode(row["segmentation"]).shape == (48, 64)
+        assert coco_mask.toBbox(row["segmentation"]).tolist() == row["bbox"]
+    assert ("categories" in body) == (name == "mask2former")
+    planned = list(Coco(pictures, str(report.file.resolve())).scan())
+    assert [one.file_names[0] for one in planned] == ["day0/0.jpg", "day0/2.jpg", "day1/1.jpg"]
+    assert sum(len(one.objects) for one in planned) == report.objects
+
+
+@pytest.mark.parametrize("name", ["sam2_video", "mask2former"])
+def test_videos_become_a_youtube_vis_file_that_the_source_takes(tmp_path, folders, name):
+    film_release(tmp_path)
+    request = SegmentRequest(tmp_path / "pictures", tmp_path / "segmented", name, every=2)
+    report = segment(request, opened(folders[name]))
+    assert (report.kind, report.media) == ("video", 1)
+    body = json.loads(report.file.read_text())
+    assert body["videos"][0]["frame_numbers"] == [0, 2, 4]
+    assert report.objects > 0
+    for row in body["annotations"]:
+        assert len(row["segmentations"]) == len(row["bboxes"]) == 3
+    (planned,) = YoutubeVis(tmp_path / "pictures", str(report.file.resolve())).scan()
+    assert planned.file_names == ("clip.mp4#0", "clip.mp4#2", "clip.mp4#4")
+
+
+def test_what_was_found_is_not_looked_for_again_and_other_settings_are(tmp_path, pictures, monkeypatch):
+    looked = []
+
+    def segmenter(pixels):
+        if len(looked) == 2:
+            raise KeyboardInterrupt
+        looked.append(pixels)
+        return [FoundMask(np.ones((48, 64), bool), 0.5)]
+
+    request = SegmentRequest(pictures, tmp_path / "out", "m")
+    with pytest.raises(KeyboardInterrupt):
+        segment(request, segmenter)
+    assert not (tmp_path / "out/train.json").exists()
+
+    def whole(pixels):
+        return [FoundMask(np.ones((48, 64), bool), 0.5)]
+
+    times = []
+    monkeypatch.setattr(
+        segmenting, "read_picture", lambda *a, _of=segmenting.read_picture, **k: times.append(1) or _of(*a, **k)
+    )
+    segment(request, whole)
+    assert len(times) == 1
+    segment(SegmentRequest(pictures, tmp_path / "out", "m", threshold=0.9), whole)
+    assert len(times) == 4
+
+
+def test_a_damaged_picture_is_one_line_and_left_out(tmp_path, pictures):
+    (pictures / "day0/0.jpg").write_bytes(b"no picture")
+    lines = []
+    report = segment(SegmentRequest(pictures, tmp_path / "out", "m"), lambda pixels: [], say=lines.append)
+    assert (report.media, report.left_out) == (2, 1)
+    assert len(lines) == 1
+    assert lines[0].startswith("day0/0.jpg is left out: ")
+
+
+def test_the_packaged_maskcaptioner_segments_pictures(tmp_path, pictures):
+    assert is_maskcaptioner("sample")
+    assert not is_maskcaptioner("facebook/sam2-hiera-tiny")
+    shutil.rmtree(pictures / "day0")
+    report = segment(SegmentRequest(pictures, tmp_path / "out", "sample"), MaskCaptionerTracks("sample", 0.0, 3, "cpu"))
+    assert report.media == 1
+    assert 0 < report.objects <= 3
+    assert json.loads(report.file.read_text())["categories"]
+
+
+def test_an_object_keeps_its_track_while_it_moves_and_repeats_are_dropped():
+    def square(x):
+        bitmap = np.zeros((40, 40), bool)
+        bitmap[5:15, x : x + 10] = True
+        return bitmap
+
+    far = np.zeros((40, 40), bool)
+    far[30:38, 30:38] = True
+    frames = [[FoundMask(square(2 * i), 0.9, "cat"), FoundMask(far, 0.8)] for i in range(4)]
+    frames[2] = frames[2][:1]
+    moving, still = linked(frames)
+    assert (sorted(moving.counts), moving.category) == ([0, 1, 2, 3], "cat")
+    assert sorted(still.counts) == [0, 1, 3]
+    same = [FoundMask(square(0), 0.5), FoundMask(square(1), 0.9), FoundMask(far, 0.1)]
+    assert [one.score for one in without_repeats(same)] == [0.9, 0.1]
+
+
+def test_mistakes_are_one_line(tmp_path, pictures, folders):
+    with pytest.raises(UserError, match="cannot be opened"):
+        opened(tmp_path / "nowhere")
+    from transformers import BertConfig
+
+    BertConfig().save_pretrained(tmp_path / "bert")
+    with pytest.raises(UserError, match="is a bert model, which finds no masks by itself"):
+        opened(tmp_path / "bert")
+    with pytest.raises(MissingFile):
+        segment(SegmentRequest(tmp_path / "nothing", tmp_path / "out", "m"), lambda pixels: [])
+    with pytest.raises(UserError, match="count from 1"):
+        segment(SegmentRequest(pictures, tmp_path / "out", "m", every=0), lambda pixels: [])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="neither pictures nor videos"):
+        segment(SegmentRequest(tmp_path / "empty", tmp_path / "out", "m"), lambda pixels: [])
