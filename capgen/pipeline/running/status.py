@@ -25,7 +25,7 @@ class RunStatus:
 
     ``settled`` objects are answered but in a shard that is not committed yet. ``retried``: what ``capgen retry`` did
     for each reason, in all. ``examples``: what one object says of each reason. ``warning``: why the release is marked.
-    ``running``: which process works on the run now.
+    ``running``: which process works on the run now. ``left_out``: annotations of the source that are no objects.
     """
 
     out: str
