@@ -24,7 +24,7 @@ _SPECIAL = re.compile(
 _TAGS = "a|b|i|u|em|strong|p|br|hr|div|span|h[1-6]|ul|ol|li|table|tr|td|code|pre|small|sub|sup|font|html|body|xml|svg"
 _MARKUP = re.compile(
     rf"</?(?:{_TAGS}|caption|answer|description|response|output|result|final|summary|object|sentence|think)(?:\s[^<>]{{0,80}})?/?>"
-    r"|<!--|&(?:amp|quot|lt|gt|nbsp|apos|#\d{1,5}|#x[0-9a-f]{1,5});"
+    r"|<([a-z_]{2,20})>[^<>]{1,300}</\1>|<!--|&(?:amp|quot|lt|gt|nbsp|apos|#\d{1,5}|#x[0-9a-f]{1,5});"
     # **bold**, __bold__, *emphasis*, `code`, ## heading, [text](link), | a | b |, ---
     r"|\*\*|(?<!\w)__\w|(?<![\w*])\*[A-Za-z][^*\n]{0,60}\*(?![\w*])|```|`[^`\n]{1,80}`|~~\w"
     r"|^\s{0,5}#{1,6}\s|\]\(\s?(?:http|#|/|data:)|!\[|^\s{0,3}\|.{1,200}\||^\s{0,3}(?:-{3,}|={3,}|\*{3,}|_{3,})\s{0,3}$"

@@ -16,7 +16,7 @@ _VOCABULARY = {
     "A": "a an the its",
     "COLOUR": "red green lime blue yellow magenta pink fuchsia purple cyan turquoise orange neon",
     "LINE": """thin thick bold solid dashed dotted small large tight rectangular bounding bright light drawn shown given
-        indicated COLOUR""",
+        indicated marked highlighted annotated COLOUR""",
     "EDGE": "thin thick dashed dotted bounding bright COLOUR",
     "BOX": "box rectangle",
     "SHAPE": "BOX outline contour",
@@ -126,7 +126,7 @@ _PHRASES = (
     _phrase("bbox|bboxes"),
     _phrase("given|provided|specified|selected BOX|region|area"),
     _phrase("delineated|demarcated by|in|with A? LINE* COLOUR? line|lines|border", not_after="DRAWN"),
-    _phrase("thin|dashed|dotted COLOUR? rectangular? @BOX|outline !of"),
+    _phrase("thin|dashed|dotted COLOUR? rectangular? @BOX|outline !of", not_after="DRAWN"),
     _phrase("COLOUR rectangular @BOX|outline|border !of"),
     _phrase("rectangular COLOUR @BOX|outline|border !of"),
     # inside the box, in the green box, in a green rectangle
@@ -139,7 +139,7 @@ _PHRASES = (
     ),
     _phrase(". the _ _* in the @BOX|outline is|has|wears|appears|looks|stands|was"),
     # marked by a box, a box around it, a red border around her
-    _phrase("MARKED by|with|in|within|using A? _* @SHAPE|mask|overlay|tint"),
+    _phrase("MARKED by|with|in|within|using A? _* @SHAPE|mask|overlay|tint|annotation|annotations|highlight"),
     _phrase("indicated|pointed to|out|at? by|with A? _? arrow|BOX|marker"),
     _phrase("enclosed|surrounded|framed|bordered|outlined|captured by|with|in|within A EDGE LINE* @SHAPE"),
     _phrase(
@@ -203,6 +203,7 @@ _PHRASES = (
     _phrase("cropped", not_before="WORN", not_after="WORN"),
     _phrase("image|picture|photo|object|tight|this crop !top|tops|of"),
     _phrase("shown|seen|visible|view|up _? in|within|of|from the crop"),
+    _phrase("center|centre|middle|corner|edge|side|part of the crop|inset|cutout !field|circle|circles"),
     _phrase(". the crop shows|contains|depicts|is"),
     _phrase("cut off by|at the frame|image|picture|photo"),
     _phrase("close up !to|against|next|on|the|her|his|their|shop", not_after="SCREEN"),

@@ -75,7 +75,9 @@ _PHRASES = (
     ),
     _phrase("there does|do|doesn't|don't not? appear|seem to be"),
     _phrase("requested|specified|described|mentioned|referenced object|item|subject|category is|does|isn't|cannot"),
-    _phrase("SEE|object|objects|item|subject|category not visible|found|detected|present|available"),
+    _phrase(
+        "SEE|object|objects|item|subject|category not visible|found|detected|present|available|clear|identifiable|seen"
+    ),
     _phrase(". n|not|no a|applicable|caption|description|object ."),
 )
 _BOOK = phrases.PhraseBook(_PHRASES)

@@ -36,7 +36,7 @@ _SENTENCE_END = re.compile(r"[.!?:;\u3002\uff01\uff1f\uff1a]|\n(?!\s{0,9}[a-z])"
 _ASIDE = re.compile(r"\([^()]{0,80}\)")
 _TOKEN = re.compile(r"(?P<mark>[@!]?)(?P<words>[^?*@!]+)(?P<times>[?*]?)")
 _TIMES = {"": "", "?": "{0,1}", "*": "{0,3}"}
-_BEFORE = 6  # words before a phrase one of which can make it innocent
+_BEFORE = 8  # words before a phrase one of which can make it innocent
 _WINDOW = 100  # characters that are looked at for words before and after
 _USUAL = frozenset(
     (".", "a", "an", "the", "in", "of", "on", "from", "by", "with", "is", "are", "to", "and", "it", "this")
