@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from capgen.encoding import read_text
-from capgen.errors import UserError
+from capgen.errors import MissingFile, UserError
 from capgen.evaluation.reading.fields import shown
 
 _KEYS = ("key", "image_id", "id")
@@ -24,6 +24,52 @@ def read_json_file(path: Path) -> Any:
         return json.loads(read_text(path))
     except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error})", "write captions by key") from error
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON list, of JSON Lines, or the rows of a Parquet file.
+
+    Raises:
+        MissingFile: there is no such file.
+        UserError: it is none of these, or an entry is no object.
+    """
+    if path.suffix == ".parquet":
+        rows = _parquet_rows(path)
+    else:
+        text = read_text(path)
+        rows = read_json_file(path) if text.lstrip()[:1] in ("[", "") else _lines(path, text)
+    if not isinstance(rows, list):
+        raise UserError(f"{path}: {shown(rows)} is no list", "give a list of objects, or one a line")
+    for place, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise UserError(f"{path}: entry {place} is {shown(row)}", "every entry is an object")
+    return rows
+
+
+def _lines(path: Path, text: str) -> list[Any]:
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise UserError(
+                    f"{path}, line {number} is not valid JSON ({error})", "write an object a line"
+                ) from error
+    return rows
+
+
+def _parquet_rows(path: Path) -> list[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows: list[Any] = pq.read_table(path).to_pylist()
+    except FileNotFoundError:
+        raise MissingFile(path, "check the path") from None
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} is no Parquet file ({str(error).splitlines()[0][:120]})", "check the file") from error
+    return rows
 
 
 def read_captions(path: Path) -> dict[str, tuple[str, ...]]:

@@ -119,8 +119,8 @@ def _meanings(pairs: Sequence[TextPair], models: ScoringModels, notes: list[str]
         for name in ("precision", "recall", "f1"):
             values[f"bertscore_{name}"] = _average([getattr(match, name) for match in matches])
     if models.clip and models.regions and models.images:
+        from capgen.evaluation.region_captions.crops import RegionCrops
         from capgen.evaluation.region_captions.model_scores.clip_score import clip_scores
-        from capgen.evaluation.region_captions.model_scores.crops import RegionCrops
 
         crops = RegionCrops.open(models.regions, models.images)
         found = clip_scores(models.clip, pairs, crops.crop, device)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from capgen.cli.evaluation import app
 from capgen.errors import UserError
-from capgen.evaluation.region_captions.dlc_bench import score_dlc_bench
+from capgen.evaluation.region_captions.benchmarks.dlc_bench import score_dlc_bench
 from tests.evaluation.evalcases import REFERENCE
 
 DLC = REFERENCE / "dlc"

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from capgen.cli.evaluation import app
 from capgen.errors import UserError
+from capgen.evaluation.region_captions.crops import RegionCrops
 from capgen.evaluation.region_captions.model_scores.bert_score import bert_scores
 from capgen.evaluation.region_captions.model_scores.clip_score import PREFIX, clip_scores
-from capgen.evaluation.region_captions.model_scores.crops import RegionCrops
 from capgen.evaluation.region_captions.model_scores.sentence_similarity import sentence_similarity
 from capgen.evaluation.region_captions.texts import TextPair
 from tests import tiny_models
