@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from capgen.cli.evaluation import app
 from capgen.errors import UserError
-from capgen.evaluation.region_captions.benchmarks.dlc_bench import score_dlc_bench
+from capgen.evaluation.region_captions.benchmarks.base import BenchmarkFiles
+from capgen.evaluation.region_captions.benchmarks.dlc_bench import DlcBench, score_dlc_bench
 from tests.evaluation.evalcases import REFERENCE
 
 DLC = REFERENCE / "dlc"
@@ -29,6 +30,32 @@ def test_published_numbers_come_out_without_a_judge(name, average):
     assert found.recognised == sum(region["recognition_result"] for region in regions)
     assert found.positive == pytest.approx(sum(r["score_pos"] for r in regions) / 100, abs=1e-12)
     assert found.negative == pytest.approx(sum(r["score_neg"] for r in regions) / 100, abs=1e-12)
+
+
+@pytest.mark.skipif(not DLC.is_dir(), reason="the judged files are not beside the project")
+@pytest.mark.parametrize(("captions", "name"), [("dam_3b_v1", "dam_3b_v1_eval"), ("gar_8b", "gar_8b_eval_gpt")])
+def test_our_questions_with_their_judges_answers_give_their_numbers(captions, name):
+    stored = json.loads((DLC / f"{name}.json").read_text())
+    bench = DlcBench.open(BenchmarkFiles(DLC, DLC / f"{captions}.json"))
+    answers = {}
+    for key, asked in bench.asked.items():
+        kinds = {kind: iter(stored[key][kind]) for kind in {question.kind for question in asked}}
+        for number, question in enumerate(asked):
+            answers[f"{key}/{number}"] = {"answer": next(kinds[question.kind])["pred_index"]}
+    questions = bench.questions()
+    assert (len(questions), {one.key for one in questions}) == (992, set(answers))
+    found, wanted = bench.numbers(answers), score_dlc_bench(DLC / f"{name}.json")
+    assert (found["average"], found["positive"], found["negative"]) == (
+        wanted.average,
+        wanted.positive,
+        wanted.negative,
+    )
+    assert found["recognised"] == wanted.recognised / 100
+
+
+def test_a_judge_that_chose_nothing_and_a_region_without_negatives_count_as_in_the_public_program(tmp_path):
+    found = score_dlc_bench(judged(tmp_path, True, [1, None], []))
+    assert (found.positive, found.negative) == (0.5, 0.0)
 
 
 def question(points, chosen):

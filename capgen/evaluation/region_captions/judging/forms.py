@@ -48,13 +48,15 @@ class ChoiceForm:
         return None if place is None else {"answer": place}
 
     def _place(self, given: str) -> int | None:
-        letter = re.match(r"\(?([A-J])(?:[.):\s]|$)", given)
+        letter = re.match(r"\(?([A-J])(?:[.):\n]|$)", given)
         if letter and LETTERS.index(letter[1]) < len(self.choices):
             return LETTERS.index(letter[1])
-        low = given.lower().rstrip(".")
-        named = [place for place, choice in enumerate(self.choices) if choice.lower().rstrip(".") == low]
-        named = named or [place for place, choice in enumerate(self.choices) if choice.lower().rstrip(".") in low]
-        return named[0] if len(named) == 1 else None
+        said = given.lower()
+        texts = [choice.lower().rstrip(".") for choice in self.choices]
+        named = [text for text in texts if re.search(rf"(?<!\w){re.escape(text)}(?!\w)", said)]
+        # "not red" also names "red"
+        whole = [text for text in named if not any(text != other and text in other for other in named)]
+        return texts.index(whole[0]) if len(whole) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
