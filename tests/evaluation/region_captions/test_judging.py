@@ -170,6 +170,43 @@ def test_numbers_of_two_judges_are_compared_with_a_warning_only(server, tmp_path
     assert "warning: these numbers are of two judges" in both
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"repetitions": 3},
+        {"repetitions": []},
+        {"repetitions": [{}]},
+        {"repetitions": [{"a": 1.0}, {"b": 2.0}]},
+        {"prompt": {"name": "x"}},
+        {"judge": {"model": 3}},
+    ],
+)
+def test_a_damaged_report_ends_in_one_line(tmp_path, change):
+    file = tmp_path / "report.json"
+    run(*dlc(tmp_path), "--engine", "echo", "--cache", tmp_path / "cache", "--out", file)
+    score_judged(file)
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(UserError, match=r"report\.json is a damaged report"):
+        score_judged(file)
+
+
+def test_requests_in_batch_files_are_judged_when_their_answers_are_there(tmp_path):
+    folder = tmp_path / "batch"
+    flags = [*dlc(tmp_path), "--engine", "batchfile", "--judge", "m", "--cache", tmp_path / "cache", "--json"]
+    flags += ["--set", f"engine.options.folder={folder}"]
+    assert "6 requests wait for answers" in str(run(*flags, fails=True))
+    lines = []
+    for raw in next(folder.glob("requests-*.jsonl")).read_text().splitlines():
+        asked = json.loads(raw)
+        assert asked["body"]["response_format"]["type"] == "json_schema"
+        said = {"message": {"content": '{"answer": "A"}'}, "finish_reason": "stop"}
+        body = {"choices": [said]}
+        lines.append({"custom_id": asked["custom_id"], "response": {"status_code": 200, "body": body}})
+    (folder / "results").mkdir(exist_ok=True)
+    (folder / "results" / "out.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    assert run(*flags)["numbers"] == {"average": 0.5, "positive": 0.0, "negative": 1.0, "recognised": 1.0}
+
+
 def test_echo_judges_without_a_model(tmp_path):
     found = run(*dlc(tmp_path), "--engine", "echo", "--cache", tmp_path / "cache", "--repeat", 3, "--json")
     assert len(found["repetitions"]) == 3

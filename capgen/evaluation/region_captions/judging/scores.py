@@ -92,7 +92,13 @@ def scores_from_json(whole: Mapping[str, Any]) -> JudgedScores:
     from pydantic import TypeAdapter
 
     known = {name: whole[name] for name in JudgedScores.__dataclass_fields__ if name in whole}
-    return TypeAdapter(JudgedScores).validate_python(known)
+    scores = TypeAdapter(JudgedScores).validate_python(known)
+    names = {frozenset(one) for one in scores.repetitions}
+    if len(names) != 1 or not all(names):
+        raise ValueError("its judgements do not have the same numbers")
+    if scores.prompt is not None and not {"name", "sha256"} <= scores.prompt.keys():
+        raise ValueError("its prompt has no name and sha256")
+    return scores
 
 
 def prompt_facts(prompt: JudgePrompt) -> dict[str, str]:
