@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +21,8 @@ from capgen.display import PlainFormatter, echo, plain
 from capgen.errors import CapgenError
 from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.redaction import plain_addresses
+
+_NO_ROOM = 2**20  # bytes
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for group in (pipeline, models, quality, sample, maskcaptioner, datasets, exchange, segment):
@@ -83,7 +87,7 @@ def _unforeseen(error: Exception) -> int:
     if name is not None:
         return _say(f"the name {name} is not UTF-8, which files of a run must be; rename it", 2)
     if isinstance(error, OSError):
-        trouble = disk_trouble(error, Path(error.filename or Path.cwd()))
+        trouble = disk_trouble(error, Path(error.filename or _full_folder()))
         if trouble is not None:
             return _say(str(trouble), trouble.exit_code)
         if error.errno is not None:  # the system's own, such as a full process table: no mistake of this program
@@ -91,6 +95,12 @@ def _unforeseen(error: Exception) -> int:
             return _say(f"{where}{os.strerror(error.errno)} (CAPGEN_DEBUG=1 shows where)", 1)
     first = (str(error).strip().splitlines() or [""])[0]
     return _say(f"{type(error).__name__}: {first} (a defect of capgen; CAPGEN_DEBUG=1 shows where)", 1)
+
+
+def _full_folder() -> str:
+    """The folder that an error without a name is about: a full one of those that libraries write to on their own."""
+    places = [tempfile.gettempdir(), str(Path.home()), str(Path.cwd())]
+    return next((place for place in places if shutil.disk_usage(place).free < _NO_ROOM), "the disk")
 
 
 def _say(line: str, code: int) -> int:

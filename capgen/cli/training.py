@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from capgen.dataset.layout import TRAINING_ENTRIES
 from capgen.dataset.lock import exclusive
 from capgen.display import terminal
 from capgen.errors import Interrupted, UserError
@@ -75,7 +76,7 @@ def _alone(out: Path, accelerator: Any) -> Iterator[None]:
     with ExitStack() as held:
         with accelerator.main_process_first():
             if accelerator.is_main_process:
-                held.enter_context(exclusive(out))
+                held.enter_context(exclusive(out, TRAINING_ENTRIES))
         yield
 
 
@@ -100,6 +101,8 @@ def _train(settings: TrainSettings, out: Path, seams: Seams, console: Console, s
     record = {"media": dict(census.media), "objects": census.objects, "captions": census.captions}
     with accelerator.main_process_first():
         checkpoint.begin(out, settings, record)
+        if accelerator.is_main_process:
+            checkpoint.remove_unfinished(out)
     model = build(settings, census, parts)
     validate = None
     if settings.validation.every or settings.validation.final:

@@ -6,8 +6,9 @@ import errno
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capgen.dataset.layout import PART
-from capgen.errors import UserError
+from capgen.errors import CapgenError, UserError
 
 _REPEATING = (
     *("dataset", "split", "kind", "category", "coco_url", "license", "status", "message", "finish_reason"),
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EBADF})
 
 
@@ -52,18 +54,34 @@ def disk_trouble(error: OSError, folder: Path) -> DiskTrouble | None:
 
 @contextmanager
 def telling_disk_trouble(folder: Path) -> Iterator[None]:
-    """Let an ``OSError`` of the disk under ``folder`` leave the block as a ``DiskTrouble``.
+    """Let an error of the disk under ``folder`` leave the block as a ``DiskTrouble``.
 
     Raises:
         DiskTrouble: the disk is full, or the folder may not be written to.
     """
     try:
         yield
-    except OSError as error:
-        trouble = disk_trouble(error, folder)
+    except CapgenError:
+        raise
+    except Exception as error:
+        found = error if isinstance(error, OSError) else _full_disk_behind(error)
+        trouble = disk_trouble(found, folder) if found is not None else None
         if trouble is None:
             raise
         raise trouble from error
+
+
+def _full_disk_behind(error: BaseException) -> OSError | None:
+    """The full disk that another library's error is about: torch chains it, safetensors only says its number."""
+    seen: list[BaseException] = []
+    while error not in seen:
+        seen.append(error)
+        said = _OS_ERROR.search(str(error))
+        number = error.errno if isinstance(error, OSError) else int(said[1]) if said else None
+        if number in _FULL:
+            return OSError(number, os.strerror(number or 0))
+        error = error.__cause__ or error.__context__ or error
+    return None
 
 
 def _reason(error: OSError) -> str:
@@ -106,15 +124,27 @@ def publish(part: Path, path: Path) -> None:
     sync(path.parent)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file so that it is seen whole or not at all."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` to write to: it becomes ``path`` when the block ends, and is gone after an error.
+
+    Raises:
+        DiskTrouble: the folder is full, or may not be written to.
+    """
     part = part_of(path)
     try:
+        with telling_disk_trouble(path.parent):
+            yield part
+            publish(part, path)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a small file so that it is seen whole or not at all; see ``whole_file``."""
+    with whole_file(path) as part:
         part.write_bytes(data)
-        publish(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def remove_parts(folder: Path) -> list[Path]:

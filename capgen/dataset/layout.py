@@ -197,6 +197,11 @@ class RunLayout:
                 yield path
 
 
+def lock_of(file: Path) -> Path:
+    """Held by who makes a file that belongs to no run."""
+    return file.with_name(f".{file.name}.lock")
+
+
 def is_below(name: str) -> bool:
     """Whether a name from data stays below the folder that it is relative to, on any system."""
     windows = PureWindowsPath(name)
@@ -204,19 +209,33 @@ def is_below(name: str) -> bool:
     return bool(name) and not outside
 
 
-_FILES = frozenset(
-    {"calibration.json", "calibration.png"}
-    | {".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "gallery.html", "source.json"}
+@dataclass(frozen=True, slots=True)
+class OwnEntries:
+    """The names that a command writes in its output folder, beside those that end in ``.part``."""
+
+    files: frozenset[str]
+    folders: frozenset[str] = frozenset()
+
+
+RUN_ENTRIES = OwnEntries(
+    frozenset(
+        {".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "gallery.html"}
+        | {"source.json", "calibration.json", "calibration.png"}
+    ),
+    frozenset({"plan", "journal", "candidates", "logs", "data", "batch", "world"}),
 )
-_FOLDERS = frozenset({"plan", "journal", "candidates", "logs", "data", "batch", "world"})
+TRAINING_ENTRIES = OwnEntries(
+    frozenset({".lock", "settings.json", "loss.png"}),
+    frozenset({"checkpoints", "model", "logs", "validation", "pictures", "cache"}),
+)
+PREDICTION_ENTRIES = OwnEntries(frozenset({".lock", "tracks.json", "annotated.mp4", "annotated.png", "sheet.png"}))
 
 
-def refuse_links(out: Path, *, reading: bool = False) -> None:
+def refuse_links(out: Path, own: OwnEntries = RUN_ENTRIES, *, reading: bool = False) -> None:
     """Refuse an OUT whose own entries would lead a write elsewhere, or a read into a pipe or device without an end.
 
-    Looked at are the entries of ``RunLayout``, files that end in ``.part``, and all that lies below those folders.
-
     Args:
+        own: the entries that are looked at, with all that lies below its folders, and files that end in ``.part``.
         reading: OUT is only read: symbolic links are followed, as a release in the cache of a hub is made of them.
 
     Raises:
@@ -227,16 +246,22 @@ def refuse_links(out: Path, *, reading: bool = False) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     for entry in entries:
-        if entry.name in _FILES | _FOLDERS or entry.name.endswith(PART):
-            mode = _checked_mode(entry, reading=reading)
-            wrong = stat.S_ISDIR if entry.name in _FILES else stat.S_ISREG
-            if wrong(mode) and not entry.name.endswith(PART):
-                kind = "a folder where a file belongs" if stat.S_ISDIR(mode) else "a file where a folder belongs"
-                raise UserError(f"{entry.path} is {kind}", "move it away")
+        part = entry.name.endswith(PART)
+        if entry.name not in own.files | own.folders and not part:
+            continue
+        mode = _checked_mode(entry, reading=reading)
+        wrong = stat.S_ISDIR if entry.name in own.files else stat.S_ISREG
+        if wrong(mode) and not part:
+            kind = "a folder where a file belongs" if stat.S_ISDIR(mode) else "a file where a folder belongs"
+            raise UserError(f"{entry.path} is {kind}", "move it away")
+        inside = [entry] if stat.S_ISDIR(mode) and not entry.is_symlink() else []
+        while inside:
+            modes = [(inner, _checked_mode(inner, reading=reading)) for inner in os.scandir(inside.pop())]
+            inside += [inner for inner, mode in modes if stat.S_ISDIR(mode) and not inner.is_symlink()]
 
 
 def _checked_mode(entry: os.DirEntry[str], *, reading: bool) -> int:
-    """The mode of an entry, which is a regular file or a folder of such; 0 where a link leads nowhere."""
+    """The mode of an entry, which is a regular file or a folder; 0 where a link leads nowhere."""
     try:
         mode = entry.stat(follow_symlinks=reading).st_mode
     except FileNotFoundError:
@@ -246,11 +271,7 @@ def _checked_mode(entry: os.DirEntry[str], *, reading: bool) -> int:
             f"{entry.path} is a symbolic link to {str(Path(entry.path).readlink())!r}; nothing is written through links"
         )
         raise UserError(what, "put what it leads to in its place, or delete it if you did not make it")
-    if stat.S_ISDIR(mode):
-        if not entry.is_symlink():
-            for inner in os.scandir(entry.path):
-                _checked_mode(inner, reading=reading)
-    elif not stat.S_ISREG(mode):
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise UserError(f"{entry.path} is a pipe, a socket or a device, not a file", "delete it")
     return mode
 

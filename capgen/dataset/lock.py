@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from capgen.dataset.layout import RunLayout, refuse_links
+from capgen.dataset.layout import RUN_ENTRIES, OwnEntries, RunLayout, lock_of, refuse_links
 from capgen.encoding import check_name
 from capgen.errors import UserError
 
@@ -32,15 +32,18 @@ _TRY_AGAIN_S = 0.05
 
 
 @contextmanager
-def exclusive(out: Path) -> Iterator[None]:
+def exclusive(out: Path, own: OwnEntries = RUN_ENTRIES) -> Iterator[None]:
     """Hold ``OUT/.lock`` for as long as the block runs.
+
+    Args:
+        own: what is written to OUT.
 
     Raises:
         UserError: another process holds it (says which process on which machine), OUT cannot be written, or something
             in it is a link that would lead writes elsewhere.
     """
     check_name(out)
-    refuse_links(out)
+    refuse_links(out, own)
     path = RunLayout(out).lock
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
@@ -61,6 +64,31 @@ def exclusive(out: Path) -> Iterator[None]:
         _leave_nothing(path, made)
         if descriptor is not None:
             os.close(descriptor)
+
+
+@contextmanager
+def exclusive_file(path: Path) -> Iterator[None]:
+    """Hold a file that is being made, by ``.<name>.lock`` beside it, which is gone afterwards.
+
+    Raises:
+        UserError: another process is making it, or its folder cannot be written.
+    """
+    lock = lock_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _locked(lock, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}", "give another place") from error
+    if descriptor is None:
+        with _lock_file(lock):
+            yield
+        return
+    try:
+        os.pwrite(descriptor, _me(), 0)
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def lock_holder(out: Path) -> str | None:
@@ -169,10 +197,13 @@ def _named(path: Path) -> str:
         return "another process"
 
 
-def _locked(path: Path) -> int | None:
+def _locked(path: Path, held: Path | None = None) -> int | None:
     """The lock's file, open and held; opened again where its holder took it away meanwhile.
 
     None where the file system has no locks.
+
+    Args:
+        held: what it locks; None is the folder in which it lies.
 
     Raises:
         UserError: another run holds it.
@@ -192,7 +223,9 @@ def _locked(path: Path) -> int | None:
                 time.sleep(_TRY_AGAIN_S)
                 continue
             os.close(descriptor)
-            raise UserError(f"{path.parent} is in use by {holder}", "wait for it or choose another --out") from None
+            raise UserError(
+                f"{held or path.parent} is in use by {holder}", "wait for it or choose another --out"
+            ) from None
         except OSError as error:
             os.close(descriptor)
             if error.errno in _UNSUPPORTED:

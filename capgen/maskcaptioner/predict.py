@@ -28,6 +28,9 @@ from typing import Any, Protocol
 from PIL import Image
 
 from capgen import __version__, rle
+from capgen.dataset.files import remove_parts, whole_file
+from capgen.dataset.layout import PREDICTION_ENTRIES
+from capgen.dataset.lock import exclusive
 from capgen.errors import UserError
 from capgen.images import Pixels
 from capgen.maskcaptioner.drawing.sheet import Sheet, chosen
@@ -150,7 +153,7 @@ def write_tracks(
     categories = [{"id": row + 1, "name": name} for row, name in sorted(classes, key=lambda pair: pair[0])]
     about = {"description": f"capgen {__version__}, MaskCaptioner", "input": source.path.name}
     about |= info | {"frames": found.frames, "every": source.every}
-    with path.open("w", encoding="utf-8") as out:
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as out:
         out.write(f'{{"info": {_json(about)},\n"videos": [{_json(video)}],\n"categories": {_json(categories)},\n')
         out.write('"annotations": [')
         for number, track in enumerate(found.tracks):
@@ -226,11 +229,16 @@ def write_pictures(
     else:
         annotated = out / "annotated.png"
         for index, frame in _again(source, found, progress):
-            Image.fromarray(annotate(frame, index)).save(annotated)
+            _save_png(annotate(frame, index), annotated)
             sheet.add(frame, index)
     where = out / "sheet.png"
-    Image.fromarray(sheet.draw(f"{source.path.name}\n{_summary(source, found)}{about}", note)).save(where)
+    _save_png(sheet.draw(f"{source.path.name}\n{_summary(source, found)}{about}", note), where)
     return annotated, where
+
+
+def _save_png(picture: Pixels, path: Path) -> None:
+    with whole_file(path) as part:
+        Image.fromarray(picture).save(part, format="png")
 
 
 def _again(source: InputFrames, found: Prediction, progress: ShowProgress) -> Iterator[tuple[int, Pixels]]:
@@ -268,17 +276,17 @@ def predict(
         info: ``model`` and the settings, for ``tracks.json``; a ``note`` among them is shown in the pictures, too.
 
     Raises:
-        UserError: the input cannot be read, or ``out`` cannot be written.
+        UserError: the input cannot be read, or ``out`` cannot be written or is in use.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"--out {out} is a file", "give a folder") from error
-    found = find_tracks(source, stream, clip_frames, progress)
-    write_tracks(out / "tracks.json", source, found, info, video_id)
-    annotated, sheet = write_pictures(
-        out, source, found, str(info.get("model", "")), str(info.get("note", "")), progress
-    )
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file", "give a folder")
+    with exclusive(out, PREDICTION_ENTRIES):
+        remove_parts(out)
+        found = find_tracks(source, stream, clip_frames, progress)
+        write_tracks(out / "tracks.json", source, found, info, video_id)
+        annotated, sheet = write_pictures(
+            out, source, found, str(info.get("model", "")), str(info.get("note", "")), progress
+        )
     return found, PredictionFiles(out / "tracks.json", annotated, sheet)
 
 

@@ -169,7 +169,8 @@ def test_a_picture_gets_a_picture_with_all_captions(tmp_path):
     with Image.open(files.annotated) as image:
         assert image.width == style.width
         assert image.height > 1.5 * style.height
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["annotated.png", "sheet.png", "tracks.json"]
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert made == [".lock", "annotated.png", "sheet.png", "tracks.json"]
 
 
 def test_nothing_found_is_an_empty_list_and_a_plain_film(video, tmp_path):

@@ -74,6 +74,7 @@ def benchmark(
 
     Reads the files as their owners release them and prints the table of the papers; docs/evaluation.md explains it.
     """
+    from capgen.dataset.lock import exclusive, exclusive_file
     from capgen.evaluation.benchmarks.run import BenchmarkChoice, run_benchmark, track_captions
     from capgen.evaluation.evaluate import Options, metrics_of
     from capgen.layered_toml import nested
@@ -92,6 +93,11 @@ def benchmark(
         line_breaks=line_breaks_of(line_breaks),
     )
     with ExitStack() as stack:
+        for file in (out, html):
+            if file is not None:
+                stack.enter_context(exclusive_file(file))
+        if work is not None:
+            stack.enter_context(exclusive(work))
         folder = work or Path(stack.enter_context(TemporaryDirectory()))
         opener = ctx.ensure_object(Providers).open_model
         result = run_benchmark(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,6 +72,7 @@ def tracks(
     docs/evaluation.md explains both protocols and every number.
     """
     # What follows ``--metrics cider`` without a flag of its own is another metric: ``--metrics cider meteor``.
+    from capgen.dataset.lock import exclusive_file
     from capgen.evaluation.evaluate import Options, metrics_of
 
     names = metrics_of([*metrics, *ctx.args])
@@ -84,8 +86,12 @@ def tracks(
         line_breaks=line_breaks_of(line_breaks),
         per_class=per_class,
     )
-    result = evaluate_with_progress(gt, pred, options)
-    show(result, json_=json_, breakdown=breakdown, bootstrap=bootstrap, html=html, frames=frames, out=out)
+    with ExitStack() as held:
+        for file in (out, html):
+            if file is not None:
+                held.enter_context(exclusive_file(file))
+        result = evaluate_with_progress(gt, pred, options)
+        show(result, json_=json_, breakdown=breakdown, bootstrap=bootstrap, html=html, frames=frames, out=out)
 
 
 def iou_of(name: str | None) -> Iou | None:
@@ -166,13 +172,14 @@ def show(
     Raises:
         UserError: a protocol refused a file, after the other's numbers were printed.
     """
+    from capgen.dataset.files import write_whole
     from capgen.evaluation.reporting.report import as_json
 
     if json_ or out:
         text = json.dumps(as_json(result, draws=bootstrap, categories=breakdown) | dict(extra or {}), indent=2)
         if out:
             out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(text + "\n", encoding="utf-8")
+            write_whole(out, text.encode() + b"\n")
         if json_:
             typer.echo(text)
     if not json_:

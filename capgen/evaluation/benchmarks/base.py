@@ -7,8 +7,10 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Literal, Protocol
 
+from capgen.dataset.files import whole_file
 from capgen.encoding import read_text
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.benchmarks.frames import NumberedFrames
@@ -149,9 +151,12 @@ def read_json(path: Path) -> Any:
 def write_truth(clips: Iterable[Clip], categories: list[dict[str, Any]], path: Path) -> Path:
     """Write clips as a COCO ground truth, one in memory at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".annotations")
     images = annotations = 0
-    with path.open("w", encoding="utf-8") as out, part.open("w", encoding="utf-8") as aside:
+    with (
+        whole_file(path) as part,
+        TemporaryFile("w+", encoding="utf-8") as aside,
+        part.open("w", encoding="utf-8") as out,
+    ):
         out.write(f'{{"categories": {json.dumps(categories)}, "images": [')
         for clip in clips:
             for image_id, name in zip(clip.image_ids, clip.file_names, strict=True):
@@ -163,10 +168,9 @@ def write_truth(clips: Iterable[Clip], categories: list[dict[str, Any]], path: P
                 aside.write((",\n" if annotations else "\n") + json.dumps({"id": annotations + 1, **annotation}))
                 annotations += 1
         out.write('], "annotations": [')
-    with path.open("ab") as out_bytes, part.open("rb") as aside_bytes:
-        shutil.copyfileobj(aside_bytes, out_bytes)
-        out_bytes.write(b"]}\n")
-    part.unlink()
+        aside.seek(0)
+        shutil.copyfileobj(aside, out)
+        out.write("]}\n")
     return path
 
 

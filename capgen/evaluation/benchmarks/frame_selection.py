@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capgen.dataset.files import whole_file
 from capgen.errors import UserError
 from capgen.evaluation.reading.json_stream import Element, elements
 from capgen.evaluation.reading.tracks import Id
@@ -46,7 +47,7 @@ def select_frames(predictions: Path, out: Path, choices: Mapping[Id, FrameChoice
     dropped = frozenset(image for choice in choices.values() for image in choice.dropped)
     out.parent.mkdir(parents=True, exist_ok=True)
     left_out = number = 0
-    with out.open("w", encoding="utf-8") as file:
+    with whole_file(out) as part, part.open("w", encoding="utf-8") as file:
         start = "["
         for element in elements(predictions, frozenset({"", "annotations", "predictions"})):
             kept, less = _selected(element, number, predictions, choices, dropped)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from capgen.dataset.files import whole_file
 from capgen.errors import UnknownName, UserError
 from capgen.evaluation import THRESHOLD
 from capgen.evaluation.benchmarks import BENCHMARKS
@@ -150,7 +151,7 @@ def _open(model: Path | None, opener: Opener | None) -> Predictor:
 def predict(benchmark: Benchmark, predictor: Predictor, path: Path) -> Path:
     """Write a model's predictions of every clip to ``path``, one clip in memory at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as out:
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as out:
         start = "[\n"
         for clip in benchmark.clips():
             for one in predictor(clip):

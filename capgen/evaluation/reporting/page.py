@@ -17,6 +17,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
+from capgen.dataset.files import write_whole
 from capgen.display import html_head, plain
 from capgen.errors import UserError
 from capgen.evaluation.evaluate import Evaluation
@@ -108,7 +109,7 @@ def write_page(
         ],
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
+    write_whole(out, text.encode("utf-8", "replace"))
 
 
 def track_score(row: TruthRow) -> float:

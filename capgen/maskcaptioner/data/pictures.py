@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capgen import rle
-from capgen.dataset.files import part_of
+from capgen.dataset.files import part_of, telling_disk_trouble
 from capgen.errors import MissingFile, UserError
 from capgen.images import PictureFault, Pixels, read_picture
 from capgen.maskcaptioner.data.release_rows import Medium
@@ -158,11 +158,15 @@ def _store(path: Path, frame: MaskedFrame) -> None:
     """One flat array: the picture's bytes, then the masks', a bit a pixel; whole or not at all."""
     packed = [np.packbits(frame.masks[i], axis=-1).ravel() for i in sorted(frame.masks)]
     flat = np.concatenate([frame.picture.ravel(), *packed])
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(path)
-    with part.open("wb") as file:
-        np.save(file, flat)
-    part.replace(path)
+    try:
+        with telling_disk_trouble(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                np.save(file, flat)
+            part.replace(path)  # not synced: what a power cut takes is made again
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _restore(flat: NDArray[np.uint8], size: Size, numbers: Sequence[int]) -> MaskedFrame:

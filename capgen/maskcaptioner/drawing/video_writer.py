@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from capgen.dataset.files import whole_file
 from capgen.errors import UserError
 from capgen.images import Pixels
 from capgen.maskcaptioner.drawing.draw import Painter, Style, film_style, seen
@@ -102,7 +104,7 @@ class VideoWriter:
     def __init__(self, path: Path, fps: float, times: Sequence[float] | None = None) -> None:
         import_av(path)
         self.path = path
-        self._part = path.with_suffix(".part")
+        self._whole = ExitStack()
         self._rate = _rate(fps)
         self._times = None if times is None or _is_constant(times, fps) else times
         self._added, self._last = 0, -1
@@ -132,7 +134,8 @@ class VideoWriter:
     def _start(self, height: int, width: int) -> None:
         import av
 
-        self._container = av.open(f"file:{self._part}", "w", format="mp4", options={"movflags": "faststart"})
+        part = self._whole.enter_context(whole_file(self.path))
+        self._container = av.open(f"file:{part}", "w", format="mp4", options={"movflags": "faststart"})
         self._stream = self._container.add_stream(self.encoder, rate=self._rate, options=_OPTIONS.get(self.encoder, {}))
         self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, "yuv420p"
         context = self._stream.codec_context
@@ -143,16 +146,15 @@ class VideoWriter:
             self._stream.bit_rate = int(height * width * float(self._rate) * _BITS_PER_PIXEL)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._container is None:
-            return
-        if kind is None:
-            for packet in self._stream.encode():
-                self._container.mux(packet)
-        self._container.close()
-        if kind is None:
-            self._part.replace(self.path)
-        else:
-            self._part.unlink(missing_ok=True)
+        with self._whole:
+            if self._container is not None:
+                try:
+                    for packet in self._stream.encode() if error is None else ():
+                        self._container.mux(packet)
+                finally:
+                    self._container.close()
+            if error is not None:  # in here, so that the part goes
+                raise error
 
 
 def _is_constant(times: Sequence[float], fps: float) -> bool:

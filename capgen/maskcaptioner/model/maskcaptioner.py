@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any, Self
 
 import torch
@@ -114,8 +115,9 @@ class MaskCaptioner(PreTrainedModel):  # type: ignore[misc]
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Config, weights (safetensors) and tokenizer."""
         super().save_pretrained(save_directory, **kwargs)
+        mode = (Path(save_directory) / "config.json").stat().st_mode
         for file in Path(save_directory).glob("*.safetensors"):
-            file.chmod(0o644)  # safetensors leaves them to the owner alone
+            file.chmod(S_IMODE(mode))  # safetensors leaves them to the owner alone, whatever the umask says
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(save_directory)
 

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from capgen.dataset.files import sync, write_whole
+from capgen.dataset.files import sync, telling_disk_trouble, write_whole
 from capgen.dataset.layout import PART
-from capgen.errors import UserError
+from capgen.errors import CapgenError, UserError
 from capgen.maskcaptioner.settings import TrainSettings
 
 FREE = ("run.checkpoint_every", "run.keep", "run.log_every", "run.tensorboard", "run.threads", "run.device")
@@ -117,11 +117,15 @@ def save(
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
     wait()
-    torch.save(_rng(), part / f"rng-{rank}.pt")
-    if rank == 0:
-        model.save_pretrained(part / "model")
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(position)}
-        torch.save(state, part / "state.pt")
+    try:
+        _write(_rng(), part / f"rng-{rank}.pt")
+        if rank == 0:
+            _write_model(model, part / "model")
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(position)}
+            _write(state, part / "state.pt")
+    except CapgenError:
+        shutil.rmtree(part, ignore_errors=True)  # it would keep the disk full
+        raise
     wait()
     if rank == 0:
         for file in part.rglob("*"):
@@ -132,6 +136,50 @@ def save(
         _forget(out, keep)
     wait()
     return folder
+
+
+def save_model(out: Path, model: nn.Module) -> None:
+    """Write ``OUT/model``, beside an older one until it is whole.
+
+    Raises:
+        DiskTrouble: the disk is full.
+    """
+    folder, part, old = (out / f"model{suffix}" for suffix in ("", PART, f".old{PART}"))
+    remove_unfinished(out)
+    try:
+        _write_model(model, part)
+    except CapgenError:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    for file in part.rglob("*"):
+        sync(file)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    sync(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_unfinished(out: Path) -> None:
+    """Delete what a killed training left half-written; call it only while nobody else writes to ``out``."""
+    model, old = out / "model", out / f"model.old{PART}"
+    if old.is_dir() and not model.exists():
+        old.rename(model)  # it was killed between the two renames
+    for part in (*out.glob(f"*{PART}"), *(out / "checkpoints").glob(f"*{PART}")):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def _write(content: Any, path: Path) -> None:
+    with telling_disk_trouble(path.parent), path.open("wb") as file:  # torch's own files hide what went wrong
+        torch.save(content, file)
+
+
+def _write_model(model: nn.Module, folder: Path) -> None:
+    with telling_disk_trouble(folder.parent):
+        model.save_pretrained(folder)
 
 
 def _forget(out: Path, keep: int) -> None:

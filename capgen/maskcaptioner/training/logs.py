@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from capgen.dataset.files import write_whole
+from capgen.dataset.files import telling_disk_trouble, whole_file, write_whole
 from capgen.display import mathless
 from capgen.errors import UserError
 from capgen.text import duration
@@ -47,7 +47,7 @@ class ScalarLog:
         if set(said) - set(self._columns):
             self._rewrite()
         else:
-            with self.path.open("a", encoding="utf-8", newline="") as file:
+            with telling_disk_trouble(self.path.parent), self.path.open("a", encoding="utf-8", newline="") as file:
                 csv.DictWriter(file, self._columns, restval="").writerow(said)
         if self._board is not None:
             for key, value in row.items():
@@ -100,9 +100,8 @@ def plot_losses(
 
     figure = loss_figure(steps, scores, title)
     FigureCanvasAgg(figure)
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, dpi=120, format="png")
-    part.replace(path)
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=120, format="png")
 
 
 def loss_figure(steps: Sequence[Mapping[str, str]], scores: Sequence[Mapping[str, str]], title: str) -> Any:

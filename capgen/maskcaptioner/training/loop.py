@@ -259,7 +259,7 @@ class Trainer:
 
     def _finish(self) -> None:
         if self.main:
-            self.model.save_pretrained(self.out / "model")
+            checkpoint.save_model(self.out, self.model)
             self._plot()
         self.journal.close()
         self.scores.close()

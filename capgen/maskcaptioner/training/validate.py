@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from capgen.dataset.files import write_whole
 from capgen.errors import UserError
 from capgen.maskcaptioner.data.pictures import read_frames
 from capgen.maskcaptioner.data.release_rows import DataPart, Medium
@@ -76,8 +77,8 @@ class Validation:
             if number <= self.settings.pictures:
                 self._draw(medium, frames, tracks, step, number)
         files = folder / "truth.json", folder / "predictions.json"
-        files[0].write_text(json.dumps(truth.file()), encoding="utf-8")
-        files[1].write_text(json.dumps(predictions), encoding="utf-8")
+        for file, content in zip(files, (truth.file(), predictions), strict=True):
+            write_whole(file, json.dumps(content).encode())
         return dict(self.score(*files)) if self.score else {}
 
     def _tracks(self, model: Any, frames: Sequence[Any]) -> list[Track]:
@@ -95,7 +96,8 @@ class Validation:
         padded = [_on_ground(picture, height) for picture in shown]
         path = self.out / "pictures" / f"step-{step:08d}" / f"{number:02d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), np.concatenate(padded, 1)[..., ::-1])
+        _, png = cv2.imencode(".png", np.concatenate(padded, 1)[..., ::-1])
+        write_whole(path, png.tobytes())
 
 
 def _on_ground(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:

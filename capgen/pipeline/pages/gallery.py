@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capgen import rle
-from capgen.dataset.files import part_of, publish
+from capgen.dataset.files import whole_file
 from capgen.dataset.layout import picture_bounds, refuse_links
 from capgen.dataset.plan import PlanRecord, ShardEntry
 from capgen.dataset.reader import check_root, read_plan, rows_of
@@ -109,21 +109,16 @@ def write_gallery(media: Iterable[tuple[Media, Sequence[Shown]]], file: Path, *,
     """
     style, script = (Path(__file__).with_name(f"gallery.{kind}").read_text("utf-8") for kind in ("css", "js"))
     count = 0
-    part = part_of(file)
-    try:
-        with part.open("w", encoding="utf-8", errors="replace", newline="\n") as page:
-            page.write(html_head(title, style=style, script=script))
-            page.write(f"<header><h1>{html(title)}</h1><p>{html(note)}</p></header>\n<main>\n")
-            tally: Counter[tuple[str, str]] = Counter()
-            for medium, objects in media:
-                count += 1
-                page.write(_article(medium, objects))
-                for item in objects:
-                    tally.update(_facets(item))
-            page.write(f"</main>\n{_filters(tally)}<script>{script}</script>\n</body></html>\n")
-        publish(part, file)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(file) as part, part.open("w", encoding="utf-8", errors="replace", newline="\n") as page:
+        page.write(html_head(title, style=style, script=script))
+        page.write(f"<header><h1>{html(title)}</h1><p>{html(note)}</p></header>\n<main>\n")
+        tally: Counter[tuple[str, str]] = Counter()
+        for medium, objects in media:
+            count += 1
+            page.write(_article(medium, objects))
+            for item in objects:
+                tally.update(_facets(item))
+        page.write(f"</main>\n{_filters(tally)}<script>{script}</script>\n</body></html>\n")
     return count
 
 

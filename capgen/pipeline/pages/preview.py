@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from capgen.dataset.files import whole_file
 from capgen.dataset.layout import picture_bounds
 from capgen.dataset.types import Fault, MediaObject
 from capgen.display import html, html_head
@@ -68,7 +69,7 @@ def write_preview(views: Iterable[tuple[MediaObject, View | Fault]], file: Path,
     Raises:
         OSError: ``file`` cannot be written.
     """
-    with file.open("w", encoding="utf-8", errors="replace") as page:
+    with whole_file(file) as part, part.open("w", encoding="utf-8", errors="replace") as page:
         page.write(f"{html_head(title, style=_STYLE)}<h1>{html(title)}</h1>\n")
         count = 0
         for obj, view in views:
