@@ -52,12 +52,12 @@ def test_every_picture_becomes_as_many_tokens_as_the_profile_predicts(facts, pro
 
 
 def test_a_later_object_of_a_picture_finds_the_picture_in_the_cache(facts, profile):
-    """All whole blocks of what they share; models with a state between tokens find it from the third object on."""
+    """All whole blocks of what they share; with a state between tokens, at the latest from the third object on."""
     whole = facts["shared_prefix"] // facts["block"] * facts["block"]
     cached = [answer["cached_tokens"] for answer in facts["answers"]]
     assert whole > 0
     assert cached[2] == whole
-    assert cached[1] == (0 if profile.prefix == "coarse" else whole)
+    assert cached[1] == whole or (profile.prefix == "coarse" and cached[1] == 0)
 
 
 def test_thinking_is_off_in_the_rendered_prompt(facts, profile):
