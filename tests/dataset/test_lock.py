@@ -11,7 +11,7 @@ import time
 import pytest
 
 from capgen.dataset.layout import RunLayout
-from capgen.dataset.lock import exclusive, lock_holder
+from capgen.dataset.lock import exclusive, exclusive_file, lock_holder
 from capgen.errors import UserError
 
 
@@ -131,3 +131,16 @@ def test_who_looks_at_a_lock_learns_the_holder_and_disturbs_nobody(tmp_path):
     leave.set()
     holder.join(30)
     assert lock_holder(out) is None
+
+
+def test_a_file_is_made_by_one_process_and_its_lock_is_gone_afterwards(tmp_path):
+    file = tmp_path / "new" / "scores.json"
+    with exclusive_file(file):
+        refused = pytest.raises(UserError, match=f"scores.json is in use by process {os.getpid()} on ")
+        with refused, exclusive_file(file):
+            pass
+        with exclusive_file(file.with_name("other.json")):
+            pass
+    assert list(file.parent.iterdir()) == []
+    with exclusive_file(file):
+        pass
