@@ -40,6 +40,9 @@ class Scorer(Protocol):
         ...
 
 
+_CORENLP = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
+
+
 def missing(metric: str) -> str:
     """Why ``meteor`` or ``spice`` cannot be had here, with the remedy; empty where it can."""
     folder = _folder(metric)
@@ -47,8 +50,11 @@ def missing(metric: str) -> str:
         return "pycocoevalcap is not installed (pip install 'capgen[eval]')"
     if shutil.which("java") is None:
         return "there is no java on the PATH (install a Java runtime, 11 or newer)"
-    if metric == "spice" and not list((folder / "lib").glob("stanford-corenlp-*-models.jar")):
-        return "the Stanford CoreNLP 3.6.0 models that it needs are not in pycocoevalcap/spice/lib"
+    if metric == "spice":
+        # pycocoevalcap would fetch the program over plain http where its first file is not there
+        lacking = [name for name in _CORENLP if not (folder / "lib" / name).is_file()]
+        if lacking:
+            return f"{lacking[0]} of Stanford CoreNLP 3.6.0, which it needs, is not in pycocoevalcap/spice/lib"
     return ""
 
 

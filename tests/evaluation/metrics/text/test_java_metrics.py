@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from capgen.evaluation.metrics.text import java_metrics
 from capgen.evaluation.metrics.text.java_metrics import Meteor, missing
 
 PAIRS = [(("a red dog runs",), "a dog runs"), (("an old wall",), "a green car")]
@@ -16,3 +17,17 @@ def test_a_locale_with_a_decimal_comma_changes_nothing(meteor, monkeypatch):
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     with Meteor() as german:
         assert german.score(PAIRS) == pytest.approx(meteor.score(PAIRS), rel=1e-12)
+
+
+@pytest.mark.parametrize("there", [(), ("stanford-corenlp-4.5.7-models.jar",), ("stanford-corenlp-3.6.0-models.jar",)])
+def test_without_its_own_program_spice_is_never_started_as_it_would_fetch_it_over_plain_http(
+    tmp_path, monkeypatch, there
+):
+    (tmp_path / "lib").mkdir()
+    for name in there:
+        (tmp_path / "lib" / name).write_bytes(b"")
+    monkeypatch.setattr(java_metrics, "_folder", lambda metric: tmp_path)
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/java")
+    assert "stanford-corenlp-3.6.0.jar of Stanford CoreNLP 3.6.0" in java_metrics.missing("spice")
+    with pytest.raises(java_metrics.ScorerFailed, match=r"3\.6\.0"):
+        java_metrics.Spice().score([(("a cup",), "a cup")])
