@@ -76,6 +76,19 @@ def open_segmenter(
     )
 
 
+def open_sam2(name: str, device: str) -> Any:
+    """SAM 2's video model of a name or folder; None where it is no checkpoint of that model.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    import transformers
+
+    if _opened(name, transformers.AutoConfig).model_type != "sam2_video":
+        return None
+    return _opened(name, transformers.Sam2VideoModel, use_safetensors=True).eval().to(device)
+
+
 def _opened(name: str, loader: Any, **more: Any) -> Any:
     try:
         return loader.from_pretrained(name, trust_remote_code=False, **more)

@@ -50,7 +50,7 @@ def sam(folder: Path) -> Path:
 
 
 def sam2_video(folder: Path) -> Path:
-    """SAM 2's video model on pictures of 64 pixels."""
+    """SAM 2's video model on pictures of 64 pixels; its memory wants the released widths."""
     torch.manual_seed(0)
     backbone = {
         "model_type": "sam2_hiera_det_model",
@@ -71,20 +71,21 @@ def sam2_video(folder: Path) -> Path:
     vision = {
         "backbone_config": backbone,
         "backbone_channel_list": [64, 32, 16, 8],
-        "fpn_hidden_size": 16,
+        "fpn_hidden_size": 256,
         "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
         "image_size": 64,
     }
     config = Sam2VideoConfig(
         vision_config=vision,
         prompt_encoder_config=Sam2VideoPromptEncoderConfig(
-            hidden_size=16, image_size=64, patch_size=16, mask_input_channels=4
+            hidden_size=256, image_size=64, patch_size=16, mask_input_channels=4
         ),
         mask_decoder_config=Sam2VideoMaskDecoderConfig(
-            hidden_size=16, num_attention_heads=2, num_hidden_layers=2, mlp_dim=16, iou_head_hidden_dim=16
+            hidden_size=256, num_attention_heads=2, num_hidden_layers=2, mlp_dim=16, iou_head_hidden_dim=16
         ),
         image_size=64,
-        memory_attention_hidden_size=16,
+        memory_attention_hidden_size=256,
+        memory_attention_rope_feat_sizes=[4, 4],
         memory_attention_num_layers=1,
         memory_attention_feed_forward_hidden_size=16,
     )

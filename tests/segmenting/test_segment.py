@@ -14,7 +14,8 @@ from capgen.errors import MissingFile, UserError
 from capgen.pipeline.sources.images.coco import Coco
 from capgen.pipeline.sources.videos.youtube_vis import YoutubeVis
 from capgen.segmenting import segment as segmenting
-from capgen.segmenting.models import FoundMask, open_segmenter, without_repeats
+from capgen.segmenting.models import FoundMask, open_sam2, open_segmenter, without_repeats
+from capgen.segmenting.propagation import Sam2Tracks, padded_mask
 from capgen.segmenting.segment import SegmentRequest, segment
 from capgen.segmenting.tracks import linked
 from tests.exporting.releases import film_release, write_picture
@@ -68,6 +69,26 @@ def test_videos_become_a_youtube_vis_file_that_the_source_takes(tmp_path, folder
         assert len(row["segmentations"]) == len(row["bboxes"]) == 3
     (planned,) = YoutubeVis(tmp_path / "pictures", str(report.file.resolve())).scan()
     assert planned.file_names == ("clip.mp4#0", "clip.mp4#2", "clip.mp4#4")
+
+
+def test_sam_2_follows_what_it_found_on_the_first_frame(tmp_path, folders):
+    film_release(tmp_path)
+    tracker = Sam2Tracks(open_sam2(str(folders["sam2_video"]), "cpu"), opened(folders["sam2_video"]), 3)
+    report = segment(SegmentRequest(tmp_path / "pictures", tmp_path / "segmented", "sam2", every=2), tracker)
+    body = json.loads(report.file.read_text())
+    assert 0 < report.objects <= 3
+    for row in body["annotations"]:
+        assert len(row["segmentations"]) == 3
+        assert all(coco_mask.decode(mask).shape == (48, 64) for mask in row["segmentations"] if mask)
+    assert open_sam2(str(folders["sam"]), "cpu") is None
+
+
+def test_a_mask_lies_in_the_square_where_its_picture_does():
+    bitmap = np.zeros((48, 64), bool)
+    bitmap[24:48, 32:64] = True
+    square = padded_mask(bitmap, 32)
+    assert square[12:24, 16:].all()
+    assert square.sum() == 12 * 16
 
 
 def test_what_was_found_is_not_looked_for_again_and_other_settings_are(tmp_path, pictures, monkeypatch):

@@ -37,7 +37,8 @@ def segment(
 
     The same command resumes. What cannot be read is named and left out.
     """
-    from capgen.segmenting.models import open_segmenter
+    from capgen.segmenting.models import MaskGenerator, open_sam2, open_segmenter
+    from capgen.segmenting.propagation import Sam2Tracks
     from capgen.segmenting.segment import SegmentRequest
     from capgen.segmenting.segment import segment as run
 
@@ -47,6 +48,8 @@ def segment(
         segmenter = MaskCaptionerTracks(model, threshold, max_objects, device)
     else:
         segmenter = open_segmenter(model, threshold=threshold, points=points, device=device)
+        sam2 = open_sam2(model, device) if isinstance(segmenter, MaskGenerator) else None
+        segmenter = segmenter if sam2 is None else Sam2Tracks(sam2, segmenter, max_objects)
     request = SegmentRequest(given, out, model, threshold, every, max_frames, max_objects)
     with console.status("segmenting") as shown:
         report = run(
