@@ -216,7 +216,10 @@ class _Books:
             return None
         try:
             outcomes = outcomes_of(read_columns(self.out, entry.index, OUTCOME_COLUMNS), repeated)
-        except (LedgerError, ValueError):
+        except (LedgerError, ValueError) as error:
+            if state is ShardState.COMMITTED:  # its hash fits: somebody wrote both
+                what = str(error).partition(";")[0]
+                self.note(f"{what}; delete {path} and run the same command again")
             return None
         self.keys.add(outcome.key for outcome in outcomes)
         return outcomes

@@ -344,3 +344,13 @@ def test_a_long_list_of_problems_is_cut(tmp_path):
     problems = verify(run.out).problems
     assert len(problems) == 51
     assert problems[-1] == "and 20 more"
+
+
+@pytest.mark.parametrize("column", ["key", "status", "reasons", "caption"])
+def test_a_missing_column_is_named_although_the_hash_fits(run, column):
+    path = candidates_path(run.out, 0)
+    pq.write_table(pq.read_table(path).drop_columns([column]), path)
+    forge_manifest(run.out, 0, sha256=sha256_of(path), bytes=path.stat().st_size)
+    ledger = verify(run.out)
+    assert not ledger.ok
+    assert ledger.problems[0].startswith(f"{path} has no column {column!r}; delete {path}")
