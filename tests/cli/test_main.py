@@ -96,7 +96,7 @@ VERBS = (
     "train",
     "eval",
 )
-PAGES = ((), *((verb,) for verb in VERBS), ("eval", "tracks"), ("eval", "benchmark"))
+PAGES = ((), *((verb,) for verb in VERBS), ("eval", "tracks"), ("eval", "benchmark"), ("eval", "captions"))
 
 
 @pytest.mark.parametrize("words", PAGES, ids=" ".join)

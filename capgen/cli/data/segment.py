@@ -33,7 +33,9 @@ def segment(
     points: Annotated[int, typer.Option(help="Points along each side of the grid of mask generation.")] = 32,
     device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
 ) -> None:
-    """Find the masks of pictures (COCO file) or videos (YouTube-VIS file).
+    """Find the masks of pictures or videos and write them.
+
+    Pictures give a COCO file, videos one in the form of YouTube-VIS.
 
     The same command resumes. What cannot be read is named and left out.
     """

@@ -89,8 +89,10 @@ def captions(
         raise UserError("nothing to score", "give --gt and --pred, --benchmark and --judge, or --judged alone")
     text = json.dumps(found, indent=2)
     if out:
+        from capgen.dataset.files import write_whole
+
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n", encoding="utf-8")
+        write_whole(out, text.encode() + b"\n")
     echo(text if json_ else "\n".join(lines))
 
 
