@@ -227,18 +227,52 @@ def preview(
 @app.command()
 def gallery(
     out: options.RunFolder,
-    file: Annotated[Path | None, typer.Option(help="HTML file to write. Default: OUT/gallery.html.")] = None,
-    limit: Annotated[int, typer.Option(help="Maximum number of images or videos.")] = 100,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write a selection as static files into FOLDER instead of serving it."),
+    ] = None,
+    select: Annotated[
+        str,
+        typer.Option(
+            "--filter",
+            metavar="QUERY",
+            help="What to show, as it stands in the page's address behind the question mark: 'status=dropped&q=red'.",
+        ),
+    ] = "",
+    limit: Annotated[int, typer.Option(help="Maximum number of images or videos that --export writes.")] = 100,
+    beside: Annotated[
+        Path | None, typer.Option(metavar="OUT2", help="Show the captions of another run of the same objects beside.")
+    ] = None,
     root: options.RootFlag = None,
     follow_links: options.FollowLinksFlag = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine reach 0.0.0.0.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
+    browse: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Write a page with the captions of a run, mask by mask.
+    """Show the captions of a run, mask by mask: a local page to look, filter, flag and edit in.
 
-    Dropped and failed objects are shown too, with their reasons.
+    Dropped and failed objects are shown too, with their reasons. It works while the run goes on. Ctrl-C ends it.
     """
-    from capgen.dataset.layout import RunLayout
-    from capgen.pipeline.pages.gallery import gallery_page
+    from capgen.pipeline.gallery.export import export_run
+    from capgen.pipeline.gallery.media_store import MediaStore
+    from capgen.pipeline.gallery.row_index import RowIndex
+    from capgen.pipeline.gallery.selection import Selection
+    from capgen.pipeline.gallery.server import Gallery, serve
 
-    where = file or RunLayout(out).gallery
-    count = gallery_page(out, where, limit=limit, root=root, follow_links=follow_links)
-    echo(f"{count} images and videos in {where}")
+    selection = Selection.of_query(select)
+    if export is not None:
+        count = export_run(out, export, limit=limit, selection=selection, root=root, follow_links=follow_links)
+        echo(f"{count} images and videos in {export / 'index.html'}")
+        return
+    index = RowIndex(out, beside)
+    store = MediaStore(out, index.plan, root, follow_links=follow_links)
+
+    def ready(address: str) -> None:
+        where = address.replace("/?", f"/?{selection.query()}&") if select else address
+        echo(f"{where}\nCtrl-C ends the gallery")
+        if browse:
+            typer.launch(where)
+
+    serve(Gallery(index, store), host, port, ready)

@@ -181,9 +181,9 @@ class RunLayout:
         return self.out / "calibration.png"
 
     @property
-    def gallery(self) -> Path:
-        """The page of captions that ``capgen gallery`` writes."""
-        return self.out / "gallery.html"
+    def reviews(self) -> Path:
+        """What people said of captions in the gallery; only appended to."""
+        return self.out / "reviews.jsonl"
 
     @property
     def world(self) -> Path:
@@ -219,7 +219,7 @@ class OwnEntries:
 
 RUN_ENTRIES = OwnEntries(
     frozenset(
-        {".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "gallery.html"}
+        {".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "reviews.jsonl"}
         | {"source.json", "calibration.json", "calibration.png"}
     ),
     frozenset({"plan", "journal", "candidates", "logs", "data", "batch", "world"}),

@@ -153,8 +153,8 @@ def test_brackets_in_a_path_are_text_and_no_markup(root, tmp_path, name):
     assert f"release: {where}  (datasets" in done.stdout
     assert ("cannot open a folder" in done.stdout) == ("[" in name), "datasets reads brackets as a pattern"
     assert f", in {where}" in done.stdout.replace("\n", "")
-    again = capgen("gallery", where)
-    assert str(where) in again.stdout
+    page = where / "page [i]"
+    assert str(page) in capgen("gallery", where, "--export", page).stdout
 
 
 def test_status_says_how_to_go_on(root, tmp_path):

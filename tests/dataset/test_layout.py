@@ -13,7 +13,7 @@ FILES = {
     "release.json",
     "report.json",
     "dedup.parquet",
-    "gallery.html",
+    "reviews.jsonl",
     ".lock",
     "data.part",
     "plan.part",

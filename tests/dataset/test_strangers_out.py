@@ -15,7 +15,7 @@ from capgen.errors import LedgerError, UserError
 from tests.pipeline.runs import echo_settings, session
 from tests.tiny_runs import three_shards
 
-FILES = (".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "gallery.html")
+FILES = (".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "reviews.jsonl")
 FOLDERS = ("plan", "journal", "candidates", "logs", "data", "batch", "world")
 BELOW = ("plan/00000.jsonl", "journal/00000/0001-a.jsonl", "candidates/00000.json", "logs/engine-00.log")
 PARTS = ("data.part", "plan.part", "data.old.part", "release.json.0a1b2c3d.part", "dedup.parquet.part")
@@ -80,8 +80,8 @@ def test_commands_that_write_name_the_link(lvis_root, tmp_path, command):
     out, _ = session(echo_settings(lvis_root), tmp_path / "out")
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    RunLayout(out).gallery.symlink_to(victim)
-    with pytest.raises(UserError, match=r"gallery\.html is a symbolic link"):
+    RunLayout(out).reviews.symlink_to(victim)
+    with pytest.raises(UserError, match=r"reviews\.jsonl is a symbolic link"):
         capgen(*command, out)
     assert victim.read_text() == "precious"
 

@@ -40,7 +40,7 @@ from capgen.dataset.plan import ModelName
 from capgen.dataset.reader import read_media, read_rows
 from capgen.dataset.shards import candidates_path
 from capgen.errors import LedgerError, UserError
-from capgen.pipeline.pages.gallery import gallery_page
+from capgen.pipeline.gallery.export import export_run
 from capgen.pipeline.planning.config import load_settings
 from capgen.pipeline.planning.plan import write_plan
 from capgen.pipeline.rendering.prompt import load_prompt
@@ -170,7 +170,7 @@ def _run(case: World, root: Path, out: Path, outcome: Outcome) -> None:
     settings = load_settings(case.form, flags, _SIZES)
     wanted = RunRequest(out, ModelName("none", None), Devices(ray=False))
     _, ended = run_session(settings, wanted, Console(file=io.StringIO()))
-    gallery_page(out, out / "gallery.html", limit=10)
+    export_run(out, out.with_name(f"{out.name}-page"), limit=10)
     outcome.planned, outcome.kept = ended.planned, ended.kept
     outcome.dropped, outcome.failed = ended.dropped, ended.failed
     outcome.fault = _rows(out) or _executed(out)

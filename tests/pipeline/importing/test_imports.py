@@ -14,9 +14,9 @@ from capgen.dataset.schema import CAPTIONS, MEDIA
 from capgen.errors import MissingFile, UserError
 from capgen.maskcaptioner.data.release_rows import count, open_releases
 from capgen.pipeline.checks.lint import lint_file
+from capgen.pipeline.gallery.export import export_run
 from capgen.pipeline.importing import imports
 from capgen.pipeline.importing.imports import ImportRequest, counts_text, import_captions
-from capgen.pipeline.pages.gallery import gallery_page
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.running.retry import recorded
 from tests.exporting.releases import contents, exported, image_release, video_release
@@ -93,8 +93,8 @@ def test_a_release_that_was_imported_is_shown_linted_and_learnt_from(tmp_path):
     out = tmp_path / "back"
     imported(tmp_path / "dest", out, model="somebody/model", license="cc-by-nc-4.0")
     assert verify(out).ok
-    assert gallery_page(out, tmp_path / "page.html", limit=10) == 4
-    assert "A tea_pot numbered 11." in (tmp_path / "page.html").read_text("utf-8")
+    assert export_run(out, tmp_path / "page", limit=10) == 4
+    assert "A tea_pot numbered 11." in (tmp_path / "page" / "index.html").read_text("utf-8")
     census = count(open_releases([out], "train"))
     assert (census.objects, census.captions) == (6, 4)
     assert len(list(lint_file(out, as_json=False))) == 8

@@ -11,7 +11,7 @@ from capgen.dataset.plan import ModelName
 from capgen.dataset.reader import read_media, read_plan
 from capgen.dataset.release_record import read_release
 from capgen.errors import LedgerError, UserError
-from capgen.pipeline.pages.gallery import gallery_page
+from capgen.pipeline.gallery.export import export_run
 from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.releasing.verify import verify
 from tests.pipeline.runs import echo_settings, released, session
@@ -119,11 +119,11 @@ def test_a_finished_run_is_packed_again_although_its_pictures_are_gone(lvis_root
 
 def test_a_gallery_shows_the_pictures_where_they_are_now_and_refuses_a_wrong_folder(moved, lvis_root, tmp_path):
     out, elsewhere, _ = moved
-    page = tmp_path / "page.html"
-    gallery_page(out, page, limit=9, root=elsewhere)
+    page = tmp_path / "page" / "index.html"
+    export_run(out, page.parent, limit=9, root=elsewhere)
     assert "picture_missing" not in page.read_text()
     with pytest.raises(UserError, match=f"{tmp_path} does not hold .*they were in {lvis_root}"):
-        gallery_page(out, page, limit=9, root=tmp_path)
+        export_run(out, page.parent, limit=9, root=tmp_path)
 
 
 def test_an_out_of_the_previous_version_goes_on_wherever_its_dataset_is(lvis_root, tmp_path):
@@ -139,8 +139,8 @@ def test_an_out_of_the_previous_version_goes_on_wherever_its_dataset_is(lvis_roo
     assert read_plan(out) == old, "it keeps its plan and its fingerprint"
     parquet = {name: data for name, data in released(out).items() if name.endswith(".parquet")}
     assert parquet == {name: whole[name] for name in parquet}
-    page = tmp_path / "page.html"
-    gallery_page(out, page, limit=9, root=elsewhere)
+    page = tmp_path / "page" / "index.html"
+    export_run(out, page.parent, limit=9, root=elsewhere)
     assert "picture_missing" not in page.read_text()
 
 

@@ -55,6 +55,7 @@ function filter() {
     pictures += here > 0;
   }
   document.body.classList.toggle("bare", wanted.has("masks"));
+  document.body.classList.toggle("filled", wanted.has("fill"));
   form.querySelector("output").value = `${shown} of ${all} objects, in ${pictures} of ${articles.length}`;
   size();
 }
@@ -75,6 +76,9 @@ function recall() {
     else if (field.name) field.value = wanted.get(field.name) ?? "";
   }
 }
+addEventListener("keydown", (event) => {
+  if (event.key === "f" && !event.target.closest("input, select")) form.elements.fill.click();
+});
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("input", () => { filter(); remember(); });
 addEventListener("hashchange", () => { recall(); filter(); });

@@ -1,13 +1,8 @@
-"""What the model said, mask by mask: the page as a browser shows it."""
+"""A run as static files: the page as a browser shows it."""
 
 from __future__ import annotations
 
-import fcntl
-import itertools
-import json
-import os
 import re
-import shutil
 
 import cv2
 import msgspec
@@ -15,92 +10,27 @@ import numpy as np
 import pytest
 
 from capgen.errors import LedgerError, UserError
-from capgen.pipeline.pages.gallery import gallery_page
+from capgen.pipeline.gallery.export import export_gallery
+from capgen.pipeline.gallery.media_store import MediaStore
+from capgen.pipeline.gallery.row_index import RowIndex
+from capgen.pipeline.gallery.selection import Selection
+from tests.browser import start
 from tests.tiny_runs import dropped, failed, plan_run, planned_image, said, three_shards
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
-
-
-class Browser:
-    """A headless Chromium, spoken to over its debugging pipe: no port, no package."""
-
-    def __init__(self, profile):
-        (theirs, self._write), (self._read, ours) = os.pipe(), os.pipe()
-        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (theirs, ours)]
-        command = [CHROMIUM, *FLAGS, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
-        # The browser reads from descriptor 3 and writes to 4.
-        handed = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(high, 3)]
-        quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
-        self._process = os.posix_spawn(CHROMIUM, command, os.environ, file_actions=quiet + handed)
-        for fd in (theirs, ours, *high):
-            os.close(fd)
-        self._numbers = itertools.count(1)
-        self._buffer = b""
-        self.requests = []
-        pages = self("Target.getTargets", session=None)["targetInfos"]
-        target = next(page["targetId"] for page in pages if page["type"] == "page")
-        self._session = None
-        self._session = self("Target.attachToTarget", session=None, targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Network", "Runtime"):
-            self(f"{domain}.enable")
-
-    def __call__(self, method, session="page", **params):
-        number = next(self._numbers)
-        message = {"id": number, "method": method, "params": params}
-        if session and self._session:
-            message["sessionId"] = self._session
-        os.write(self._write, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._next()
-            if answer.get("id") == number:
-                assert "error" not in answer, answer["error"]
-                return answer["result"]
-
-    def _next(self):
-        while b"\0" not in self._buffer:
-            data = os.read(self._read, 1 << 20)
-            assert data, "the browser went away"
-            self._buffer += data
-        line, _, self._buffer = self._buffer.partition(b"\0")
-        message = json.loads(line)
-        if message.get("method") == "Network.requestWillBeSent":
-            self.requests.append(message["params"]["request"]["url"])
-        self.last = message.get("method")
-        return message
-
-    def open(self, file, fragment=""):
-        self("Page.navigate", url="about:blank")
-        self.requests.clear()
-        self("Page.navigate", url=f"{file.as_uri()}{fragment}")
-        while self.last != "Page.loadEventFired":
-            self._next()
-
-    def evaluate(self, expression):
-        result = self("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in result, result
-        return result["result"].get("value")
-
-    def point_at(self, selector):
-        self.evaluate(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center'}})")
-        box = self.evaluate(
-            f"(() => {{ const b = document.querySelector({selector!r}).getBoundingClientRect();"
-            " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
-        )
-        self("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
-
-    def close(self):
-        self("Browser.close", session=None)
-        os.waitpid(self._process, 0)
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("needs chromium")
-    browser = Browser(tmp_path_factory.mktemp("profile"))
+    browser = start(tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
+
+
+def export(out, folder, *, limit, root=None, query=""):
+    index = RowIndex(out)
+    index.refresh()
+    count = export_gallery(index, MediaStore(out, index.plan, root), Selection.of_query(query), folder, limit=limit)
+    index.close()
+    return count
 
 
 def pictures(root, names):
@@ -132,8 +62,8 @@ def visible(browser):
 
 
 def test_every_object_is_listed_with_its_caption_status_and_reasons(run, tmp_path, browser):
-    file = tmp_path / "gallery.html"
-    assert gallery_page(run.out, file, limit=100) == 4, "the image without objects is left out"
+    file = tmp_path / "page" / "index.html"
+    assert export(run.out, file.parent, limit=100) == 4, "the image without objects is left out"
     browser.open(file)
     captions = visible(browser)
     assert len(captions) == 8
@@ -144,11 +74,11 @@ def test_every_object_is_listed_with_its_caption_status_and_reasons(run, tmp_pat
 
 
 def test_masks_lie_where_the_objects_are(run, tmp_path, browser):
-    file = tmp_path / "gallery.html"
-    gallery_page(run.out, file, limit=100)
+    file = tmp_path / "page" / "index.html"
+    export(run.out, file.parent, limit=100)
     browser.open(file)
     box = browser.evaluate(
-        "(() => { const b = document.querySelectorAll('svg g path')[1].getBBox();"
+        "(() => { const b = document.querySelectorAll('svg g path.line')[1].getBBox();"
         " return [b.x, b.y, b.width, b.height]; })()"
     )
     assert box == [9, 4, 5, 8], "the rectangle at 9, 4 of 6 x 9 pixels, from centre to centre of its edge's pixels"
@@ -164,8 +94,8 @@ def test_masks_lie_where_the_objects_are(run, tmp_path, browser):
 
 
 def test_the_mask_and_the_caption_light_up_together(run, tmp_path, browser):
-    file = tmp_path / "gallery.html"
-    gallery_page(run.out, file, limit=100)
+    file = tmp_path / "page" / "index.html"
+    export(run.out, file.parent, limit=100)
     browser.open(file)
     hot = "[...document.querySelectorAll('.hot')].map(e => e.tagName + e.dataset.n)"
     assert browser.evaluate(hot) == []
@@ -192,8 +122,8 @@ def test_the_mask_and_the_caption_light_up_together(run, tmp_path, browser):
     ],
 )
 def test_objects_are_filtered_by_what_the_address_says(run, tmp_path, browser, fragment, objects, media):
-    file = tmp_path / "gallery.html"
-    gallery_page(run.out, file, limit=100)
+    file = tmp_path / "page" / "index.html"
+    export(run.out, file.parent, limit=100)
     browser.open(file, fragment)
     assert len(visible(browser)) == objects
     assert browser.evaluate("document.querySelector('output').value") == f"{objects} of 8 objects, in {media} of 4"
@@ -202,8 +132,8 @@ def test_objects_are_filtered_by_what_the_address_says(run, tmp_path, browser, f
 
 
 def test_choosing_in_the_form_filters_and_is_remembered_in_the_address(run, tmp_path, browser):
-    file = tmp_path / "gallery.html"
-    gallery_page(run.out, file, limit=100)
+    file = tmp_path / "page" / "index.html"
+    export(run.out, file.parent, limit=100)
     browser.open(file)
     browser.evaluate("document.querySelector('input[value=kept]').click()")
     assert len(visible(browser)) == 2
@@ -221,8 +151,8 @@ def test_no_text_from_data_runs_or_loads_anything(tmp_path, browser):
     )
     run = plan_run(tmp_path / "out", [[planned]], str(pictures(tmp_path / "pictures", ["1.jpg"])))
     run.commit(change=lambda row: dropped(said(row, evil), f"code{evil}".replace(" ", "")))
-    file = tmp_path / "gallery.html"
-    gallery_page(run.out, file, limit=100)
+    file = tmp_path / "page" / "index.html"
+    export(run.out, file.parent, limit=100)
     browser.open(file)
     assert browser.evaluate("document.title") == "out: captions"
     assert browser.evaluate("document.querySelectorAll('script').length") == 1
@@ -233,8 +163,8 @@ def test_no_text_from_data_runs_or_loads_anything(tmp_path, browser):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_readable_in_light_and_in_dark(run, tmp_path, browser, scheme):
-    file = tmp_path / "gallery.html"
-    gallery_page(run.out, file, limit=100)
+    file = tmp_path / "page" / "index.html"
+    export(run.out, file.parent, limit=100)
     browser("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     browser.open(file)
 
@@ -257,8 +187,8 @@ def test_text_is_readable_in_light_and_in_dark(run, tmp_path, browser, scheme):
 def test_a_picture_that_is_not_there_says_so_and_the_captions_stay(run, tmp_path):
     (tmp_path / "pictures" / "1.jpg").unlink()
     (tmp_path / "pictures" / "2.jpg").write_bytes(b"no picture")
-    file = tmp_path / "gallery.html"
-    gallery_page(run.out, file, limit=100)
+    file = tmp_path / "page" / "index.html"
+    export(run.out, file.parent, limit=100)
     page = file.read_text("utf-8")
     assert "picture_missing: no file 1.jpg" in page
     assert "picture_unreadable: 2.jpg" in page
@@ -267,10 +197,10 @@ def test_a_picture_that_is_not_there_says_so_and_the_captions_stay(run, tmp_path
 
 def test_pictures_may_have_moved(run, tmp_path):
     (tmp_path / "pictures").rename(tmp_path / "elsewhere")
-    file = tmp_path / "gallery.html"
-    gallery_page(run.out, file, limit=100)
+    file = tmp_path / "page" / "index.html"
+    export(run.out, file.parent, limit=100)
     assert file.read_text("utf-8").count("<img") == 0
-    gallery_page(run.out, file, limit=100, root=tmp_path / "elsewhere")
+    export(run.out, file.parent, limit=100, root=tmp_path / "elsewhere")
     assert file.read_text("utf-8").count("<img") == 4
 
 
@@ -278,46 +208,56 @@ def test_a_caption_that_dedup_leaves_out_is_shown_as_dropped(tmp_path):
     root = pictures(tmp_path / "pictures", ["1.jpg"])
     run = plan_run(tmp_path / "out", [[planned_image("1", objects=3)]], str(root))
     run.commit(change=lambda row: said(row, "A white cup."))
-    file = tmp_path / "gallery.html"
-    gallery_page(run.out, file, limit=1)
+    file = tmp_path / "page" / "index.html"
+    export(run.out, file.parent, limit=1)
     assert "the same caption as" not in file.read_text("utf-8"), "nothing is released yet"
     run.pack()
-    gallery_page(run.out, file, limit=1)
+    export(run.out, file.parent, limit=1)
     assert "<code>duplicate</code> the same caption as tiny/train/1/10" in file.read_text("utf-8")
 
 
-def test_the_limit_is_spread_over_the_shards(run, tmp_path):
-    file = tmp_path / "gallery.html"
-    assert gallery_page(run.out, file, limit=2) == 2
-    assert re.findall("<h2>(.*?)</h2>", file.read_text("utf-8")) == ["tiny/train/1", "tiny/val/5"]
+def test_the_limit_is_spread_over_the_run(run, tmp_path):
+    file = tmp_path / "page" / "index.html"
+    assert export(run.out, file.parent, limit=2) == 2
+    assert re.findall("<h2>(.*?)</h2>", file.read_text("utf-8")) == ["tiny/train/1", "tiny/train/4"]
 
 
 def test_only_finished_shards_are_shown(tmp_path):
     run = three_shards(tmp_path / "out").commit(1)
-    file = tmp_path / "gallery.html"
-    assert gallery_page(run.out, file, limit=9) == 1
-    assert "1 of 3 shards done" in file.read_text("utf-8")
+    file = tmp_path / "page" / "index.html"
+    assert export(run.out, file.parent, limit=9) == 1
+    assert "1 of 3 shards" in file.read_text("utf-8")
+
+
+def test_only_the_selection_is_exported(run, tmp_path, browser):
+    assert export(run.out, tmp_path / "page", limit=100, query="status=dropped&status=failed") == 2
+    browser.open(tmp_path / "page" / "index.html")
+    assert browser.evaluate("document.querySelector('output').value") == "2 of 2 objects, in 2 of 2"
+    assert len(list((tmp_path / "page" / "pictures").iterdir())) == 2
+    with pytest.raises(UserError, match="no finished object fits"):
+        export(run.out, tmp_path / "other", limit=100, query="q=nothing such")
 
 
 def test_the_same_run_gives_the_same_page(run, tmp_path):
-    for name in ("a.html", "b.html"):
-        gallery_page(run.out, tmp_path / name, limit=100)
-    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    for name in ("a", "b"):
+        export(run.out, tmp_path / name, limit=100)
+    assert (tmp_path / "a" / "index.html").read_bytes() == (tmp_path / "b" / "index.html").read_bytes()
 
 
 def test_mistakes_are_named_in_one_line(tmp_path, run):
     with pytest.raises(UserError, match=r"missing .*plan\.json"):
-        gallery_page(tmp_path / "nothing", tmp_path / "a.html", limit=9)
+        export(tmp_path / "nothing", tmp_path / "a", limit=9)
     with pytest.raises(UserError, match="--limit 0"):
-        gallery_page(run.out, tmp_path / "a.html", limit=0)
+        export(run.out, tmp_path / "a", limit=0)
     with pytest.raises(UserError, match="no shard of"):
-        gallery_page(three_shards(tmp_path / "fresh").out, tmp_path / "a.html", limit=9)
+        export(three_shards(tmp_path / "fresh").out, tmp_path / "a", limit=9)
+    (tmp_path / "file").write_text("here")
     with pytest.raises(UserError, match="cannot write"):
-        gallery_page(run.out, tmp_path, limit=9)
+        export(run.out, tmp_path / "file", limit=9)
     (run.out / "plan" / "00000.jsonl").write_bytes(msgspec.json.encode(planned_image("7")) + b"\n")
     with pytest.raises(LedgerError):
-        gallery_page(run.out, tmp_path / "a.html", limit=9)
-    assert not list(tmp_path.glob("a.html*")), "no half page is left behind"
+        export(run.out, tmp_path / "a", limit=9)
+    assert not list(tmp_path.glob("a/index.html*")), "no half page is left behind"
 
 
 @pytest.mark.parametrize(("name", "dataset", "objects"), [("lvis_mini", "lvis", 93), ("lv-vis_mini", "lv-vis", 6)])
@@ -326,8 +266,8 @@ def test_a_run_on_real_pictures_is_shown(shared, tmp_path, browser, name, datase
 
     settings = echo_settings(shared / "data" / name, "engine.options.garbage_rate=0.3", dataset=dataset)
     session(settings, tmp_path / "out")
-    file = tmp_path / "gallery.html"
-    gallery_page(tmp_path / "out", file, limit=100)
+    file = tmp_path / "page" / "index.html"
+    export(tmp_path / "out", file.parent, limit=100)
     browser.open(file)
     assert len(visible(browser)) == objects
     assert browser.evaluate("[...document.images].every(i => i.complete ? i.naturalWidth > 100 : i.loading == 'lazy')")
