@@ -251,7 +251,7 @@ def gallery(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
     browse: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Show the captions of a run, mask by mask: a local page to look, filter, flag and edit in.
+    """Look at captions on a local page: filter, flag, edit them.
 
     Dropped and failed objects are shown too, with their reasons. It works while the run goes on. Ctrl-C ends it.
     """

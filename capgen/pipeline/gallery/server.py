@@ -35,7 +35,7 @@ _TYPES = {".css": "text/css", ".js": "text/javascript"}
 _LONGEST_SIDE = 2000
 _FRAMES_AT_ONCE = 32
 _FORM_BYTES = 20_000
-_FIRST_SECONDS = 0.5
+_FIRST_SECONDS = 0.2
 _HOUR = {"cache-control": "private, max-age=3600"}
 
 

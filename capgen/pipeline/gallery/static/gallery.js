@@ -64,6 +64,7 @@ const keys = {
   g: () => judge("good"),
   b: () => judge("bad"),
   e: () => judge("edit"),
+  o: () => $("small a", document.activeElement?.closest("main li") ?? undefined)?.click(),
   f: () => $("#fill")?.click(),
   n: () => $("a[rel=next]")?.click(),
   p: () => $("a[rel=prev]")?.click(),
