@@ -1,6 +1,6 @@
 """The gallery over a million rows: time to the first page, to a filter, and the server's memory.
 
-    python -m benchmarks.gallery [--objects 1000000] [--run OUT]
+    python -m benchmarks.releasing.gallery [--objects 1000000] [--run OUT]
 
 Plan and candidates are those of `benchmarks/pack_memory.py`; the pictures do not exist, so that what is measured is the
 rows. The server is a process of its own that is asked over HTTP, as a browser asks. The baseline answers the same
