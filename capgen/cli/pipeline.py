@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from capgen.cli import options
 from capgen.cli.providers import Providers
 from capgen.cli.settings import in_world, settings_of, with_world
 from capgen.display import echo, terminal
-from capgen.errors import LedgerError, UnknownName
+from capgen.errors import LedgerError, UnknownName, UserError
 
 if TYPE_CHECKING:
     from capgen.pipeline.releasing.embedded import Embed
@@ -136,6 +137,11 @@ def retry(
         Path | None,
         typer.Option(help="Captions found wrong: JSON Lines with key and right, or a table with key and verdict."),
     ] = None,
+    flagged: Annotated[bool, typer.Option("--flagged", help="Captions marked as bad in the gallery.")] = False,
+    key: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="One object, by its key; may be repeated.")
+    ] = None,
+    keys: Annotated[Path | None, typer.Option(help="Text file with a key a line.")] = None,
     root: options.RootFlag = None,
     gpus: options.GpusFlag = None,
     tensor_parallel: options.TensorParallelFlag = 1,
@@ -152,14 +158,13 @@ def retry(
 
     The release is written anew; rows of all other objects stay as they are.
     """
-    from capgen.evaluation.calibration.read import read_labels
     from capgen.pipeline.running.retry import recorded
     from capgen.pipeline.running.session import RunRequest, run_session
 
     flags = {"source.root": root, "source.follow_links": follow_links, "engine.name": engine}
     was = recorded(out, flags, set_ or (), trusted=trust_out)
     again = tuple(dict.fromkeys(reason or ()))
-    wrong = frozenset(key for key, right in read_labels(refused).items() if not right) if refused else frozenset()
+    wrong = _wrong(out, refused, key or (), keys, flagged=flagged)
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
     console = terminal()
     wanted = RunRequest(out, was.model, devices, embed=was.embed, again=again, refused=wrong)
@@ -168,6 +173,27 @@ def retry(
     if report.retried and not any(did["changed"] for did in report.retried.values()):
         echo("nothing changed: the same engine gives the same answers; change what made them fail first")
     _fail_where_marked(report)
+
+
+def _wrong(
+    out: Path, refused: Path | None, named: Sequence[str], file: Path | None, *, flagged: bool
+) -> frozenset[str]:
+    """The keys whose captions the user wants asked for again.
+
+    Raises:
+        UserError: somebody named keys, and there are none.
+    """
+    from capgen.evaluation.calibration.read import read_labels
+    from capgen.pipeline.releasing.reviewed import flagged as found_bad
+    from capgen.pipeline.running.retry import read_keys
+
+    wrong = {key for key, right in read_labels(refused).items() if not right} if refused else set()
+    wrong.update(named, read_keys(file) if file else ())
+    if flagged:
+        wrong |= found_bad(out)
+    if not wrong and (flagged or refused or file):
+        raise UserError(f"{out}: no caption is marked as wrong", "mark some in `capgen gallery`, or name keys")
+    return frozenset(wrong)
 
 
 def _fail_where_marked(report: EndReport) -> None:

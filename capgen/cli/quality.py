@@ -26,6 +26,9 @@ def calibrate(
     labels: Annotated[
         Path | None, typer.Option(help="JSON Lines with key and right (true or false), from anybody.")
     ] = None,
+    reviews: Annotated[
+        bool, typer.Option("--reviews", help="What people said in the gallery: OUT/reviews.jsonl.")
+    ] = False,
     precision: Annotated[float, typer.Option(help="Share of the kept captions that should be right.")] = 0.975,
     score: Annotated[str, typer.Option(help="logprob_min or logprob_mean.")] = "logprob_min",
     scores: Annotated[
@@ -47,25 +50,29 @@ def calibrate(
     from capgen.dataset.layout import RunLayout, refuse_links
     from capgen.evaluation.calibration.curve import as_text, calibrate, scores_of
     from capgen.evaluation.calibration.read import SCORES, fact_labels, file_labels, run_scores, table_scores
+    from capgen.pipeline.releasing.reviewed import labels as review_labels
 
-    if (facts is None) == (labels is None):
-        raise UserError("nothing says which captions are right", "give --facts FILE or --labels FILE, one of them")
+    if [facts is not None, labels is not None, reviews].count(True) != 1:
+        raise UserError("what is right is not clear", "give one of --facts FILE, --labels FILE and --reviews")
     if score not in SCORES:
         raise UserError(f"--score {score!r} is none", f"known: {', '.join(SCORES)}")
     refuse_links(out)
+    layout = RunLayout(out)
     run = run_scores(out, score)
     found = run.scores if scores is None else table_scores(scores)
-    known = fact_labels(run.captions.items(), facts) if facts is not None else file_labels(labels or Path())
+    if reviews:
+        known = review_labels(out, run.captions)
+    else:
+        known = fact_labels(run.captions.items(), facts) if facts is not None else file_labels(labels or Path())
     labelled, without = scores_of({key: found.get(key) for key in run.captions}, known)
     result = calibrate(
         labelled,
         precision,
         score=score if scores is None else scores.stem,
-        truth=(facts or labels or out).name,
+        truth=(facts or labels or layout.reviews).name,
         model=run.model,
         without_score=without,
     )
-    layout = RunLayout(out)
     write_whole(layout.calibration, msgspec.json.format(msgspec.json.encode(result)) + b"\n")
     drawn = _draw(result, plot or layout.calibration_plot)
     if as_json:

@@ -15,9 +15,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from capgen.dataset.quality.calibration import Calibration
 from capgen.dataset.quality.counts import QualityCounts
 from capgen.dataset.quality.section import quality_values
-from capgen.dataset.release_record import DedupRules
+from capgen.dataset.release_record import DedupRules, ReviewCounts
 from capgen.dataset.schema import CAPTIONS, MEDIA, SCHEMA_VERSION, describe
-from capgen.dataset.stats import Stats
+from capgen.dataset.stats import Origin, Stats
 from capgen.dataset.types import Kind
 from capgen.display import markdown, plain
 from capgen.errors import UserError
@@ -70,6 +70,7 @@ class ReleaseInfo:
         inputs: digest of everything that the release is made of. ``datasets`` keeps what it has loaded by the path and
             by these lines of the card alone: without it, it would go on giving the rows of an older release in OUT.
         warning: a sentence that the card opens with; see ``Release``.
+        reviews: what people's judgements did; None where there were none.
     """
 
     globs: Mapping[str, Mapping[str, str]]
@@ -81,6 +82,7 @@ class ReleaseInfo:
     inputs: str = ""
     picture: str | None = None
     warning: str | None = None
+    reviews: ReviewCounts | None = None
 
 
 def template_text(template: str) -> str:
@@ -197,9 +199,12 @@ def _reasons(stats: Stats) -> str:
     return table(("status", "reason", "objects", "of all"), lines, "llrr") if lines else ""
 
 
+_BY_PEOPLE = ("written by people", *["-"] * (len(Origin._fields) - 1))
+
+
 def _origins(stats: Stats) -> str:
     lines = [
-        (*(value or "-" for value in origin), str(count))
+        (*((value or "-" for value in origin) if any(origin) else _BY_PEOPLE), str(count))
         for origin, count in sorted(stats.origins.items(), key=lambda item: (-item[1], str(item[0])))
     ]
     header = ("model", "revision", "engine", "prompt", "prompt sha256", "highlight", "captions")

@@ -59,6 +59,26 @@ EXACT_ONLY = DedupRules(near=1.0)
 """What releases were made by that do not record their rules."""
 
 
+class ReviewCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What people's judgements did to a release.
+
+    Args:
+        bytes, sha256: the part of ``OUT/reviews.jsonl`` that was read: it is only ever appended to.
+        good: captions that people found right; ``restored`` of them a check had dropped.
+        bad: captions that are left out because of them.
+        edited: captions that people wrote.
+        outdated: judgements of a caption that was replaced since, which count no more.
+    """
+
+    bytes: int
+    sha256: str
+    good: int = 0
+    restored: int = 0
+    bad: int = 0
+    edited: int = 0
+    outdated: int = 0
+
+
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """What ``pack`` wrote.
 
@@ -70,6 +90,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         keep_alike: whether captions that do not tell their objects apart are in the media.
         embed: the pictures in it: ``crops`` or ``media``; ``embed_media`` says the latter in older records too.
         warning: why the release is not what was wanted: too many objects failed.
+        reviews: what people's judgements did; None where there were none.
     """
 
     version: str
@@ -87,6 +108,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     embed: str | None = None
     keep_alike: bool = True
     dedup_rules: DedupRules | None = None
+    reviews: ReviewCounts | None = None
 
     @property
     def rules(self) -> DedupRules | None:

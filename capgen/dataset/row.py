@@ -147,8 +147,8 @@ class Row(MediaHeader, frozen=True, kw_only=True):
 class ReleasedObject(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of ``objects`` in the released ``media``; what was not asked for when it was read has its default.
 
-    ``dropped`` is the reason why it has no caption, ``dup_of`` the key of an earlier caption that says the same; the
-    other fields are those of ``Row``.
+    ``dropped`` is the reason why it has no caption, ``dup_of`` the key of an earlier caption that says the same,
+    ``source`` is ``human`` where a person wrote the caption; the other fields are those of ``Row``.
     """
 
     object_id: str = ""
@@ -162,6 +162,7 @@ class ReleasedObject(msgspec.Struct, frozen=True, kw_only=True):
     dropped: str | None = None
     extra: str | None = None
     dup_of: str | None = None
+    source: str | None = None
 
 
 class ReleasedPicture(msgspec.Struct, frozen=True, kw_only=True):

@@ -67,11 +67,12 @@ def _declared() -> dict[str, Column]:
 
 COLUMNS = _declared()
 LATER = frozenset(
-    ["dup_of", "similarity", *(field.name for field in msgspec.structs.fields(Row) if not field.required)]
+    ["dup_of", "similarity", "source", *(field.name for field in msgspec.structs.fields(Row) if not field.required)]
 )
 """Columns that files of earlier versions may lack: the fields of ``Row`` that have a default, and dedup's."""
 DROPPED = Column("text", "why the object is not among the captions: a reason code; null where it is", candidates=False)
 DUP_OF = Column("text", "key of an earlier caption of its category that says the same or nearly so; else null")
+SOURCE = Column("text", "`human` where a person wrote the caption; null where a model did or there is none")
 SIMILARITY = Column("float32", "Jaccard similarity of the two captions' word shingles; 1 where they are equal")
 
 
@@ -82,7 +83,7 @@ def _object_columns() -> dict[str, Column]:
         if column.objects:
             found[name] = column
             if name == "caption":
-                found |= {"dropped": DROPPED, "dup_of": DUP_OF}
+                found |= {"dropped": DROPPED, "dup_of": DUP_OF, "source": SOURCE}
     return found
 
 
@@ -103,7 +104,10 @@ OBJECT_TYPE = pa.struct(_fields(_OBJECT_COLUMNS.items()))
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 CANDIDATES = _schema("candidates", _fields(item for item in COLUMNS.items() if item[1].candidates))
-CAPTIONS = _schema("captions", _fields([*(item for item in COLUMNS.items() if item[1].captions), ("dup_of", DUP_OF)]))
+CAPTIONS = _schema(
+    "captions",
+    _fields([*(item for item in COLUMNS.items() if item[1].captions), ("dup_of", DUP_OF), ("source", SOURCE)]),
+)
 CAPTIONS_EMBEDDED = _schema(
     "captions",
     [*((field.name, field.type) for field in CAPTIONS), ("image", IMAGE_TYPE)],
@@ -130,6 +134,7 @@ def describe(schema: pa.Schema) -> list[tuple[str, str, str]]:
     """(column, type, meaning) of a released schema, for its data card."""
     meanings = {name: column.meaning for name, column in COLUMNS.items()} | {
         "dup_of": DUP_OF.meaning,
+        "source": SOURCE.meaning,
         "objects": "every object of the medium, captioned or not: "
         + ", ".join(f"`{name}`" for name in OBJECT_FIELDS)
         + f" (`dropped`: {DROPPED.meaning})",

@@ -130,7 +130,8 @@ class Stats:
     @property
     def dry_run(self) -> bool:
         """Whether there are captions and no model wrote any: their rows name the engine in the model's place."""
-        return bool(self.origins) and all(origin.model == origin.engine for origin in self.origins)
+        asked = [origin for origin in self.origins if origin.engine is not None]
+        return bool(asked) and all(origin.model == origin.engine for origin in asked)
 
     @property
     def dropped(self) -> Counter[str]:

@@ -23,6 +23,7 @@ from capgen.dataset.release_record import DedupRules
 from capgen.dataset.schema import DEDUP
 from capgen.errors import LedgerError
 from capgen.pipeline.releasing.near_duplicates import earlier_ones
+from capgen.pipeline.releasing.reviewed import Reviewed
 from capgen.pipeline.releasing.shingles import Hashes, Shingler, ShingleSets, joined, text_hash
 
 DUPLICATE = "duplicate"
@@ -192,16 +193,20 @@ def left_out(out: Path) -> dict[str, tuple[str, str]]:
 
 
 def find_duplicates(
-    out: Path, shards: Iterable[ShardEntry], rules: DedupRules, progress: Callable[[], None] | None = None
+    out: Path,
+    shards: Iterable[ShardEntry],
+    rules: DedupRules,
+    reviewed: Reviewed,
+    progress: Callable[[], None] | None = None,
 ) -> Duplicates:
-    """Read the captions of a run's shards, in order, and find what repeats what.
+    """Read the captions of a run's shards, in order, after what people said of them, and find what repeats what.
 
     A shard that cannot be read has no captions here: whoever needs its rows finds out why.
     """
     run = DedupPass(rules)
     for entry in shards:
         try:
-            rows = read_columns(out, entry.index, COLUMNS)
+            rows = reviewed.apply(read_columns(out, entry.index, COLUMNS))
         except LedgerError:
             continue
         run.add(entry.index, rows)

@@ -15,6 +15,7 @@ from capgen.dataset.shards import candidates_path
 from capgen.dataset.stats import RowOutcome
 from capgen.errors import LedgerError
 from capgen.pipeline.releasing.dedup import RepeatedCaption
+from capgen.pipeline.releasing.reviewed import Reviewed
 
 ShardProgress = Callable[[int, int], None]
 """Is told how many shards are done, and how many there are in all."""
@@ -24,7 +25,10 @@ OUTCOME_COLUMNS = ("key", "category", "caption", "status", "reasons")
 
 @dataclass(frozen=True, slots=True)
 class JoinedShard:
-    """A shard as it is released: ``rows`` (the candidates' schema) and ``outcomes`` follow the objects of ``media``."""
+    """A shard as it is released: ``rows`` and ``outcomes`` follow the objects of ``media``.
+
+    ``rows`` has the candidates' schema and ``source``.
+    """
 
     media: list[PlannedMedia]
     rows: pa.Table
@@ -37,12 +41,18 @@ def planned_keys(media: Iterable[PlannedMedia]) -> list[str]:
 
 
 def join(
-    out: Path, entry: ShardEntry, repeated: Mapping[str, RepeatedCaption], *, legacy_root: str | None = None
+    out: Path,
+    entry: ShardEntry,
+    repeated: Mapping[str, RepeatedCaption],
+    reviewed: Reviewed,
+    *,
+    legacy_root: str | None = None,
 ) -> JoinedShard:
     """A committed shard in the order of its plan; rows find their objects by key.
 
     Args:
         repeated: what dedup found, at least of this shard, by key.
+        reviewed: what people said; it counts what that does to the shard.
         legacy_root: see ``PlanRecord``.
 
     Raises:
@@ -60,6 +70,7 @@ def join(
                 f"{path} does not hold the objects that plan/{entry.file} plans; capgen verify says which"
             )
         rows = rows.take([position[key] for key in keys]).combine_chunks()
+    rows = reviewed.apply(rows, count=True)
     return JoinedShard(media, rows, outcomes_of(rows, repeated))
 
 

@@ -36,6 +36,7 @@ from capgen.pipeline.releasing.dedup import find_duplicates
 from capgen.pipeline.releasing.embedded import Embed
 from capgen.pipeline.releasing.outcomes import ShardProgress, join
 from capgen.pipeline.releasing.release_writer import Packing, PackOptions
+from capgen.pipeline.releasing.reviewed import Reviewed
 
 
 def pack(
@@ -67,7 +68,7 @@ def pack(
 
     Raises:
         UserError: shards are missing, or the card's template has a mistake.
-        LedgerError: candidates and plan disagree.
+        LedgerError: candidates and plan disagree, or ``OUT/reviews.jsonl`` is damaged.
         MissingFile: with ``embed``, not one of the pictures is where the plan says.
     """
     table, fingerprint = plan.table, plan.fingerprint
@@ -79,7 +80,8 @@ def pack(
         )
     remove_leftovers(out)
     options = PackOptions(embed=embed, dedup=dedup, keep_alike=keep_alike)
-    inputs = _digest(out, table, done, card, options, fingerprint, max_failed)
+    reviewed = Reviewed.of_run(out)
+    inputs = _digest(out, table, done, card, options, fingerprint, max_failed, reviewed.sha256)
     current = _current(out, inputs)
     if current is not None:
         return current
@@ -87,10 +89,10 @@ def pack(
     check_card(card)
     packing = Packing(out, table.splits, options, root or plan.root or "", bounds)
     tell = _counted(progress, (1 + (dedup is not None)) * len(done))
-    found = find_duplicates(out, done, dedup, tell) if dedup is not None else None
+    found = find_duplicates(out, done, dedup, reviewed, tell) if dedup is not None else None
     for entry in done:
         repeated = found.of_shard(entry.index) if found is not None else {}
-        packing.add(entry.split, join(out, entry, repeated, legacy_root=plan.legacy_root))
+        packing.add(entry.split, join(out, entry, repeated, reviewed, legacy_root=plan.legacy_root))
         tell()
     files = packing.finish()
     stats = packing.stats
@@ -115,6 +117,7 @@ def pack(
         files=tuple(files),
         keep_alike=keep_alike,
         warning=too_many_failed(stats.failed, stats.objects, max_failed),
+        reviews=reviewed.counts(),
     )
     packing.swap(render_card(card, _release_info(release, table.splits, options), stats, packing.quality))
     release = msgspec.structs.replace(release, files=(*files, *_recorded_whole(out)))
@@ -145,6 +148,7 @@ def _digest(
     options: PackOptions,
     fingerprint: str,
     max_failed: float,
+    reviews: str | None,
 ) -> str:
     """Digest of all that a release is a function of."""
     manifests = [read_manifest(out, entry.index) for entry in done]
@@ -157,7 +161,7 @@ def _digest(
         "template": template_text(card.template),
         "plan": [[entry.index, entry.split, entry.sha256] for entry in table.shards],
         "candidates": [[manifest.index, manifest.sha256] for manifest in manifests if manifest is not None],
-    }
+    } | ({"reviews": reviews} if reviews else {})
     return hashlib.sha256(msgspec.json.encode(inputs, order="sorted")).hexdigest()
 
 
@@ -184,6 +188,7 @@ def _release_info(release: Release, splits: Sequence[str], options: PackOptions)
         keep_alike=options.keep_alike,
         inputs=release.inputs,
         warning=release.warning,
+        reviews=release.reviews,
     )
 
 

@@ -93,18 +93,26 @@ def append_reviews(out: Path, reviews: list[Review]) -> None:
 
 
 def read_reviews(out: Path) -> dict[str, Review]:
+    """By key, the judgement that counts; see ``judgements``."""
+    file = RunLayout(out).reviews
+    try:
+        return judgements(file.read_bytes(), file)
+    except FileNotFoundError:
+        return {}
+
+
+def judgements(data: bytes, file: Path) -> dict[str, Review]:
     """By key, the judgement that counts; none where a later line takes it back.
 
     A last line that was cut off is left out.
 
+    Args:
+        data: the file's bytes.
+
     Raises:
         LedgerError: another line is damaged.
     """
-    file = RunLayout(out).reviews
-    try:
-        lines = file.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return {}
+    lines = data.split(b"\n")
     decoder = msgspec.json.Decoder(Review)
     found: dict[str, Review] = {}
     for number, line in enumerate(lines, 1):

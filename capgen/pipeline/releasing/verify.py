@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import xxhash
 
 from capgen.dataset.files import sha256_of
@@ -31,10 +32,10 @@ from capgen.dataset.shards import (
 )
 from capgen.dataset.stats import RowOutcome
 from capgen.errors import CapgenError, LedgerError
-from capgen.pipeline.releasing import dedup
 from capgen.pipeline.releasing.audit import ReleaseAudit
 from capgen.pipeline.releasing.dedup import RepeatedCaption, find_duplicates
 from capgen.pipeline.releasing.outcomes import OUTCOME_COLUMNS, ShardProgress, outcomes_of, planned_keys
+from capgen.pipeline.releasing.reviewed import Reviewed
 
 _SHOWN = 50
 
@@ -93,9 +94,10 @@ def verify(out: Path, progress: ShardProgress | None = None) -> Ledger:
     plan = read_plan(out)
     books = _Books(out, plan.fingerprint, plan.legacy_root)
     release = books.release(len(plan.shards))
+    reviewed = books.reviews(release)
     audit = ReleaseAudit(out, release, plan.table.splits, books.note) if release is not None else None
     rules = release.rules if release is not None else None
-    found = find_duplicates(out, plan.shards, rules) if rules is not None else None
+    found = find_duplicates(out, plan.shards, rules, reviewed) if rules is not None else None
     for number, entry in enumerate(plan.shards, 1):
         books.add(entry, audit, found.of_shard(entry.index) if found is not None else {})
         if progress:
@@ -143,6 +145,7 @@ class _Books:
     examples: dict[str, str] = field(default_factory=dict)
     keys: _Digests = field(default_factory=_Digests)
     media: _Digests = field(default_factory=_Digests)
+    reviewed: Reviewed | None = None
 
     def note(self, problem: str) -> None:
         """Write a problem down."""
@@ -163,6 +166,15 @@ class _Books:
         elif release.shards != shards:
             self.note(f"{release_path(self.out)} is of {release.shards} of {shards} shards: the release is partial")
         return release
+
+    def reviews(self, release: Release | None) -> Reviewed:
+        """What people had said when the release was made."""
+        try:
+            self.reviewed = Reviewed.of_release(self.out, release.reviews if release is not None else None)
+        except (LedgerError, OSError) as error:
+            self.note(str(error))
+            self.reviewed = Reviewed(self.out, b"")
+        return self.reviewed
 
     def add(self, entry: ShardEntry, audit: ReleaseAudit | None, repeated: Mapping[str, RepeatedCaption]) -> None:
         """Read a shard's plan and candidates."""
@@ -215,7 +227,9 @@ class _Books:
         if state not in (ShardState.COMMITTED, ShardState.DAMAGED):
             return None
         try:
-            outcomes = outcomes_of(read_columns(self.out, entry.index, OUTCOME_COLUMNS), repeated)
+            rows = read_columns(self.out, entry.index, OUTCOME_COLUMNS)
+            self._match_manifest(entry, rows)
+            outcomes = outcomes_of(rows if self.reviewed is None else self.reviewed.apply(rows, count=True), repeated)
         except (LedgerError, ValueError) as error:
             if state is ShardState.COMMITTED:  # its hash fits: somebody wrote both
                 what = str(error).partition(";")[0]
@@ -223,6 +237,11 @@ class _Books:
             return None
         self.keys.add(outcome.key for outcome in outcomes)
         return outcomes
+
+    def _match_manifest(self, entry: ShardEntry, rows: pa.Table) -> None:
+        manifest = read_manifest(self.out, entry.index)
+        if manifest is not None and not _agrees(manifest, outcomes_of(rows, {})):
+            self.note(f"{manifest_path(self.out, entry.index)} counts other rows than {manifest.file} holds")
 
     def _account(self, entry: ShardEntry, outcomes: Sequence[RowOutcome]) -> None:
         for outcome in outcomes:
@@ -233,8 +252,6 @@ class _Books:
         manifest = read_manifest(self.out, entry.index)
         if manifest is not None:
             self.examples = {**manifest.examples, **self.examples}
-        if manifest is not None and not _agrees(manifest, outcomes):
-            self.note(f"{manifest_path(self.out, entry.index)} counts other rows than {manifest.file} holds")
 
     def _match(self, entry: ShardEntry, keys: list[str], found: list[str]) -> None:
         missing, extra = Counter(keys) - Counter(found), Counter(found) - Counter(keys)
@@ -282,6 +299,8 @@ class _Books:
     def _match_release(self, release: Release) -> None:
         counts = release.counts
         told = (counts.planned, counts.kept, counts.dropped, counts.failed)
+        if self.reviewed is not None and self.reviewed.counts() != release.reviews:
+            self.note(f"{release_path(self.out)} counts other reviews than it names; delete it and run again")
         if told != (self.planned, self.kept, dict(self.dropped), dict(self.failed)):
             self.note(f"{release_path(self.out)} counts other objects than the candidates; delete it and run again")
 
@@ -315,8 +334,8 @@ def _in_order(keys: Sequence[str], outcomes: Sequence[RowOutcome]) -> list[RowOu
 
 
 def _agrees(manifest: Manifest, outcomes: Sequence[RowOutcome]) -> bool:
-    """Whether a manifest counts what its rows say, dedup aside."""
-    kept = sum(outcome.status == "kept" or outcome.reason in dedup.REASONS for outcome in outcomes)
+    """Whether a manifest counts what its rows say, before dedup and people's judgements."""
+    kept = sum(outcome.status == "kept" for outcome in outcomes)
     failed = Counter(outcome.reason for outcome in outcomes if outcome.status == "failed")
     return (manifest.rows, manifest.kept, manifest.failed) == (len(outcomes), kept, failed)
 

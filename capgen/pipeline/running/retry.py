@@ -19,7 +19,8 @@ from capgen.dataset.plan import ModelName, ShardTable
 from capgen.dataset.reader import holds_pictures, read_columns, read_plan
 from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.shards import Manifest, is_committed, read_manifest
-from capgen.errors import UserError
+from capgen.encoding import unmarked
+from capgen.errors import MissingFile, UserError
 from capgen.layered_toml import merge, nested, sentence
 from capgen.pipeline.asking.retry_state import REFUSED, earlier, is_reopened, reopen
 from capgen.pipeline.planning.job import Job
@@ -78,7 +79,7 @@ def ask_again(
     Args:
         codes: reasons, as ``capgen status`` counts them (the first of each row); none is every reason of failed rows,
             or no reason at all where keys are ``refused``.
-        refused: keys whose captions somebody else finds wrong; they are asked for further answers.
+        refused: keys whose captions somebody finds wrong, and which are asked for further answers; failed objects too.
 
     Raises:
         UserError: the run was never finished, or no object has such a reason.
@@ -92,6 +93,7 @@ def ask_again(
     there = sum((Counter(manifest.failed) + Counter(manifest.dropped) for manifest in done), Counter[str]())
     if len(done) == len(table.shards):
         _check(codes, there, job.out)
+        _check_keys(job.out, done, refused)
     asked: Counter[str] = Counter()
     for manifest in done:
         wanted = set(codes or (() if refused else manifest.failed))
@@ -101,6 +103,36 @@ def ask_again(
             reopen(job.out, manifest.index, job.journal_dir(manifest.index), again, before)
             asked.update(again.values())
     return asked
+
+
+def read_keys(file: Path) -> list[str]:
+    """Keys of objects, one a line.
+
+    Raises:
+        MissingFile: there is no such file.
+        UserError: it cannot be read, or is not UTF-8 text.
+    """
+    remedy = "give a text file with a key a line, dataset/split/media_id/object_id"
+    try:
+        lines = unmarked(file.read_bytes(), file).decode("utf-8").splitlines()
+    except FileNotFoundError:
+        raise MissingFile(file, remedy) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}", remedy) from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _check_keys(out: Path, done: Iterable[Manifest], wanted: Collection[str]) -> None:
+    left = set(wanted)
+    for manifest in done:
+        if not left:
+            return
+        left.difference_update(read_columns(out, manifest.index, ["key"]).column("key").to_pylist())
+    if left:
+        more = f" and {len(left) - 1:,} more" if len(left) > 1 else ""
+        raise UserError(
+            f"no object of {out} has the key {min(left)!r}{more}", "keys are dataset/split/media_id/object_id"
+        )
 
 
 def reopen_grown(job: Job, table: ShardTable) -> None:
@@ -140,8 +172,8 @@ def _again(out: Path, index: int, wanted: set[str], refused: Collection[str], *,
     for key, status, reasons in zip(columns["key"], columns["status"], columns["reasons"], strict=True):
         if reasons and reasons[0] in wanted and (dropped or status == "failed"):
             again[key] = reasons[0]
-        elif key in refused and status != "failed":
-            again[key] = REFUSED
+        elif key in refused:
+            again[key] = reasons[0] if status == "failed" and reasons else REFUSED
     return again
 
 
