@@ -89,6 +89,7 @@ VERBS = (
     "lint",
     "preview",
     "gallery",
+    "reviews",
     "models",
     "sample",
     "score",

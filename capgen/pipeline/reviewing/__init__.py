@@ -1,0 +1,1 @@
+"""Reviews of captions that people make in other tools: objects out to Label Studio and CVAT, judgements back in."""
