@@ -29,7 +29,7 @@ def words(caption: str) -> list[str]:
     return [text[found.start() : found.end()] for found in _WORD.finditer(marked)]
 
 
-_IDLE = frozenset(["a", "an", "the", "and", "with", "of", "is", "are", "was", "were", "its", "that", "which", "this"])
+IDLE_WORDS = frozenset(["a", "an", "the", "and", "with", "of", "is", "are", "was", "were", "its", "that", "which", "this"])
 
 
 def word_bag(caption: str) -> frozenset[tuple[str, int]]:
@@ -37,7 +37,7 @@ def word_bag(caption: str) -> frozenset[tuple[str, int]]:
 
     Articles, auxiliary verbs and their like tell nothing; prepositions do (above and below).
     """
-    return frozenset(Counter(word for word in words(caption) if word not in _IDLE).items())
+    return frozenset(Counter(word for word in words(caption) if word not in IDLE_WORDS).items())
 
 
 def normal(caption: str) -> str:

@@ -186,6 +186,25 @@ class RunLayout:
         return self.out / "reviews.jsonl"
 
     @property
+    def report_dir(self) -> Path:
+        """The folder of what ``capgen report`` writes."""
+        return self.out / "report"
+
+    @property
+    def sessions_dir(self) -> Path:
+        """The folder of the records of sessions: how fast each asked, and on what."""
+        return self.out / "sessions"
+
+    def session(self, number: int) -> Path:
+        """The record of a session, counted from 1."""
+        return self.sessions_dir / f"{number:04d}.json"
+
+    @property
+    def judge(self) -> Path:
+        """The table of scores that ``capgen judge`` writes."""
+        return self.out / "judge.parquet"
+
+    @property
     def world(self) -> Path:
         """The sample world of a run that was given no dataset."""
         return self.out / "world"
@@ -222,7 +241,7 @@ RUN_ENTRIES = OwnEntries(
         {".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "reviews.jsonl"}
         | {"source.json", "calibration.json", "calibration.png"}
     ),
-    frozenset({"plan", "journal", "candidates", "logs", "data", "batch", "world"}),
+    frozenset({"plan", "journal", "candidates", "logs", "data", "batch", "world", "report", "sessions"}),
 )
 TRAINING_ENTRIES = OwnEntries(
     frozenset({".lock", "settings.json", "loss.png"}),

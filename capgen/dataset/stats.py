@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from heapq import nlargest
 from typing import NamedTuple
+
+import numpy as np
+import xxhash
 
 from capgen.dataset.row import Status
 from capgen.text import words
@@ -54,6 +59,25 @@ class Origin(NamedTuple):
 
 
 @dataclass(slots=True)
+class FrequentTexts:
+    """Texts that come often, in bounded memory: what comes rarely is forgotten now and then, so counts are at least.
+
+    Args:
+        limit: texts that are kept when others are forgotten.
+    """
+
+    limit: int = 5_000
+    found: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def add(self, form: str, text: str) -> None:
+        """Count a text under its normal form; the first of each form is kept as it is."""
+        count, first = self.found.get(form, (0, text))
+        self.found[form] = (count + 1, first)
+        if len(self.found) > 2 * self.limit:
+            self.found = dict(nlargest(self.limit, self.found.items(), key=lambda item: item[1][0]))
+
+
+@dataclass(slots=True)
 class SplitCounts:
     """Counts of one split."""
 
@@ -67,12 +91,17 @@ class SplitCounts:
 
 @dataclass(slots=True)
 class Stats:
-    """Everything a data card counts, in memory that grows with categories and words, not with objects."""
+    """Everything a data card counts, in memory that grows with categories and words, and by 8 bytes a caption.
+
+    ``vocabulary`` counts the words of released captions, ``sentences`` has a digest of each of these captions' words.
+    """
 
     splits: dict[str, SplitCounts] = field(default_factory=dict)
     lengths: Counter[int] = field(default_factory=Counter)
     categories: Counter[str] = field(default_factory=Counter)
-    vocabulary: set[str] = field(default_factory=set)
+    vocabulary: Counter[str] = field(default_factory=Counter)
+    sentences: array[int] = field(default_factory=lambda: array("Q"))
+    frequent: FrequentTexts = field(default_factory=FrequentTexts)
     origins: Counter[Origin] = field(default_factory=Counter)
     repeated: int = 0
     prompt_tokens: int = 0
@@ -108,6 +137,9 @@ class Stats:
         said = words(caption)
         self.lengths[len(said)] += 1
         self.vocabulary.update(said)
+        form = " ".join(said)
+        self.sentences.append(xxhash.xxh3_64_intdigest(form))
+        self.frequent.add(form, caption)
         if not self.categories[category] and len(self.examples) < _EXAMPLES:
             self.examples[one.key] = caption
         self.categories[category] += 1
@@ -159,6 +191,19 @@ class Stats:
             if seen > rank:
                 return length
         return 0
+
+    def distinct_sentences(self) -> int:
+        """How many different sentences the released captions are, by their words."""
+        return len(np.unique(np.frombuffer(self.sentences, np.uint64)))
+
+    def most_repeated(self, number: int) -> list[tuple[str, int]]:
+        """The sentences that are released most often, more than once each, and how often."""
+        found, counts = np.unique(np.frombuffer(self.sentences, np.uint64), return_counts=True)
+        likely = nlargest(8 * number, self.frequent.found.items(), key=lambda item: item[1][0])
+        digests = np.array([xxhash.xxh3_64_intdigest(form) for form, _ in likely], np.uint64)
+        exact = counts[np.searchsorted(found, digests)].tolist() if len(likely) else []
+        pairs = [(text, count) for (_, (_, text)), count in zip(likely, exact, strict=True) if count > 1]
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:number]
 
     def length_table(self) -> list[tuple[str, int]]:
         """(words, captions) by ranges of words."""

@@ -16,23 +16,32 @@ COLUMNS = ("key", "media_id", "category", "caption", "reasons", "message", "advi
 """The columns of the candidates that are counted."""
 
 _SHOWN = 160  # characters of an example
+_EXAMPLES = 3
 
 
 @dataclass(slots=True)
 class CodeCount:
-    """How many objects have a code, and an example: the key, and what is said of the caption."""
+    """How many objects have a code, and the first of them: the key, and the caption or what is said of it."""
 
     objects: int = 0
-    key: str = ""
-    example: str = ""
+    examples: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, key: str, caption: str | None, message: str | None) -> None:
-        """Count one; the first is the example."""
-        if not self.objects:
+        """Count one."""
+        if self.objects < _EXAMPLES:
             said = tidy(caption or "")
-            self.key = key
-            self.example = (said if len(said) <= _SHOWN else f"{said[: _SHOWN - 1]}…") or message or ""
+            self.examples.append((key, (said if len(said) <= _SHOWN else f"{said[: _SHOWN - 1]}…") or message or ""))
         self.objects += 1
+
+    @property
+    def key(self) -> str:
+        """The key of the first; empty where there is none."""
+        return self.examples[0][0] if self.examples else ""
+
+    @property
+    def example(self) -> str:
+        """The caption of the first, or what is said of it; empty where there is none."""
+        return self.examples[0][1] if self.examples else ""
 
 
 @dataclass(slots=True)

@@ -50,7 +50,7 @@ class EngineGuard:
     def __init__(self, session: Session, *, in_flight: int, attempts: int, stall_s: float) -> None:
         self.answered = 0
         self._session = session
-        self._in_flight, self._attempts, self._stall_s = in_flight, attempts, stall_s
+        self._limit, self._attempts, self._stall_s = in_flight, attempts, stall_s
         self._slots = asyncio.Semaphore(in_flight)
         self._requests: dict[str, _Request] = {}
         self._last_finished = time.monotonic()
@@ -59,6 +59,11 @@ class EngineGuard:
     def is_suspect(self, journal: ShardJournal, key: str) -> bool:
         """Whether a request has enough strikes to be retried in isolation."""
         return journal.strikes.get(key, 0) >= max(1, self._attempts - 1)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are with the engine."""
+        return len(self._requests)
 
     async def slot(self) -> None:
         """Wait until one more request may be in flight."""
@@ -104,7 +109,7 @@ class EngineGuard:
         """
         if not suspects:
             return
-        for _ in range(self._in_flight):
+        for _ in range(self._limit):
             await self.slot()
         if not self.answered:
             await self._try_engine(await answered_before())
@@ -112,7 +117,7 @@ class EngineGuard:
             if not await ask(suspect):
                 break
             self.returned(suspect.key)
-        for _ in range(self._in_flight):
+        for _ in range(self._limit):
             self.free_slot()
 
     def _order(self, journal: ShardJournal, key: str) -> tuple[int, int]:

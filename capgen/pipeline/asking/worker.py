@@ -52,12 +52,16 @@ class OpenShards:
         answered: requests that were answered.
         failures: of each worker whose first requests all failed alike, and which waits.
         undecided: workers of which that is not known yet.
+        workers: that were heard; ``idle`` of them have no request in flight, all others together ``in_flight``.
     """
 
     shards: Mapping[int, ShardCounts] = field(default_factory=dict)
     answered: int = 0
     failures: tuple[FirstFailures, ...] = ()
     undecided: int = 0
+    workers: int = 0
+    idle: int = 0
+    in_flight: int = 0
 
     def __add__(self, other: OpenShards) -> OpenShards:
         return OpenShards(
@@ -65,6 +69,9 @@ class OpenShards:
             self.answered + other.answered,
             self.failures + other.failures,
             self.undecided + other.undecided,
+            self.workers + other.workers,
+            self.idle + other.idle,
+            self.in_flight + other.in_flight,
         )
 
 
@@ -307,12 +314,15 @@ class Worker:
     @property
     def open_shards(self) -> OpenShards:
         """Where the unfinished shards stand."""
-        failures = self._first.failures
+        failures, in_flight = self._first.failures, self._guard.in_flight
         return OpenShards(
             {index: ShardCounts(shard.settled, shard.reasons.copy()) for index, shard in list(self.active.items())},
             self._guard.answered,
             () if failures is None else (failures,),
             undecided=int(bool(self.active) and failures is None and not self._first.decided),
+            workers=1,
+            idle=int(not in_flight),
+            in_flight=in_flight,
         )
 
     def go_on(self) -> None:

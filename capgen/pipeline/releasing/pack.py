@@ -119,7 +119,7 @@ def pack(
         warning=too_many_failed(stats.failed, stats.objects, max_failed),
         reviews=reviewed.counts(),
     )
-    packing.swap(render_card(card, _release_info(release, table.splits, options), stats, packing.quality))
+    packing.swap(render_card(card, _release_info(release, table.splits, options), stats, packing.counts.quality))
     release = msgspec.structs.replace(release, files=(*files, *_recorded_whole(out)))
     write_whole(release_path(out), msgspec.json.format(msgspec.json.encode(release)) + b"\n")
     return release

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from capgen.dataset.files import (
     Limits,
@@ -24,7 +23,7 @@ from capgen.dataset.files import (
 )
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia
-from capgen.dataset.quality.counts import COLUMNS, QualityCounts
+from capgen.dataset.quality.release_counts import ReleaseCounts
 from capgen.dataset.release_record import CONFIGS, DEFAULT_RULES, DedupRules, ReleasedFile, stem
 from capgen.dataset.schema import (
     CAPTIONS,
@@ -36,7 +35,7 @@ from capgen.dataset.schema import (
     OBJECT_FIELDS,
     OBJECT_TYPE,
 )
-from capgen.dataset.stats import Origin, RowOutcome, Stats
+from capgen.dataset.stats import RowOutcome
 from capgen.errors import MissingFile
 from capgen.pipeline.releasing.dedup import RepeatedCaption
 from capgen.pipeline.releasing.embedded import (
@@ -100,8 +99,8 @@ class Packing:
         root: Path | str = "",
         bounds: Path | None = None,
     ) -> None:
-        self.stats = Stats()
-        self.quality = QualityCounts()
+        self.counts = ReleaseCounts()
+        self.stats = self.counts.stats
         self._bounds = bounds
         self._layout, self._options, self._root = RunLayout(out), options, root
         self._folder = self._layout.data_part
@@ -132,10 +131,7 @@ class Packing:
         repeated = dedup_table(shard.outcomes)
         if repeated.num_rows:
             self._dedup.write_table(repeated)
-        self.stats.add_media(split, [len(media.objects) for media in shard.media])
-        self.stats.add_objects(split, shard.outcomes)
-        self.quality.add(shard.rows.select(COLUMNS).to_pylist(), shard.outcomes)
-        self._count_origins(shard.rows, captions)
+        self.counts.add(split, len(shard.media), shard.rows, shard.outcomes)
 
     def finish(self) -> list[ReleasedFile]:
         """Close the files; their records, with the paths that they are going to have under OUT.
@@ -209,15 +205,6 @@ class Packing:
         self.stats.pictures += len(images)
         self.stats.missing_pictures += images.count(None)
         return images
-
-    def _count_origins(self, rows: pa.Table, captions: pa.Table) -> None:
-        names = list(Origin._fields)
-        for group in (
-            captions.select(names).group_by(names, use_threads=False).aggregate([([], "count_all")]).to_pylist()
-        ):
-            self.stats.origins[Origin(*(group[name] for name in names))] += group["count_all"]
-        self.stats.prompt_tokens += pc.sum(rows.column("prompt_tokens")).as_py() or 0
-        self.stats.cached_tokens += pc.sum(rows.column("cached_tokens")).as_py() or 0
 
 
 def media_table(shard: JoinedShard, *, keep_alike: bool = True) -> pa.Table:

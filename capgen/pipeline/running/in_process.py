@@ -44,6 +44,7 @@ class InProcess:
                 with self.stop.orderly():
                     await self._with(worker, left, progress)
             except EngineDead as error:
+                progress.engine_lost()
                 left = [entry for entry in left if not is_committed(job.out, entry.index, job.fingerprint)]
                 losses.note(left[0], str(error))
             else:

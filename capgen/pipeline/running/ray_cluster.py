@@ -204,6 +204,7 @@ class _Session:
 
     def _lost(self, number: int, *, dead: bool, pause_s: float = 0.0) -> None:
         """The end of an actor's life; Ray brings up the next one, here or on another machine."""
+        self.progress.engine_lost()
         self.up = [other for other in self.up if other != number]
         self.lives[number] += 1
         self.told.discard(number)

@@ -44,6 +44,8 @@ class RunProgress:
         seconds: since this start of the run; ``ready_s`` of them before the first engine was up.
         trusted: an engine has answered something in this run, or the user said that it goes on whatever fails.
         stopping: everything is asked, and engines are being stopped.
+        heard: what the workers said last.
+        lost: engines that died, stalled or did not start, and were started anew.
     """
 
     planned: int
@@ -59,6 +61,8 @@ class RunProgress:
     ready_s: float | None = None
     trusted: bool = False
     stopping: bool = False
+    heard: OpenShards = field(default_factory=OpenShards)
+    lost: int = 0
     _begun: float = field(default_factory=time.monotonic)
 
     def begin(self, unfinished: Iterable[ShardEntry], settled: Mapping[int, int]) -> None:
@@ -78,6 +82,11 @@ class RunProgress:
             self.ready_s = self.seconds
         self.show(self)
 
+    def engine_lost(self) -> None:
+        """An engine is gone, and another one is started in its place; who is up is heard anew."""
+        self.lost += 1
+        self.heard = OpenShards()
+
     def hear(self, workers: OpenShards) -> bool:
         """Take in what the workers say of their shards.
 
@@ -90,6 +99,7 @@ class RunProgress:
         for index, counts in workers.shards.items():
             if index in self.left:
                 self.left[index] = self.left[index].later(counts)
+        self.heard = workers
         self._passed()
         self.show(self)
         self.trusted = self.trusted or workers.answered > 0

@@ -27,10 +27,12 @@ from capgen.pipeline.releasing.embedded import Embed
 from capgen.pipeline.releasing.pack import pack
 from capgen.pipeline.releasing.verify import Ledger, verify
 from capgen.pipeline.running.driver import Executor, run_shards
+from capgen.pipeline.running.history import SessionHistory
 from capgen.pipeline.running.in_process import InProcess
 from capgen.pipeline.running.progress import EndReport, ProgressDisplay, end_report
 from capgen.pipeline.running.ray_cluster import RayCluster
 from capgen.pipeline.running.retry import ask_again, reopen_grown
+from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.stop import listener
 from capgen.pipeline.settings import Settings
 from capgen.stop import Stop
@@ -112,7 +114,14 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
         reopen_grown(job, table)
         if wanted.again is not None:
             display.say(_told(ask_again(job, table, wanted.again, wanted.refused)))
-        progress = run_shards(job, table, wanted.devices.executor(stop), display)
+        history = SessionHistory(job.out, min(wanted.devices.workers, len(table.shards)), wanted.devices.gpus)
+
+        def show(progress: RunProgress) -> None:
+            display(progress)
+            history(progress)
+
+        with history.recording():
+            progress = run_shards(job, table, wanted.devices.executor(stop), show)
         _refuse_nothing(job, table)
         asked = time.monotonic()
         ledger = _release(job, embed=wanted.embed, display=display)

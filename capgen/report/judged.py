@@ -1,0 +1,104 @@
+"""The scores of ``OUT/judge.parquet``: a histogram a method, and its curve where truth is known."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from capgen.dataset.layout import RunLayout
+from capgen.errors import LedgerError
+from capgen.report.figures import JudgeFigures
+from capgen.report.truth import KnownTruth
+
+_ROWS = 10_000
+_BINS = 20
+_COLUMNS = ("key", "caption", "method", "score", "verdict")
+
+
+@dataclass(slots=True)
+class CurrentCaptions:
+    """Digests of keys with their captions, 8 bytes each, by which a score is known to be of a caption as it is now."""
+
+    digests: array[int] = field(default_factory=lambda: array("Q"))
+
+    def add(self, key: str, caption: str) -> None:
+        """A caption of the run."""
+        self.digests.append(_digest(key, caption))
+
+    def ordered(self) -> Any:
+        """The digests as an ascending array, uint64 [N]."""
+        return np.sort(np.frombuffer(self.digests, np.uint64))
+
+
+def _digest(key: str, caption: str | None) -> int:
+    return xxhash.xxh3_64_intdigest(f"{key}\0{caption}")
+
+
+@dataclass(slots=True)
+class _Method:
+    scores: array[float] = field(default_factory=lambda: array("d"))
+    verdicts: Counter[str] = field(default_factory=Counter)
+    stale: int = 0
+    labelled: dict[str, float] = field(default_factory=dict)
+
+
+def judge_figures(out: Path, current: CurrentCaptions, truth: KnownTruth) -> tuple[JudgeFigures, ...]:
+    """The figures of each method in the table, by name; none where there is no table.
+
+    Raises:
+        LedgerError: the table cannot be read.
+    """
+    path = RunLayout(out).judge
+    if not path.is_file():
+        return ()
+    methods: dict[str, _Method] = {}
+    digests = current.ordered()
+    try:
+        with pq.ParquetFile(path) as table:
+            columns = [name for name in _COLUMNS if name in table.schema_arrow.names]
+            for batch in table.iter_batches(_ROWS, columns=columns):
+                _add(methods, batch.to_pylist(), digests, truth)
+    except (OSError, pa.ArrowException, KeyError, TypeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise LedgerError(f"{path} is no table of `capgen judge` ({first}); delete it, or judge again") from error
+    return tuple(_figures(name, one, truth) for name, one in sorted(methods.items()))
+
+
+def _add(methods: dict[str, _Method], rows: list[dict[str, Any]], current: Any, truth: KnownTruth) -> None:
+    found = np.array([_digest(row["key"], row.get("caption")) for row in rows], np.uint64)
+    places = np.searchsorted(current, found)
+    fresh = (places < len(current)) & (current[np.minimum(places, len(current) - 1)] == found) if len(current) else []
+    for row, is_fresh in zip(rows, fresh, strict=False):
+        one = methods.setdefault(str(row.get("method") or "judge"), _Method())
+        if not is_fresh:
+            one.stale += 1
+            continue
+        one.verdicts[str(row.get("verdict") or "none")] += 1
+        value = row["score"]
+        if value is not None and np.isfinite(value):
+            one.scores.append(value)
+            if row["key"] in truth.right:
+                one.labelled[row["key"]] = value
+
+
+def _figures(name: str, one: _Method, truth: KnownTruth) -> JudgeFigures:
+    scores = np.frombuffer(one.scores, np.float64)
+    within = len(scores) and scores.min() >= 0 and scores.max() <= 1
+    counts, edges = np.histogram(scores, _BINS, (0.0, 1.0) if within or not len(scores) else None)
+    return JudgeFigures(
+        method=name,
+        rows=one.verdicts.total(),
+        stale=one.stale,
+        verdicts=dict(one.verdicts.most_common(8)),
+        edges=tuple(edges.tolist()),
+        counts=tuple(counts.tolist()),
+        curve=truth.curve(one.labelled.items(), f"judge: {name}"),
+    )
