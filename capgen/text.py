@@ -29,7 +29,9 @@ def words(caption: str) -> list[str]:
     return [text[found.start() : found.end()] for found in _WORD.finditer(marked)]
 
 
-IDLE_WORDS = frozenset(["a", "an", "the", "and", "with", "of", "is", "are", "was", "were", "its", "that", "which", "this"])
+IDLE_WORDS = frozenset(
+    ["a", "an", "the", "and", "with", "of", "is", "are", "was", "were", "its", "that", "which", "this"]
+)
 
 
 def word_bag(caption: str) -> frozenset[tuple[str, int]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capgen.cli import options
+from capgen.cli.data.report import tell_release
 from capgen.cli.providers import Providers
 from capgen.cli.settings import in_world, settings_of, with_world
 from capgen.display import echo, terminal
@@ -74,6 +75,7 @@ def run(
     made, report = run_session(settings, wanted, console)
     console.print(report.table())
     echo(f"release: {made}  ({_how_to_load(made)})")
+    tell_release(made)
     _fail_where_marked(report)
 
 
@@ -172,6 +174,7 @@ def retry(
     console.print(report.table())
     if report.retried and not any(did["changed"] for did in report.retried.values()):
         echo("nothing changed: the same engine gives the same answers; change what made them fail first")
+    tell_release(out)
     _fail_where_marked(report)
 
 

@@ -138,7 +138,7 @@ class Stats:
         self.lengths[len(said)] += 1
         self.vocabulary.update(said)
         form = " ".join(said)
-        self.sentences.append(xxhash.xxh3_64_intdigest(form))
+        self.sentences.append(_digest(form))
         self.frequent.add(form, caption)
         if not self.categories[category] and len(self.examples) < _EXAMPLES:
             self.examples[one.key] = caption
@@ -200,7 +200,7 @@ class Stats:
         """The sentences that are released most often, more than once each, and how often."""
         found, counts = np.unique(np.frombuffer(self.sentences, np.uint64), return_counts=True)
         likely = nlargest(8 * number, self.frequent.found.items(), key=lambda item: item[1][0])
-        digests = np.array([xxhash.xxh3_64_intdigest(form) for form, _ in likely], np.uint64)
+        digests = np.array([_digest(form) for form, _ in likely], np.uint64)
         exact = counts[np.searchsorted(found, digests)].tolist() if len(likely) else []
         pairs = [(text, count) for (_, (_, text)), count in zip(likely, exact, strict=True) if count > 1]
         return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:number]
@@ -215,6 +215,10 @@ class Stats:
     def top_categories(self, number: int) -> list[tuple[str, int]]:
         """The categories with most captions, by count and then by name."""
         return sorted(self.categories.items(), key=lambda item: (-item[1], item[0]))[:number]
+
+
+def _digest(form: str) -> int:
+    return xxhash.xxh3_64_intdigest(form.encode("utf-8", "surrogatepass"))
 
 
 def _label(low: int, high: int | None) -> str:

@@ -33,12 +33,16 @@ class BarChart:
 
 @dataclass(frozen=True, slots=True)
 class ColumnChart:
-    """A histogram: a column from ``low`` to ``high`` with its height, in the order of the axis."""
+    """A histogram: a column from ``low`` to ``high`` with its height, in the order of the axis.
+
+    ``marks`` are places on the x axis to be shown.
+    """
 
     title: str
     x_label: str
     columns: tuple[tuple[float, float, float], ...]
     y_label: str = "captions"
+    marks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class PlotLine:
 
 @dataclass(frozen=True, slots=True)
 class LineChart:
-    """Lines over one pair of axes; ``log``: both are logarithmic; ``marks``: places on the x axis to be shown."""
+    """Lines over one pair of axes; ``log``: both are logarithmic."""
 
     title: str
     x_label: str
@@ -60,7 +64,6 @@ class LineChart:
     lines: tuple[PlotLine, ...]
     log: bool = False
     y_from_zero: bool = True
-    marks: tuple[float, ...] = ()
 
 
 Chart = BarChart | ColumnChart | LineChart
@@ -196,8 +199,12 @@ class _Columns:
         for low, high, height in columns:
             left, upper = frame.place(low, height)
             right, bottom = frame.place(high, 0)
-            tip = f"{low:g} to {high:g}: {height:,g}"
-            _rect(root, left + 0.5, upper, max(0.5, right - left - 1), bottom - upper, "s0", tip)
+            tip = f"{low:.4g} to {high:.4g}: {number(height)}"
+            gap = min(0.5, (right - left) / 8)
+            _rect(root, left + gap, upper, right - left - 2 * gap, bottom - upper, "s0", tip)
+        for mark in self.chart.marks:
+            x, bottom = frame.place(mark, 0)
+            _line(root, x, _TOP, x, bottom, "mark")
         return root
 
 
@@ -209,9 +216,6 @@ class _Lines:
         root = _root(self.chart.title, _WIDTH, _HEIGHT)
         frame = self._frame()
         frame.draw(root, self.chart.x_label, self.chart.y_label)
-        for mark in self.chart.marks:
-            x = frame.place(mark, frame.y[0])[0]
-            _line(root, x, _TOP, x, _HEIGHT - _BOTTOM, "mark")
         for kind, line in enumerate(self.chart.lines):
             if line.band:
                 outline = [(x, high) for x, _, high in line.band] + [(x, low) for x, low, _ in reversed(line.band)]

@@ -21,6 +21,7 @@ from capgen.dataset.stats import RowOutcome
 from capgen.errors import LedgerError, UserError
 from capgen.pipeline.releasing.outcomes import outcomes_of
 from capgen.pipeline.releasing.recorded_repeats import RecordedRepeats
+from capgen.pipeline.releasing.reviewed import Reviewed
 from capgen.pipeline.running.status import RunStatus, run_status
 from capgen.report import parts
 from capgen.report.figures import ConfidenceFigures, RunFigures, TokenFigures, TryFigures
@@ -51,6 +52,7 @@ class _Read:
 
     counts: ReleaseCounts
     truth: KnownTruth
+    reviewed: Reviewed
     current: CurrentCaptions = field(default_factory=CurrentCaptions)
     tokens: Counter[str] = field(default_factory=Counter)
     shards: int = 0
@@ -105,6 +107,7 @@ def run_figures(
         categories=parts.categories(read.counts),
         repetition=parts.repetition(read.counts, known=state.released),
         confidence=confidence,
+        reviews=read.reviewed.counts(),
         judges=judge_figures(out, read.current, read.truth),
         truth=read.truth.figures(),
         tokens=TokenFigures(
@@ -144,12 +147,15 @@ def _read(
     truth: KnownTruth,
     progress: Callable[[int, int], None] | None,
 ) -> _Read:
-    found = _Read(ReleaseCounts(), truth)
-    repeats = RecordedRepeats(out, read_release(out) if state.released else None)
+    found = _Read(ReleaseCounts(), truth, Reviewed(out, b""))
+    release = read_release(out) if state.released else None
+    repeats = RecordedRepeats(out, release)
+    found.reviewed = Reviewed.of_release(out, release.reviews) if release else Reviewed.of_run(out)
     for split in plan.table.splits:
         found.counts.stats.open_split(split)
     for number, entry in enumerate(plan.shards, 1):
-        for manifest, rows in _rows(out, plan, entry):
+        for manifest, asked in _rows(out, plan, entry):
+            rows = found.reviewed.apply(asked, count=True)
             outcomes = outcomes_of(rows, repeats.of_shard(entry.split, rows.column("key").to_pylist()))
             found.counts.add(entry.split, entry.media, rows, outcomes)
             truth.add(rows.select(["key", "logprob_min"]).to_pylist(), outcomes)

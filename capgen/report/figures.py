@@ -1,4 +1,4 @@
-"""The figures of a report: what ``report.json`` holds. Shares lie in 0 to 1, times are hours or seconds as named."""
+"""The figures of a report: what ``figures.json`` holds. Shares lie in 0 to 1, times are hours or seconds as named."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from capgen.dataset.quality.calibration import Calibration
+from capgen.dataset.release_record import ReviewCounts
 from capgen.dataset.sessions.session_record import SessionRecord
 
 
@@ -216,7 +217,7 @@ class SpeedFigures(FigureStruct, frozen=True, kw_only=True):
         sessions: one for each start of the run; empty where the run is of a capgen that kept no records.
         asked_hours: of all sessions, from the first call for an engine to the end of asking.
         objects_per_s: objects settled in all sessions by the seconds of that time.
-        rates: (hours since the beginning, pauses left out; objects a second) of steps of equal length.
+        rates: (beginning in hours, pauses left out; objects a second) of steps of equal length.
         starts: where later sessions begin, in these hours.
         busy_share, idle_share, down_share: of the time for which engines were wanted: with requests in flight, up but
             without any, and starting, lost or stopping.
@@ -276,6 +277,7 @@ class RunFigures(FigureStruct, frozen=True, kw_only=True):
     categories: CategoryFigures
     repetition: RepetitionFigures
     confidence: ConfidenceFigures
+    reviews: ReviewCounts | None
     judges: tuple[JudgeFigures, ...]
     truth: TruthFigures | None
     tokens: TokenFigures

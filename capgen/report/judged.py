@@ -39,7 +39,7 @@ class CurrentCaptions:
 
 
 def _digest(key: str, caption: str | None) -> int:
-    return xxhash.xxh3_64_intdigest(f"{key}\0{caption}")
+    return xxhash.xxh3_64_intdigest(f"{key}\0{caption}".encode())
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from capgen.dataset.card import table
 from capgen.display import html_head, markdown, plain
 from capgen.report.charts import BarChart, Chart, LineChart, svg
-from capgen.report.sections import Report, summary, tiles
+from capgen.report.sections.report import Report, summary, tiles
 
 
 def as_html(report: Report) -> str:
@@ -28,6 +28,7 @@ def as_html(report: Report) -> str:
         sections=report.sections,
         drawn=lambda chart: Markup(svg(chart)),  # ElementTree has escaped its texts
         legend=_legend,
+        pieces=_pieces,
     )
     return html_head(title, style=(folder / "page.css").read_text("utf-8")) + body
 
@@ -58,17 +59,25 @@ def as_markdown(report: Report) -> str:
 
 def _sentence(line: str) -> str:
     """Escaped, but what stands in back quotes stays code where it is a plain word of ours."""
+    return "".join(f"`{text}`" if code else _escaped(text) for text, code in _pieces(line))
+
+
+def _pieces(line: str) -> list[tuple[str, bool]]:
+    """The line in pieces, each with whether it stands in back quotes and is a name or a command."""
     parts = line.split("`")
     if len(parts) % 2 == 0:
-        return markdown(line)
-    return "".join(f"`{part}`" if i % 2 and _is_code(part) else markdown_part(part) for i, part in enumerate(parts))
+        return [(line, False)]
+    return [
+        (part if _is_code(part) or not i % 2 else f"`{part}`", bool(i % 2) and _is_code(part))
+        for i, part in enumerate(parts)
+    ]
 
 
 def _is_code(part: str) -> bool:
     return part.isascii() and bool(part) and all(letter.isalnum() or letter in " _-./" for letter in part)
 
 
-def markdown_part(part: str) -> str:
+def _escaped(part: str) -> str:
     """Escaped Markdown that keeps a blank at either end."""
     inner = markdown(part)
     return f"{' ' * part.startswith(' ')}{inner}{' ' * (part.endswith(' ') and bool(inner))}"

@@ -43,7 +43,7 @@ def speed_figures(sessions: Sequence[SessionRecord], *, kept: int, price: float 
 
 
 def _rates(sessions: Sequence[SessionRecord]) -> tuple[tuple[float, float], ...]:
-    """The middle of each step in hours, and the objects settled a second in it; the sessions one after the other."""
+    """The beginning of each step in hours, and the objects settled a second in it; the sessions one after the other."""
     times, done = [0.0], [0.0]
     for session in sessions:
         begin, before = times[-1], done[-1]
@@ -54,8 +54,7 @@ def _rates(sessions: Sequence[SessionRecord]) -> tuple[tuple[float, float], ...]
         done.append(max(done[-1], before + session.settled - session.before))
     if times[-1] <= 0:
         return ()
-    steps = int(np.clip(sum(len(session.samples) for session in sessions) // 2, 1, _STEPS))
+    steps = int(np.clip(sum(len(session.samples) for session in sessions), 1, _STEPS))
     edges = np.linspace(0.0, times[-1], steps + 1)
     rates = np.diff(np.interp(edges, times, done)) / (times[-1] / steps)
-    middles = (edges[1:] + edges[:-1]) / 2 / 3600
-    return tuple(zip(middles.tolist(), rates.tolist(), strict=True))
+    return tuple(zip((edges[:-1] / 3600).tolist(), rates.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Writes the report of a run: ``report.html``, ``report.md`` and ``report.json``."""
+"""Writes the report of a run: ``report.html``, ``report.md`` and ``figures.json``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from capgen.errors import UserError
 from capgen.report.collect import ReportRequest, run_figures
 from capgen.report.figures import RunFigures
 from capgen.report.page import as_html, as_json, as_markdown
-from capgen.report.sections import Report
+from capgen.report.sections.report import Report
 
 PAGE = "report.html"
 
@@ -40,7 +40,7 @@ def write_report(
     report = Report.of(figures)
     place = folder or RunLayout(out).report_dir
     files = {
-        "report.json": as_json(report),
+        "figures.json": as_json(report),
         "report.md": as_markdown(report).encode("utf-8", "replace"),
         PAGE: as_html(report).encode("utf-8", "replace"),
     }

@@ -86,6 +86,7 @@ VERBS = (
     "status",
     "verify",
     "retry",
+    "report",
     "lint",
     "preview",
     "gallery",

@@ -28,6 +28,7 @@ OTHER_FOLDERS = {
     "capgen/maskcaptioner/training/loop.py": {"logs"},
     "experiments/maskcaptioner/results.py": {"logs"},
     "experiments/maskcaptioner/package.py": {"README.md"},  # a model's folder
+    "benchmarks/evaluator/eval_speed.py": {"data"},  # TrackEval's folders
     "experiments/embedded/card.py": {"README.md"},
 }
 

@@ -16,7 +16,7 @@ from tests.pipeline.runs import echo_settings, session
 from tests.tiny_runs import three_shards
 
 FILES = (".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "reviews.jsonl")
-FOLDERS = ("plan", "journal", "candidates", "logs", "data", "batch", "world")
+FOLDERS = ("plan", "journal", "candidates", "logs", "data", "batch", "world", "report", "sessions")
 BELOW = ("plan/00000.jsonl", "journal/00000/0001-a.jsonl", "candidates/00000.json", "logs/engine-00.log")
 PARTS = ("data.part", "plan.part", "data.old.part", "release.json.0a1b2c3d.part", "dedup.parquet.part")
 

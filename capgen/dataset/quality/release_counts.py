@@ -1,4 +1,4 @@
-"""All that is counted of a run's rows, in one pass: for the data card while it is packed, for the report at any time."""
+"""All that is counted of a run's rows, in one pass: for the data card while it is packed, for a report at any time."""
 
 from __future__ import annotations
 

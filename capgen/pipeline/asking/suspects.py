@@ -55,10 +55,16 @@ class EngineGuard:
         self._requests: dict[str, _Request] = {}
         self._last_finished = time.monotonic()
         self._ended = False
+        self._busy_s = self._busy_since = 0.0
 
     def is_suspect(self, journal: ShardJournal, key: str) -> bool:
         """Whether a request has enough strikes to be retried in isolation."""
         return journal.strikes.get(key, 0) >= max(1, self._attempts - 1)
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds for which the engine has had requests."""
+        return self._busy_s + (time.monotonic() - self._busy_since if self._requests else 0.0)
 
     @property
     def in_flight(self) -> int:
@@ -77,6 +83,8 @@ class EngineGuard:
         """A request goes to the engine; written to the journal where a worker's process has died with this shard."""
         if isolated or not any(request.journal is journal for request in self._requests.values()):
             self._last_finished = time.monotonic()
+        if not self._requests:
+            self._busy_since = time.monotonic()
         self._requests[key] = _Request(journal, digest)
         if journal.careful:
             journal.add(Flight(flight=key, alone=isolated and self.answered > 0, request=digest))
@@ -89,7 +97,8 @@ class EngineGuard:
 
     def returned(self, key: str) -> None:
         """A request is no longer in flight."""
-        self._requests.pop(key, None)
+        if self._requests.pop(key, None) is not None and not self._requests:
+            self._busy_s += time.monotonic() - self._busy_since
 
     async def ask_suspects(
         self,

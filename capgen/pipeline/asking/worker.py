@@ -52,7 +52,8 @@ class OpenShards:
         answered: requests that were answered.
         failures: of each worker whose first requests all failed alike, and which waits.
         undecided: workers of which that is not known yet.
-        workers: that were heard; ``idle`` of them have no request in flight, all others together ``in_flight``.
+        workers: that were heard, with ``in_flight`` requests of all of them together.
+        up_s: seconds since the engines were ready, summed over engines; ``busy_s`` of these with requests in flight.
     """
 
     shards: Mapping[int, ShardCounts] = field(default_factory=dict)
@@ -60,8 +61,9 @@ class OpenShards:
     failures: tuple[FirstFailures, ...] = ()
     undecided: int = 0
     workers: int = 0
-    idle: int = 0
     in_flight: int = 0
+    up_s: float = 0.0
+    busy_s: float = 0.0
 
     def __add__(self, other: OpenShards) -> OpenShards:
         return OpenShards(
@@ -70,8 +72,9 @@ class OpenShards:
             self.failures + other.failures,
             self.undecided + other.undecided,
             self.workers + other.workers,
-            self.idle + other.idle,
             self.in_flight + other.in_flight,
+            self.up_s + other.up_s,
+            self.busy_s + other.busy_s,
         )
 
 
@@ -96,6 +99,7 @@ class Worker:
         self._render = RenderAhead(job)
         self._feeding = asyncio.Lock()
         self._ends: float | None = None
+        self._ready = time.monotonic()
 
     async def __call__(self, entry: ShardEntry) -> Manifest:
         """Do a shard and return its manifest.
@@ -314,15 +318,16 @@ class Worker:
     @property
     def open_shards(self) -> OpenShards:
         """Where the unfinished shards stand."""
-        failures, in_flight = self._first.failures, self._guard.in_flight
+        failures = self._first.failures
         return OpenShards(
             {index: ShardCounts(shard.settled, shard.reasons.copy()) for index, shard in list(self.active.items())},
             self._guard.answered,
             () if failures is None else (failures,),
             undecided=int(bool(self.active) and failures is None and not self._first.decided),
             workers=1,
-            idle=int(not in_flight),
-            in_flight=in_flight,
+            in_flight=self._guard.in_flight,
+            up_s=time.monotonic() - self._ready,
+            busy_s=self._guard.busy_s,
         )
 
     def go_on(self) -> None:

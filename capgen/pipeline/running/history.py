@@ -1,21 +1,19 @@
-"""Keeps the record of a session while it asks, so that a report can say how fast it was, also of one that was killed."""
+"""Keeps the record of a session while it asks, so that a report can say how fast it was, even if it was killed."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from capgen.dataset.files import DiskTrouble
+from capgen.dataset.files import DiskTrouble, telling_disk_trouble
 from capgen.dataset.sessions.session_record import RateSample, SessionRecord, next_number, write_session
 from capgen.errors import Interrupted
+from capgen.pipeline.asking.worker import OpenShards
 from capgen.pipeline.running.run_progress import RunProgress
-
-log = logging.getLogger(__name__)
 
 _WRITE_EVERY_S = 10.0
 _SAMPLES = 600
@@ -41,28 +39,37 @@ class SessionHistory:
     _seen_s: float = 0.0
     _engine_s: float = 0.0
     _idle_s: float = 0.0
+    _heard: OpenShards = field(default_factory=OpenShards)
     _written_s: float = float("-inf")
     _number: int = 0
     _progress: RunProgress | None = None
-    _told: bool = False
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Write the record as ``finished``, ``stopped`` or ``failed`` when the block ends."""
-        ended = "failed"
+        """Write the record as ``finished``, ``stopped`` or ``failed`` when the block ends.
+
+        Raises:
+            DiskTrouble: it cannot be written, and nothing else has ended the block.
+        """
         try:
             yield
-            ended = "finished"
-        except (Interrupted, KeyboardInterrupt):
-            ended = "stopped"
+        except BaseException as error:
+            with suppress(DiskTrouble):  # the error that is on its way tells what is wrong
+                self._end("stopped" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed")
             raise
-        finally:
-            if self._progress is not None:
-                self._note(self._progress)
-                self._write(ended)
+        self._end("finished")
+
+    def _end(self, how: str) -> None:
+        if self._progress is not None:
+            self._note(self._progress)
+            self._write(how)
 
     def __call__(self, progress: RunProgress) -> None:
-        """Take in where the session stands."""
+        """Take in where the session stands.
+
+        Raises:
+            DiskTrouble: the record cannot be written.
+        """
         if self._progress is None and not progress.left:
             return
         self._progress = progress
@@ -72,13 +79,17 @@ class SessionHistory:
 
     def _note(self, progress: RunProgress) -> None:
         now = time.monotonic() - self._begun
-        passed, self._seen_s = now - self._seen_s, now
-        up = progress.heard.workers if not progress.stopping else 0
-        self._engine_s += passed * up
-        self._idle_s += passed * min(up, progress.heard.idle)
+        self._seen_s = now
+        before, self._heard = self._heard, progress.heard
+        up = max(0.0, progress.heard.up_s - before.up_s)  # less than before where an engine was lost
+        busy = max(0.0, progress.heard.busy_s - before.busy_s)
+        self._engine_s += up
+        self._idle_s += max(0.0, up - busy)
         if self._samples and now - self._samples[-1].at_s < self._every_s:
             return
-        self._samples.append(RateSample(round(now, 2), progress.settled, up, progress.heard.in_flight))
+        self._samples.append(
+            RateSample(round(now, 2), progress.settled, progress.heard.workers, progress.heard.in_flight)
+        )
         if len(self._samples) > _SAMPLES:
             self._samples = self._samples[::2]
             self._every_s *= 2
@@ -102,10 +113,6 @@ class SessionHistory:
             idle_s=round(self._idle_s, 2),
             samples=(*self._samples, last),
         )
-        try:
+        with telling_disk_trouble(self.out):
             self._number = self._number or next_number(self.out)
             write_session(self.out, self._number, record)
-        except (DiskTrouble, OSError) as error:  # what is asked matters more: the journal tells of a full disk itself
-            if not self._told:
-                log.warning("the record of this session could not be written (%s): its report will lack it", error)
-            self._told = True

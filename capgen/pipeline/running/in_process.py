@@ -49,6 +49,7 @@ class InProcess:
                 losses.note(left[0], str(error))
             else:
                 left = []
+                progress.heard = worker.open_shards
                 progress.ending()
             finally:
                 await worker.close()

@@ -116,7 +116,7 @@ def run_status(out: Path) -> RunStatus:
         release is not None and release.fingerprint == fingerprint and done == release.shards == len(table.shards)
     )
     if release is not None and released:
-        released = _counts(release) == (kept, dropped, failed)  # it may be older than a retry
+        released = _is_of(release, kept, dropped, failed)  # it may be older than a retry
     if release is not None and released:  # only packing knows what dedup leaves out
         kept, dropped, failed = release.counts.kept, Counter(release.counts.dropped), Counter(release.counts.failed)
     retries = summed(earlier(manifest.extra) for manifest in manifests)
@@ -139,8 +139,12 @@ def run_status(out: Path) -> RunStatus:
     )
 
 
-def _counts(release: Release) -> tuple[int, Counter[str], Counter[str]]:
-    """Kept, dropped and failed as the candidates have them, before dedup."""
-    dropped = Counter(release.counts.dropped)
-    repeated = sum(dropped.pop(reason, 0) for reason in REASONS)
-    return release.counts.kept + repeated, dropped, Counter(release.counts.failed)
+def _is_of(release: Release, kept: int, dropped: Counter[str], failed: Counter[str]) -> bool:
+    """Whether a release can be made of candidates with these counts, which have dedup and people's judgements ahead."""
+    counts, said = release.counts, release.reviews
+    others = Counter(counts.dropped)
+    repeated = sum(others.pop(reason, 0) for reason in REASONS)
+    if said is None or not said.bad + said.restored + said.edited:
+        return (counts.kept + repeated, others, Counter(counts.failed)) == (kept, dropped, failed)
+    moved = abs(counts.kept + repeated - kept)
+    return counts.planned == kept + dropped.total() + failed.total() and moved <= said.bad + said.restored + said.edited

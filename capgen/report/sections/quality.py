@@ -5,7 +5,7 @@ from __future__ import annotations
 from capgen.dataset.quality.calibration import Calibration
 from capgen.report.charts import BarChart, Chart, ColumnChart, LineChart, PlotLine
 from capgen.report.figures import JudgeFigures, RunFigures
-from capgen.report.section import ReportSection, ReportTable, count, share
+from capgen.report.sections.section import ReportSection, ReportTable, count, share
 
 
 def confidence(found: RunFigures) -> ReportSection | None:
@@ -91,13 +91,27 @@ def _table(curve: Calibration) -> ReportTable:
     return ReportTable((f"kept by {curve.score}", "right", "95 % interval", "threshold"), rows, "rrlr")
 
 
+def reviews(found: RunFigures) -> ReportSection | None:
+    """What people's judgements in the gallery did."""
+    one = found.reviews
+    if one is None:
+        return None
+    line = (
+        f"People found {count(one.good)} captions right ({count(one.restored)} of them are kept although a check had "
+        f"dropped them) and {count(one.bad)} wrong (left out, `flagged`), and wrote {count(one.edited)} anew. "
+        f"{count(one.outdated)} judgements are of captions that were replaced since."
+    )
+    return ReportSection("People's judgements", (line,))
+
+
 def truth(found: RunFigures) -> ReportSection | None:
     """How many captions are right, where that is known."""
     one = found.truth
     if one is None:
         return None
+    what = "say nothing wrong" if one.attributes else "are right"
     lines = [
-        f"By {one.source}, {count(one.right)} of {count(one.labelled)} captions say nothing wrong: "
+        f"By {one.source}, {count(one.right)} of {count(one.labelled)} captions {what}: "
         f"{share(one.right / one.labelled)} (95 % interval {one.low:.1%} to {one.high:.1%})."
     ]
     if not one.attributes:

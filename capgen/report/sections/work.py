@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from capgen.dataset.sessions.session_record import SessionRecord
-from capgen.report.charts import LineChart, PlotLine
+from capgen.report.charts import ColumnChart
 from capgen.report.figures import RunFigures
-from capgen.report.section import ReportSection, ReportTable, count, share
+from capgen.report.sections.section import ReportSection, ReportTable, count, share
 from capgen.text import duration
 
 
@@ -64,22 +64,22 @@ def speed(found: RunFigures) -> ReportSection:
     if one.busy_share is not None:
         lines.append(
             f"Of the time for which engines were wanted they had requests in flight {share(one.busy_share)}, were idle "
-            f"{share(one.idle_share or 0)}, and were starting, lost or stopping {share(one.down_share or 0)}. They are "
-            "looked at about once a second."
+            f"{share(one.idle_share or 0)}, and were starting, lost or stopping {share(one.down_share or 0)}."
         )
-    short = one.asked_hours < 0.1
-    scale, unit = (60.0, "minutes") if short else (1.0, "hours")
-    points = tuple((scale * hours, rate) for hours, rate in one.rates)
-    chart = LineChart(
+    scale, unit = (3600.0, "seconds") if one.asked_hours < 0.1 else (1.0, "hours")
+    step = scale * one.asked_hours / max(1, len(one.rates))
+    chart = ColumnChart(
         "Objects a second" + (", a line where a session began" if one.starts else ""),
         f"{unit} of asking, pauses left out",
+        tuple((scale * begin, scale * begin + step, rate) for begin, rate in one.rates),
         "objects/s",
-        (PlotLine("objects a second", points),),
-        marks=tuple(scale * start for start in one.starts),
+        tuple(scale * start for start in one.starts),
     )
     header = ("began", "took", "engines", "objects", "objects/s", "starts of engines", "started anew", "idle", "ended")
     rows = tuple(_session(session, running=found.running) for session in one.sessions)
-    return ReportSection("Speed", tuple(lines), (ReportTable(header, rows, "lrlrrlrrl"),), (chart,) if points else ())
+    return ReportSection(
+        "Speed", tuple(lines), (ReportTable(header, rows, "lrlrrlrrl"),), (chart,) if one.rates else ()
+    )
 
 
 def _session(one: SessionRecord, *, running: str | None) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from capgen.report.charts import BarChart, Chart, ColumnChart, LineChart, PlotLine
 from capgen.report.figures import CategoryGroup, RunFigures, SaidOf, SplitFigures
-from capgen.report.quality_sections import confidence, judges, truth
-from capgen.report.running_sections import asking_again, cost, speed, tokens
-from capgen.report.section import ReportSection, ReportTable, count, share
+from capgen.report.sections.quality import confidence, judges, reviews, truth
+from capgen.report.sections.section import ReportSection, ReportTable, count, share
+from capgen.report.sections.work import asking_again, cost, speed, tokens
 
 _MOST_REASONS = 20
 
@@ -24,6 +24,7 @@ def sections(found: RunFigures) -> list[ReportSection]:
         _repetition(found),
         confidence(found),
         *judges(found),
+        reviews(found),
         truth(found),
         tokens(found),
         asking_again(found),
@@ -62,7 +63,7 @@ def tiles(found: RunFigures) -> list[tuple[str, str]]:
     shown = [
         (count(found.planned), "objects planned"),
         (count(found.kept), "captions"),
-        (share(found.kept / done) if done else "-", "of what is answered"),
+        (share(found.kept / done) if done else "-", "kept of what is answered"),
         (f"{found.captions.mean_words:.1f}", "words a caption"),
     ]
     if found.speed.sessions:
@@ -80,7 +81,9 @@ def _counts(found: RunFigures) -> ReportSection:
         numbers = zip(*(_numbers(one) for one in found.splits), strict=True)
         rows.append(("all splits", *(count(sum(column)) for column in numbers)))
     header = ("split", f"{found.kind or 'medium'}s", "without objects", "objects", "captions", "dropped", "failed")
-    lines = [f"{count(number)} annotations of the source are no objects: {code}." for code, number in found.left_out.items()]
+    lines = [
+        f"{count(number)} annotations of the source are no objects: {code}." for code, number in found.left_out.items()
+    ]
     bars = tuple((one.split, (one.kept, one.dropped, one.failed)) for one in found.splits)
     chart = BarChart("Objects by split and status", ("captions", "dropped", "failed"), bars)
     return ReportSection("Counts", tuple(lines), (ReportTable(header, tuple(rows), "lrrrrrr"),), (chart,))
@@ -98,7 +101,14 @@ def _reasons(found: RunFigures) -> ReportSection | None:
     if not found.reasons:
         return None
     rows = [
-        (one.status, one.code, count(one.objects), share(one.share), count(one.named), _named_categories(one.categories))
+        (
+            one.status,
+            one.code,
+            count(one.objects),
+            share(one.share),
+            count(one.named),
+            _named_categories(one.categories),
+        )
         for one in found.reasons
     ]
     header = ("status", "reason", "objects", "of all", "named", "most often in")
@@ -145,12 +155,12 @@ def _categories(found: RunFigures) -> ReportSection | None:
     if not one.categories:
         return None
     lines = [
-        f"{count(one.captioned)} of {count(one.categories)} categories have a caption. The tenth of the categories with "
-        f"most captions has {share(one.head_share)} of them."
+        f"{count(one.captioned)} of {count(one.categories)} categories have a caption. The tenth of the categories "
+        f"with most captions has {share(one.head_share)} of them."
     ]
     if one.uncaptioned:
-        named = ", ".join(one.uncaptioned)
-        lines.append(f"Without any caption: {named}{', and others' if one.categories - one.captioned > len(one.uncaptioned) else ''}.")
+        more = ", and others" if one.categories - one.captioned > len(one.uncaptioned) else ""
+        lines.append(f"Without any caption: {', '.join(one.uncaptioned)}{more}.")
     groups = tuple(_group(group) for group in one.groups if group.categories)
     tables = [
         ReportTable(("objects of a category", "categories", "objects", "captions", "kept"), groups, "lrrrr"),

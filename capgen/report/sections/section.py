@@ -28,7 +28,7 @@ class ReportSection:
     @property
     def anchor(self) -> str:
         """The heading as a name in a URL."""
-        return self.title.lower().replace(" ", "-")
+        return "".join(letter if letter.isalnum() else "-" for letter in self.title.lower())
 
 
 def count(number: float) -> str:
@@ -38,4 +38,4 @@ def count(number: float) -> str:
 
 def share(number: float) -> str:
     """A share as per cent: with a decimal, or two where it is small."""
-    return f"{number:.1%}" if number >= 0.1 or number == 0 else f"{number:.2%}"
+    return f"{number:.1%}" if number >= 0.1 else f"{number:.2%}" if number else "0%"

@@ -1,0 +1,1 @@
+"""What a report says, in sentences, tables and plots, from its figures."""
