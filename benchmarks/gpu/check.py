@@ -33,7 +33,7 @@ import numpy as np
 from benchmarks.common import RESULTS, machine, save
 
 WIDTH, HEIGHT, OBJECTS_A_PICTURE, ANSWER = 640, 480, 10, 24
-LAYOUTS = {"default": "shared-crop_v1", "paper": "paper_v1", "one marked picture": "one-marked"}
+LAYOUTS = {"default": "shared-crop_v1", "paper": "paper_v1", "one marked picture": "marked_v1"}
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 TEXT_SIZE = {
@@ -58,24 +58,6 @@ VISION_SIZE = {
 ROPE = {"mrope_section": [24, 20, 20], "rope_theta": 5000000.0}
 """Sizes of Qwen3-VL-8B: the defaults of transformers' configuration and the model's card."""
 
-ONE_MARKED = """
-name = "one-marked"
-before = "Describe the object in the box in one sentence."
-object = "Caption:"
-
-[layout.image]
-clean_frames = 0
-marked_frames = 1
-marked_choice = "largest"
-highlights = ["box"]
-
-[layout.video]
-clean_frames = 0
-marked_frames = 1
-marked_choice = "largest"
-highlights = ["box"]
-"""
-
 
 def model_folder(folder: Path, *, tiny: bool) -> Path:
     """A folder with Qwen3-VL's processor and a configuration of the true or of a tiny size, without weights."""
@@ -96,18 +78,18 @@ def model_folder(folder: Path, *, tiny: bool) -> Path:
     return folder
 
 
-def photographs(root: Path, objects: int) -> Path:
-    """An LVIS folder of generated pictures, no two alike."""
+def photographs(root: Path, objects: int, in_each: int = OBJECTS_A_PICTURE) -> Path:
+    """An LVIS folder of generated pictures, no two alike, with so many objects in each."""
     (root / "train2017").mkdir(parents=True)
     rng = np.random.default_rng(3)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for image in range(1, -(-objects // OBJECTS_A_PICTURE) + 1):
+    for image in range(1, -(-objects // in_each) + 1):
         pixels = cv2.resize(rng.integers(0, 255, (30, 40, 3), dtype=np.uint8), (WIDTH, HEIGHT))
         cv2.imwrite(str(root / f"train2017/{image:012d}.jpg"), pixels)
         url = f"http://images.cocodataset.org/train2017/{image:012d}.jpg"
         images.append({"id": image, "width": WIDTH, "height": HEIGHT, "coco_url": url})
-        for _ in range(min(OBJECTS_A_PICTURE, objects - len(annotations))):
+        for _ in range(min(in_each, objects - len(annotations))):
             w, h = (int(side) for side in rng.integers(30, 240, 2))
             x, y = int(rng.integers(0, WIDTH - w)), int(rng.integers(0, HEIGHT - h))
             shape = [[x, y, x + w, y, x + w, y + h, x, y + h]]
@@ -167,16 +149,13 @@ def settings_of(model: str, root: Path, prompt: str, *, tiny: bool, real: bool) 
     return load_settings("lvis", flags, chosen)
 
 
-async def layouts(model: str, root: Path, folder: Path, gpus: int, names: Sequence[str], **kind: bool) -> list[Any]:
+async def layouts(model: str, root: Path, gpus: int, names: Sequence[str], **kind: bool) -> list[Any]:
     """A row for each layout, asked of one engine."""
     from capgen.pipeline.engines.base import EngineContext, build_engine
     from capgen.pipeline.estimating.measure import ask_all, real_requests
     from capgen.pipeline.planning.open_source import build_source
 
-    marked = folder / "one-marked.toml"
-    marked.write_text(ONE_MARKED)
-    prompts = {name: str(marked) if LAYOUTS[name] == "one-marked" else LAYOUTS[name] for name in names}
-    chosen = {name: settings_of(model, root, prompt, **kind) for name, prompt in prompts.items()}
+    chosen = {name: settings_of(model, root, LAYOUTS[name], **kind) for name in names}
     first = next(iter(chosen.values()))
     engine = build_engine(first.engine)
     begun = time.monotonic()
@@ -250,9 +229,9 @@ def embedded(folder: Path, gpus: int, objects: int) -> dict[str, Any]:
     return found
 
 
-def child(arguments: argparse.Namespace, root: Path, folder: Path, model: str, gpus: int, names: Sequence[str]) -> Any:
+def child(arguments: argparse.Namespace, root: Path, model: str, gpus: int, names: Sequence[str]) -> Any:
     """``layouts`` in a process of its own: vLLM leaves a GPU when its process ends."""
-    work = {"model": model, "root": str(root), "folder": str(folder), "gpus": gpus, "names": list(names)}
+    work = {"model": model, "root": str(root), "gpus": gpus, "names": list(names)}
     kind = {"tiny": arguments.tiny, "real": arguments.model is not None}
     command = [sys.executable, "-m", "benchmarks.gpu.check", "--work", json.dumps(work | kind)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
@@ -273,7 +252,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.work:
         work = json.loads(arguments.work)
-        rows = asyncio.run(layouts(**{**work, "root": Path(work["root"]), "folder": Path(work["folder"])}))
+        rows = asyncio.run(layouts(**{**work, "root": Path(work["root"])}))
         print(json.dumps(rows))
         return
     from capgen.pipeline.planning.preflight import local_gpus
@@ -289,9 +268,9 @@ def main() -> None:
         folder = Path(temporary)
         root = photographs(folder / "lvis", arguments.objects)
         model = arguments.model or str(model_folder(folder / "model", tiny=arguments.tiny))
-        rows = child(arguments, root, folder, model, min(1, gpus), list(LAYOUTS))
+        rows = child(arguments, root, model, min(1, gpus), list(LAYOUTS))
         if gpus > 1:
-            rows += child(arguments, root, folder, model, 2, ["default"])
+            rows += child(arguments, root, model, 2, ["default"])
         note = "random weights of Qwen3-VL-8B's size" if arguments.model is None else f"model {arguments.model}"
         if not arguments.no_embedded:
             told = embedded(folder, min(1, gpus), 20 if arguments.tiny else 400)

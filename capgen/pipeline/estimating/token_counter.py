@@ -74,6 +74,14 @@ class ByProcessor:
         return self._count(replace(view, parts=view.parts[:parts]), ends=False)
 
     def _count(self, view: View, *, ends: bool) -> int:
+        return len(self.ids(view, ends=ends))
+
+    def ids(self, view: View, *, ends: bool = True) -> list[int]:
+        """The prompt's tokens: a picture is a run of one token, as long as its visual tokens are many.
+
+        Args:
+            ends: with the marks that begin the answer.
+        """
         from PIL import Image
 
         text = self.processor.apply_chat_template(
@@ -84,7 +92,7 @@ class ByProcessor:
         pictures = [Image.fromarray(picture.pixels) for picture in view.pictures]
         shown = {"images": [pictures]} if pictures else {}
         made = self.processor(text=[text], add_special_tokens=False, **shown, **self.options)
-        return len(made["input_ids"][0])
+        return [int(token) for token in made["input_ids"][0]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from benchmarks.gpu.check import photographs
 from capgen.errors import UserError
 from capgen.pipeline.estimating.cost import ASSUMED_RATE, EstimateRequest, estimate_run
 from capgen.pipeline.estimating.dataset_scan import DatasetCounts, count_dataset
@@ -55,6 +56,17 @@ def test_prompts_are_counted_by_the_models_own_processor(tmp_path):
     assert found.requests == len(views) == 6
     assert found.prompt_tokens == sum(model._inputs([view])["input_ids"].shape[1] for view in views)
     assert 0 <= found.cached_tokens < found.prompt_tokens
+
+
+def test_the_default_computes_little_more_than_half_of_the_tokens_of_marked_pictures(tmp_path):
+    """At 12 objects a picture of 640 x 480, for Qwen3-VL's visual tokens; layout_tokens measures it closely."""
+    root = photographs(tmp_path / "lvis", 24, 12)
+
+    def computed(prompt: str) -> float:
+        chosen = load_settings("lvis", {"source.root": root, "prompt.name": prompt})
+        return estimate_run(chosen, EstimateRequest(gpus=1)).computed_tokens
+
+    assert computed("shared-crop_v1") <= 0.55 * computed("marked_v1")
 
 
 def test_without_the_models_files_tokens_come_from_its_profile_and_that_is_said(settings):

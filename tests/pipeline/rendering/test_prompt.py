@@ -19,6 +19,7 @@ SHIPPED = sorted(path.stem for path in resource_dir("prompts").glob("*.toml"))
 RELEASED = {
     "shared-crop_v1": "24fd73f5e6e90203609c0ee4b91890f171d333daa1e1e09beacf805fb110e6ce",
     "paper_v1": "1b073bdab34df8d5d7b690ebe2e426e1ca5a22393edb048438c751db549de10f",
+    "marked_v1": "7428a9b57bbf0a4d23bcf8b3d40b4fdbcd296bc7af2811c8bcb08aa897096c21",
 }
 
 LAYOUT = """
