@@ -6,7 +6,7 @@ PY := .venv/bin/python
 # passed through to `capgen run`
 run_flags = $(if $(OUT),--out "$(OUT)") $(if $(MODEL),--model "$(MODEL)") $(if $(GPUS),--gpus $(GPUS)) $(if $(LIMIT),--limit $(LIMIT)) $(ARGS)
 
-.PHONY: help setup lviscap lv-viscap predict test check bench gpu-check clean
+.PHONY: help setup lviscap lv-viscap predict test test-engines check bench gpu-check clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,8 +27,18 @@ predict: .venv/.ready ## MaskCaptioner on a video, a folder of frames or a pictu
 	@$(if $(INPUT),true,[ -d out/film ] || .venv/bin/capgen sample out/film --images 1 --videos 3 --seed 7)
 	@.venv/bin/capgen predict "$(or $(INPUT),out/film/lv-vis/train/JPEGImages/00001)" --model "$(or $(MODEL),sample)" --out "$(or $(OUT),out/predict)" $(ARGS)
 
-test: .venv/.ready ## the test suite, fast tests first
+test: .venv/.ready ## the test suite, fast tests first (ARGS=… for a part of it)
+ifdef ARGS
 	$(PY) -m pytest $(ARGS)
+else
+	@failed=0; \
+	$(PY) -m pytest -n 2 --dist loadfile -m "not ray and not vllm" || failed=1; \
+	$(PY) -m pytest -m "ray or vllm" || failed=1; \
+	exit $$failed
+endif
+
+test-engines: .venv/.ready ## further real engines: a server, a judge, tiny models of three families
+	$(PY) -m pytest -m engines
 
 check: .venv/.ready ## lint, types, import layers, house rules, licences of dependencies
 	.venv/bin/ruff check .

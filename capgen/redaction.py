@@ -18,17 +18,22 @@ _LONGEST_READ = 65_536
 _PART = 5
 """Letters and digits in a row that a text has in common with a key, so that they count as a part of it."""
 
-_USER = re.compile(r"(?<![\w.+-])((?:[a-z][a-z0-9+.-]*:)?//)?[^\s/@:'\"<>]+:[^\s/@'\"<>]+@(?=[\w\[])", re.IGNORECASE)
-_USER_ALONE = re.compile(r"((?:[a-z][a-z0-9+.-]*:)?//)[^\s/@'\"<>]+@", re.IGNORECASE)
-_QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?#'\"<>]*)[?#][^\s'\"<>]*", re.IGNORECASE)
+# Every repetition is bounded, so that no text takes longer than its length says.
+_SCHEME = r"[a-z][a-z0-9+.-]{0,30}:"
+_USER = re.compile(
+    rf"(?<![\w.+-])((?:{_SCHEME})?//)?[^\s/@:'\"<>]{{1,256}}:[^\s/@'\"<>]{{1,512}}@(?=[\w\[])", re.IGNORECASE
+)
+_USER_ALONE = re.compile(rf"((?:{_SCHEME})?//)[^\s/@'\"<>]{{1,512}}@", re.IGNORECASE)
+_QUERY = re.compile(rf"({_SCHEME}//[^\s?#'\"<>]{{0,2048}})[?#][^\s'\"<>]*", re.IGNORECASE)
 _PARAMETER = re.compile(
-    r"([?&;](?:[\w-]*(?:key|token|secret|password|passwd|signature|credential)[\w-]*|sig)=)[^\s&'\"<>]+", re.IGNORECASE
+    r"([?&;](?:[\w-]{0,64}(?:key|token|secret|password|passwd|signature|credential)[\w-]{0,64}|sig)=)[^\s&'\"<>]+",
+    re.IGNORECASE,
 )
 _KEYS = (
     re.compile(r"\b(?:sk|pk|rk|hf|gsk|xai|nvapi|glpat|ghp|gho|pat)[-_][A-Za-z0-9_*.-]{6,}"),
     re.compile(r"\bAIza[0-9A-Za-z_-]{16,}"),
     re.compile(r"(?<=\bBearer )[^\s'\",]{4,}", re.IGNORECASE),
-    re.compile(r"\b[\w-]{2,}\*{3,}[\w*-]*|\*{3,}[\w-]{2,}"),
+    re.compile(r"\b[\w-]{2,256}\*{3,256}[\w*-]*|\*{3,256}[\w-]{2,}"),
 )
 """Forms of keys that many services use, and of keys that a server has starred out itself."""
 

@@ -92,9 +92,18 @@ class Browser:
     def wait_for(self, expression, seconds=10.0):
         """Until an expression is true."""
         until = time.monotonic() + seconds
-        while not self.evaluate(f"!!({expression})"):
+        while not self._is_true(expression):
             assert time.monotonic() < until, f"never true: {expression}"
             time.sleep(0.05)
+
+    def _is_true(self, expression):
+        """Whether it is; not while the page is just being left for another."""
+        try:
+            return self.evaluate(f"!!({expression})")
+        except AssertionError as error:
+            if "navigated or closed" in str(error) or "context" in str(error):
+                return False
+            raise
 
     def press(self, key, text=None):
         """A key, pressed and released."""

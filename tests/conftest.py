@@ -15,13 +15,15 @@ os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
-_SLOW_LAST = ("ray", "vllm", "families")
+_SLOW_LAST = ("ray", "vllm", "engines", "families")
+_ONLY_IF_ASKED = ("engines", "families")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Fast tests first: those that start Ray, then those that start vLLM, come last; ``families`` only if asked for."""
-    if "families" not in config.option.markexpr:
-        wanted = [item for item in items if item.get_closest_marker("families") is None]
+    """Fast tests first: those that start Ray, then those that start vLLM, come last; further engines only if asked for."""
+    left_out = [name for name in _ONLY_IF_ASKED if name not in config.option.markexpr]
+    if left_out:
+        wanted = [item for item in items if not any(item.get_closest_marker(name) for name in left_out)]
         config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
         items[:] = wanted
 

@@ -289,7 +289,7 @@ def test_mistakes_end_in_one_line(tmp_path):
     assert "0 choices" in str(run(*flags, "--engine", "echo", "--cache", tmp_path / "c", fails=True))
 
 
-@pytest.mark.vllm
+@pytest.mark.engines
 def test_a_text_model_in_vllm_judges_by_the_schema(tmp_path):
     model = tiny_models.build_llama(tmp_path / "judge")
     flags = [*dlc(tmp_path), "--judge", model, "--cache", tmp_path / "cache", "--json"]

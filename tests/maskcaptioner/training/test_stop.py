@@ -28,7 +28,7 @@ def stopped(process, out, number):
     assert 0 < step < 4000
     assert "capgen: stopping after this step and a checkpoint; once more ends at once" in said
     ending = f"capgen: stopped; step {step} of 4,000 is saved in {folder}: run the same command again to resume"
-    assert said.splitlines()[-1] == ending
+    assert ending in said.splitlines()[-3:], "Python may add what its killed workers left behind"
     assert "Traceback" not in said
     assert "[transformers]" not in said, "it warns of model types that are ours"
     return step, said

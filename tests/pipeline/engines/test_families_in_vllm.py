@@ -1,6 +1,6 @@
 """A tiny model of each family with a profile, asked through the real engine: what the profile says is what happens.
 
-Three families run with every ``make test``; all of them, half an hour on two cores, with ``pytest -m families``.
+Three families are tried with ``make test-engines``; all of them, half an hour on two cores, with ``pytest -m families``.
 """
 
 import pytest
@@ -15,7 +15,7 @@ ALWAYS = ("qwen3.5", "gemma4", "internvl")
 
 def _each():
     return [
-        pytest.param(name, marks=[pytest.mark.vllm] if name in ALWAYS else [pytest.mark.families]) for name in BUILDERS
+        pytest.param(name, marks=[pytest.mark.engines if name in ALWAYS else pytest.mark.families]) for name in BUILDERS
     ]
 
 

@@ -30,7 +30,7 @@ from tests.pipeline import runs
 
 MODEL = Path(__file__).resolve().parents[3] / "capgen" / "sample" / "embedded"
 pytestmark = [
-    pytest.mark.vllm,
+    pytest.mark.engines,
     pytest.mark.skipif(not (MODEL / "model.safetensors").is_file(), reason="the embedded captioner is not here"),
 ]
 

@@ -107,6 +107,7 @@ def test_one_request_that_is_too_long_fails_alone(rows):
     assert "maximum" in failed[0]["message"]
 
 
+@pytest.mark.engines
 def test_the_architecture_of_the_embedded_captioner_runs_with_the_profile_of_its_folder(tmp_path):
     """Nothing but the folder is named: picture sizes and engine options come from its capgen.toml."""
     out, _ = run_on("idefics3", tmp_path, "engine.options.max_num_seqs=4")

@@ -103,17 +103,25 @@ def test_nobody_without_its_token_joins_a_runs_own_cluster(monkeypatch):
         address = ray.get_runtime_context().gcs_address
         stranger = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
         wrong = stranger | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
-        for environment, joins in ((dict(os.environ), True), (stranger, False), (wrong, False)):
-            done = subprocess.run(
-                [sys.executable, "-c", join, address],
-                env=environment,
-                cwd=REPOSITORY,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-            assert ("joined" in done.stdout) == joins, done.stderr
+        tried = [
+            (_python(join, address, environment), joins)
+            for environment, joins in ((dict(os.environ), True), (stranger, False), (wrong, False))
+        ]
+        for process, joins in tried:
+            said, errors = process.communicate(timeout=120)
+            assert ("joined" in said) == joins, errors
+
+
+def _python(program, argument, environment):
+    """A Python of its own, started."""
+    return subprocess.Popen(
+        [sys.executable, "-c", program, argument],
+        env=environment,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.mark.ray
