@@ -20,7 +20,7 @@ _ONLY_IF_ASKED = ("engines", "families")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Fast tests first: those that start Ray, then those that start vLLM, come last; further engines only if asked for."""
+    """Fast tests first, then those that start Ray, then those that start vLLM; further engines only if asked for."""
     left_out = [name for name in _ONLY_IF_ASKED if name not in config.option.markexpr]
     if left_out:
         wanted = [item for item in items if not any(item.get_closest_marker(name) for name in left_out)]

@@ -1,6 +1,6 @@
 """A tiny model of each family with a profile, asked through the real engine: what the profile says is what happens.
 
-Three families are tried with ``make test-engines``; all of them, half an hour on two cores, with ``pytest -m families``.
+Three families are tried with ``make test-engines``; all, half an hour on two cores, with ``pytest -m families``.
 """
 
 import pytest
