@@ -29,6 +29,7 @@ class TrainTable(BaseModel):
 class TrainModelSettings(TrainTable):
     """What is trained.
 
+    ``preset``: the size of a new model: ``sample`` or ``base``.
     ``init``: a trained MaskCaptioner's folder or hub name to go on from; without it, a new model of ``preset``.
     ``segmenter``: a Mask2Former checkpoint that a new model starts from.
     ``options``: laid over the configuration, table by table (``--set model.options.losses.lm=2``).
@@ -44,12 +45,14 @@ class DataSettings(TrainTable):
     """Where clips come from.
 
     ``releases``: folders that capgen wrote (flag ``--data``, repeatable), images and videos alike.
+    ``split``: of the releases. ``limit``: take only the first so many media.
     ``benchmark``: vidstg, vln or bensmot; then ``releases`` are the folders that its files were unpacked in.
     ``pictures``: the folder that file names are relative to, where a release neither holds its pictures nor was
     made on this machine.
-    ``workers``: processes that decode; 0 decodes in ``threads`` threads beside the model.
-    ``cache``: ``disk`` keeps decoded pictures and masks, not larger than training needs them, in
-    ``cache_dir`` (default OUT/cache), memory-mapped: for data that is seen often on few cores.
+    ``workers``: processes that decode; 0 decodes in threads beside the model. ``threads``: so many of them.
+    ``prefetch``: batches that are read ahead.
+    ``cache``: ``disk`` keeps decoded pictures and masks, not larger than training needs them, memory-mapped: for data
+    that is seen often on few cores. ``cache_dir``: where; none is OUT/cache.
     ``repeat_threshold``: LVIS' repeat factor t; 0 sees every medium equally often.
     ``shuffle``: media held back at a time for shuffling.
     ``federated``: not every object of every class is annotated (LVIS, LV-VIS): only some classes count as absent.
@@ -79,9 +82,10 @@ class AugmentSettings(TrainTable):
     pictures have one fixed size, they are stretched to it as at inference.
     ``scale``: range of the large-scale jitter; at 1 the picture just fits the canvas.
     ``flip``: probability of a horizontal flip, where the captions allow one.
-    ``sizes``: what size words mean: ``world`` (a large house stays one), or ``picture``: then a clip with such a word
-    keeps its scale within ``size_slack``.
+    ``sizes``: what size words mean: ``world`` (a large house stays one), or ``picture``, under which a clip with such a
+    word keeps its scale, but for ``size_slack``. ``size_slack``: the share by which its scale may differ then.
     ``min_visible``: an object of which the crop leaves less keeps its mask, but loses its caption.
+    ``min_pixels``: an object of which less is left on every frame is left out.
     """
 
     height: Positive | None = None
@@ -101,9 +105,11 @@ class AugmentSettings(TrainTable):
 
 
 class ScheduleSettings(TrainTable):
-    """The learning rate over a stage: ``warmup`` steps linearly up, then down by cosine to ``floor``, or by steps.
+    """The learning rate over a stage.
 
-    ``drops``: shares of the stage after which ``step`` multiplies by ``factor``.
+    ``name``: down by cosine, by steps, or not at all. ``warmup``: steps over which it goes linearly up at first.
+    ``floor``: the share of the rate that ``cosine`` ends with. ``drops``: shares of the stage after which ``step``
+    multiplies. ``factor``: by how much.
     """
 
     name: Literal["cosine", "step", "constant"] = "cosine"
@@ -119,6 +125,7 @@ class StageSettings(TrainTable):
     ``steps``: 0 leaves the stage out. ``kind``: which media it sees. ``frames``: of a clip, None for the model's own.
     ``stride``: frames between two of a clip, drawn from this range. ``batch``: clips a process and pass;
     ``accumulate``: passes a step.
+    ``lr``: the learning rate. ``schedule``: how it changes, see below.
     ``freeze``: modules that do not learn, such as ``segmenter``, ``segmenter.backbone`` or ``caption_head.language``;
     they are in evaluation mode. ``train``: only these learn instead: ``["caption_head"]`` tunes the captioning head on
     a frozen segmenter. ``captions``: whether the caption loss is computed.
@@ -142,7 +149,11 @@ class StageSettings(TrainTable):
 
 
 class OptimizerSettings(TrainTable):
-    """AdamW. ``clip_norm``: of all gradients together; 0 does not clip. Norms, biases and embeddings do not decay."""
+    """AdamW.
+
+    ``betas``: of its two means. ``weight_decay``: of all weights but norms, biases and embeddings.
+    ``clip_norm``: of all gradients together; 0 does not clip.
+    """
 
     betas: tuple[Share, Share] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
@@ -152,6 +163,9 @@ class OptimizerSettings(TrainTable):
 class TrainRunSettings(TrainTable):
     """How a training runs; nothing here but ``seed`` and ``precision`` changes what is learnt.
 
+    ``seed``: of weights, order and augmentation. ``precision``: of the computation.
+    ``device``: ``auto`` is the GPU where there is one. ``checkpoint_every``: steps between two checkpoints. ``keep``: so many of them stay.
+    ``log_every``: steps between two lines of the log. ``tensorboard``: whether OUT/logs is written for TensorBoard.
     ``threads``: of PyTorch on a CPU; 0 leaves its default.
     """
 
@@ -166,7 +180,12 @@ class TrainRunSettings(TrainTable):
 
 
 class ValidationSettings(TrainTable):
-    """Scores on the way: every so many steps (0: never), on the first ``media`` of ``split``."""
+    """Scores on the way.
+
+    ``every``: steps between two validations; 0 is never. ``split``: of the data. ``media``: the first so many of it.
+    ``threshold``: the score from which a track counts. ``max_tracks``: of a video. ``pictures``: so many are drawn.
+    ``final``: whether the trained model is scored at the end.
+    """
 
     every: NotNegative = 0
     split: str = "val"
@@ -178,7 +197,11 @@ class ValidationSettings(TrainTable):
 
 
 class TrainSettings(TrainTable):
-    """Everything that decides what a training does."""
+    """Everything that decides what a training does.
+
+    ``name``: of the training. ``stages``: one after the other, by name. ``model``, ``data``, ``augment``,
+    ``optimizer``, ``run``, ``validation``: the tables.
+    """
 
     name: str
     model: TrainModelSettings = TrainModelSettings()

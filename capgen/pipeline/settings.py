@@ -24,7 +24,10 @@ class Table(BaseModel):
 
 
 class WorldSettings(Table):
-    """The sample world that is written where no root is given."""
+    """The sample world that is drawn where no root is given.
+
+    ``images``, ``videos``: how many of each. ``seed``: the same seed gives the same bytes.
+    """
 
     images: Annotated[int, Field(ge=0)] = 0
     videos: Annotated[int, Field(ge=0)] = 0
@@ -32,8 +35,11 @@ class WorldSettings(Table):
 
 
 class SourceSettings(Table):
-    """Which objects: a registered source, its folder, its split (a name, several with commas, or ``all``).
+    """Which objects are captioned.
 
+    ``type``: a registered source. ``root``: the folder of the dataset, as its owner releases it (flag ``--root``).
+    ``split``: a name, several with commas, ``all``, or a path of an annotation file (flag ``--split``).
+    ``world``: the sample world that is drawn where no root is given.
     ``follow_links``: whether pictures may be symbolic links that lead out of ``root``; by default they may unless the
     root lies in the folder of a run.
     ``min_area``: objects with fewer pixels on every frame are left out and counted.
@@ -84,15 +90,20 @@ class RenderSettings(Table):
 
 
 class PromptSettings(Table):
-    """``prompts/<name>.toml`` (or a path), and whether the object's category is told to the model."""
+    """What the model is asked.
+
+    ``name``: a file ``prompts/NAME.toml``, or a path of one's own. ``category``: whether the model is told the object's
+    category.
+    """
 
     name: str = "shared-crop_v1"
     category: bool = True
 
 
 class ModelSettings(Table):
-    """``id``: a hub name, a directory, or ``embedded``; ``revision`` pins a hub name.
+    """Which model answers.
 
+    ``id``: a hub name, a folder, or ``embedded`` (flag ``--model``). ``revision``: pins a hub name.
     ``template``: arguments of the model's chat template (``enable_thinking = false``), whatever engine fills it in.
     ``reasoning``: pairs of texts that begin and end reasoning inside an answer, beside the usual ones.
     ``max_pictures``: the most pictures that one request may hold.
@@ -110,14 +121,22 @@ class ModelSettings(Table):
 
 
 class EngineSettings(Table):
-    """A registered engine and its options, which are the engine's own fields."""
+    """What runs the model.
+
+    ``name``: a registered engine (flag ``--engine``). ``options``: the engine's own, see below.
+    """
 
     name: str = "vllm"
     options: dict[str, Any] = {}
 
 
 class SamplingSettings(Table):
-    """Greedy by default. ``seed`` is also what a row's ``seed`` column says."""
+    """How tokens are chosen; greedily by default.
+
+    ``temperature``: 0 always takes the most probable token. ``top_p``: the share of probability that tokens are drawn
+    from. ``max_tokens``: of an answer; one that is cut off there is dropped. ``seed``: of the draws, and what a row's
+    ``seed`` column says.
+    """
 
     temperature: Annotated[float, Field(ge=0)] = 0.0
     top_p: Share = 1.0
@@ -143,7 +162,7 @@ class CheckSettings(Table):
     """Which checks judge a caption, in order, and their options by name.
 
     ``names``: a caption that one of them refuses is dropped. ``advisory``: what these say is a reason to ask again,
-    not to drop; ``capgen lint`` names it too.
+    not to drop; ``capgen lint`` names it too. ``options``: of each check, by its name, see below.
     """
 
     names: tuple[str, ...] = (
@@ -205,6 +224,7 @@ class TriesSettings(Table):
 class DistinctSettings(Table):
     """Objects of one category in one image or video whose captions do not tell them apart.
 
+    ``enabled``: whether they are looked for and asked again.
     ``again``: how they are asked again, step by step. ``keep``: where a caption goes that still tells no difference:
     ``media`` (into the released media alone, its object marked ``not_distinct``), ``both`` (released as any other) or
     ``none``.
@@ -218,6 +238,7 @@ class DistinctSettings(Table):
 class DedupSettings(Table):
     """Which captions count as said before of their category, and whether the release leaves them out.
 
+    ``enabled``: without it, repeated captions are neither left out nor marked.
     ``near``: Jaccard similarity of word shingles from which two captions say nearly the same; 1 takes equal ones alone.
     ``shingle``: words of a shingle.
     ``scope``: ``medium`` leaves a caption out where the earlier one is of the same image or video, ``release`` wherever
@@ -239,7 +260,12 @@ class DedupSettings(Table):
 
 
 class CardSettings(Table):
-    """The data card: ``data_cards/<template>.md`` and the licences it states."""
+    """What the data card says.
+
+    ``template``: a file ``data_cards/NAME.md``, or a path of one's own. ``title``: of the dataset.
+    ``license_source``: a sentence on the licence of pictures and annotations. ``license_captions``: the Hub's name of
+    the licence under which the captions are released.
+    """
 
     template: str
     title: str
@@ -248,7 +274,12 @@ class CardSettings(Table):
 
 
 class Settings(Table):
-    """Everything that decides what a run's rows say."""
+    """Everything that decides what a run's rows say.
+
+    ``name``: of the pipeline. ``dataset``: the first part of every key. ``kind``: what one medium is.
+    ``source``, ``render``, ``prompt``, ``model``, ``engine``, ``sampling``, ``run``, ``checks``, ``tries``,
+    ``distinct``, ``dedup``, ``card``: the tables.
+    """
 
     name: str
     dataset: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]

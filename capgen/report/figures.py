@@ -47,6 +47,7 @@ class ReasonFigures(FigureStruct, frozen=True, kw_only=True):
 
     Args:
         status: ``dropped``, ``failed``, or ``advised``, which drops nothing.
+        meaning: of the code; empty where it is a plug-in's that is not installed.
         objects: that are counted under it: those of which it is the first reason.
         named: objects that have it among their reasons, where checks dropped them.
         categories: those in which it is counted most often.
@@ -54,6 +55,7 @@ class ReasonFigures(FigureStruct, frozen=True, kw_only=True):
 
     status: str
     code: str
+    meaning: str
     objects: int
     share: float
     named: int

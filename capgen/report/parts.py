@@ -9,6 +9,8 @@ from typing import Any
 from capgen.dataset.quality.counts import CodeCount
 from capgen.dataset.quality.release_counts import CategoryCounts, ReleaseCounts
 from capgen.dataset.stats import Stats
+from capgen.pipeline.checks import CHECKS
+from capgen.pipeline.reasons import REASONS as REASON_MEANINGS
 from capgen.pipeline.releasing.dedup import REASONS
 from capgen.report.figures import (
     CaptionFigures,
@@ -64,12 +66,21 @@ def _reason(counts: ReleaseCounts, status: str, code: str, objects: int, one: Co
     return ReasonFigures(
         status=status,
         code=code,
+        meaning=_meaning(code),
         objects=objects,
         share=objects / max(1, counts.stats.objects),
         named=one.objects,
         categories=tuple(sorted(shares, key=lambda share: (-share.objects, share.category))[:_OF_REASON]),
         examples=tuple(SaidOf(key=key, text=text) for key, text in one.examples),
     )
+
+
+def _meaning(code: str) -> str:
+    """What a code means. Data may hold any text as a code: of checks only known ones are loaded."""
+    if code in REASON_MEANINGS:
+        return REASON_MEANINGS[code].meaning
+    doc = getattr(CHECKS.load(code), "__doc__", None) if ":" not in code and code in set(CHECKS) else None
+    return " ".join((doc or "").partition("\n\n")[0].split()).replace("``", "")
 
 
 def _with_code(by_category: dict[str, CategoryCounts], code: str) -> Iterable[CategoryShare]:

@@ -104,6 +104,7 @@ def _reasons(found: RunFigures) -> ReportSection | None:
         (
             one.status,
             one.code,
+            one.meaning,
             count(one.objects),
             share(one.share),
             count(one.named),
@@ -111,9 +112,9 @@ def _reasons(found: RunFigures) -> ReportSection | None:
         )
         for one in found.reasons
     ]
-    header = ("status", "reason", "objects", "of all", "named", "most often in")
+    header = ("status", "reason", "meaning", "objects", "of all", "named", "most often in")
     examples = [(one.code, example.key, example.text) for one in found.reasons for example in one.examples]
-    tables = [ReportTable(header, tuple(rows), "llrrrl")]
+    tables = [ReportTable(header, tuple(rows), "lllrrrl")]
     if examples:
         tables.append(ReportTable(("reason", "key", "the caption, or what is said of it"), tuple(examples), "lll"))
     shown = [one for one in found.reasons if one.objects and one.status != "advised"][:_MOST_REASONS]

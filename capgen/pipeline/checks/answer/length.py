@@ -11,9 +11,13 @@ from capgen.pipeline.checks.vocabulary.units import word_count
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """Keeps captions of ``min_words`` to ``max_words`` words and at most ``max_characters`` characters.
+    """Drops captions that are too short or too long.
 
     The paper's captions have 13.9 words on average (arXiv 2510.14904); "a red ball" is the shortest kept by default.
+
+    Args:
+        min_words, max_words: the least and the most words of a caption.
+        max_characters: the most characters.
     """
 
     min_words: int = 3

@@ -39,7 +39,7 @@ class CocoPanoptic(JsonSplits):
             ``panoptic_{split}/`` there or beside the JSON, and the pictures as for COCO.
         split: names with commas, ``all`` (every file that is there), or .json files below ``root``.
         stuff: ``drop`` leaves out segments of categories that are no things and counts them, ``keep`` captions them.
-        crowds: as for COCO.
+        crowds: a crowd region holds many objects: ``drop`` leaves it out and counts it, ``keep`` captions it.
     """
 
     root: Path
