@@ -6,7 +6,7 @@ PY := .venv/bin/python
 # passed through to `capgen run`
 run_flags = $(if $(OUT),--out "$(OUT)") $(if $(MODEL),--model "$(MODEL)") $(if $(GPUS),--gpus $(GPUS)) $(if $(LIMIT),--limit $(LIMIT)) $(ARGS)
 
-.PHONY: help setup lviscap lv-viscap predict test test-engines check bench gpu-check clean
+.PHONY: help setup lviscap lv-viscap predict test test-engines check docs bench gpu-check clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,13 +40,18 @@ endif
 test-engines: .venv/.ready ## further real engines: a server, a judge, tiny models of three families
 	$(PY) -m pytest -m engines
 
-check: .venv/.ready ## lint, types, import layers, house rules, licences of dependencies
+docs: .venv/.ready ## the documents as a site in out/site; a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+	@echo "out/site/index.html; with search: $(PY) -m http.server --directory out/site"
+
+check: .venv/.ready ## lint, types, import layers, house rules, licences of dependencies, dead links in documents
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	$(PY) scripts/check_house.py
 	$(PY) scripts/check_licenses.py
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
 
 bench: .venv/.ready ## the benchmarks; results in benchmarks/results/
 	@for name in $(filter-out __init__ common,$(notdir $(basename $(wildcard benchmarks/*.py)))) exports.export_memory; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done

@@ -164,7 +164,8 @@ class TrainRunSettings(TrainTable):
     """How a training runs; nothing here but ``seed`` and ``precision`` changes what is learnt.
 
     ``seed``: of weights, order and augmentation. ``precision``: of the computation.
-    ``device``: ``auto`` is the GPU where there is one. ``checkpoint_every``: steps between two checkpoints. ``keep``: so many of them stay.
+    ``device``: ``auto`` is the GPU where there is one. ``checkpoint_every``: steps between two checkpoints.
+    ``keep``: so many of them stay.
     ``log_every``: steps between two lines of the log. ``tensorboard``: whether OUT/logs is written for TensorBoard.
     ``threads``: of PyTorch on a CPU; 0 leaves its default.
     """

@@ -92,7 +92,7 @@ class RenderSettings(Table):
 class PromptSettings(Table):
     """What the model is asked.
 
-    ``name``: a file ``prompts/NAME.toml``, or a path of one's own. ``category``: whether the model is told the object's
+    ``name``: of a file in ``prompts/``, or a path of one's own. ``category``: whether the model is told the object's
     category.
     """
 
@@ -262,7 +262,7 @@ class DedupSettings(Table):
 class CardSettings(Table):
     """What the data card says.
 
-    ``template``: a file ``data_cards/NAME.md``, or a path of one's own. ``title``: of the dataset.
+    ``template``: of a file in ``data_cards/``, or a path of one's own. ``title``: of the dataset.
     ``license_source``: a sentence on the licence of pictures and annotations. ``license_captions``: the Hub's name of
     the licence under which the captions are released.
     """

@@ -1,0 +1,82 @@
+"""Commands in documents: all have flags that exist, and the marked ones are run, each page in a folder of its own."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from typer.exceptions import TyperException
+
+from capgen.cli.main import app
+from capgen.cli.providers import Providers
+from capgen.pipeline.running.session import Devices
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in ("decisions.md", "commands.md")),
+]
+BLOCK = re.compile(r"(?:^<!-- test: (?P<mark>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```", re.M | re.S)
+PROGRAM = re.compile(r"^(?:\.venv/bin/)?capgen |^accelerate launch -m capgen\.cli ")
+SYNOPSIS = re.compile(r"[\[\]|…]|\b(FORM|NAME|SPLIT)\b")
+"""What a line has that shows a form, and is no command to be typed."""
+
+
+def commands(text):
+    """The capgen commands of a block of code, as lists of words without the program's name."""
+    for line in text.replace("\\\n", " ").splitlines():
+        if PROGRAM.match(line):
+            yield shlex.split(PROGRAM.sub("", line, count=1), comments=True)
+
+
+def blocks(page):
+    return [match.groupdict() for match in BLOCK.finditer(page.read_text("utf-8"))]
+
+
+def all_commands():
+    for page in PAGES:
+        for block in blocks(page):
+            if block["language"] in ("sh", "bash", ""):
+                lines = [
+                    line
+                    for line in block["text"].splitlines()
+                    if not SYNOPSIS.search(line.split("  #")[0].split("'")[0])
+                ]
+                for words in commands("\n".join(lines)):
+                    yield pytest.param(words, id=f"{page.name}: {' '.join(words)[:60]}")
+
+
+@pytest.mark.parametrize("words", [*all_commands()])
+def test_a_command_in_a_document_has_flags_that_exist(words):
+    command, name = typer.main.get_command(app), "capgen"
+    while getattr(command, "commands", None):
+        assert words, f"{name} lacks a verb"
+        assert words[0] in command.commands, f"{name} has no {words[0]}"
+        name, words, command = words[0], words[1:], command.commands[words[0]]
+    try:
+        command.make_context(name, list(words))
+    except TyperException as error:
+        pytest.fail(f"capgen {name}: {error.format_message()}")
+
+
+MARKED = [page for page in PAGES if any(block["mark"] for block in blocks(page))]
+
+
+@pytest.mark.parametrize("page", MARKED, ids=lambda page: page.name)
+def test_the_marked_commands_of_a_page_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(page):
+        mark = block["mark"] or ""
+        if mark.startswith("file "):
+            (tmp_path / mark.removeprefix("file ")).write_text(block["text"])
+        elif mark == "run":
+            for words in commands(block["text"]):
+                providers = Providers(devices=lambda *_: Devices(ray=False))
+                code = app(list(words), standalone_mode=False, obj=providers)
+                assert not code, f"capgen {shlex.join(words)} ended with {code}"
+
+
+def test_what_is_marked_is_known():
+    marks = {block["mark"] for page in PAGES for block in blocks(page) if block["mark"]}
+    assert marks == {"run", "file my_prompt.toml"}
