@@ -89,15 +89,30 @@ class RenderSettings(Table):
     pieces: Literal["all", "largest"] = "all"
 
 
+FrameRule = Literal["uniform", "visible", "largest"]
+FrameCount = Annotated[int, Field(ge=0, le=64)]
+
+
 class PromptSettings(Table):
     """What the model is asked.
 
     ``name``: of a file in ``prompts/``, or a path of one's own. ``category``: whether the model is told the object's
     category.
+    ``marks``: highlights that draw, joined by ``+``, instead of the prompt's own; close-ups stay close-ups.
+    ``clean_frames``, ``clean_choice``, ``marked_frames``, ``marked_choice``: instead of the prompt's own.
     """
 
     name: str = "shared-crop_v1"
     category: bool = True
+    marks: str | None = None
+    clean_frames: FrameCount | None = None
+    clean_choice: FrameRule | None = None
+    marked_frames: Annotated[int, Field(ge=1, le=64)] | None = None
+    marked_choice: FrameRule | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """What is otherwise than the prompt's file says."""
+        return self.model_dump(exclude={"name", "category"}, exclude_none=True)
 
 
 class ModelSettings(Table):

@@ -44,10 +44,27 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbered:
+    """An object's place in a request that is about several objects.
+
+    Args:
+        number: from 1, as the mark on the pictures and the answer name it.
+        count: objects in the request.
+        first: the key of the first of them, by which the engine knows the request.
+    """
+
+    number: int
+    count: int
+    first: str
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """One object as the model sees it: the system text, examples, and the parts of the user's message in order.
 
     Args:
+        numbered: None where the request is about this object alone. Else the views of all objects of the request have
+            the same parts, and the answer is a JSON object with a caption for each number.
         schema: JSON schema of the answer. The engines ``vllm``, ``openai`` and ``batchfile`` hold the model to it,
             ``transformers`` cannot; None leaves the answer free.
         seed, temperature: of this request's sampling; None is the sampling settings' own.
@@ -64,6 +81,12 @@ class View:
     seed: int | None = field(default=None, kw_only=True)
     temperature: float | None = field(default=None, kw_only=True)
     step: str = field(default="", kw_only=True)
+    numbered: Numbered | None = field(default=None, kw_only=True)
+
+    @property
+    def captions(self) -> int:
+        """How many captions the answer holds; ``sampling.max_tokens`` is the limit of each."""
+        return self.numbered.count if self.numbered else 1
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -113,7 +136,8 @@ class Answer:
 
     A number of tokens that no row can hold is not known: 0. ``logprob_min`` and ``logprob_mean``: the natural logarithm
     of the probability of the content word that was least probable, and the mean over content words (see
-    ``confidence``); None where the engine does not tell.
+    ``confidence``); None where the engine does not tell. ``tokens``: the text and the log-probability of each token of
+    an answer that holds several captions, where the engine tells. ``invented``: see ``Settled``.
     """
 
     text: str
@@ -123,6 +147,8 @@ class Answer:
     output_tokens: int = 0
     logprob_min: float | None = None
     logprob_mean: float | None = None
+    tokens: tuple[tuple[str, float], ...] = field(default=(), repr=False)
+    invented: int = 0
 
     def __post_init__(self) -> None:
         for name in ("logprob_min", "logprob_mean"):
@@ -138,8 +164,9 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of a request when it needs no more asking: an answer, or the fault that ended it.
 
     This is what a journal line holds; everything else of a row can be computed again. ``step`` and ``told`` are those
-    of a further request: which it was, and what it said beside the prompt. A line with a number that no row
-    can hold is not decoded: its request counts as never asked.
+    of a further request: which it was, and what it said beside the prompt. ``invented``: numbers that an answer about
+    several objects gives captions to and that no object has; it stands with the object of number 1. A line with a
+    number that no row can hold is not decoded: its request counts as never asked.
     """
 
     key: str
@@ -153,6 +180,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output_tokens: Count = 0
     logprob_min: LogProbability | None = None
     logprob_mean: LogProbability | None = None
+    invented: Count = 0
     attempts: Count = 1
     fault: str | None = None
     message: str | None = None

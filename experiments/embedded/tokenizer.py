@@ -9,7 +9,8 @@ import re
 from itertools import chain
 from typing import Any
 
-from capgen.pipeline.rendering.prompt import Prompt, told
+from capgen.pipeline.rendering.places import told
+from capgen.pipeline.rendering.prompt import Prompt
 from capgen.sample.words import CATEGORIES, COLOURS, MOTIONS, SIZES, TEXTURES
 
 SPECIAL = (

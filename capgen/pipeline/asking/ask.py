@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from capgen.pipeline.engines.base import EngineDead, EngineFault, RequestRefused, Session
-from capgen.pipeline.view import Settled, View, normal_finish_reason
+import msgspec
+
+from capgen.pipeline.engines.base import EngineDead, EngineFault, NoCaption, RequestRefused, Session
+from capgen.pipeline.view import Answer, Settled, View, normal_finish_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +32,27 @@ class Asker:
                 return Settled(
                     key=view.key, request=request, attempts=attempt, fault="request_refused", message=str(error)
                 )
+            except NoCaption as error:
+                said = _settled(view, request, error.answer, attempt)
+                return msgspec.structs.replace(said, text="", fault="no_caption", message=str(error))
             except EngineFault as error:
                 fault = error
             else:
-                return Settled(
-                    key=view.key,
-                    request=request,
-                    text=answer.text,
-                    finish_reason=normal_finish_reason(answer.finish_reason),
-                    prompt_tokens=answer.prompt_tokens,
-                    cached_tokens=answer.cached_tokens,
-                    output_tokens=answer.output_tokens,
-                    logprob_min=answer.logprob_min,
-                    logprob_mean=answer.logprob_mean,
-                    attempts=attempt,
-                )
+                return _settled(view, request, answer, attempt)
         return Settled(key=view.key, request=request, attempts=self.attempts, fault="engine_failed", message=str(fault))
+
+
+def _settled(view: View, request: str, answer: Answer, attempts: int) -> Settled:
+    return Settled(
+        key=view.key,
+        request=request,
+        text=answer.text,
+        finish_reason=normal_finish_reason(answer.finish_reason),
+        prompt_tokens=answer.prompt_tokens,
+        cached_tokens=answer.cached_tokens,
+        output_tokens=answer.output_tokens,
+        logprob_min=answer.logprob_min,
+        logprob_mean=answer.logprob_mean,
+        invented=answer.invented,
+        attempts=attempts,
+    )

@@ -30,12 +30,12 @@ from capgen.pipeline.asking.tries import (
 )
 from capgen.pipeline.engines.base import Postponed
 from capgen.pipeline.planning.job import Job
-from capgen.pipeline.rendering.prompt import place
+from capgen.pipeline.rendering.places import place
 from capgen.pipeline.rendering.remarks import Neighbour
 from capgen.pipeline.view import Settled
 from capgen.text import normal
 
-_TOKENS = ("prompt_tokens", "cached_tokens", "output_tokens")
+_COUNTS = ("prompt_tokens", "cached_tokens", "output_tokens", "invented")
 
 
 @dataclass(slots=True)
@@ -216,7 +216,7 @@ class Shard:
         """Write the shard's rows; ``extra`` and the sums over answers go to its manifest."""
         further = (settled for steps in self.journal.further.values() for settled in steps.values())
         answers = [*self.journal.settled.values(), *further]
-        more: dict[str, Any] = {name: sum(getattr(answer, name) for answer in answers) for name in _TOKENS}
+        more: dict[str, Any] = {name: sum(getattr(answer, name) for answer in answers) for name in _COUNTS}
         more |= totals(self.answers.values())
         rows: Iterable[Row] = self._rows()
         if self.retry is not None:

@@ -23,6 +23,7 @@ from capgen.pipeline.asking.first_requests import FirstFailures, FirstRequests
 from capgen.pipeline.asking.journal import ShardJournal
 from capgen.pipeline.asking.render_ahead import RenderAhead, RenderedMedia
 from capgen.pipeline.asking.shard import Shard
+from capgen.pipeline.asking.shared_requests import SharedRequests
 from capgen.pipeline.asking.suspects import EngineGuard
 from capgen.pipeline.asking.tries import FurtherRequest, view_of
 from capgen.pipeline.engines.base import EngineDead, Postponed, Session, together
@@ -93,9 +94,9 @@ class Worker:
         self.active: dict[int, Shard] = {}
         run = job.settings.run
         self._session = session
-        self._asker = Asker(session, run.attempts)
-        self._guard = EngineGuard(session, in_flight=job.engine.in_flight, attempts=run.attempts, stall_s=run.stall_s)
-        self._first = FirstRequests(job.engine.in_flight)
+        self._asker = Asker(SharedRequests(session), run.attempts)
+        self._guard = EngineGuard(session, in_flight=job.in_flight, attempts=run.attempts, stall_s=run.stall_s)
+        self._first = FirstRequests(job.in_flight)
         self._render = RenderAhead(job)
         self._feeding = asyncio.Lock()
         self._ends: float | None = None
@@ -337,6 +338,10 @@ class Worker:
     async def close(self) -> None:
         """Stop the engine and the threads."""
         await self._session.stop()
+        self.detach()
+
+    def detach(self) -> None:
+        """Stop the threads; the engine stays, for another worker."""
         self._render.close()
 
 

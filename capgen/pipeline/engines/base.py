@@ -28,6 +28,19 @@ class RequestRefused(EngineFault):
     """The engine will never answer this request (too long for the model, for example)."""
 
 
+class NoCaption(EngineFault):
+    """The answer about several objects has no caption for this one; asked again it would be the same answer.
+
+    Args:
+        answer: what was said and what it cost, this object's share of the tokens.
+    """
+
+    def __init__(self, message: str, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(message)
+        self.args = (message, answer)
+
+
 class EngineDead(EngineFault):
     """The engine answers nobody any more; its worker must be started anew."""
 

@@ -84,7 +84,7 @@ class BodyWriter:
             "model": self.context.model.id,
             "messages": await self._messages(view),
             **{name: value for name, value in chosen.items() if name not in self.options.omit},
-            self.options.token_limit: sampling.max_tokens,
+            self.options.token_limit: sampling.max_tokens * view.captions,
             **({"logprobs": True} if self.options.logprobs else {}),
             **({"chat_template_kwargs": dict(template)} if template else {}),
             **({} if view.schema is None else {"response_format": _response_format(view.schema)}),

@@ -122,12 +122,15 @@ class Model:
 
         inputs = self._inputs(views)
         width = inputs["input_ids"].shape[1]
-        if width + self.max_tokens > self.max_len:
+        most = self.max_tokens * max(view.captions for view in views)
+        if width + most > self.max_len:
             raise RequestRefused(
-                f"transformers: {width} tokens of prompt and {self.max_tokens} of answer are more than the model's "
+                f"transformers: {width} tokens of prompt and {most} of answer are more than the model's "
                 f"maximum of {self.max_len}"
             )
         own = self._own_sampling(views[0])
+        if most != self.max_tokens:
+            own["max_new_tokens"] = most
         if self.seed is not None or own:
             torch.manual_seed(_seed(self.seed or 0, views))
         record = LogprobRecord()

@@ -189,7 +189,8 @@ class VllmSession:
         if said.finish_reason in _FAILED:
             raise EngineFault(f"vLLM ended the request with finish reason {said.finish_reason}")
         caption = without_reasoning(said.text, self.markers, self.specials)
-        sure = confidence(of_vllm(said), said.text, caption)
+        tokens = tuple(of_vllm(said))
+        sure = confidence(tokens, said.text, caption)
         return Answer(
             text=caption,
             finish_reason=said.finish_reason or "none",
@@ -198,19 +199,27 @@ class VllmSession:
             output_tokens=len(said.token_ids),
             logprob_min=sure.least if sure else None,
             logprob_mean=sure.mean if sure else None,
+            tokens=tokens if view.captions > 1 else (),
         )
 
     def _sampling(self, view: View) -> Any:
-        """The session's sampling, with the request's own seed, temperature and schema where it has them."""
-        if view.schema is None and view.seed is None and view.temperature is None:
+        """The session's sampling, with the request's own seed, temperature, schema and length where it has them."""
+        if view.schema is None and view.seed is None and view.temperature is None and view.captions == 1:
             return self.sampling
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
         own: dict[str, Any] = {"seed": view.seed, "temperature": view.temperature}
+        own["max_tokens"] = self.options["max_tokens"] * view.captions
         if view.schema is not None:
             own["structured_outputs"] = StructuredOutputsParams(json=dict(view.schema))
         return SamplingParams(**{**self.options, **{name: value for name, value in own.items() if value is not None}})
+
+    async def forget(self) -> None:
+        """Empty the caches of prefixes and pictures, so that nothing is cheaper for what was asked before."""
+        await self.engine.reset_prefix_cache()
+        await self.engine.reset_mm_cache()
+        await self.engine.reset_encoder_cache()
 
     async def stop(self) -> None:
         """End vLLM's own processes."""

@@ -20,7 +20,7 @@ from capgen.pipeline.estimating.measure import Measured, measure_engine, real_re
 from capgen.pipeline.estimating.token_counter import TokenCounter, token_counter
 from capgen.pipeline.planning.model_profiles import profile_named
 from capgen.pipeline.planning.preflight import check_pictures
-from capgen.pipeline.rendering.prompt import load_prompt
+from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer
 from capgen.pipeline.settings import Settings
 
@@ -103,7 +103,7 @@ def estimate_run(settings: Settings, wanted: EstimateRequest) -> RunEstimate:
     Raises:
         UserError: the dataset cannot be read, it has no objects, or the probe fails.
     """
-    prompt = load_prompt(settings.prompt.name, category=settings.prompt.category)
+    prompt = prompt_of(settings.prompt)
     check_pictures(settings, prompt)
     counts = count_dataset(settings)
     by_medium = sampled_requests(settings, counts.sample, Renderer(settings.render, prompt))
@@ -180,11 +180,12 @@ def _tokens(
     profile = profile_named(settings.model.profile)
     prefix = profile.prefix if profile else "shared"
     block = _COARSE_BLOCK if prefix == "coarse" else _BLOCK["cpu" if cpu else "gpu"]
-    prompt = fmean(counter.prompt(one.view) for one in chosen)
+    prompt = fmean(counter.prompt(one.view) / one.view.captions for one in chosen)
     if prefix == "none":
         return round(prompt * counts.requests), 0
-    shared = fmean(counter.beginning(one.view, one.shared_parts) // block * block for one in chosen)
-    text = counter.beginning(chosen[0].view, 1) // block * block if prefix == "shared" else 0
+    shared = fmean(counter.beginning(one.view, one.shared_parts) // block * block / one.view.captions for one in chosen)
+    first = chosen[0].view
+    text = counter.beginning(first, 1) // block * block / first.captions if prefix == "shared" else 0
     later = counts.later_objects(2 if prefix == "coarse" else 1)
     return round(prompt * counts.requests), round(shared * later + text * (counts.requests - later))
 
@@ -193,7 +194,9 @@ def _pictures(counts: DatasetCounts, by_medium: Sequence[Sequence[SampledRequest
     """Pictures that are encoded: the shared ones of a medium once, an object's own each time."""
     with_objects = sum(media for count, media in counts.objects_by_medium.items() if count)
     shared = fmean(_shared_pictures(one[0]) for one in by_medium if one)
-    own = fmean(len(one.view.pictures) - _shared_pictures(one) for medium in by_medium for one in medium)
+    own = fmean(
+        (len(one.view.pictures) - _shared_pictures(one)) / one.view.captions for medium in by_medium for one in medium
+    )
     return round(shared * with_objects + own * counts.requests)
 
 

@@ -16,7 +16,7 @@ from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.types import Media
 from capgen.images import PictureFault
 from capgen.pipeline.planning.open_source import build_source
-from capgen.pipeline.rendering.render import Renderer
+from capgen.pipeline.rendering.render import MediumViews, Renderer
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources.reading.decode import decode_media
 from capgen.pipeline.view import View
@@ -106,13 +106,13 @@ class _BlackFrames(dict[int, NDArray[np.uint8]]):
 
 def _requests(media: Media, renderer: Renderer) -> list[SampledRequest]:
     frames = _BlackFrames(media)
-    clean = renderer.clean(media, frames)
-    shared = len(clean) + bool(renderer.prompt.before)
+    views = MediumViews(renderer, media, frames)
+    shared = (0 if views.together else len(views.clean)) + bool(renderer.prompt.before)
     found = []
     for item in media.objects:
         if item.fault is None and item.visible:
             try:
-                found.append(SampledRequest(renderer.view(media, item, frames, clean), shared))
+                found.append(SampledRequest(views.view(item), shared))
             except PictureFault:
                 continue  # becomes a failed row and is never asked for
     return found

@@ -12,7 +12,7 @@ from capgen.dataset.layout import picture_bounds
 from capgen.dataset.plan import PlannedMedia
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineFault, Session, build_engine
-from capgen.pipeline.rendering.prompt import load_prompt
+from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources.reading.decode import decode_media
@@ -39,7 +39,7 @@ class Measured:
 
 def real_requests(settings: Settings, media: Iterable[PlannedMedia], most: int) -> list[View]:
     """At most so many requests with their pictures, the objects of a picture next to each other."""
-    renderer = Renderer(settings.render, load_prompt(settings.prompt.name, category=settings.prompt.category))
+    renderer = Renderer(settings.render, prompt_of(settings.prompt))
     bounds = picture_bounds(settings.source.root, settings.source.follow_links)
     decoded = (decode_media(planned, settings.source.root or "", bounds) for planned in media)
     rendered = (one for medium in decoded for one in render_media(medium, renderer) if isinstance(one, View))

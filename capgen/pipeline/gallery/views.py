@@ -19,7 +19,7 @@ from capgen.pipeline.gallery.media_store import MediaStore, ShownMedium
 from capgen.pipeline.gallery.outlines import Outline
 from capgen.pipeline.gallery.row_index import IndexedRow
 from capgen.pipeline.planning.recorded_settings import without_links
-from capgen.pipeline.rendering.prompt import load_prompt
+from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources.reading.decode import decode_media
@@ -174,7 +174,7 @@ def request_values(store: MediaStore, shard: int, key: str) -> Mapping[str, Any]
         settings = Settings.model_validate(without_links(store.plan.settings))
         if settings.prompt.name not in resource_names("prompts", ".toml"):
             return {"trouble": f"the prompt {settings.prompt.name!r} is not one that capgen ships"}
-        prompt = load_prompt(settings.prompt.name, category=settings.prompt.category)
+        prompt = prompt_of(settings.prompt)
         view, recorded = _rendered(store, shard, key, Renderer(settings.render, prompt))
     except (CapgenError, ValueError, KeyError) as error:
         return {"trouble": f"the request cannot be shown: {error}"}

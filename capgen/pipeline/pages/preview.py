@@ -15,7 +15,7 @@ from capgen.dataset.types import Fault, MediaObject
 from capgen.display import html, html_head
 from capgen.errors import UserError
 from capgen.pipeline.planning.open_source import build_source
-from capgen.pipeline.rendering.prompt import load_prompt
+from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources.reading.decode import decode_media
@@ -42,7 +42,7 @@ def preview_page(settings: Settings, out: Path) -> int:
     Raises:
         UserError: the source or the prompt is not usable, or the page cannot be written.
     """
-    prompt = load_prompt(settings.prompt.name, category=settings.prompt.category)
+    prompt = prompt_of(settings.prompt)
     renderer = Renderer(settings.render, prompt)
     bounds = picture_bounds(settings.source.root, settings.source.follow_links)
 

@@ -67,6 +67,11 @@ class Job:
         """The engine's options."""
         return build_engine(self.settings.engine)
 
+    @property
+    def in_flight(self) -> int:
+        """Objects that keep the engine busy: where a request is about several, about half of them are there at once."""
+        return self.engine.in_flight * (self.prompt.layout_for(self.settings.kind).objects_per_request + 1) // 2
+
     @cached_property
     def checks(self) -> NamedChecks:
         """The checks that drop a caption, with their codes."""

@@ -29,7 +29,7 @@ from capgen.pipeline.planning.model_profiles import profile_named
 from capgen.pipeline.planning.open_source import build_source, source_hashes
 from capgen.pipeline.planning.plan import PlanProgress, write_plan, write_plan_json
 from capgen.pipeline.planning.preflight import check_masks, check_model, check_pictures, check_unsure, tell_model
-from capgen.pipeline.rendering.prompt import Prompt, load_prompt, with_highlights
+from capgen.pipeline.rendering.prompt import Prompt, load_prompt, prompt_of, with_highlights
 from capgen.pipeline.rendering.remarks import Remarks, load_remarks
 from capgen.pipeline.settings import ModelSettings, Settings
 from capgen.pipeline.sources.base import Source
@@ -76,7 +76,7 @@ def prepare(
     source = build_source(settings)
     _ = source.files  # a missing one is said before a model is looked for
     model = named(settings, model)
-    prompt = load_prompt(settings.prompt.name, category=settings.prompt.category)
+    prompt = prompt_of(settings.prompt)
     build_engine(settings.engine)
     check_card(card_info(settings))
     check_model(settings)

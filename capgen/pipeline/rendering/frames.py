@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from capgen.dataset.types import Media, MediaObject
 from capgen.images import Pixels
+from capgen.pipeline.settings import FrameRule
 from capgen.videos.frames import read_frame
-
-Choice = Literal["uniform", "visible", "largest"]
 
 
 def load_frame(media: Media, index: int) -> Pixels:
@@ -23,7 +20,7 @@ def load_frame(media: Media, index: int) -> Pixels:
     return pixels
 
 
-def choose(choice: Choice, media: Media, obj: MediaObject | None, count: int) -> tuple[int, ...]:
+def choose(choice: FrameRule, media: Media, obj: MediaObject | None, count: int) -> tuple[int, ...]:
     """At most ``count`` frames in the order of time, for one object or, without it, for all of the medium's.
 
     ``uniform``: spread evenly over all frames; where none of those shows the object, ``visible``.

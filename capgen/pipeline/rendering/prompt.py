@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil, floor
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, get_args
 
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from capgen.dataset.types import Box, Kind, Media, MediaObject
+from capgen.dataset.types import Kind, Media, MediaObject
 from capgen.encoding import read_text
 from capgen.errors import UnknownName, UserError
-from capgen.pipeline.rendering.frames import Choice
 from capgen.pipeline.rendering.highlights import HIGHLIGHTS
 from capgen.pipeline.rendering.highlights.base import Highlight
-from capgen.pipeline.settings import Coordinates
+from capgen.pipeline.rendering.places import NumberedObject, Place, place, told
+from capgen.pipeline.settings import FrameCount, FrameRule, PromptSettings
 from capgen.pipeline.view import Turn
 from capgen.resources import resource
 
-_LONGEST_NAME = 200  # characters of a category that a prompt repeats
-_Count = Annotated[int, Field(ge=0, le=64)]
+_TOGETHER = 64  # objects of one request, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +32,9 @@ class Layout:
     """Which pictures a request shows: clean frames first, then as many marked ones, each through the highlights."""
 
     clean_frames: int
-    clean_choice: Choice
+    clean_choice: FrameRule
     marked_frames: int
-    marked_choice: Choice
+    marked_choice: FrameRule
     highlights: tuple[Highlight, ...]
     highlight: str
     """The names of the highlights, joined by ``+``: what a row's ``highlight`` column says."""
@@ -44,6 +42,8 @@ class Layout:
     """Whether marked pictures are cut out of their frames."""
     needs_mask: tuple[str, ...] = ()
     """The highlights among them that cannot do with a box alone."""
+    objects_per_request: int = 1
+    """Objects of a medium that one request is about at most; more than one are numbered, the answer is JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,76 +87,6 @@ class Prompt:
         return compiled(self.object_template).render(variables).strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an object is on one marked frame, as templates see it.
-
-    ``left``, ``top``, ``right``, ``bottom``: in the convention of ``render.coordinates``, rounded outwards: percent of
-    the frame, thousandths or pixels of it as whole numbers, or 0 to 1 with three decimals.
-    ``normalised``: always ``(left,top,right,bottom)`` from 0 to 1 with two decimals.
-    ``area_percent``: the mask's share of the frame in percent, as text with two digits.
-    ``frame``: the frame's number, from 1. ``color``: the name of the mark's colour, None where nothing is drawn.
-    """
-
-    left: int | str
-    top: int | str
-    right: int | str
-    bottom: int | str
-    normalised: str
-    area_percent: str
-    frame: int
-    color: str | None = None
-
-
-def place(
-    box: Box,
-    area: int,
-    size: tuple[int, int],
-    frame: int,
-    color: str | None = None,
-    *,
-    coordinates: Coordinates = "percent",
-    sent: tuple[int, int] | None = None,
-) -> Place:
-    """The place of a box (x, y, width, height) on a frame of ``size`` (width, height) pixels; ``frame`` from 0.
-
-    Args:
-        sent: width and height of the frame as the model sees it, for places in pixels; None is ``size``.
-    """
-    x, y, wide, high = box
-    sides = x / size[0], y / size[1], (x + wide) / size[0], (y + high) / size[1]
-    share = 100 * area / (size[0] * size[1])
-    left, top, right, bottom = _scaled(sides, coordinates, sent or size)
-    return Place(
-        left=left,
-        top=top,
-        right=right,
-        bottom=bottom,
-        normalised="(" + ",".join(f"{side:.2f}" for side in sides) + ")",
-        area_percent=f"{share:.0f}" if share >= 10 else f"{share:.2g}",
-        frame=frame + 1,
-        color=color,
-    )
-
-
-def _scaled(
-    sides: tuple[float, float, float, float], coordinates: Coordinates, sent: tuple[int, int]
-) -> tuple[int | str, ...]:
-    """Left, top, right and bottom, given from 0 to 1, as numbers of a convention, rounded outwards."""
-    whole = {"percent": (100, 100), "thousand": (1000, 1000), "unit": (1000, 1000), "pixel": sent}[coordinates]
-    lower = [max(0, floor(side * most + 1e-9)) for side, most in zip(sides[:2], whole, strict=True)]
-    upper = [min(most, ceil(side * most - 1e-9)) for side, most in zip(sides[2:], whole, strict=True)]
-    numbers = (*lower, *upper)
-    return tuple(f"{number / 1000:.3f}" for number in numbers) if coordinates == "unit" else numbers
-
-
-@lru_cache(maxsize=4096)
-def told(name: str) -> str:
-    """A category as a prompt says it: one line of plain words, without what could pass for a chat's control token."""
-    plain = "".join(c if c.isprintable() else " " for c in name[: 4 * _LONGEST_NAME])
-    return " ".join(plain.translate({ord("_"): " ", ord("<"): " ", ord(">"): " "}).split())[:_LONGEST_NAME].strip()
-
-
 def variables(
     prompt: Prompt, media: Media, obj: MediaObject, boxes: tuple[Place | None, ...], frames: tuple[int, ...]
 ) -> dict[str, object]:
@@ -164,21 +94,51 @@ def variables(
 
     ``category`` (or None), ``synonyms``, ``others`` (the other categories of the medium): None and empty where the
     prompt does not tell categories. ``kind``, ``num_frames`` (of the medium), ``frames`` (numbers of the marked
-    frames, from 1), ``boxes`` (a ``Place`` for each marked frame, None where the object is not on it).
+    frames, from 1), ``boxes`` (a ``Place`` for each marked frame, None where the object is not on it), ``objects`` (a
+    ``NumberedObject`` for each object that the request is about).
     """
-    category = told(obj.category) if prompt.category and obj.category else None
+    category, synonyms = _named(prompt, obj)
     others: dict[str, None] = {}
     if prompt.category:
         others = dict.fromkeys(told(o.category) for o in media.objects if o.category and o.category != obj.category)
     return {
-        "category": category or None,
-        "synonyms": tuple(told(s) for s in obj.synonyms if s != obj.category) if prompt.category else (),
+        "category": category,
+        "synonyms": synonyms,
         "others": tuple(name for name in others if name),
         "kind": media.kind,
         "num_frames": len(media.file_names),
         "frames": tuple(i + 1 for i in frames),
         "boxes": boxes,
+        "objects": (NumberedObject(1, category, synonyms, boxes),),
     }
+
+
+def numbered_variables(
+    prompt: Prompt,
+    media: Media,
+    objects: Sequence[MediaObject],
+    boxes: Sequence[tuple[Place | None, ...]],
+    frames: tuple[int, ...],
+) -> dict[str, object]:
+    """What a template can say of a request about several objects.
+
+    ``objects``: a ``NumberedObject`` for each, in order. ``kind``, ``num_frames`` and ``frames`` as for one object.
+    """
+    named = [(*_named(prompt, obj), places) for obj, places in zip(objects, boxes, strict=True)]
+    return {
+        "objects": tuple(NumberedObject(number, *one) for number, one in enumerate(named, 1)),
+        "kind": media.kind,
+        "num_frames": len(media.file_names),
+        "frames": tuple(i + 1 for i in frames),
+    }
+
+
+def _named(prompt: Prompt, obj: MediaObject) -> tuple[str | None, tuple[str, ...]]:
+    """The category and its synonyms as the prompt tells them; None and empty where it does not."""
+    if not prompt.category:
+        return None, ()
+    category = told(obj.category) if obj.category else None
+    return category or None, tuple(told(s) for s in obj.synonyms if s != obj.category)
 
 
 class _Table(BaseModel):
@@ -198,10 +158,11 @@ class _HighlightTable(BaseModel):
 
 
 class _LayoutTable(_Table):
-    clean_frames: _Count
-    clean_choice: Choice = "uniform"
+    objects_per_request: Annotated[int, Field(ge=1, le=_TOGETHER)] = 1
+    clean_frames: FrameCount
+    clean_choice: FrameRule = "uniform"
     marked_frames: Annotated[int, Field(ge=1, le=64)]
-    marked_choice: Choice
+    marked_choice: FrameRule
     highlights: tuple[str | _HighlightTable, ...]
 
 
@@ -251,29 +212,77 @@ def load_prompt(name: str, *, category: bool) -> Prompt:
     return prompt
 
 
+def prompt_of(settings: PromptSettings) -> Prompt:
+    """The prompt that the settings name, with what they have otherwise than its file.
+
+    Raises:
+        UserError: see ``load_prompt``; or a highlight does not exist or does not fit.
+    """
+    prompt = load_prompt(settings.name, category=settings.category)
+    frames = settings.changes()
+    marks = frames.pop("marks", None)
+    if frames:
+        image, video = (replace(prompt.layout_for(kind), **frames) for kind in get_args(Kind))
+        prompt = replace(prompt, layout=Layouts(image, video))
+        _try(Path(prompt.name), prompt)
+    return with_marks(prompt, marks) if marks else prompt
+
+
 def with_highlights(prompt: Prompt, names: str) -> Prompt:
     """The prompt with other highlights, given by their names, joined by ``+``.
 
     Raises:
         UserError: there is no such highlight, or one that cuts pictures out does not come first.
     """
-
-    def changed(kind: Kind) -> Layout:
-        old = prompt.layout_for(kind)
-        table = _LayoutTable(
-            clean_frames=old.clean_frames,
-            clean_choice=old.clean_choice,
-            marked_frames=old.marked_frames,
-            marked_choice=old.marked_choice,
-            highlights=tuple(names.split("+")),
-        )
-        return _layout(Path(prompt.name), kind, table)
-
-    return replace(prompt, layout=Layouts(changed("image"), changed("video")))
+    image, video = (_highlighted(prompt, kind, names.split("+")) for kind in get_args(Kind))
+    return replace(prompt, layout=Layouts(image, video))
 
 
-def _layout(path: Path, kind: Literal["image", "video"], table: _LayoutTable) -> Layout:
+def with_marks(prompt: Prompt, names: str) -> Prompt:
+    """The prompt with other marks, given by their names, joined by ``+``; what cuts pictures out stays first.
+
+    Raises:
+        UserError: there is no such highlight, or one of them does not fit.
+    """
+    given = names.split("+")
+    image, video = (_highlighted(prompt, kind, given, keep=True) for kind in get_args(Kind))
+    return replace(prompt, layout=Layouts(image, video))
+
+
+def _highlighted(prompt: Prompt, kind: Kind, names: Sequence[str], *, keep: bool = False) -> Layout:
+    """The layout with highlights of these names; ``keep``: behind the one that makes close-ups, if there is one."""
+    old = prompt.layout_for(kind)
+    cut = old.highlights[:1] if keep and old.close_up else ()
+    specs = [_HighlightTable(name=name) for name in names]
+    made = _highlights(Path(prompt.name), kind, specs, old.objects_per_request, cut)
+    return replace(old, **made, highlight="+".join([*old.highlight.split("+")[: len(cut)], *names]))
+
+
+def _layout(path: Path, kind: Kind, table: _LayoutTable) -> Layout:
     specs = [_HighlightTable(name=h) if isinstance(h, str) else h for h in table.highlights]
+    return Layout(
+        clean_frames=table.clean_frames,
+        clean_choice=table.clean_choice,
+        marked_frames=table.marked_frames,
+        marked_choice=table.marked_choice,
+        highlight="+".join(spec.name for spec in specs) or "none",
+        objects_per_request=table.objects_per_request,
+        **_highlights(path, kind, specs, table.objects_per_request),
+    )
+
+
+def _highlights(
+    path: Path, kind: Kind, specs: Sequence[_HighlightTable], together: int, first: tuple[Highlight, ...] = ()
+) -> dict[str, Any]:
+    """The fields of a layout that follow from its highlights.
+
+    Args:
+        together: objects of a request.
+        first: comes before those of ``specs``.
+
+    Raises:
+        UserError: one of them does not exist, or does not fit the others or the number of objects.
+    """
     key = f"layout.{kind}.highlights"
     try:
         built: list[Highlight] = [
@@ -281,20 +290,19 @@ def _layout(path: Path, kind: Literal["image", "video"], table: _LayoutTable) ->
         ]
     except UnknownName as error:
         raise UserError(f"{path}: {key}: {error.what}", error.remedy) from None
-    close_ups = [getattr(highlight, "close_up", False) for highlight in built]
-    if any(close_ups[1:]):
-        name = specs[close_ups.index(True, 1)].name
-        raise UserError(f"{path}: {key}: {name} comes first", "the others draw on what it cuts out")
-    return Layout(
-        clean_frames=table.clean_frames,
-        clean_choice=table.clean_choice,
-        marked_frames=table.marked_frames,
-        marked_choice=table.marked_choice,
-        highlights=tuple(built),
-        highlight="+".join(spec.name for spec in specs) or "none",
-        close_up=any(close_ups),
-        needs_mask=tuple(s.name for s, h in zip(specs, built, strict=True) if getattr(h, "needs_mask", False)),
-    )
+    for place_of, (spec, highlight) in enumerate(zip(specs, built, strict=True), len(first)):
+        if getattr(highlight, "close_up", False) and place_of:
+            raise UserError(f"{path}: {key}: {spec.name} comes first", "the others draw on what it cuts out")
+        if getattr(highlight, "close_up", False) and together > 1:
+            raise UserError(f"{path}: {key}: {spec.name} shows one object alone", "set objects_per_request to 1")
+        if getattr(highlight, "needs_number", False) and together == 1:
+            raise UserError(f"{path}: {key}: {spec.name} needs numbers", "set objects_per_request to more than 1")
+    everything = (*first, *built)
+    return {
+        "highlights": everything,
+        "close_up": any(getattr(highlight, "close_up", False) for highlight in everything),
+        "needs_mask": tuple(s.name for s, h in zip(specs, built, strict=True) if getattr(h, "needs_mask", False)),
+    }
 
 
 def _try(path: Path, prompt: Prompt) -> None:
@@ -303,17 +311,20 @@ def _try(path: Path, prompt: Prompt) -> None:
     for kind in get_args(Kind):
         layout = prompt.layout_for(kind)
         cases: list[tuple[Place | None, ...]] = [(here,), (here,) * layout.marked_frames]
-        if layout.marked_choice == "uniform" and layout.marked_frames > 1:
+        if layout.marked_frames > 1 and (layout.marked_choice == "uniform" or layout.objects_per_request > 1):
             cases.append((None, here))
         for boxes in cases:
             frames = tuple(range(1, len(boxes) + 1))
-            common = {"synonyms": ("b",), "others": ("c",), "kind": kind, "num_frames": 9, "frames": frames}
-            try:
-                for category in ("a", None):
-                    prompt.text({**common, "category": category, "boxes": boxes})
-            except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
-                known = ", ".join(("category", *common, "boxes"))
-                raise UserError(f"{path}: object, for kind {kind!r}: {error}", f"its variables: {known}") from None
+            about = {"kind": kind, "num_frames": 9, "frames": frames}
+            for category in ("a", None):
+                common = about | {"objects": (NumberedObject(1, category, ("b",), boxes),)}
+                if layout.objects_per_request == 1:
+                    common |= {"synonyms": ("b",), "others": ("c",), "category": category, "boxes": boxes}
+                try:
+                    prompt.text(common)
+                except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+                    known = ", ".join(common)
+                    raise UserError(f"{path}: object, for kind {kind!r}: {error}", f"its variables: {known}") from None
 
 
 @lru_cache(maxsize=64)

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capgen.encoding import read_text
 from capgen.errors import UserError
-from capgen.pipeline.rendering.prompt import Place, compiled, told
+from capgen.pipeline.rendering.places import Place, told
+from capgen.pipeline.rendering.prompt import compiled
 from capgen.resources import resource
 
 _LONGEST = 400  # characters of an earlier caption that are repeated

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_128
 
 from capgen import rle
-from capgen.dataset.types import Fault, Media, MediaObject
+from capgen.dataset.types import Box, Fault, Media, MediaObject
 from capgen.images import PictureFault
 from capgen.pipeline.rendering.frames import choose, shown_area
 from capgen.pipeline.rendering.highlights.base import Fit, Marked, show, whole
-from capgen.pipeline.rendering.prompt import Place, Prompt, place, variables
+from capgen.pipeline.rendering.places import Place, place
+from capgen.pipeline.rendering.prompt import Prompt, numbered_variables, variables
 from capgen.pipeline.settings import RenderSettings
-from capgen.pipeline.view import Part, Picture, View
+from capgen.pipeline.view import Numbered, Part, Picture, View
 from capgen.videos.frames import file_of, read_frames, split_frame_name
 
 RENDER_VERSION = "2"
@@ -82,6 +85,83 @@ class Renderer:
             marked_frames=tuple(i for i, (_, at) in zip(indices, marked, strict=True) if at is not None),
         )
 
+    def numbered_views(
+        self,
+        media: Media,
+        group: tuple[MediaObject, ...],
+        frames: Mapping[int, NDArray[np.uint8]],
+        clean: tuple[Picture, ...],
+    ) -> dict[str, View]:
+        """The views of objects that one request is about, by key; those that none of its frames shows are left out."""
+        layout = self.prompt.layout_for(media.kind)
+        alone = msgspec.structs.replace(media, objects=group)
+        indices = choose(layout.marked_choice, alone, None, layout.marked_frames)
+        shown = tuple(obj for obj in group if any(obj.boxes[i] is not None for i in indices))
+        marked = [self._mark_all(media, shown, i, frames[i], clean) for i in indices]
+        places = [tuple(at[number] for _, at in marked) for number in range(len(shown))]
+        text = self.prompt.text(numbered_variables(self.prompt, media, shown, places, indices))
+        parts: tuple[Part, ...] = (self.prompt.before, *clean, *(drawn for drawn, _ in marked), text)
+        parts = tuple(part for part in parts if part != "")
+        schema = captions_schema(len(shown))
+        return {
+            obj.key: View(
+                key=obj.key,
+                system=self.prompt.system,
+                examples=self.prompt.examples,
+                parts=parts,
+                category=obj.category if self.prompt.category else None,
+                marked_frames=tuple(i for i in indices if obj.boxes[i] is not None),
+                schema=schema,
+                numbered=Numbered(number, len(shown), shown[0].key),
+            )
+            for number, obj in enumerate(shown, 1)
+        }
+
+    def _mark_all(
+        self,
+        media: Media,
+        group: tuple[MediaObject, ...],
+        index: int,
+        frame: NDArray[np.uint8],
+        clean: tuple[Picture, ...],
+    ) -> tuple[Picture, list[Place | None]]:
+        """One picture with all objects of a group marked on it, and where each is."""
+        fit = Fit(self.settings.patch, self._marked_pixels(media), self.settings.square)
+        pixels = show(frame, whole(frame), fit)
+        drawn: NDArray[np.uint8] | None = None
+        places: list[Place | None] = []
+        for number, obj in enumerate(group, 1):
+            seen = self._seen(media, obj, index)
+            if seen is None:
+                places.append(None)
+                continue
+            counts, box, area = seen
+            marked = Marked(frame, counts, box, whole(frame), fit, drawn=drawn, number=number)
+            for highlight in self.prompt.layout_for(media.kind).highlights:
+                marked = highlight(marked)
+            drawn = marked.drawn
+            sent, coordinates = self._sent(media, pixels, clean), self.settings.coordinates
+            size = (media.width, media.height)
+            places.append(place(box, area, size, index, marked.color, coordinates=coordinates, sent=sent))
+        return picture(pixels if drawn is None else drawn), places
+
+    def _seen(self, media: Media, obj: MediaObject, index: int) -> tuple[str | None, Box, int] | None:
+        """The mask, the box and the area that are shown of an object on a frame; None where it is not on it.
+
+        Raises:
+            PictureFault: it has no mask, and a highlight needs one.
+        """
+        counts, box, area = obj.counts[index], obj.boxes[index], shown_area(obj, index)
+        needing = self.prompt.layout_for(media.kind).needs_mask
+        if box is None:
+            return None
+        if counts is None and needing:
+            raise PictureFault("no_mask", f"the object has a box and no mask, which {needing[0]} needs")
+        if self.settings.pieces == "largest" and counts is not None:
+            counts = rle.largest_piece(counts, (media.height, media.width))
+            box, area = rle.box(counts, (media.height, media.width)), rle.area(counts, (media.height, media.width))
+        return counts, box, area
+
     def _marked_pixels(self, media: Media) -> int:
         """The budget of a marked picture: a whole frame has to show as much as a clean one, a close-up has not."""
         if self.prompt.layout_for(media.kind).close_up:
@@ -101,16 +181,11 @@ class Renderer:
         self, media: Media, obj: MediaObject, index: int, frame: NDArray[np.uint8], clean: tuple[Picture, ...]
     ) -> tuple[Picture, Place | None]:
         """One marked picture and where the object is on it; the whole frame and None where it is not on it."""
-        counts, box, area = obj.counts[index], obj.boxes[index], shown_area(obj, index)
         fit = Fit(self.settings.patch, self._marked_pixels(media), self.settings.square)
-        needing = self.prompt.layout_for(media.kind).needs_mask
-        if box is not None and counts is None and needing:
-            raise PictureFault("no_mask", f"the object has a box and no mask, which {needing[0]} needs")
-        if box is None:
+        seen = self._seen(media, obj, index)
+        if seen is None:
             return picture(show(frame, whole(frame), fit)), None
-        if self.settings.pieces == "largest" and counts is not None:
-            counts = rle.largest_piece(counts, (media.height, media.width))
-            box, area = rle.box(counts, (media.height, media.width)), rle.area(counts, (media.height, media.width))
+        counts, box, area = seen
         marked = Marked(frame, counts, box, whole(frame), fit, self.settings.margin)
         for highlight in self.prompt.layout_for(media.kind).highlights:
             marked = highlight(marked)
@@ -118,6 +193,81 @@ class Renderer:
         coordinates = self.settings.coordinates
         where = place(box, area, size, index, marked.color, coordinates=coordinates, sent=sent)
         return picture(marked.pixels), where
+
+
+def captions_schema(count: int) -> dict[str, Any]:
+    """The JSON schema of an answer with a caption for each number from 1 to ``count``."""
+    numbers = [str(number) for number in range(1, count + 1)]
+    return {
+        "type": "object",
+        "properties": {number: {"type": "string"} for number in numbers},
+        "required": numbers,
+        "additionalProperties": False,
+    }
+
+
+class MediumViews:
+    """Makes the views of one medium's objects; what objects of one request share is made once.
+
+    Which objects a request is about does not depend on which of them are asked for now.
+
+    Args:
+        frames: the frames of the medium.
+    """
+
+    def __init__(self, renderer: Renderer, media: Media, frames: Mapping[int, NDArray[np.uint8]]) -> None:
+        self._renderer, self._media, self._frames = renderer, media, frames
+        self._clean: tuple[Picture, ...] | None = None
+        self._made: dict[str, View] | PictureFault = {}
+        self._group: tuple[MediaObject, ...] = ()
+        layout = renderer.prompt.layout_for(media.kind)
+        size = layout.objects_per_request
+        asked = [obj for obj in media.objects if obj.fault is None and obj.visible]
+        if layout.needs_mask:
+            asked = [obj for obj in asked if all(obj.counts[i] is not None for i in obj.visible)]
+        groups = [tuple(asked[i : i + size]) for i in range(0, len(asked), size)] if size > 1 else []
+        self._groups = {obj.key: group for group in groups for obj in group}
+
+    @property
+    def together(self) -> bool:
+        """Whether requests are about several objects."""
+        return self._renderer.prompt.layout_for(self._media.kind).objects_per_request > 1
+
+    @property
+    def clean(self) -> tuple[Picture, ...]:
+        """The unmarked pictures of the medium.
+
+        Raises:
+            PictureFault: a frame cannot be read.
+        """
+        if self._clean is None:
+            self._clean = self._renderer.clean(self._media, self._frames)
+        return self._clean
+
+    def view(self, obj: MediaObject) -> View:
+        """The view of an object.
+
+        Raises:
+            PictureFault: there is none.
+        """
+        if not self.together:
+            return self._renderer.view(self._media, obj, self._frames, self.clean)
+        group = self._groups.get(obj.key)
+        if group is None:
+            raise PictureFault("no_mask", "the object has a box and no mask, which the highlights need")
+        if group is not self._group:
+            self._group, self._made = group, self._views(group)
+        if isinstance(self._made, PictureFault):
+            raise self._made
+        if obj.key not in self._made:
+            raise PictureFault("not_shown", "the object is on none of the frames that its request shows")
+        return self._made[obj.key]
+
+    def _views(self, group: tuple[MediaObject, ...]) -> dict[str, View] | PictureFault:
+        try:
+            return self._renderer.numbered_views(self._media, group, self._frames, self.clean)
+        except PictureFault as fault:
+            return fault
 
 
 class _Frames(dict[int, NDArray[np.uint8]]):
@@ -166,7 +316,7 @@ def render_media(
     asked = [obj for obj in media.objects if obj.key not in skip and obj.fault is None and obj.visible]
     marked = (renderer.marked_frames(media, obj) for obj in asked)
     frames = _Frames(media, chain(renderer.clean_frames(media), *marked) if asked else ())
-    clean: tuple[Picture, ...] | None = None
+    views = MediumViews(renderer, media, frames)
     for obj in media.objects:
         if obj.key in skip:
             continue
@@ -177,9 +327,7 @@ def render_media(
             yield obj, Fault("empty_mask", "the object is visible on no frame")
             continue
         try:
-            if clean is None:
-                clean = renderer.clean(media, frames)
-            shown: View | tuple[MediaObject, Fault] = renderer.view(media, obj, frames, clean)
+            shown: View | tuple[MediaObject, Fault] = views.view(obj)
         except PictureFault as fault:
             shown = obj, Fault(fault.reason, fault.message)
         yield shown

@@ -11,7 +11,8 @@ from capgen.dataset.types import Media, MediaObject
 from capgen.errors import UnknownName, UserError
 from capgen.pipeline.rendering.highlights.box import BoxOutline
 from capgen.pipeline.rendering.highlights.crop import Crop
-from capgen.pipeline.rendering.prompt import load_prompt, place, told, variables
+from capgen.pipeline.rendering.places import place, told
+from capgen.pipeline.rendering.prompt import load_prompt, variables
 from capgen.resources import resource_dir
 
 SHIPPED = sorted(path.stem for path in resource_dir("prompts").glob("*.toml"))
@@ -19,6 +20,7 @@ SHIPPED = sorted(path.stem for path in resource_dir("prompts").glob("*.toml"))
 RELEASED = {
     "shared-crop_v1": "24fd73f5e6e90203609c0ee4b91890f171d333daa1e1e09beacf805fb110e6ce",
     "paper_v1": "1b073bdab34df8d5d7b690ebe2e426e1ca5a22393edb048438c751db549de10f",
+    "numbered_v1": "6b5a45fdc26036d7c1b779aae1ea521cfd3560e8d555e6e6f1d89ef617bd5b1c",
     "marked_v1": "7428a9b57bbf0a4d23bcf8b3d40b4fdbcd296bc7af2811c8bcb08aa897096c21",
 }
 

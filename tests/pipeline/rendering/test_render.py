@@ -14,9 +14,9 @@ import pytest
 from capgen import rle
 from capgen.dataset.types import Fault, Media, MediaObject, object_key
 from capgen.pipeline.rendering import render
-from capgen.pipeline.rendering.prompt import load_prompt
+from capgen.pipeline.rendering.prompt import load_prompt, prompt_of
 from capgen.pipeline.rendering.render import Renderer, picture, render_media
-from capgen.pipeline.settings import RenderSettings
+from capgen.pipeline.settings import PromptSettings, RenderSettings
 from capgen.pipeline.sources.images.lvis import Lvis
 from capgen.pipeline.sources.reading.decode import decode_media
 from capgen.pipeline.sources.videos.lvvis import LvVis
@@ -321,3 +321,35 @@ def test_places_in_pixels_are_those_of_the_frame_that_the_model_sees(tmp_path):
     assert "left 20, top 32, right 40, bottom 54" in view.parts[-1]
     (view,) = views(media, renderer(coordinates="thousand"))
     assert "left 125, top 250, right 250, bottom 417" in view.parts[-1]
+
+
+def test_objects_of_one_request_have_the_same_pictures_and_their_own_numbers(tmp_path):
+    """Also where some of them are not asked for now, as when a run is resumed."""
+    media = medium(tmp_path, *(thing(number) for number in range(14)))
+    every = views(media, renderer("numbered_v1"))
+    assert [view.numbered.number for view in every] == [*range(1, 13), 1, 2]
+    assert [view.numbered.count for view in every] == [12] * 12 + [2] * 2
+    assert len({view.parts for view in every}) == 2
+    assert every[13].numbered.first == every[12].key
+    assert list(every[0].schema["properties"]) == [str(number) for number in range(1, 13)]
+    assert "Object 12: left" in every[0].parts[-1]
+    (last,) = views(media, renderer("numbered_v1"), frozenset(view.key for view in every[:-1]))
+    assert last == every[-1]
+
+
+def test_an_object_on_none_of_the_frames_of_its_request_fails_alone(tmp_path):
+    media = medium(tmp_path, thing(0, "xxxxx...."), thing(1, "........x", category="dog"))
+    using = Renderer(RenderSettings(), prompt_of(PromptSettings(name="numbered_v1", marked_frames=1)))
+    first, second = render_media(media, using)
+    assert first.numbered.count == 1
+    assert second[1].reason == "not_shown"
+
+
+def test_settings_change_marks_and_frames_and_close_ups_stay_close_ups():
+    prompt = prompt_of(PromptSettings(marks="contour+tint", clean_frames=2, marked_choice="largest"))
+    assert prompt.layout.image.highlight == "crop+contour+tint"
+    assert prompt.layout.image.close_up
+    assert prompt.layout.image.needs_mask == ("contour", "tint")
+    assert (prompt.layout.video.clean_frames, prompt.layout.video.marked_choice) == (2, "largest")
+    assert prompt.sha256 == load_prompt("shared-crop_v1", category=True).sha256
+    assert prompt_of(PromptSettings()) == load_prompt("shared-crop_v1", category=True)

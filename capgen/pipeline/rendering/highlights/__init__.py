@@ -11,6 +11,7 @@ HIGHLIGHTS = Registry(
         "tint": "capgen.pipeline.rendering.highlights.tint:Tint",
         "spotlight": "capgen.pipeline.rendering.highlights.spotlight:Spotlight",
         "crop": "capgen.pipeline.rendering.highlights.crop:Crop",
+        "number": "capgen.pipeline.rendering.highlights.number:NumberTag",
         "none": "capgen.pipeline.rendering.highlights.none:Nothing",
     },
 )

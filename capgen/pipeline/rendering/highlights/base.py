@@ -95,6 +95,7 @@ class Marked:
         margin: context of a close-up on each side, in box widths and heights.
         drawn: the picture, uint8 RGB [h, w, 3], once something is drawn on it.
         color: the name of the colour of the mark, if there is one.
+        number: of the object among those that its request is about; None where it is about this one alone.
     """
 
     source: NDArray[np.uint8]
@@ -105,6 +106,7 @@ class Marked:
     margin: float = 1.0
     drawn: NDArray[np.uint8] | None = None
     color: str | None = None
+    number: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -151,7 +153,7 @@ class Highlight(Protocol):
     """Shows which object is meant: frozen options in, one frame at a time.
 
     A highlight that cuts a part out of the frame has the class attribute ``close_up = True``; it comes first. One that
-    cannot do with a box alone has ``needs_mask = True``.
+    cannot do with a box alone has ``needs_mask = True``, one that cannot do without a number ``needs_number = True``.
     """
 
     def __call__(self, frame: Marked) -> Marked:

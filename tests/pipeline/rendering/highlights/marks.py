@@ -15,7 +15,9 @@ def marked(bitmap, frame=None, *, patch=8, pixels=10_000, square=False, margin=1
         frame = np.full((*bitmap.shape, 3), 100, dtype=np.uint8)
     frame.flags.writeable = False  # a highlight that draws on the shared frame fails
     counts = rle.encode(bitmap)
-    return Marked(frame, counts, rle.box(counts, bitmap.shape), whole(frame), Fit(patch, pixels, square), margin)
+    return Marked(
+        frame, counts, rle.box(counts, bitmap.shape), whole(frame), Fit(patch, pixels, square), margin, number=1
+    )
 
 
 def rectangle(height, width, top, left, bottom, right):
