@@ -126,6 +126,12 @@ REASONS: dict[str, ReasonMeaning] = {
         "the segmentation has no polygon of three points or more",
         _MEND,
     ),
+    "not_shown": ReasonMeaning(
+        "annotation",
+        "a request was about several objects of a video, and this one is on none of the frames that it shows",
+        "the object is on none of the frames that its request shows",
+        "more frames (`prompt.marked_frames`), or a prompt about one object",
+    ),
     "no_mask": ReasonMeaning(
         "annotation",
         "the object has a box only, and the prompt's highlight needs a mask",
@@ -185,6 +191,12 @@ REASONS: dict[str, ReasonMeaning] = {
         "the engine will never take this request: too many tokens or pictures, a parameter that it does not know",
         "transformers: 5000 tokens of prompt and 96 of answer are more than the model's maximum of 4096",
         "smaller pictures (`render.clean_pixels`), a larger `max_model_len`, or `engine.options.omit`",
+    ),
+    "not_in_answer": ReasonMeaning(
+        "asking",
+        "a request was about several numbered objects, and the answer has no caption for this one's number",
+        'the answer about 12 objects has no caption for number 7: {"1": "A red cup.", ...',
+        "`capgen retry`, or a prompt about one object (`prompt.name=shared-crop_v1`)",
     ),
     "engine_killed": ReasonMeaning(
         "asking",

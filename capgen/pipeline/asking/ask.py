@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from capgen.pipeline.engines.base import EngineDead, EngineFault, NoCaption, RequestRefused, Session
+from capgen.pipeline.engines.base import EngineDead, EngineFault, NotInAnswer, RequestRefused, Session
 from capgen.pipeline.view import Answer, Settled, View, normal_finish_reason
 
 
@@ -32,9 +32,9 @@ class Asker:
                 return Settled(
                     key=view.key, request=request, attempts=attempt, fault="request_refused", message=str(error)
                 )
-            except NoCaption as error:
+            except NotInAnswer as error:
                 said = _settled(view, request, error.answer, attempt)
-                return msgspec.structs.replace(said, text="", fault="no_caption", message=str(error))
+                return msgspec.structs.replace(said, text="", fault="not_in_answer", message=str(error))
             except EngineFault as error:
                 fault = error
             else:

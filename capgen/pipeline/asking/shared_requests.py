@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from capgen.pipeline.confidence import confidence
-from capgen.pipeline.engines.base import NoCaption, Session
+from capgen.pipeline.engines.base import NotInAnswer, Session
 from capgen.pipeline.view import Answer, Numbered, View, request_digest
 
 _KEPT = 1024
@@ -43,7 +43,7 @@ class SharedRequests:
         """The answer for one object; see ``Session.answer``.
 
         Raises:
-            NoCaption: the answer has no caption for this object.
+            NotInAnswer: the answer has no caption for this object.
         """
         if view.numbered is None:
             return await self._session.answer(view)
@@ -74,7 +74,7 @@ def own_answer(answer: Answer, numbered: Numbered) -> Answer:
     Shares add up to the whole. A caption that stands whole in an answer that was cut off has ended by itself.
 
     Raises:
-        NoCaption: the answer has none for this object.
+        NotInAnswer: the answer has none for this object.
     """
     captions = read_captions(answer.text)
     invented = sum(not 1 <= number <= numbered.count for number in captions) if numbered.number == 1 else 0
@@ -90,7 +90,7 @@ def own_answer(answer: Answer, numbered: Numbered) -> Answer:
     if said is None:
         shown = " ".join(answer.text.split())[:120]
         told = f"the answer about {numbered.count} objects has no caption for number {numbered.number}: {shown}"
-        raise NoCaption(told, part)
+        raise NotInAnswer(told, part)
     sure = confidence(answer.tokens, answer.text, said.source) if answer.tokens else None
     return replace(
         part,

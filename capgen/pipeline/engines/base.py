@@ -28,7 +28,7 @@ class RequestRefused(EngineFault):
     """The engine will never answer this request (too long for the model, for example)."""
 
 
-class NoCaption(EngineFault):
+class NotInAnswer(EngineFault):
     """The answer about several objects has no caption for this one; asked again it would be the same answer.
 
     Args:

@@ -15,8 +15,8 @@ from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
 from capgen.pipeline.asking.worker import OpenShards, Worker
 from capgen.pipeline.library_warnings import hide_library_warnings
+from capgen.pipeline.parent_watchdog import end_with_parent
 from capgen.pipeline.planning.job import Job
-from capgen.pipeline.running.parent_watchdog import end_with_parent
 
 _SWITCH_S = 0.0005  # the event loop must not wait 5 ms for its turn while pictures are rendered beside it
 

@@ -8,7 +8,7 @@ import pytest
 from capgen.dataset.reader import read_rows
 from capgen.dataset.shards import candidates_path
 from capgen.pipeline.asking.shared_requests import SharedRequests, own_answer, read_captions
-from capgen.pipeline.engines.base import EngineFault, NoCaption
+from capgen.pipeline.engines.base import EngineFault, NotInAnswer
 from capgen.pipeline.view import Answer, Numbered, View
 from tests.conftest import write_lvis
 from tests.pipeline.runs import echo_settings, manifests, released, session
@@ -46,7 +46,7 @@ def test_a_missing_number_fails_its_object_alone_and_an_invented_one_is_counted_
     parts = [Numbered(number, 3, "k") for number in (1, 2, 3)]
     first, last = own_answer(answer, parts[0]), own_answer(answer, parts[2])
     assert (first.text, last.text) == ("A cup.", "A dog.")
-    with pytest.raises(NoCaption, match="3 objects has no caption for number 2") as missing:
+    with pytest.raises(NotInAnswer, match="3 objects has no caption for number 2") as missing:
         own_answer(answer, parts[1])
     shares = [first, missing.value.answer, last]
     assert [one.invented for one in shares] == [1, 0, 0]

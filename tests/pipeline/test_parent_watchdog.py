@@ -9,7 +9,7 @@ import psutil
 ENGINE = "import time; time.sleep(60)"
 WORKER = f"""
 import subprocess, sys, time
-from capgen.pipeline.running.parent_watchdog import end_with_parent
+from capgen.pipeline.parent_watchdog import end_with_parent
 end_with_parent()
 engine = subprocess.Popen([sys.executable, "-c", {ENGINE!r}])
 print(engine.pid, flush=True)
