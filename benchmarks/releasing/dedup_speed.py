@@ -160,15 +160,12 @@ def texts(folder: Path, number: int) -> Iterator[tuple[str, str]]:
 def ours(folder: Path, number: int) -> dict[int, int]:
     """What each caption repeats, by row."""
     from capgen.dataset.release_record import DedupRules
-    from capgen.pipeline.releasing.dedup import DedupPass
+    from capgen.pipeline.releasing.dedup import hash_captions, join_captions
 
-    run = DedupPass(DedupRules())
-    shards = 0
-    for shards, table in enumerate(tables(folder, number), 1):
-        run.add(shards, table)
-    found = run.finish()
-    repeated = (item for shard in range(1, shards + 1) for item in found.of_shard(shard).items())
-    return {int(key.rpartition("/")[2]): int(one.dup_of.rpartition("/")[2]) for key, one in repeated}
+    hashed, within = hash_captions(tables(folder, number), DedupRules())
+    found = (table.select(["key", "dup_of"]).to_pydict() for table in (within, join_captions([hashed], DedupRules())))
+    repeated = (pair for columns in found for pair in zip(columns["key"], columns["dup_of"], strict=True))
+    return {int(key.rpartition("/")[2]): int(dup_of.rpartition("/")[2]) for key, dup_of in repeated}
 
 
 def with_datasketch(folder: Path, number: int) -> dict[int, int]:

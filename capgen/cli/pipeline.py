@@ -116,9 +116,14 @@ def verify(out: options.RunFolder, as_json: options.JsonFlag = False) -> None:
 
     Planned = kept + dropped + failed, no key twice, no key missing, every file's hash as recorded. Exit code 3 if not.
     """
+    from capgen.dataset.reader import read_plan
     from capgen.pipeline.releasing.verify import verify as prove
+    from capgen.pipeline.running.progress import ProgressDisplay
+    from capgen.pipeline.tasks import local_tasks
 
-    ledger = prove(out)
+    objects = read_plan(out).table.objects
+    with ProgressDisplay(terminal(stderr=True)) as display, local_tasks(objects) as tasks:
+        ledger = prove(out, display.steps("verifying"), tasks=tasks)
     if as_json:
         typer.echo(json.dumps(ledger.as_json(), indent=1))
     else:

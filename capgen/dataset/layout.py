@@ -100,6 +100,11 @@ class RunLayout:
         return self.out / f"data{PART}"
 
     @property
+    def scratch(self) -> Path:
+        """What tasks that plan, pack or verify leave for each other; gone when they are done."""
+        return self.out / f"scratch{PART}"
+
+    @property
     def data_old(self) -> Path:
         """The last release while the next one takes its place."""
         return self.out / f"data.old{PART}"

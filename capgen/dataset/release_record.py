@@ -18,7 +18,10 @@ CONFIGS = ("captions", "media")
 
 
 class ReleasedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of a release; ``path`` is relative to OUT. ``config``, ``split`` and ``rows`` where it holds rows."""
+    """One file of a release; ``path`` is relative to OUT. ``config``, ``split`` and ``rows`` where it holds rows.
+
+    ``shards``: the first and the last shard of the plan whose rows it may hold; None in older releases.
+    """
 
     path: str
     sha256: str
@@ -26,6 +29,7 @@ class ReleasedFile(msgspec.Struct, frozen=True, kw_only=True):
     config: str | None = None
     split: str | None = None
     rows: int | None = None
+    shards: tuple[int, int] | None = None
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

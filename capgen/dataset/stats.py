@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +74,16 @@ class FrequentTexts:
         """Count a text under its normal form; the first of each form is kept as it is."""
         count, first = self.found.get(form, (0, text))
         self.found[form] = (count + 1, first)
+        self._forget()
+
+    def merge(self, later: FrequentTexts) -> None:
+        """Add what was counted behind."""
+        for form, (more, first) in later.found.items():
+            count, known = self.found.get(form, (0, first))
+            self.found[form] = (count + more, known)
+        self._forget()
+
+    def _forget(self) -> None:
         if len(self.found) > 2 * self.limit:
             self.found = dict(nlargest(self.limit, self.found.items(), key=lambda item: item[1][0]))
 
@@ -94,6 +105,7 @@ class Stats:
     """Everything a data card counts, in memory that grows with categories and words, and by 8 bytes a caption.
 
     ``vocabulary`` counts the words of released captions, ``sentences`` has a digest of each of these captions' words.
+    ``first_of``: the key and the caption of the first object of each category.
     """
 
     splits: dict[str, SplitCounts] = field(default_factory=dict)
@@ -106,7 +118,7 @@ class Stats:
     repeated: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
-    examples: dict[str, str] = field(default_factory=dict)
+    first_of: dict[str, tuple[str, str]] = field(default_factory=dict)
     pictures: int = 0
     missing_pictures: int = 0
 
@@ -140,9 +152,32 @@ class Stats:
         form = " ".join(said)
         self.sentences.append(_digest(form))
         self.frequent.add(form, caption)
-        if not self.categories[category] and len(self.examples) < _EXAMPLES:
-            self.examples[one.key] = caption
+        self.first_of.setdefault(category, (one.key, caption))
         self.categories[category] += 1
+
+    def merge(self, later: Stats) -> None:
+        """Add the counts of what comes behind: the same as if one had counted both."""
+        for name, counts in later.splits.items():
+            mine = self.open_split(name)
+            for count in ("media", "media_without_objects", "objects", "kept"):
+                setattr(mine, count, getattr(mine, count) + getattr(counts, count))
+            mine.dropped.update(counts.dropped)
+            mine.failed.update(counts.failed)
+        self.lengths.update(later.lengths)
+        self.categories.update(later.categories)
+        self.vocabulary.update(later.vocabulary)
+        self.sentences.extend(later.sentences)
+        self.frequent.merge(later.frequent)
+        self.origins.update(later.origins)
+        for category, first in later.first_of.items():
+            self.first_of.setdefault(category, first)
+        for count in ("repeated", "prompt_tokens", "cached_tokens", "pictures", "missing_pictures"):
+            setattr(self, count, getattr(self, count) + getattr(later, count))
+
+    @property
+    def examples(self) -> dict[str, str]:
+        """Captions by key: those of the first objects of a few categories."""
+        return dict(islice(self.first_of.values(), _EXAMPLES))
 
     @property
     def kept(self) -> int:

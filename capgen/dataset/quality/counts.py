@@ -17,6 +17,7 @@ COLUMNS = ("key", "media_id", "category", "caption", "reasons", "message", "advi
 
 _SHOWN = 160  # characters of an example
 _EXAMPLES = 3
+_SUMS = ("answers", "asked_again", "mended", "asked_to_differ", "differing", "neighbours", "alike", "no_confidence")
 
 
 @dataclass(slots=True)
@@ -86,6 +87,17 @@ class QualityCounts:
                 times = Counter(map(word_bag, captions))
                 self.neighbours += len(captions)
                 self.alike += sum(count for count in times.values() if count > 1)
+
+    def merge(self, later: QualityCounts) -> None:
+        """Add the counts of what comes behind: the same as if one had counted both."""
+        for mine, others in ((self.dropped, later.dropped), (self.advised, later.advised)):
+            for code, count in others.items():
+                known = mine[code]
+                known.examples = [*known.examples, *count.examples][:_EXAMPLES]
+                known.objects += count.objects
+        self.confidence.update(later.confidence)
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(later, name))
 
     def _add_row(self, row: Mapping[str, Any], outcome: RowOutcome) -> None:
         self.answers += row["tries"] or 1

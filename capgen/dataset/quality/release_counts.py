@@ -58,6 +58,18 @@ class ReleaseCounts:
         self._add_categories(outcomes)
         self._add_origins(rows, outcomes)
 
+    def merge(self, later: ReleaseCounts) -> None:
+        """Add the counts of what comes behind: the same as if one had counted both."""
+        self.stats.merge(later.stats)
+        self.quality.merge(later.quality)
+        for category, counts in later.by_category.items():
+            mine = self.by_category.setdefault(category, CategoryCounts())
+            mine.objects += counts.objects
+            mine.kept += counts.kept
+            mine.reasons.update(counts.reasons)
+        self.attempts += later.attempts
+        self.output_tokens += later.output_tokens
+
     def _add_categories(self, outcomes: Iterable[RowOutcome]) -> None:
         for one in outcomes:
             counts = self.by_category.setdefault(one.category or "(none)", CategoryCounts())

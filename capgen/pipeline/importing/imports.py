@@ -29,10 +29,11 @@ from capgen.pipeline.planning.fingerprint import digest
 from capgen.pipeline.planning.plan import file_sha256, write_plan, write_plan_json
 from capgen.pipeline.planning.prepare import card_info
 from capgen.pipeline.releasing.embedded import Embed
-from capgen.pipeline.releasing.pack import pack
+from capgen.pipeline.releasing.pack import pack, scratch_folder
 from capgen.pipeline.releasing.verify import Ledger, verify
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources.reading.decode import decode_media
+from capgen.pipeline.tasks import local_tasks
 
 NO_CAPTION = "no_caption"
 ENGINE = "import"
@@ -81,15 +82,18 @@ def import_captions(request: ImportRequest, progress: ImportStep | None = None) 
         # the record of what else the files say comes before the release, which names it
         tops = {file.split: file.fields.top for file in files}
         write_whole(RunLayout(request.out).source_json, msgspec.json.encode(tops) + b"\n")
-        pack(
-            request.out,
-            record,
-            replace(card_info(settings), model_terms=None),
-            embed=request.embed,
-            dedup=None,
-            progress=lambda done, of: told("packing", done, of),
-        )
-        ledger = verify(request.out, progress=lambda done, of: told("verifying", done, of))
+        with local_tasks(record.table.objects) as tasks:
+            pack(
+                request.out,
+                record,
+                replace(card_info(settings), model_terms=None),
+                embed=request.embed,
+                dedup=None,
+                progress=lambda done, of: told("packing", done, of),
+                tasks=tasks,
+            )
+        with local_tasks(record.table.objects) as tasks, scratch_folder(request.out) as scratch:
+            ledger = verify(request.out, lambda done, of: told("verifying", done, of), tasks=tasks, scratch=scratch)
     if not ledger.ok:
         raise LedgerError(f"{request.out}: the ledger does not close; `capgen verify {request.out}` says where")
     return ledger

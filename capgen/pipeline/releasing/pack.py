@@ -1,14 +1,16 @@
-"""The release: kept captions and all media, streamed shard by shard from plan and candidates into ``OUT/data/``.
+"""The release: kept captions and all media, written range by range from plan and candidates into ``OUT/data/``.
 
-Its files are a function of the committed shards, the release's options and the card's template alone, so that neither
-the number of workers nor an interruption shows in a single byte.
+Its files are a function of the committed shards, the release's options and the card's template alone: neither the
+number of processes nor an interruption shows in a single byte.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -32,11 +34,14 @@ from capgen.dataset.release_record import (
 from capgen.dataset.schema import SCHEMA_VERSION
 from capgen.dataset.shards import is_committed, read_manifest, remove_leftovers
 from capgen.errors import LedgerError, UserError
+from capgen.pipeline.releasing.assembly import Assembly
 from capgen.pipeline.releasing.dedup import find_duplicates
 from capgen.pipeline.releasing.embedded import Embed
-from capgen.pipeline.releasing.outcomes import ShardProgress, join
-from capgen.pipeline.releasing.release_writer import Packing, PackOptions
+from capgen.pipeline.releasing.outcomes import ShardProgress
+from capgen.pipeline.releasing.ranges import EMBEDDED_RANGE_OBJECTS, RANGE_OBJECTS, ranges_of
+from capgen.pipeline.releasing.release_writer import PackOptions, PackTask, pack_range
 from capgen.pipeline.releasing.reviewed import Reviewed
+from capgen.pipeline.tasks import InThisProcess, TaskRunner, Tell, nothing
 
 
 def pack(
@@ -51,6 +56,7 @@ def pack(
     bounds: Path | None = None,
     max_failed: float = 1.0,
     progress: ShardProgress | None = None,
+    tasks: TaskRunner | None = None,
 ) -> Release:
     """Write a run's release: ``OUT/data/``, ``OUT/dedup.parquet``, ``OUT/README.md``, and ``OUT/release.json`` last.
 
@@ -65,6 +71,7 @@ def pack(
         max_failed: share of the objects above which the release is marked because so many failed.
         root: where the dataset is now, for ``embed``; None where it was when the run was planned.
         bounds: the folder out of which links among the pictures must not lead; None follows all links.
+        tasks: where the ranges are packed; None in this process, one after the other.
 
     Raises:
         UserError: shards are missing, or the card's template has a mistake.
@@ -87,15 +94,19 @@ def pack(
         return current
 
     check_card(card)
-    packing = Packing(out, table.splits, options, root or plan.root or "", bounds)
-    tell = _counted(progress, (1 + (dedup is not None)) * len(done))
-    found = find_duplicates(out, done, dedup, reviewed, tell) if dedup is not None else None
-    for entry in done:
-        repeated = found.of_shard(entry.index) if found is not None else {}
-        packing.add(entry.split, join(out, entry, repeated, reviewed, legacy_root=plan.legacy_root))
-        tell()
-    files = packing.finish()
-    stats = packing.stats
+    assembly = Assembly(out, table.splits)
+    ranges = ranges_of(done, EMBEDDED_RANGE_OBJECTS if embed else RANGE_OBJECTS)
+    tell = counted_steps(progress, (1 + (dedup is not None)) * len(done))
+    runner = tasks or InThisProcess()
+    with scratch_folder(out) as folder:
+        used, where = reviewed.used, root or plan.root or ""
+        found = find_duplicates(out, ranges, dedup, used, folder, runner, tell) if dedup is not None else None
+        work = [PackTask(out, one, options, folder, used, found, where, bounds, plan.legacy_root) for one in ranges]
+        for packed in runner.map(pack_range, work, tell):
+            assembly.add(packed)
+            reviewed.count(packed.effects)
+        files = assembly.finish()
+    stats = assembly.counts.stats
     release = Release(
         version=SCHEMA_VERSION,
         fingerprint=fingerprint,
@@ -119,16 +130,28 @@ def pack(
         warning=too_many_failed(stats.failed, stats.objects, max_failed),
         reviews=reviewed.counts(),
     )
-    packing.swap(render_card(card, _release_info(release, table.splits, options), stats, packing.counts.quality))
+    assembly.swap(render_card(card, _release_info(release, table.splits, options), stats, assembly.counts.quality))
     release = msgspec.structs.replace(release, files=(*files, *_recorded_whole(out)))
     write_whole(release_path(out), msgspec.json.format(msgspec.json.encode(release)) + b"\n")
     return release
 
 
-def _counted(progress: ShardProgress | None, total: int) -> Callable[[], None]:
+@contextmanager
+def scratch_folder(out: Path) -> Iterator[Path]:
+    """An empty folder in OUT for what tasks leave for each other; call it only while OUT is held."""
+    folder = RunLayout(out).scratch
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def counted_steps(progress: ShardProgress | None, total: int) -> Tell:
     """Tells ``progress`` of one step more of ``total`` each time."""
     steps = itertools.count(1)
-    return (lambda: progress(next(steps), total)) if progress else (lambda: None)
+    return (lambda: progress(next(steps), total)) if progress else nothing
 
 
 def too_many_failed(failed: Mapping[str, int], planned: int, max_failed: float) -> str | None:

@@ -1,30 +1,21 @@
-"""The files of a release while they are written: built in ``OUT/data.part``, swapped in when they are complete."""
+"""The files of a release, written range by range: each task joins, counts and writes the shards of one range."""
 
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from capgen.dataset.files import (
-    Limits,
-    NumberedWriter,
-    open_parquet,
-    publish,
-    remove_parts,
-    sha256_of,
-    sync,
-    write_whole,
-)
-from capgen.dataset.layout import RunLayout
+from capgen.dataset.files import Limits, NumberedWriter, part_of, sha256_of
 from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.quality.release_counts import ReleaseCounts
-from capgen.dataset.release_record import CONFIGS, DEFAULT_RULES, DedupRules, ReleasedFile, stem
+from capgen.dataset.release_record import CONFIGS, DEFAULT_RULES, DedupRules, ReviewCounts, stem
 from capgen.dataset.schema import (
     CAPTIONS,
     CAPTIONS_EMBEDDED,
@@ -36,8 +27,7 @@ from capgen.dataset.schema import (
     OBJECT_TYPE,
 )
 from capgen.dataset.stats import RowOutcome
-from capgen.errors import MissingFile
-from capgen.pipeline.releasing.dedup import RepeatedCaption
+from capgen.pipeline.releasing.dedup import Duplicates, RepeatedCaption
 from capgen.pipeline.releasing.embedded import (
     Embed,
     by_medium,
@@ -46,7 +36,10 @@ from capgen.pipeline.releasing.embedded import (
     object_pictures,
     shown_frames,
 )
-from capgen.pipeline.releasing.outcomes import JoinedShard
+from capgen.pipeline.releasing.outcomes import JoinedShard, join
+from capgen.pipeline.releasing.ranges import ShardRange
+from capgen.pipeline.releasing.reviewed import Effect, judged_in
+from capgen.pipeline.tasks import Tell
 
 _CAPTIONS_LIMITS = Limits(group_rows=1000)
 _MEDIA_LIMITS = Limits(group_rows=500)
@@ -83,90 +76,120 @@ class PackOptions:
         return MEDIA_EMBEDDED if self.embed_media else MEDIA
 
 
-class Packing:
-    """A release in the making; each shard is added once, in the order of the plan.
+@dataclass(frozen=True, slots=True)
+class PackTask:
+    """A range to be packed.
 
     Args:
+        folder: takes the files, below a folder of this range's own; every machine must see it.
+        reviews: what people had said when the packing began.
+        duplicates: what dedup found; None where it is off.
         root: where the dataset's pictures are now.
         bounds: the folder out of which links among the pictures must not lead; None follows all links.
+        legacy_root: see ``PlanRecord``.
     """
 
-    def __init__(
-        self,
-        out: Path,
-        splits: Sequence[str],
-        options: PackOptions,
-        root: Path | str = "",
-        bounds: Path | None = None,
-    ) -> None:
+    out: Path
+    shards: ShardRange
+    options: PackOptions
+    folder: Path
+    reviews: ReviewCounts | None
+    duplicates: Duplicates | None
+    root: Path | str = ""
+    bounds: Path | None = None
+    legacy_root: str | None = None
+
+
+class PackedFile(NamedTuple):
+    """A finished file of a range."""
+
+    config: str
+    path: Path
+    rows: int
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRange:
+    """What a task has made of a range: its files in order, its counts, and the rows of ``OUT/dedup.parquet``."""
+
+    shards: ShardRange
+    files: list[PackedFile]
+    counts: ReleaseCounts
+    effects: Counter[Effect]
+    left_out: pa.Table
+
+
+def pack_range(task: PackTask, tell: Tell) -> PackedRange:
+    """Join, count and write the shards of one range.
+
+    Raises:
+        LedgerError: candidates and plan disagree.
+    """
+    folder = task.folder / f"range-{task.shards.number:05d}"
+    part = part_of(folder)
+    part.mkdir()
+    packing = _Packing(task, part)
+    reviewed = judged_in(task.out, task.reviews)
+    repeated = {} if task.duplicates is None else task.duplicates.of_ranges([task.shards.number])
+    for entry in task.shards.shards:
+        packing.add(join(task.out, entry, repeated, reviewed, legacy_root=task.legacy_root))
+        tell()
+    files = packing.close()
+    shutil.rmtree(folder, ignore_errors=True)  # of a machine that was lost
+    part.rename(folder)
+    return PackedRange(
+        task.shards,
+        [file._replace(path=folder / file.path.relative_to(part)) for file in files],
+        packing.counts,
+        reviewed.effects,
+        pa.concat_tables([DEDUP.empty_table(), *packing.left_out]).combine_chunks(),
+    )
+
+
+class _Packing:
+    """The files and counts of a range in the making; each shard is added once, in the order of the plan."""
+
+    def __init__(self, task: PackTask, folder: Path) -> None:
         self.counts = ReleaseCounts()
         self.stats = self.counts.stats
-        self._bounds = bounds
-        self._layout, self._options, self._root = RunLayout(out), options, root
-        self._folder = self._layout.data_part
-        remove_parts(out)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self.left_out: list[pa.Table] = []
+        self._split = task.shards.split
+        self._bounds, self._options, self._root = task.bounds, task.options, task.root
+        self.stats.open_split(self._split)
+        options = task.options
         parts = {
             "captions": (options.captions_schema, _EMBEDDED_LIMITS if options.embed else _CAPTIONS_LIMITS),
             "media": (options.media_schema, _EMBEDDED_LIMITS if options.embed_media else _MEDIA_LIMITS),
         }
-        self._writers: dict[tuple[str, str], NumberedWriter] = {}
+        self._writers: dict[str, NumberedWriter] = {}
         for config in CONFIGS:
-            (self._folder / config).mkdir(parents=True)
-            for split in splits:
-                self._writers[config, split] = NumberedWriter(self._folder / config, stem(split), *parts[config])
-                self.stats.open_split(split)
-        self._dedup = open_parquet(self._layout.dedup_part, DEDUP)
+            (folder / config).mkdir()
+            self._writers[config] = NumberedWriter(folder / config, stem(self._split), *parts[config])
 
-    def add(self, split: str, shard: JoinedShard) -> None:
+    def add(self, shard: JoinedShard) -> None:
         """Write a shard's captions and media, and count them."""
         kept = np.fromiter((outcome.status == "kept" for outcome in shard.outcomes), np.bool_, len(shard.outcomes))
         dup_of = pa.array([outcome.dup_of for outcome in shard.outcomes], pa.string())
         rows = shard.rows.append_column("dup_of", dup_of).filter(pa.array(kept))
         captions = rows.select(CAPTIONS.names).replace_schema_metadata(CAPTIONS.metadata)
         for part in self._caption_tables(shard, captions, kept.tolist()):
-            self._writers["captions", split].add(part)
+            self._writers["captions"].add(part)
         for media in self._media_tables(shard):
-            self._writers["media", split].add(media)
+            self._writers["media"].add(media)
         repeated = dedup_table(shard.outcomes)
         if repeated.num_rows:
-            self._dedup.write_table(repeated)
-        self.counts.add(split, len(shard.media), shard.rows, shard.outcomes)
+            self.left_out.append(repeated)
+        self.counts.add(self._split, len(shard.media), shard.rows, shard.outcomes)
 
-    def finish(self) -> list[ReleasedFile]:
-        """Close the files; their records, with the paths that they are going to have under OUT.
-
-        Raises:
-            MissingFile: pictures were to be embedded and not one was found.
-        """
-        self._dedup.close()
-        files = [(config, split, file) for (config, split), writer in self._writers.items() for file in writer.close()]
-        if self.stats.pictures and self.stats.missing_pictures == self.stats.pictures:
-            raise MissingFile("every picture that was to be embedded", "give the folder that holds them with --root")
+    def close(self) -> list[PackedFile]:
+        """Close the files; their records."""
         return [
-            ReleasedFile(
-                path=self._layout.record_of(self._layout.data_dir / config / file.path.name),
-                sha256=sha256_of(file.path),
-                bytes=file.path.stat().st_size,
-                config=config,
-                split=split,
-                rows=file.rows,
-            )
-            for config, split, file in files
+            PackedFile(config, file.path, file.rows, sha256_of(file.path), file.path.stat().st_size)
+            for config, writer in self._writers.items()
+            for file in writer.close()
         ]
-
-    def swap(self, readme: str) -> None:
-        """Replace OUT's release by this one; its record is removed first, because it is no longer true."""
-        data, old = self._layout.data_dir, self._layout.data_old
-        self._layout.release_json.unlink(missing_ok=True)
-        shutil.rmtree(old, ignore_errors=True)
-        if data.exists():
-            data.rename(old)
-        self._folder.rename(data)
-        sync(self._layout.out)
-        shutil.rmtree(old, ignore_errors=True)
-        publish(self._layout.dedup_part, self._layout.dedup)
-        write_whole(self._layout.card, readme.encode())
 
     def _caption_tables(self, shard: JoinedShard, captions: pa.Table, kept: Sequence[bool]) -> Iterator[pa.Table]:
         """The captioned rows, with the pictures of the objects of a few media at a time where they are embedded."""

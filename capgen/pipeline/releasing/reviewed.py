@@ -6,9 +6,11 @@ puts a person's in its place, whatever became of the model's, and ``good`` relea
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +69,26 @@ class Reviewed:
         return cls(out, data)
 
     @property
+    def used(self) -> ReviewCounts | None:
+        """What ``of_release`` and ``judged_in`` find these judgements by; None where there are none."""
+        return None if self.sha256 is None else ReviewCounts(bytes=len(self._data), sha256=self.sha256)
+
+    @property
+    def effects(self) -> Counter[Effect]:
+        """What the judgements did to the rows that ``apply`` has counted."""
+        return self._effects
+
+    def count(self, effects: Counter[Effect]) -> None:
+        """Count what they did to rows elsewhere."""
+        self._effects.update(effects)
+
+    def uncounted(self) -> Reviewed:
+        """The same judgements, which have done nothing yet."""
+        other = copy.copy(self)
+        other._effects = Counter()
+        return other
+
+    @property
     def sha256(self) -> str | None:
         """The digest of the judgements; None where there are none."""
         return hashlib.sha256(self._data).hexdigest() if self._data else None
@@ -106,6 +128,20 @@ class Reviewed:
             field = rows.schema.field(name)
             rows = rows.set_column(rows.column_names.index(name), field, pa.array(values, field.type))
         return rows
+
+
+def judged_in(out: Path, used: ReviewCounts | None) -> Reviewed:
+    """The judgements that a task follows; the file is read once in each process.
+
+    Raises:
+        LedgerError: the file does not begin with them any more.
+    """
+    return _known(out, None if used is None else ReviewCounts(bytes=used.bytes, sha256=used.sha256)).uncounted()
+
+
+@lru_cache(maxsize=1)
+def _known(out: Path, used: ReviewCounts | None) -> Reviewed:
+    return Reviewed.of_release(out, used)
 
 
 def outdated(review: Review, caption: str | None) -> bool:

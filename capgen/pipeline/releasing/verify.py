@@ -1,41 +1,35 @@
 """The ledger: every planned object is kept, dropped or failed, none is missing or twice, every file is as recorded.
 
-Everything is read from the disk again, one shard at a time; beside that, memory holds eight bytes for each object.
+Everything is read from the disk again, range by range; beside that, memory holds sixteen bytes for each object.
 """
 
 from __future__ import annotations
 
-from array import array
+import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import xxhash
+from numpy.typing import NDArray
 
-from capgen.dataset.files import sha256_of
 from capgen.dataset.layout import RunLayout
-from capgen.dataset.plan import PlannedMedia, ShardEntry
+from capgen.dataset.plan import PlanRecord, ShardEntry
 from capgen.dataset.reader import read_columns, read_media, read_plan
-from capgen.dataset.release_record import Release, read_release, release_path
-from capgen.dataset.shards import (
-    Manifest,
-    ShardState,
-    candidates_path,
-    manifest_path,
-    read_manifest,
-    shard_state,
-    such_as,
-)
-from capgen.dataset.stats import RowOutcome
+from capgen.dataset.release_record import CONFIGS, Release, ReleasedFile, ReviewCounts, read_release, release_path
+from capgen.dataset.shards import ShardState, such_as
 from capgen.errors import CapgenError, LedgerError
-from capgen.pipeline.releasing.audit import ReleaseAudit
-from capgen.pipeline.releasing.dedup import RepeatedCaption, find_duplicates
-from capgen.pipeline.releasing.outcomes import OUTCOME_COLUMNS, ShardProgress, outcomes_of, planned_keys
+from capgen.pipeline.releasing.checking.audit import ReleaseAudit, note_files
+from capgen.pipeline.releasing.checking.books import BooksTask, RangeBooks, read_range, text_digest
+from capgen.pipeline.releasing.dedup import find_duplicates
+from capgen.pipeline.releasing.outcomes import ShardProgress
+from capgen.pipeline.releasing.pack import counted_steps
+from capgen.pipeline.releasing.ranges import ShardRange, ranges_of, released_ranges
 from capgen.pipeline.releasing.reviewed import Reviewed
+from capgen.pipeline.tasks import InThisProcess, TaskRunner
 
 _SHOWN = 50
 
@@ -84,52 +78,77 @@ class Ledger:
         return "\n".join([*lines, "ok: the ledger closes" if self.ok else "NOT ok"])
 
 
-def verify(out: Path, progress: ShardProgress | None = None) -> Ledger:
+def verify(
+    out: Path, progress: ShardProgress | None = None, *, tasks: TaskRunner | None = None, scratch: Path | None = None
+) -> Ledger:
     """Read a run's folder again and prove its ledger, or say what is wrong.
+
+    Args:
+        progress: is told of each shard twice where there is a release with dedup, else once.
+        tasks: where ranges are read; None in this process, one after the other.
+        scratch: an empty folder for what tasks leave for each other, which all of them see; None is one in this
+            machine's folder for temporary files, and OUT is only read.
 
     Raises:
         MissingFile: ``out`` holds no run.
         LedgerError: ``OUT/plan.json`` is damaged, so that nothing can be said.
     """
     plan = read_plan(out)
+    runner = tasks or InThisProcess()
     books = _Books(out, plan.fingerprint, plan.legacy_root)
     release = books.release(len(plan.shards))
-    reviewed = books.reviews(release)
-    audit = ReleaseAudit(out, release, plan.table.splits, books.note) if release is not None else None
+    reviews = books.reviews(release)
     rules = release.rules if release is not None else None
-    found = find_duplicates(out, plan.shards, rules, reviewed) if rules is not None else None
-    for number, entry in enumerate(plan.shards, 1):
-        books.add(entry, audit, found.of_shard(entry.index) if found is not None else {})
-        if progress:
-            progress(number, len(plan.shards))
-    if audit is not None:
+    tell = counted_steps(progress, (1 + (rules is not None)) * len(plan.shards))
+    place: AbstractContextManager[Path | str] = (
+        tempfile.TemporaryDirectory() if scratch is None else nullcontext(scratch)
+    )
+    with place as folder:
+        compared = ranges_of(plan.shards)
+        found = None
+        if rules is not None:
+            found = find_duplicates(out, compared, rules, reviews, Path(folder), runner, tell)
+        files = release.files if release is not None else ()
+        numbers = {entry.index: one.number for one in compared for entry in one.shards}
+        work = [
+            BooksTask(
+                out,
+                shards,
+                plan.fingerprint,
+                plan.legacy_root,
+                reviews,
+                None if release is None else _files_of(shards, files),
+                keep_alike=release is None or release.keep_alike,
+                marks=release is not None and release.dedup_rules is not None,
+                duplicates=found,
+                repetitions=sorted({numbers[entry.index] for entry in shards.shards}),
+            )
+            for shards in (released_ranges(plan.shards, files) if files else compared)
+        ]
+        audit = books.audit(plan, release, work)
+        for read in runner.map(read_range, work, tell):
+            books.take(read, audit)
         audit.finish()
     return books.close(plan.shards, release)
 
 
-def _digest(text: str) -> int:
-    return xxhash.xxh3_64_intdigest(text.encode())
+def _files_of(shards: ShardRange, files: Sequence[ReleasedFile]) -> dict[str, list[ReleasedFile]]:
+    """By config, the files that hold the rows of a range: where they do not say whose they are, all of its split."""
+    of_split = [file for file in files if file.split == shards.split]
+    told = [file for file in of_split if file.shards == shards.span]
+    whole = any(file.shards is None for file in of_split) or not told
+    return {config: [file for file in (of_split if whole else told) if file.config == config] for config in CONFIGS}
 
 
-class _Digests:
-    """Digests of many texts, eight bytes each, to find which may come twice."""
-
-    def __init__(self) -> None:
-        self._values = array("Q")
-
-    def add(self, texts: Iterable[str]) -> None:
-        """Remember texts."""
-        self._values.extend(map(_digest, texts))
-
-    def repeated(self) -> set[int]:
-        """Digests that came more than once."""
-        values = np.sort(np.frombuffer(self._values, dtype=np.uint64))
-        return set(values[1:][values[1:] == values[:-1]].tolist())
+def _repeated_digests(parts: Sequence[NDArray[np.uint64]]) -> set[int]:
+    """Digests that come more than once."""
+    values = np.sort(np.concatenate([np.zeros(0, np.uint64), *parts]))
+    return set(values[1:][values[1:] == values[:-1]].tolist())
 
 
 @dataclass(slots=True)
 class _Books:
-    """The running accounts."""
+    """The accounts of all ranges that were read so far."""
 
     out: Path
     fingerprint: str
@@ -143,9 +162,11 @@ class _Books:
     unfinished: Counter[ShardState] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     examples: dict[str, str] = field(default_factory=dict)
-    keys: _Digests = field(default_factory=_Digests)
-    media: _Digests = field(default_factory=_Digests)
+    keys: list[NDArray[np.uint64]] = field(default_factory=list)
+    media: list[NDArray[np.uint64]] = field(default_factory=list)
     reviewed: Reviewed | None = None
+    _left_out: dict[int, list[tuple[Any, ...]] | None] = field(default_factory=dict)
+    _next: list[int] = field(default_factory=list)
 
     def note(self, problem: str) -> None:
         """Write a problem down."""
@@ -167,102 +188,48 @@ class _Books:
             self.note(f"{release_path(self.out)} is of {release.shards} of {shards} shards: the release is partial")
         return release
 
-    def reviews(self, release: Release | None) -> Reviewed:
-        """What people had said when the release was made."""
+    def reviews(self, release: Release | None) -> ReviewCounts | None:
+        """What people had said when the release was made, as tasks find it."""
         try:
             self.reviewed = Reviewed.of_release(self.out, release.reviews if release is not None else None)
         except (LedgerError, OSError) as error:
             self.note(str(error))
             self.reviewed = Reviewed(self.out, b"")
-        return self.reviewed
+        return self.reviewed.used
 
-    def add(self, entry: ShardEntry, audit: ReleaseAudit | None, repeated: Mapping[str, RepeatedCaption]) -> None:
-        """Read a shard's plan and candidates."""
-        media = self._plan(entry)
-        keys = planned_keys(media or ())
-        planned = entry.objects if media is None else len(keys)
-        self.planned += planned
-        outcomes = self._outcomes(entry, repeated)
-        if outcomes is None:
-            self.missing += planned
-        else:
-            self._account(entry, outcomes)
-            if media is not None:
-                self._match(entry, keys, [outcome.key for outcome in outcomes])
-        if audit is not None:
-            matched = media is not None and outcomes is not None and {*keys} == {v.key for v in outcomes}
-            if matched and media is not None and outcomes is not None:
-                audit.compare(entry.split, media, _in_order(keys, outcomes))
+    def audit(self, plan: PlanRecord, release: Release | None, work: Sequence[BooksTask]) -> ReleaseAudit:
+        """What is said of the release as a whole; the audit of ``OUT/dedup.parquet``, for ``take``."""
+        self._next = [entry.index for entry in reversed(plan.shards)]
+        if release is None:
+            return ReleaseAudit(self.out, {}, self.note)
+        ranges = {file.path for task in work for files in (task.files or {}).values() for file in files}
+        path = RunLayout(self.out).record_of(RunLayout(self.out).dedup)
+        known = release.dedup_rules is not None or not release.dedup  # older releases have another column
+        dedup = [file for file in release.files if file.path == path and known]
+        others = [file for file in release.files if file.path not in ranges and file not in dedup]
+        note_files(self.out, release, others, self.note)
+        return ReleaseAudit(self.out, {"dedup": dedup} if known else {}, self.note)
+
+    def take(self, read: RangeBooks, audit: ReleaseAudit) -> None:
+        """Add a range."""
+        for name in ("planned", "kept", "missing"):
+            setattr(self, name, getattr(self, name) + getattr(read, name))
+        self.dropped.update(read.dropped)
+        self.failed.update(read.failed)
+        self.unfinished.update(read.unfinished)
+        self.problems += read.problems
+        self.examples = {**read.examples, **self.examples}
+        self.keys += read.keys
+        self.media += read.media
+        if self.reviewed is not None:
+            self.reviewed.count(read.effects)
+        self._left_out |= read.left_out
+        while self._next and self._next[-1] in self._left_out:  # in the order of the plan
+            rows = self._left_out.pop(self._next.pop())
+            if rows is None:
+                audit.give_up()
             else:
-                audit.give_up(entry.split)
-
-    def _plan(self, entry: ShardEntry) -> list[PlannedMedia] | None:
-        path = RunLayout(self.out).plan_file(entry.file)
-        try:
-            damaged = sha256_of(path) != entry.sha256
-            media = list(read_media(self.out, entry, legacy_root=self.legacy_root))
-        except OSError:
-            self.note(f"{path} is missing; restore it, or start anew in another --out")
-            return None
-        except CapgenError:
-            damaged, media = True, None
-        if damaged:
-            self.note(f"{path} differs from its record in plan.json; restore it, or start anew in another --out")
-        elif media is not None and (len(media), sum(len(m.objects) for m in media)) != (entry.media, entry.objects):
-            self.note(f"{path} does not hold what plan.json says: {entry.media} media, {entry.objects} objects")
-        self.media.add(one.name for one in media or ())
-        return media
-
-    def _outcomes(self, entry: ShardEntry, repeated: Mapping[str, RepeatedCaption]) -> list[RowOutcome] | None:
-        state = shard_state(self.out, entry.index, self.fingerprint, deep=True)
-        path = candidates_path(self.out, entry.index)
-        if state is ShardState.ABSENT:
-            self.unfinished[state] += 1
-            return None
-        if state is ShardState.DAMAGED:
-            self.note(f"{path} differs from its manifest; delete it and run the same command again")
-        elif state is not ShardState.COMMITTED:
-            named = manifest_path(self.out, entry.index) if state is ShardState.BAD_MANIFEST else path
-            self.note(f"{named}: {state.value}; run the same command again")
-        if state not in (ShardState.COMMITTED, ShardState.DAMAGED):
-            return None
-        try:
-            rows = read_columns(self.out, entry.index, OUTCOME_COLUMNS)
-            self._match_manifest(entry, rows)
-            outcomes = outcomes_of(rows if self.reviewed is None else self.reviewed.apply(rows, count=True), repeated)
-        except (LedgerError, ValueError) as error:
-            if state is ShardState.COMMITTED:  # its hash fits: somebody wrote both
-                what = str(error).partition(";")[0]
-                self.note(f"{what}; delete {path} and run the same command again")
-            return None
-        self.keys.add(outcome.key for outcome in outcomes)
-        return outcomes
-
-    def _match_manifest(self, entry: ShardEntry, rows: pa.Table) -> None:
-        manifest = read_manifest(self.out, entry.index)
-        if manifest is not None and not _agrees(manifest, outcomes_of(rows, {})):
-            self.note(f"{manifest_path(self.out, entry.index)} counts other rows than {manifest.file} holds")
-
-    def _account(self, entry: ShardEntry, outcomes: Sequence[RowOutcome]) -> None:
-        for outcome in outcomes:
-            if outcome.status == "kept":
-                self.kept += 1
-            else:
-                (self.dropped if outcome.status == "dropped" else self.failed)[outcome.reason or "unknown"] += 1
-        manifest = read_manifest(self.out, entry.index)
-        if manifest is not None:
-            self.examples = {**manifest.examples, **self.examples}
-
-    def _match(self, entry: ShardEntry, keys: list[str], found: list[str]) -> None:
-        missing, extra = Counter(keys) - Counter(found), Counter(found) - Counter(keys)
-        path = candidates_path(self.out, entry.index)
-        self.missing += missing.total()
-        if missing:
-            self.note(f"{path} lacks {missing.total()} planned objects, such as {next(iter(missing))}")
-        if extra:
-            self.note(
-                f"{path} holds {extra.total()} rows that plan/{entry.file} does not plan, such as {next(iter(extra))}"
-            )
+                audit.expect("dedup", rows)
 
     def close(self, shards: Sequence[ShardEntry], release: Release | None) -> Ledger:
         """Look across the shards, and sum up."""
@@ -319,25 +286,13 @@ class _Books:
                 continue  # noted when the shard was read first
 
 
-def _repeated(digests: _Digests, texts: Iterator[str]) -> Counter[str]:
+def _repeated(digests: Sequence[NDArray[np.uint64]], texts: Iterator[str]) -> Counter[str]:
     """The texts that really come more than once, and how often; ``texts`` is read only where digests say so."""
-    suspects = digests.repeated()
+    suspects = _repeated_digests(digests)
     if not suspects:
         return Counter()
-    counts = Counter(text for text in texts if _digest(text) in suspects)
+    counts = Counter(text for text in texts if text_digest(text) in suspects)
     return Counter({text: count for text, count in counts.items() if count > 1})
-
-
-def _in_order(keys: Sequence[str], outcomes: Sequence[RowOutcome]) -> list[RowOutcome]:
-    by_key = {outcome.key: outcome for outcome in outcomes}
-    return [by_key[key] for key in keys]
-
-
-def _agrees(manifest: Manifest, outcomes: Sequence[RowOutcome]) -> bool:
-    """Whether a manifest counts what its rows say, before dedup and people's judgements."""
-    kept = sum(outcome.status == "kept" for outcome in outcomes)
-    failed = Counter(outcome.reason for outcome in outcomes if outcome.status == "failed")
-    return (manifest.rows, manifest.kept, manifest.failed) == (len(outcomes), kept, failed)
 
 
 def _shortened(problems: list[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from capgen.errors import CapgenError
 from capgen.pipeline.asking.journal import count_settled, forget, has_answers
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.run_progress import FirstRequestsFailed, RunProgress
+from capgen.pipeline.tasks import TaskRunner
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,14 @@ class Executor(Protocol):
             Interrupted: the user asked it to end.
             Postponed: every shard was gone through, and answers are still to come from elsewhere.
         """
+        ...
+
+    def tasks(self, objects: int) -> TaskRunner:
+        """Where work on so many objects that no engine does is done in parts: planning, packing, verifying."""
+        ...
+
+    def close(self) -> None:
+        """End what was started for ``map`` and ``tasks``."""
         ...
 
 

@@ -16,6 +16,7 @@ from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.driver import Losses
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.stop import GRACE_S
+from capgen.pipeline.tasks import InThisProcess, TaskRunner
 from capgen.stop import Stop
 
 _POLL_S = 0.1
@@ -32,6 +33,14 @@ class InProcess:
         """Do the shards two at a time, as a Ray worker does."""
         if shards:
             asyncio.run(self._all(job, shards, progress))
+
+    def tasks(self, objects: int) -> TaskRunner:
+        """This process."""
+        _ = objects
+        return InThisProcess()
+
+    def close(self) -> None:
+        """Nothing was started."""
 
     async def _all(self, job: Job, shards: Sequence[ShardEntry], progress: RunProgress) -> None:
         losses = Losses(job)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +18,13 @@ from capgen.pipeline.asking.journal import note_lost
 from capgen.pipeline.asking.worker import OpenShards
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.planning.job import Job
+from capgen.pipeline.running.cluster.ray_tasks import RayTasks
 from capgen.pipeline.running.driver import Losses, RunFailed
 from capgen.pipeline.running.ray_actor import ShardActor
 from capgen.pipeline.running.ray_connect import connected, first_line
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.stop import GRACE_S
+from capgen.pipeline.tasks import InThisProcess, LocalProcesses, TaskRunner, worth_processes
 from capgen.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -49,15 +52,35 @@ class RayCluster:
     workers: int
     gpus: int
     stop: Stop = field(default_factory=Stop)
+    _ray: Any = None
+    _held: ExitStack = field(default_factory=ExitStack)
 
     def map(self, job: Job, shards: Sequence[ShardEntry], progress: RunProgress) -> None:
         """Hand out shards, two to an actor at a time."""
         if not shards:
             return
-        with connected(self.workers, self.gpus) as ray:
+        ray = self._connected()
+        with self.stop.orderly():
+            _Session(ray, self, job, shards, progress).run()
+
+    def tasks(self, objects: int) -> TaskRunner:
+        """Tasks of the cluster; processes of this machine where there is no cluster and nothing has started one."""
+        if not worth_processes(objects):
+            return InThisProcess()
+        if self._ray is None and not os.environ.get("RAY_ADDRESS"):
+            return self._held.enter_context(LocalProcesses())
+        return RayTasks(self._connected())
+
+    def close(self) -> None:
+        """Leave the cluster, which ends one of this machine's own."""
+        self._ray = None
+        self._held.close()
+
+    def _connected(self) -> Any:
+        if self._ray is None:
+            self._ray = self._held.enter_context(connected(self.workers, self.gpus))
             self.stop.listen()  # Ray has taken SIGTERM for itself
-            with self.stop.orderly():
-                _Session(ray, self, job, shards, progress).run()
+        return self._ray
 
 
 class _Session:
@@ -109,6 +132,8 @@ class _Session:
             if self.cluster.stop.asked:
                 self._finish()
         self._stop(_STOP_S)
+        for actor in self.actors:
+            self.ray.kill(actor)  # its CPU is wanted for packing
         if self.postponed:
             raise together(self.postponed)
 

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from capgen.errors import CapgenError, Interrupted, LedgerError
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.prepare import card_info, prepare
 from capgen.pipeline.releasing.embedded import Embed
-from capgen.pipeline.releasing.pack import pack
+from capgen.pipeline.releasing.pack import pack, scratch_folder
 from capgen.pipeline.releasing.verify import Ledger, verify
 from capgen.pipeline.running.driver import Executor, run_shards
 from capgen.pipeline.running.history import SessionHistory
@@ -35,6 +35,7 @@ from capgen.pipeline.running.retry import ask_again, reopen_grown
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.stop import listener
 from capgen.pipeline.settings import Settings
+from capgen.pipeline.tasks import TaskRunner
 from capgen.stop import Stop
 
 
@@ -99,6 +100,7 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
     """
     begun = time.monotonic()
     with _in(wanted.out) as stop, ExitStack() as held, ProgressDisplay(console) as display:
+        executor = held.enter_context(closing(wanted.devices.executor(stop)))
         job, table = prepare(
             settings,
             wanted.out,
@@ -121,10 +123,10 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
             history(progress)
 
         with history.recording():
-            progress = run_shards(job, table, wanted.devices.executor(stop), show)
+            progress = run_shards(job, table, executor, show)
         _refuse_nothing(job, table)
         asked = time.monotonic()
-        ledger = _release(job, embed=wanted.embed, display=display)
+        ledger = _release(job, executor.tasks(table.objects), embed=wanted.embed, display=display)
         ended = time.monotonic()
         seconds = {"plan": planned - begun, "ask": asked - planned, "pack and verify": ended - asked}
         report = end_report(progress, ledger, {name: round(value, 2) for name, value in seconds.items()})
@@ -134,7 +136,7 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
         return job.out, report
 
 
-def _release(job: Job, *, embed: Embed | None, display: ProgressDisplay) -> Ledger:
+def _release(job: Job, tasks: TaskRunner, *, embed: Embed | None, display: ProgressDisplay) -> Ledger:
     """Pack what was answered, and verify it."""
     pack(
         job.out,
@@ -147,8 +149,10 @@ def _release(job: Job, *, embed: Embed | None, display: ProgressDisplay) -> Ledg
         bounds=job.bounds,
         max_failed=job.settings.run.max_failed,
         progress=display.steps("packing"),
+        tasks=tasks,
     )
-    return verify(job.out, progress=display.steps("verifying"))
+    with scratch_folder(job.out) as scratch:
+        return verify(job.out, display.steps("verifying"), tasks=tasks, scratch=scratch)
 
 
 def _refuse_nothing(job: Job, table: ShardTable) -> None:
@@ -186,7 +190,8 @@ def _in(out: Path) -> Iterator[Stop]:
     except KeyboardInterrupt:
         raise Interrupted from None
     except DiskTrouble:
-        shutil.rmtree(RunLayout(out).data_part, ignore_errors=True)
+        for part in (RunLayout(out).data_part, RunLayout(out).scratch):
+            shutil.rmtree(part, ignore_errors=True)
         raise
 
 

@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capgen.dataset.release_record import DedupRules
-from capgen.pipeline.releasing import near_duplicates
-from capgen.pipeline.releasing.dedup import DedupPass, RepeatedCaption
-from capgen.pipeline.releasing.near_duplicates import earlier_ones
-from capgen.pipeline.releasing.shingles import Shingler
+from capgen.pipeline.releasing.dedup import RepeatedCaption, hash_captions, join_captions, repeated_captions
+from capgen.pipeline.releasing.repetition import near_duplicates
+from capgen.pipeline.releasing.repetition.near_duplicates import earlier_ones
+from capgen.pipeline.releasing.repetition.shingles import Shingler
 from capgen.text import words
 
 CAPTIONS = st.sampled_from(["A red cup.", "a  RED cup", "A blue cup.", "?!", "?", "“A red cup”"])
 ROWS = st.lists(st.tuples(st.sampled_from("mn"), st.sampled_from(["cup", "plate", None]), CAPTIONS), max_size=25)
+PARTS = 3
 LONG = "A small red cup with a white handle stands on the wooden table near the window."
 NEAR = "A small red cup with a white handle stands on the wooden table near the door."
 
@@ -32,13 +33,15 @@ def table(rows, first: int = 0) -> pa.Table:
 
 
 def repetitions(*shards, **rules) -> dict[str, RepeatedCaption]:
-    """Shards of (medium, category, caption); keys are numbered through."""
-    run, first = DedupPass(DedupRules(**rules)), 0
-    for index, rows in enumerate(shards):
-        run.add(index, table(rows, first))
+    """Shards of (medium, category, caption), each a range of its own; keys are numbered through."""
+    kinds, first, hashed, tables = DedupRules(**rules), 0, [], []
+    for rows in shards:
+        captions, within = hash_captions([table(rows, first)], kinds)
         first += len(rows)
-    found = run.finish()
-    return {key: one for index in range(len(shards)) for key, one in found.of_shard(index).items()}
+        hashed.append(captions.by_category(PARTS))
+        tables.append(within)
+    tables += [join_captions([one[part] for one in hashed], kinds) for part in range(PARTS)]
+    return repeated_captions(tables)
 
 
 def left_out(*shards, **rules) -> dict[str, str]:

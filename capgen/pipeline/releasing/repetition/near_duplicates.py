@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.pipeline.releasing.shingles import Indices, ShingleSets
+from capgen.pipeline.releasing.repetition.shingles import Indices, ShingleSets
 
 _CHUNK = 4096
 _PAIRS = 1 << 17  # compared at once: their shingles stay in the processor's cache

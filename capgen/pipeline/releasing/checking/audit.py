@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from capgen.dataset.files import sha256_of
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.reader import parquet_batches
-from capgen.dataset.release_record import CONFIGS, Release, ReleasedFile
+from capgen.dataset.release_record import Release, ReleasedFile
 from capgen.dataset.schema import CAPTIONS, DEDUP, MEDIA
 from capgen.dataset.stats import RowOutcome
 
@@ -31,52 +31,58 @@ _COLUMNS = {
 }
 
 
+def note_files(out: Path, release: Release, files: Iterable[ReleasedFile], note: Note) -> None:
+    """What can be said of a release as a whole, and of those of its files that no range holds."""
+    for file in files:
+        _as_recorded(out, file, note)
+    _note_strangers(out, release, note)
+    _note_configs(out, note)
+
+
 class ReleaseAudit:
-    """Reads a release's rows alongside the shards, in the order of the plan, and notes where they part.
+    """Reads rows of a release alongside those that should be there, and notes where they part.
 
     Args:
-        splits: the splits of the plan.
+        files: the files of each config, in order; ``dedup`` is the config of ``OUT/dedup.parquet``. A config of which a
+            file is not as recorded is not read.
         note: takes the problems.
     """
 
-    def __init__(self, out: Path, release: Release, splits: Sequence[str], note: Note) -> None:
-        self._note, self._keep_alike = note, release.keep_alike
-        self._marks = release.dedup_rules is not None
-        bad = {file.path for file in release.files if not _as_recorded(out, file, note)}
-        _note_strangers(out, release, note)
-        _note_configs(out, note)
-        named = [(config, split, release.of(config, split)) for config in CONFIGS for split in splits]
-        dedup = [file for file in release.files if file.path == RunLayout(out).record_of(RunLayout(out).dedup)]
-        known = release.dedup_rules is not None or not release.dedup  # older releases have another column
-        self._streams = {
-            (config, split): _Stream(out, config, files)
-            for config, split, files in [*named, *([("dedup", "", dedup)] if known else [])]
-            if not bad.intersection(file.path for file in files)
-        }
+    def __init__(self, out: Path, files: Mapping[str, Sequence[ReleasedFile]], note: Note) -> None:
+        self._note = note
+        self._streams: dict[str, _Stream] = {}
+        for config, named in files.items():
+            sound = [_as_recorded(out, file, note) for file in named]  # each is looked at, whatever the others are
+            if all(sound):
+                self._streams[config] = _Stream(out, config, named)
 
-    def compare(self, split: str, media: Sequence[PlannedMedia], outcomes: Sequence[RowOutcome]) -> None:
-        """The next shard of the plan: what the release must hold of it, and whether it does."""
-        captions = ((v.key, v.caption, v.dup_of if self._marks else None) for v in outcomes if v.status == "kept")
-        self._expect("captions", split, captions)
-        self._expect("media", split, _media_rows(media, outcomes, keep_alike=self._keep_alike))
-        left_out = (v for v in outcomes if v.dup_of is not None and v.status == "dropped")
-        self._expect("dedup", "", ((v.key, v.dup_of) for v in left_out))
+    def compare(
+        self, media: Sequence[PlannedMedia], outcomes: Sequence[RowOutcome], *, keep_alike: bool, marks: bool
+    ) -> None:
+        """The next shard: what the release must hold of it, and whether it does.
 
-    def give_up(self, split: str) -> None:
-        """The next shard cannot be read: nothing more can be said of its split."""
-        for name in [*((config, split) for config in CONFIGS), ("dedup", "")]:
-            self._streams.pop(name, None)
+        Args:
+            marks: captions that repeat an earlier one are marked.
+        """
+        captions = ((v.key, v.caption, v.dup_of if marks else None) for v in outcomes if v.status == "kept")
+        self.expect("captions", captions)
+        self.expect("media", _media_rows(media, outcomes, keep_alike=keep_alike))
+
+    def give_up(self) -> None:
+        """What is next cannot be read: nothing more can be said."""
+        self._streams.clear()
 
     def finish(self) -> None:
-        """After the last shard: nothing may be left over."""
+        """After the last row: nothing may be left over."""
         for stream in self._streams.values():
             left = next(stream, None)
             if left is not None:
                 self._note(f"{stream.name} holds {left[0]}, which no candidate says; {_REMEDY}")
         self._streams.clear()
 
-    def _expect(self, config: str, split: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        stream = self._streams.get((config, split))
+    def expect(self, config: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """The next rows of a config."""
+        stream = self._streams.get(config)
         if stream is None:
             return
         for row in rows:
@@ -85,8 +91,13 @@ class ReleaseAudit:
                 what = "ends" if found is None else f"has {found[0]}"
                 where = row[0] if found is None or found[0] != row[0] else f"{row[0]} with other contents"
                 self._note(f"{stream.name} {what} where the candidates have {where}; {_REMEDY}")
-                del self._streams[config, split]
+                del self._streams[config]
                 return
+
+
+def left_out(outcomes: Iterable[RowOutcome]) -> list[tuple[Any, ...]]:
+    """The rows that ``OUT/dedup.parquet`` must have of a shard."""
+    return [(v.key, v.dup_of) for v in outcomes if v.dup_of is not None and v.status == "dropped"]
 
 
 class _Stream:

@@ -80,6 +80,19 @@ class ShingleSets:
         tokens = self.tokens[np.repeat(keep, sizes)]
         return ShingleSets(tokens, _starts(sizes[keep]), self.digests[keep])
 
+    def between(self, start: int, end: int) -> ShingleSets:
+        """The captions from ``start`` to before ``end``."""
+        starts = self.starts[start : end + 1]
+        tokens = self.tokens[starts[0] : starts[-1]]
+        return ShingleSets(tokens, starts - starts[0], self.digests[start:end])
+
+    def reordered(self, order: Indices) -> ShingleSets:
+        """The captions in another order, which names each of them once."""
+        sizes = self.sizes[order]
+        starts = _starts(sizes)
+        places = np.arange(starts[-1]) + np.repeat(self.starts[order] - starts[:-1], sizes)
+        return ShingleSets(self.tokens[places], starts, self.digests[order])
+
 
 def joined(parts: Iterable[ShingleSets]) -> ShingleSets:
     """Several runs of captions as one."""

@@ -1,0 +1,1 @@
+"""Which captions say nearly the same: shingle sets, and their exact join."""
