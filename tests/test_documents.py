@@ -1,5 +1,6 @@
 """Documents say what is true of the repository: the files they name exist, pictures made by a script are up to date."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -40,6 +41,29 @@ def test_a_path_that_a_page_names_is_there(page):
 def test_a_relative_link_leads_to_a_file(page):
     links = {link for link in LINK.findall((ROOT / page).read_text("utf-8")) if "://" not in link}
     assert [link for link in sorted(links) if not ((ROOT / page).parent / link).exists()] == []
+
+
+def texts_of_the_code():
+    """Every piece of text in the package's sources, in which adjacent literals are one, as one long text."""
+    found = []
+    for file in (ROOT / "capgen").rglob("*.py"):
+        nodes = ast.walk(ast.parse(file.read_text("utf-8")))
+        values = (node.value for node in nodes if isinstance(node, ast.Constant))
+        found += [" ".join(value.split()) for value in values if isinstance(value, str)]
+    return "\n".join(found)
+
+
+def test_messages_in_troubleshooting_are_those_of_the_code():
+    said = texts_of_the_code()
+    page = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    quoted = re.findall(r"^\| (?:\.\.\. )?`([^`]+)`(?:, `([^`]+)`)? \|", page, re.MULTILINE)
+    messages = [message for pair in quoted for message in pair if message]
+    assert len(messages) > 20
+    for message in messages:
+        # what stands between names, numbers and dots that a message fills in
+        pieces = re.split(r"(?<![a-z-])(?:DIR|FILE|OUT|NAME|REASON|N|M|\d+)(?![a-z])|\.\.\.|[()]", message)
+        longest = max((piece.strip(" ;:,") for piece in pieces), key=len)
+        assert longest in said, f"{message!r}: no message of capgen has {longest!r}"
 
 
 def test_the_picture_of_the_packages_shows_the_contracts_that_are_checked(tmp_path):
