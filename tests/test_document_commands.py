@@ -1,7 +1,9 @@
-"""Commands in documents: all have flags that exist, and the marked ones are run, each page in a folder of its own."""
+"""Commands in documents: all have flags that exist, and the marked ones are run, after those of the quick start."""
 
+import contextlib
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -60,16 +62,37 @@ def test_a_command_in_a_document_has_flags_that_exist(words):
         pytest.fail(f"capgen {name}: {error.format_message()}")
 
 
-MARKED = [page for page in PAGES if any(block["mark"] for block in blocks(page))]
+START = ROOT / "docs" / "quickstart.md"
+MARKED = [page for page in PAGES if page != START and any(block["mark"] for block in blocks(page))]
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """A folder in which somebody has gone through the quick start."""
+    folder = tmp_path_factory.mktemp("started")
+    with contextlib.chdir(folder):
+        run_marked(START)
+    return folder
 
 
 @pytest.mark.parametrize("page", MARKED, ids=lambda page: page.name)
-def test_the_marked_commands_of_a_page_run(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_the_marked_commands_of_a_page_run(page, started, tmp_path):
+    folder = shutil.copytree(started, tmp_path / "here")
+    with contextlib.chdir(folder):
+        run_marked(page)
+
+
+def test_the_quick_start_leaves_what_it_says(started):
+    assert (started / "out" / "try" / "report" / "report.html").is_file()
+    assert (started / "out" / "pages" / "index.html").is_file()
+
+
+def run_marked(page):
+    """Run a page's marked commands in this folder, without Ray."""
     for block in blocks(page):
         mark = block["mark"] or ""
         if mark.startswith("file "):
-            (tmp_path / mark.removeprefix("file ")).write_text(block["text"])
+            Path(mark.removeprefix("file ")).write_text(block["text"])
         elif mark == "run":
             for words in commands(block["text"]):
                 providers = Providers(devices=lambda *_: Devices(ray=False))

@@ -105,7 +105,7 @@ class Stats:
     """Everything a data card counts, in memory that grows with categories and words, and by 8 bytes a caption.
 
     ``vocabulary`` counts the words of released captions, ``sentences`` has a digest of each of these captions' words.
-    ``first_of``: the key and the caption of the first object of each category.
+    ``first_of``: the key and the caption of the first object of each category; ``first``: of the first few objects.
     """
 
     splits: dict[str, SplitCounts] = field(default_factory=dict)
@@ -119,6 +119,7 @@ class Stats:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     first_of: dict[str, tuple[str, str]] = field(default_factory=dict)
+    first: list[tuple[str, str]] = field(default_factory=list)
     pictures: int = 0
     missing_pictures: int = 0
 
@@ -153,6 +154,8 @@ class Stats:
         self.sentences.append(_digest(form))
         self.frequent.add(form, caption)
         self.first_of.setdefault(category, (one.key, caption))
+        if len(self.first) < _EXAMPLES:
+            self.first.append((one.key, caption))
         self.categories[category] += 1
 
     def merge(self, later: Stats) -> None:
@@ -171,6 +174,7 @@ class Stats:
         self.origins.update(later.origins)
         for category, first in later.first_of.items():
             self.first_of.setdefault(category, first)
+        self.first = [*self.first, *later.first][:_EXAMPLES]
         for count in ("repeated", "prompt_tokens", "cached_tokens", "pictures", "missing_pictures"):
             setattr(self, count, getattr(self, count) + getattr(later, count))
 

@@ -91,6 +91,7 @@ def _with_code(by_category: dict[str, CategoryCounts], code: str) -> Iterable[Ca
 
 def captions(stats: Stats) -> CaptionFigures:
     """Lengths and words of the released captions, and the first of them."""
+    some = {**stats.examples, **dict(stats.first)}  # of several categories, where there are several
     told = Counter({word: count for word, count in stats.vocabulary.items() if word not in IDLE_WORDS})
     return CaptionFigures(
         captions=stats.kept,
@@ -100,7 +101,7 @@ def captions(stats: Stats) -> CaptionFigures:
         vocabulary=len(stats.vocabulary),
         said_once=sum(count == 1 for count in stats.vocabulary.values()),
         top_words=tuple(sorted(told.items(), key=lambda item: (-item[1], item[0]))[:_WORDS]),
-        examples=tuple(SaidOf(key=key, text=text) for key, text in [*stats.examples.items()][:_EXAMPLES]),
+        examples=tuple(SaidOf(key=key, text=text) for key, text in [*some.items()][:_EXAMPLES]),
     )
 
 

@@ -138,11 +138,16 @@ def test_names_in_help_are_those_of_the_registries():
 def test_an_echo_run_names_no_model_that_it_did_not_ask(root, tmp_path):
     flags = ("--dataset", "lvis", "--root", root, "--engine", "echo", "--out", tmp_path / "out")
     command = [sys.executable, "-m", "tests.pipeline.inprocess", "run", *map(str, flags)]
-    subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     files = [*(tmp_path / "out" / "data" / "captions").rglob("*.parquet")]
     rows = [row for file in files for row in pq.read_table(file).to_pylist()]
     assert {(row["model"], row["model_revision"], row["engine"]) for row in rows} == {("echo", None, "echo")}
     assert "This is a dry run" in (tmp_path / "out" / "README.md").read_text()
+    *captions, report, look = done.stdout.splitlines()[-5:]
+    released = {f"  {row['key']}: {row['caption']}" for row in rows}
+    assert len(set(captions) & released) == 3, "a run ends with three captions of its release"
+    assert report == f"report:  {tmp_path / 'out' / 'report' / 'report.html'}"
+    assert look == f"look at: capgen gallery {tmp_path / 'out'}"
 
 
 @pytest.mark.parametrize("name", ["out [v2]", "x [/b]", "[red]run[/red]", ":smile:"])
