@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capgen.dataset.layout import PART
+from capgen.dataset.layout import PART, RunLayout
 from capgen.errors import CapgenError, UserError
 
 _REPEATING = (
@@ -145,6 +146,18 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a small file so that it is seen whole or not at all; see ``whole_file``."""
     with whole_file(path) as part:
         part.write_bytes(data)
+
+
+@contextmanager
+def scratch_folder(out: Path) -> Iterator[Path]:
+    """An empty folder in a run's OUT for what tasks leave for each other; call it only while OUT is held."""
+    folder = RunLayout(out).scratch
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_parts(folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from capgen.dataset.files import write_whole
+from capgen.dataset.files import scratch_folder, write_whole
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.lock import exclusive
 from capgen.dataset.plan import PLAN_VERSION, ModelName, PlannedMedia, PlanRecord, ShardTable
@@ -29,7 +29,7 @@ from capgen.pipeline.planning.fingerprint import digest
 from capgen.pipeline.planning.plan import file_sha256, write_plan, write_plan_json
 from capgen.pipeline.planning.prepare import card_info
 from capgen.pipeline.releasing.embedded import Embed
-from capgen.pipeline.releasing.pack import pack, scratch_folder
+from capgen.pipeline.releasing.pack import pack
 from capgen.pipeline.releasing.verify import Ledger, verify
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources.reading.decode import decode_media

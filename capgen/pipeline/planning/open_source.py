@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,11 @@ class WithoutSpecks:
     def files(self) -> tuple[Path, ...]:
         """The files of the source."""
         return self.source.files
+
+    def parts(self) -> Sequence[Source]:
+        """The parts of the source, without their small objects."""
+        parts: Sequence[Source] = getattr(self.source, "parts", lambda: [self.source])()
+        return [replace(self, source=part) for part in parts]
 
     def scan(self) -> Iterator[PlannedMedia]:
         """The media of the source; masks are decoded to know how large they are. Objects with a fault stay."""

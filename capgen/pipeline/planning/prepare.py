@@ -27,7 +27,7 @@ from capgen.pipeline.planning.fingerprint import (
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.model_profiles import profile_named
 from capgen.pipeline.planning.open_source import build_source, source_hashes
-from capgen.pipeline.planning.plan import PlanProgress, write_plan, write_plan_json
+from capgen.pipeline.planning.plan import ChooseTasks, PlanProgress, write_plan, write_plan_json
 from capgen.pipeline.planning.preflight import check_masks, check_model, check_pictures, check_unsure, tell_model
 from capgen.pipeline.rendering.prompt import Prompt, load_prompt, prompt_of, with_highlights
 from capgen.pipeline.rendering.remarks import Remarks, load_remarks
@@ -60,6 +60,7 @@ def prepare(
     model: ModelName,
     fork: bool = False,
     progress: PlanProgress | None = None,
+    tasks: ChooseTasks | None = None,
 ) -> tuple[Job, ShardTable]:
     """Plan a run, or take up the plan that OUT already has.
 
@@ -68,6 +69,7 @@ def prepare(
     Args:
         gpus: GPUs of one engine.
         fork: where OUT belongs to a run of another fingerprint, plan beside it (``OUT-<fingerprint>``).
+        tasks: see ``write_plan``.
 
     Raises:
         UserError: anything that the user can mend; a differing OUT is refused with what differs, and a root that does
@@ -89,12 +91,12 @@ def prepare(
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
         # The largest files take seconds to hash and seconds to plan: side by side.
         hashes = pool.submit(source_hashes, source, _root(settings))
-        fresh = _planned(source, out, settings, progress) if find_plan(out) is None else None
+        fresh = _planned(source, out, settings, progress, tasks) if find_plan(out) is None else None
         parts = fingerprint_parts(settings, prompt, hashes.result()) | further_parts(settings, prompts, remarks)
     out = _settle_out(out, parts, fork=fork)
     record = find_plan(out)
     if record is None:
-        record = _recorded(settings, parts, model, fresh or _planned(source, out, settings, progress))
+        record = _recorded(settings, parts, model, fresh or _planned(source, out, settings, progress, tasks))
         write_plan_json(out, record)
     else:
         if _root(settings) != Path(record.root or "") or not _finished(out, record):
@@ -181,9 +183,11 @@ def _root(settings: Settings) -> Path:
     return root.resolve()
 
 
-def _planned(source: Source, out: Path, settings: Settings, progress: PlanProgress | None) -> ShardTable:
+def _planned(
+    source: Source, out: Path, settings: Settings, progress: PlanProgress | None, tasks: ChooseTasks | None
+) -> ShardTable:
     run, limit = settings.run, settings.source.limit
-    return write_plan(source, out, shard_objects=run.shard_objects, limit=limit, progress=progress)
+    return write_plan(source, out, shard_objects=run.shard_objects, limit=limit, progress=progress, tasks=tasks)
 
 
 def _settle_out(out: Path, parts: dict[str, Any], *, fork: bool) -> Path:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import msgspec
 
 from capgen.dataset.card import CardInfo, ReleaseInfo, check_card, render_card, template_text
-from capgen.dataset.files import sha256_of, write_whole
+from capgen.dataset.files import scratch_folder, sha256_of, write_whole
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlanRecord, ShardEntry, ShardTable
 from capgen.dataset.release_record import (
@@ -134,18 +132,6 @@ def pack(
     release = msgspec.structs.replace(release, files=(*files, *_recorded_whole(out)))
     write_whole(release_path(out), msgspec.json.format(msgspec.json.encode(release)) + b"\n")
     return release
-
-
-@contextmanager
-def scratch_folder(out: Path) -> Iterator[Path]:
-    """An empty folder in OUT for what tasks leave for each other; call it only while OUT is held."""
-    folder = RunLayout(out).scratch
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def counted_steps(progress: ShardProgress | None, total: int) -> Tell:

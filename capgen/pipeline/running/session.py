@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from capgen.dataset.files import DiskTrouble, telling_disk_trouble, write_whole
+from capgen.dataset.files import DiskTrouble, scratch_folder, telling_disk_trouble, write_whole
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.lock import exclusive
 from capgen.dataset.plan import ModelName, ShardTable
@@ -24,7 +24,7 @@ from capgen.errors import CapgenError, Interrupted, LedgerError
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.prepare import card_info, prepare
 from capgen.pipeline.releasing.embedded import Embed
-from capgen.pipeline.releasing.pack import pack, scratch_folder
+from capgen.pipeline.releasing.pack import pack
 from capgen.pipeline.releasing.verify import Ledger, verify
 from capgen.pipeline.running.driver import Executor, run_shards
 from capgen.pipeline.running.history import SessionHistory
@@ -108,6 +108,7 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
             model=wanted.model,
             fork=wanted.fork,
             progress=display.planning,
+            tasks=executor.tasks,
         )
         if job.out != wanted.out.resolve():
             held.enter_context(exclusive(job.out))

@@ -12,10 +12,13 @@ from capgen.dataset.plan import PlannedMedia
 class Source(Protocol):
     """A dataset on disk: frozen options in, ``PlannedMedia`` out.
 
-    A source of very many files has a method ``listing`` that yields their paths: their names and sizes enter the
-    fingerprint instead of their contents. One without masks has ``masks = False``. One whose media may be images or
-    videos has a property ``kind`` that says which they are. ``recognise``, a static method, names what in a folder
-    gives the source away, nothing where the folder is not its own; ``--dataset auto`` leaves out a source without it.
+    A source of several files or folders may have a method ``parts`` that gives sources, which together give what
+    ``scan`` gives, in its order. They are planned side by side and know nothing of each other; ids that come in two of
+    them are noticed afterwards. A source of very many files has a method ``listing`` that yields their paths: their
+    names and sizes enter the fingerprint instead of their contents. One without masks has ``masks = False``. One whose
+    media may be images or videos has a property ``kind`` that says which they are. ``recognise``, a static method,
+    names what in a folder gives the source away, nothing where the folder is not its own; ``--dataset auto`` leaves out
+    a source without it.
     """
 
     @property

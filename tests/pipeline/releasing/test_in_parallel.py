@@ -183,6 +183,15 @@ def test_an_error_of_a_part_arrives_as_itself(processes):
 
 
 def test_a_killed_process_is_one_line_with_a_remedy_and_none_is_left():
+    before = set(psutil.Process().children())
     with LocalProcesses(2) as tasks, pytest.raises(TaskLost, match="for lack of memory; what is done is kept"):
         list(tasks.map(die, range(2)))
-    assert not [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline()) and "die" in p.name()]
+    started = set(psutil.Process().children()) - before
+    assert psutil.wait_procs([p for p in started if "resource_tracker" not in _line(p)], timeout=10)[1] == []
+
+
+def _line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has ended
+        return ""

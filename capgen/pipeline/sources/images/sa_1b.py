@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from capgen.pipeline.sources.reading.planner import NULL, Names, NumberNames
 
 _SPLIT = "train"
 _MAX_BYTES = 256 * 2**20
+_PART_FILES = 5_000
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -87,9 +88,29 @@ class Sa1b:
         Raises:
             UserError: there are no JSON files, or no such folder.
         """
+        return self.scan_folders(self._folders())
+
+    def parts(self) -> list[SomeFolders]:
+        """Whole folders, one after the other, until they hold some thousand files.
+
+        Raises:
+            UserError: there are no JSON files, or no such folder.
+        """
+        groups: list[list[tuple[str, str]]] = [[]]
+        files = 0
+        for split, folder in self._folders():
+            if files >= _PART_FILES:
+                groups.append([])
+                files = 0
+            groups[-1].append((split, folder))
+            files += len(_names(self.root / folder)[0])
+        return [SomeFolders(self, tuple(group)) for group in groups]
+
+    def scan_folders(self, folders: Iterable[tuple[str, str]]) -> Iterator[PlannedMedia]:
+        """The pictures of some splits and folders."""
         decoder = msgspec.json.Decoder(_File)
         names = NumberNames()
-        for split, folder in self._folders():
+        for split, folder in folders:
             files, others = _names(self.root / folder)
             for file in files:
                 blank = PlannedMedia(
@@ -178,6 +199,23 @@ class Sa1b:
             rows = _apart(rows, self.max_overlap)
             left_out["overlap"] += before - len(rows)
         return rows, {name: count for name, count in left_out.items() if count}
+
+
+@dataclass(frozen=True, slots=True)
+class SomeFolders:
+    """Some folders of SA-1B, with their splits."""
+
+    source: Sa1b
+    folders: tuple[tuple[str, str], ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """None, as of the whole."""
+        return ()
+
+    def scan(self) -> Iterator[PlannedMedia]:
+        """Their pictures."""
+        return self.source.scan_folders(self.folders)
 
 
 def has_json(folder: Path) -> bool:

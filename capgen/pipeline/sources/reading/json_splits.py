@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,6 +43,18 @@ class JsonSplits:
         for split, path in self._files().items():
             yield from self._scan(split, path)
 
+    def parts(self) -> list[OneSplit]:
+        """The splits, each a source of its own.
+
+        Raises:
+            UserError: a file is missing.
+        """
+        return [OneSplit(self, split, path) for split, path in self._files().items()]
+
+    def scan_split(self, split: str, path: Path) -> Iterator[PlannedMedia]:
+        """The media of one split."""
+        return self._scan(split, path)
+
     def _files(self) -> dict[str, Path]:
         return common.annotation_files(self.root, self.split, self._splits(), self._candidates, self.affixes)
 
@@ -54,3 +67,21 @@ class JsonSplits:
 
     def _scan(self, split: str, path: Path) -> Iterator[PlannedMedia]:
         raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class OneSplit:
+    """A split of a source whose splits are files."""
+
+    source: JsonSplits
+    split: str
+    path: Path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its annotation file."""
+        return (self.path,)
+
+    def scan(self) -> Iterator[PlannedMedia]:
+        """Its media."""
+        return self.source.scan_split(self.split, self.path)

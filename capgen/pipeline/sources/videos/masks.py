@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,16 @@ class Masks:
                 if part.videos is None or video in part.videos:
                     blank = self._blank(part.split, names.claim(media_name(video)), "video")
                     yield folders.medium(blank, video, meta.get(video, {}))
+
+    def parts(self) -> list[Masks]:
+        """The splits, each a source of its own.
+
+        Raises:
+            UserError: there are no masks, or no such split.
+        """
+        parts = self._parts()
+        named = any(part.split.lower() == "all" for part in parts)
+        return [self] if named else [replace(self, split=part.split) for part in parts]
 
     def _blank(self, split: str, name: str, kind: Kind) -> PlannedMedia:
         return PlannedMedia(

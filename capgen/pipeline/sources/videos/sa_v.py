@@ -7,7 +7,7 @@ every fourth frame, objects that overlap, and run lengths without pixels where a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +30,7 @@ _JSON = re.compile(r"(.+)_(manual|auto)\.json")
 _KINDS = {"manual": ("manual",), "auto": ("auto",), "both": ("manual", "auto")}
 _MAX_BYTES = 2**30
 _DEPTH = 3
+_PART_VIDEOS = 500
 
 
 class _MaskletFile(msgspec.Struct):
@@ -86,14 +87,33 @@ class SaV:
             UserError: there is nothing of SA-V, or not the split that is asked for.
         """
         for split, folder in self._splits():
-            names = Names()
-            if split == "train":
-                for video, files in self._videos().items():
-                    yield self._of_json(self._blank(split, names.claim(media_name(Path(video).name))), video, files)
-            else:
-                folders = self._folders(folder)
-                for video in folders.videos():
-                    yield folders.medium(self._blank(split, names.claim(media_name(video))), video, {})
+            yield from self.scan_train(self._videos()) if split == "train" else self.scan_masks(split, folder)
+
+    def parts(self) -> list[SomeVideos]:
+        """Some hundred videos of train each, and the other splits.
+
+        Raises:
+            UserError: there is nothing of SA-V, or not the split that is asked for.
+        """
+        found = []
+        for split, folder in self._splits():
+            videos = list(self._videos().items()) if split == "train" else []
+            starts = range(0, len(videos), _PART_VIDEOS) if split == "train" else [0]
+            found += [SomeVideos(self, split, folder, tuple(videos[at : at + _PART_VIDEOS])) for at in starts]
+        return found
+
+    def scan_train(self, videos: Mapping[str, dict[str, str]]) -> Iterator[PlannedMedia]:
+        """Videos of train: by path without a suffix, their JSON files by kind."""
+        names = Names()
+        for video, files in videos.items():
+            yield self._of_json(self._blank("train", names.claim(media_name(Path(video).name))), video, files)
+
+    def scan_masks(self, split: str, folder: str) -> Iterator[PlannedMedia]:
+        """The videos of val or test."""
+        names = Names()
+        folders = self._folders(folder)
+        for video in folders.videos():
+            yield folders.medium(self._blank(split, names.claim(media_name(video))), video, {})
 
     def _blank(self, split: str, name: str) -> PlannedMedia:
         return PlannedMedia(
@@ -192,6 +212,27 @@ class SaV:
             key = common.code(body.masklet_id[place]) if place < len(body.masklet_id) else str(place)
             name = names.claim(f"{kind}_{key or 'no-id'}")
             yield PlannedObject(object_id=name, segmentation=msgspec.Raw(msgspec.json.encode(frames)))
+
+
+@dataclass(frozen=True, slots=True)
+class SomeVideos:
+    """A split of SA-V, of train some videos."""
+
+    source: SaV
+    split: str
+    folder: str
+    videos: tuple[tuple[str, dict[str, str]], ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """None, as of the whole."""
+        return ()
+
+    def scan(self) -> Iterator[PlannedMedia]:
+        """Their masklets."""
+        if self.split == "train":
+            return self.source.scan_train(dict(self.videos))
+        return self.source.scan_masks(self.split, self.folder)
 
 
 def _split_of(folder: str) -> str:

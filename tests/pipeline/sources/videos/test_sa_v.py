@@ -7,6 +7,7 @@ import pytest
 from capgen.errors import MissingFile, UnknownName
 from capgen.pipeline.rendering.frames import load_frame
 from capgen.pipeline.sources.reading.decode import decode_media
+from capgen.pipeline.sources.videos import sa_v
 from capgen.pipeline.sources.videos.sa_v import SaV
 from tests.pipeline.sources.files import areas, palette, picture, square
 from tests.pipeline.sources.images.test_sa_1b import OTHER, PART, WHOLE
@@ -130,3 +131,16 @@ def test_the_listing_has_every_file_that_says_what_there_is(tmp_path):
     written(tmp_path, folder="sav_train")
     val(tmp_path)
     assert len(list(SaV(tmp_path).listing())) == 1 + 6
+
+
+def test_its_parts_together_are_the_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(sa_v, "_PART_VIDEOS", 1)
+    written(tmp_path, folder="sav_000")
+    written(tmp_path, folder="sav_001")
+    val(tmp_path)
+    source = sa_v.SaV(tmp_path)
+    parts = source.parts()
+    assert [(part.split, len(part.videos)) for part in parts] == [("train", 1), ("train", 1), ("val", 0)]
+    whole, found = list(source.scan()), [medium for part in parts for medium in part.scan()]
+    assert [one.objects for one in found] == [one.objects for one in whole]
+    assert [one.split for one in found] == [one.split for one in whole]
