@@ -17,7 +17,7 @@ _WIDTH, _HEIGHT = 640, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 14, 44
 _NAMES, _ROW = 190, 22
 """Pixels: the column of the bars' names, and the height of a bar with its gap."""
-_SHORTENED = 26
+_SHORTENED, _LONGEST_TIP = 26, 200
 
 Points = Sequence[tuple[float, float]]
 
@@ -119,7 +119,7 @@ def _line(root: ET.Element, x1: float, y1: float, x2: float, y2: float, kind: st
 
 def _rect(root: ET.Element, x: float, y: float, width: float, height: float, kind: str, tip: str) -> None:
     sides = {name: f"{value:.1f}" for name, value in (("x", x), ("y", y), ("width", width), ("height", height))}
-    ET.SubElement(ET.SubElement(root, "rect", sides | {"class": kind}), "title").text = plain(tip)
+    ET.SubElement(ET.SubElement(root, "rect", sides | {"class": kind}), "title").text = plain(tip[-_LONGEST_TIP:])
 
 
 @dataclass(slots=True)

@@ -42,6 +42,12 @@ class CategoryShare(FigureStruct, frozen=True, kw_only=True):
     of: int
 
 
+class CategoryLoss(CategoryShare, frozen=True, kw_only=True):
+    """A category of which ``objects`` are released, and why most of the others are not."""
+
+    reasons: dict[str, int]
+
+
 class ReasonFigures(FigureStruct, frozen=True, kw_only=True):
     """What is known of a reason code.
 
@@ -106,7 +112,7 @@ class CategoryFigures(FigureStruct, frozen=True, kw_only=True):
     groups: tuple[CategoryGroup, ...]
     ranked: tuple[tuple[int, int], ...]
     most: tuple[tuple[str, int], ...]
-    worst: tuple[CategoryShare, ...]
+    worst: tuple[CategoryLoss, ...]
 
 
 class RepetitionFigures(FigureStruct, frozen=True, kw_only=True):

@@ -20,6 +20,8 @@ from capgen.report.truth import KnownTruth
 
 _ROWS = 10_000
 _BINS = 20
+_METHODS = 12
+"""So many have a section of their own; the table may be anybody's."""
 _COLUMNS = ("key", "caption", "method", "score", "verdict")
 
 
@@ -77,7 +79,8 @@ def _add(methods: dict[str, _Method], rows: list[dict[str, Any]], current: Any, 
     places = np.searchsorted(current, found)
     fresh = (places < len(current)) & (current[np.minimum(places, len(current) - 1)] == found) if len(current) else []
     for row, is_fresh in zip(rows, fresh, strict=False):
-        one = methods.setdefault(str(row.get("method") or "judge"), _Method())
+        name = str(row.get("method") or "judge")
+        one = methods.setdefault(name if name in methods or len(methods) < _METHODS else "others", _Method())
         if not is_fresh:
             one.stale += 1
             continue

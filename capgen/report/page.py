@@ -52,7 +52,7 @@ def as_markdown(report: Report) -> str:
     for section in report.sections:
         lines += [f"## {markdown(section.title)}", "", *(f"{_sentence(line)}\n" for line in section.lines)]
         for one in section.tables:
-            lines += [table(one.header, one.rows, one.align), ""]
+            lines += [table(one.header, one.shown, one.align), ""]
     lines.append(f"Made {markdown(found.made)} by `capgen report`; `report.html` beside it has the plots.")
     return "\n".join(lines) + "\n"
 

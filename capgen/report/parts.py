@@ -16,6 +16,7 @@ from capgen.report.figures import (
     CaptionFigures,
     CategoryFigures,
     CategoryGroup,
+    CategoryLoss,
     CategoryShare,
     ReasonFigures,
     RepetitionFigures,
@@ -27,6 +28,7 @@ from capgen.text import IDLE_WORDS
 _GROUPS = ((1, 1), (2, 10), (11, 100), (101, 1000), (1001, None))
 _RANKS = 200
 _NAMED, _WORDS, _EXAMPLES, _OF_REASON = 15, 25, 3, 5
+_CAUSES = 3
 _FEWEST = 20
 """Objects that a category must have to be named for its small share of captions."""
 
@@ -112,7 +114,7 @@ def categories(counts: ReleaseCounts) -> CategoryFigures:
     head = ranked[: -(-len(all_of) // 10)]
     step = max(1, -(-len(ranked) // _RANKS))
     large = [
-        CategoryShare(category=name, objects=one.kept, of=one.objects)
+        CategoryLoss(category=name, objects=one.kept, of=one.objects, reasons=dict(one.reasons.most_common(_CAUSES)))
         for name, one in all_of.items()
         if one.objects >= _FEWEST and one.kept < one.objects
     ]

@@ -171,6 +171,22 @@ def test_a_session_leaves_a_record_of_its_speed_and_its_engines(lvis_root, tmp_p
     assert 0 < record.engine_s <= record.seconds
 
 
+def test_names_without_an_end_do_not_make_a_page_without_one(tmp_path):
+    long = "x" * 100_000
+    three_shards(tmp_path).commit(change=lambda row: msgspec.structs.replace(row, category=long, caption=long)).pack()
+    assert write_report(tmp_path)[0].stat().st_size < 60_000
+
+
+def test_categories_that_lose_most_are_named_with_their_reasons(tmp_path):
+    run = plan_run(tmp_path, [[planned_image("1", 50)]])
+    run.commit(change=lambda row: dropped(row, "length") if row.category == "cup" and row.object_id < "115" else row)
+    worst = {one.category: one for one in run_figures(tmp_path).categories.worst}
+    cup = worst["cup"]
+    assert cup.reasons["length"] > 0
+    assert sum(cup.reasons.values()) == cup.of - cup.objects
+    assert "length" not in worst["tea_pot"].reasons
+
+
 def test_a_judges_scores_count_where_the_caption_is_still_the_same(out, tmp_path):
     keys = [f"tiny/train/{key}" for key in ("1/11", "2/20", "2/21", "4/40")]
     captions = ["A tea_pot numbered 11.", "A cup numbered 20.", "A tea_pot numbered 21.", "It said something else."]
@@ -218,6 +234,13 @@ def test_a_damaged_run_or_request_is_one_line(out, tmp_path):
         run_figures(tmp_path / "nothing")
     with pytest.raises(UserError, match="--price"):
         run_figures(out, ReportRequest(price=float("nan")))
+    RunLayout(out).sessions_dir.mkdir()
+    session = {"version": 1, "started": "now", "seconds": 1, "ended": None, "engines": 10**400, "gpus": 1}
+    record = RunLayout(out).session(1)
+    record.write_text(json.dumps(session | {"planned": 1, "before": 0, "settled": 1}))
+    with pytest.raises(LedgerError, match=r"0001\.json is no session's record"):
+        run_figures(out)
+    record.unlink()
     RunLayout(out).judge.write_bytes(b"PAR1 is not enough")
     with pytest.raises(LedgerError, match=r"judge\.parquet is no table"):
         run_figures(out)

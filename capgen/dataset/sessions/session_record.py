@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -14,13 +15,18 @@ from capgen.errors import LedgerError
 _NAME = re.compile(r"(\d{4,9})\.json")
 
 
+RecordedSeconds = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
+RecordedCount = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+"""Somebody else may have written the file: numbers beyond these are damage."""
+
+
 class RateSample(msgspec.Struct, frozen=True, array_like=True):
     """Where a session stood: seconds since it began to ask, objects settled, engines up, requests in flight."""
 
-    at_s: float
-    settled: int
-    engines: int
-    in_flight: int
+    at_s: RecordedSeconds
+    settled: RecordedCount
+    engines: RecordedCount
+    in_flight: RecordedCount
 
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,17 +45,17 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int = 1
     started: str
-    seconds: float
+    seconds: RecordedSeconds
     ended: str | None
-    engines: int
-    gpus: int
-    planned: int
-    before: int
-    settled: int
-    start_s: tuple[float, ...] = ()
-    lost: int = 0
-    engine_s: float = 0.0
-    idle_s: float = 0.0
+    engines: RecordedCount
+    gpus: RecordedCount
+    planned: RecordedCount
+    before: RecordedCount
+    settled: RecordedCount
+    start_s: tuple[RecordedSeconds, ...] = ()
+    lost: RecordedCount = 0
+    engine_s: RecordedSeconds = 0.0
+    idle_s: RecordedSeconds = 0.0
     samples: tuple[RateSample, ...] = ()
 
     @property

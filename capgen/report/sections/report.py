@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from capgen.report.charts import BarChart, Chart, ColumnChart, LineChart, PlotLine
-from capgen.report.figures import CategoryGroup, RunFigures, SaidOf, SplitFigures
+from capgen.report.figures import CategoryGroup, CategoryShare, RunFigures, SaidOf, SplitFigures
 from capgen.report.sections.quality import confidence, judges, reviews, truth
 from capgen.report.sections.section import ReportSection, ReportTable, count, share
 from capgen.report.sections.work import asking_again, cost, speed, tokens
 
-_MOST_REASONS = 20
+_MOST_REASONS, _MOST_ROWS = 20, 100
 
 
 def sections(found: RunFigures) -> list[ReportSection]:
@@ -110,10 +110,12 @@ def _reasons(found: RunFigures) -> ReportSection | None:
             count(one.named),
             _named_categories(one.categories),
         )
-        for one in found.reasons
+        for one in found.reasons[:_MOST_ROWS]
     ]
     header = ("status", "reason", "meaning", "objects", "of all", "named", "most often in")
-    examples = [(one.code, example.key, example.text) for one in found.reasons for example in one.examples]
+    examples = [
+        (one.code, example.key, example.text) for one in found.reasons[:_MOST_REASONS] for example in one.examples
+    ]
     tables = [ReportTable(header, tuple(rows), "lllrrrl")]
     if examples:
         tables.append(ReportTable(("reason", "key", "the caption, or what is said of it"), tuple(examples), "lll"))
@@ -126,8 +128,8 @@ def _reasons(found: RunFigures) -> ReportSection | None:
     return ReportSection("Dropped and failed", lines, tuple(tables), (chart,) if shown else ())
 
 
-def _named_categories(shares: Iterable[object]) -> str:
-    return ", ".join(f"{one.category} {one.objects:,} of {one.of:,}" for one in shares)  # type: ignore[attr-defined]
+def _named_categories(shares: Iterable[CategoryShare]) -> str:
+    return ", ".join(f"{one.category} {one.objects:,} of {one.of:,}" for one in shares)
 
 
 def examples_table(examples: Sequence[SaidOf]) -> ReportTable:
@@ -168,8 +170,11 @@ def _categories(found: RunFigures) -> ReportSection | None:
         ReportTable(("most captions", "captions"), tuple((name, count(n)) for name, n in one.most), "lr"),
     ]
     if one.worst:
-        rows = tuple((c.category, count(c.objects), count(c.of), share(c.objects / c.of)) for c in one.worst)
-        tables.append(ReportTable(("fewest of its objects kept", "captions", "objects", "kept"), rows, "lrrr"))
+        rows = tuple(
+            (c.category, count(c.objects), count(c.of), share(c.objects / c.of), _codes(c.reasons)) for c in one.worst
+        )
+        header = ("fewest of its objects kept", "captions", "objects", "kept", "why not")
+        tables.append(ReportTable(header, rows, "lrrrl"))
     points = tuple((float(rank), float(captions)) for rank, captions in one.ranked)
     chart = LineChart(
         "Captions of each category", "rank of the category", "captions", (PlotLine("captions", points),), log=True

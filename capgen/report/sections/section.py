@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from capgen.report.charts import Chart
 
+_LONGEST = 300  # characters of a cell
+
 
 @dataclass(frozen=True, slots=True)
 class ReportTable:
@@ -14,6 +16,13 @@ class ReportTable:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     align: str
+
+    @property
+    def shown(self) -> tuple[tuple[str, ...], ...]:
+        """The rows with long texts cut off: names and keys of data have no limit."""
+        return tuple(
+            tuple(cell if len(cell) <= _LONGEST else f"{cell[:_LONGEST]}…" for cell in row) for row in self.rows
+        )
 
 
 @dataclass(frozen=True, slots=True)

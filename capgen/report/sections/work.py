@@ -110,5 +110,5 @@ def cost(found: RunFigures) -> ReportSection:
     elif one.price is None:
         lines.append("`capgen report OUT --price P` gives the cost at a price of P an hour of a GPU.")
     else:
-        lines.append("No GPU was used, so there is no cost by GPU hours.")
+        lines.append("The run held no GPU itself (those of servers are not counted), so it has no cost by GPU hours.")
     return ReportSection("Cost", tuple(lines))
