@@ -7,7 +7,7 @@ import unicodedata
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.table import Table
 
@@ -111,6 +111,7 @@ def test_a_log_line_is_one_line(text):
     assert "\x1b" not in line
 
 
+@settings(deadline=None)  # the first plot loads fonts
 @given(TEXT)
 def test_a_plot_draws_dollars_as_dollars(text):
     pytest.importorskip("matplotlib")

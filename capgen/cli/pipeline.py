@@ -193,10 +193,12 @@ def _wrong(
     """
     from capgen.evaluation.calibration.read import read_labels
     from capgen.pipeline.releasing.reviewed import flagged as found_bad
-    from capgen.pipeline.running.retry import read_keys
+    from capgen.pipeline.running.retry import check_keys, read_keys
 
     wrong = {key for key, right in read_labels(refused).items() if not right} if refused else set()
-    wrong.update(named, read_keys(file) if file else ())
+    chosen = [*named, *(read_keys(file) if file else ())]
+    check_keys(out, chosen)
+    wrong.update(chosen)
     if flagged:
         wrong |= found_bad(out)
     if not wrong and (flagged or refused or file):

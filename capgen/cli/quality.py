@@ -53,7 +53,7 @@ def calibrate(
     from capgen.pipeline.releasing.reviewed import labels as review_labels
 
     if [facts is not None, labels is not None, reviews].count(True) != 1:
-        raise UserError("what is right is not clear", "give one of --facts FILE, --labels FILE and --reviews")
+        raise UserError("what is right is not clear", "give --facts FILE, --labels FILE or --reviews, one of them")
     if score not in SCORES:
         raise UserError(f"--score {score!r} is none", f"known: {', '.join(SCORES)}")
     refuse_links(out)

@@ -93,7 +93,6 @@ def ask_again(
     there = sum((Counter(manifest.failed) + Counter(manifest.dropped) for manifest in done), Counter[str]())
     if len(done) == len(table.shards):
         _check(codes, there, job.out)
-        _check_keys(job.out, done, refused)
     asked: Counter[str] = Counter()
     for manifest in done:
         wanted = set(codes or (() if refused else manifest.failed))
@@ -122,12 +121,18 @@ def read_keys(file: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _check_keys(out: Path, done: Iterable[Manifest], wanted: Collection[str]) -> None:
+def check_keys(out: Path, wanted: Collection[str]) -> None:
+    """Find out whether a run has all objects that somebody names; those of unfinished shards count as had.
+
+    Raises:
+        UserError: it lacks one.
+    """
     left = set(wanted)
-    for manifest in done:
-        if not left:
+    plan = read_plan(out)
+    for entry in plan.shards:
+        if not left or not is_committed(out, entry.index, plan.fingerprint):
             return
-        left.difference_update(read_columns(out, manifest.index, ["key"]).column("key").to_pylist())
+        left.difference_update(read_columns(out, entry.index, ["key"]).column("key").to_pylist())
     if left:
         more = f" and {len(left) - 1:,} more" if len(left) > 1 else ""
         raise UserError(
