@@ -45,7 +45,7 @@ class DataSettings(TrainTable):
     """Where clips come from.
 
     ``releases``: folders that capgen wrote (flag ``--data``, repeatable), images and videos alike.
-    ``split``: of the releases. ``limit``: take only the first so many media.
+    ``split``: which split of the releases is learnt from. ``limit``: take only the first so many media.
     ``benchmark``: vidstg, vln or bensmot; then ``releases`` are the folders that its files were unpacked in.
     ``pictures``: the folder that file names are relative to, where a release neither holds its pictures nor was
     made on this machine.
@@ -151,8 +151,8 @@ class StageSettings(TrainTable):
 class OptimizerSettings(TrainTable):
     """AdamW.
 
-    ``betas``: of its two means. ``weight_decay``: of all weights but norms, biases and embeddings.
-    ``clip_norm``: of all gradients together; 0 does not clip.
+    ``betas``: the decay rates of its two running means. ``weight_decay``: for all weights but norms, biases and
+    embeddings. ``clip_norm``: the largest norm of all gradients together; 0 does not clip.
     """
 
     betas: tuple[Share, Share] = (0.9, 0.999)
@@ -163,9 +163,9 @@ class OptimizerSettings(TrainTable):
 class TrainRunSettings(TrainTable):
     """How a training runs; nothing here but ``seed`` and ``precision`` changes what is learnt.
 
-    ``seed``: of weights, order and augmentation. ``precision``: of the computation.
+    ``seed``: the seed of weights, order and augmentation. ``precision``: the numbers that are computed with.
     ``device``: ``auto`` is the GPU where there is one. ``checkpoint_every``: steps between two checkpoints.
-    ``keep``: so many of them stay.
+    ``keep``: how many checkpoints stay.
     ``log_every``: steps between two lines of the log. ``tensorboard``: whether OUT/logs is written for TensorBoard.
     ``threads``: of PyTorch on a CPU; 0 leaves its default.
     """
@@ -183,8 +183,9 @@ class TrainRunSettings(TrainTable):
 class ValidationSettings(TrainTable):
     """Scores on the way.
 
-    ``every``: steps between two validations; 0 is never. ``split``: of the data. ``media``: the first so many of it.
-    ``threshold``: the score from which a track counts. ``max_tracks``: of a video. ``pictures``: so many are drawn.
+    ``every``: steps between two validations; 0 is never. ``split``: which split of the data.
+    ``media``: how many of its media are scored. ``threshold``: the score from which a track counts.
+    ``max_tracks``: the most tracks of a video. ``pictures``: how many pictures are drawn.
     ``final``: whether the trained model is scored at the end.
     """
 
@@ -200,7 +201,7 @@ class ValidationSettings(TrainTable):
 class TrainSettings(TrainTable):
     """Everything that decides what a training does.
 
-    ``name``: of the training. ``stages``: one after the other, by name. ``model``, ``data``, ``augment``,
+    ``name``: what the training is called. ``stages``: one after the other, by name. ``model``, ``data``, ``augment``,
     ``optimizer``, ``run``, ``validation``: the tables.
     """
 

@@ -26,7 +26,7 @@ class Table(BaseModel):
 class WorldSettings(Table):
     """The sample world that is drawn where no root is given.
 
-    ``images``, ``videos``: how many of each. ``seed``: the same seed gives the same bytes.
+    ``images``, ``videos``: how many are drawn. ``seed``: the same seed gives the same bytes.
     """
 
     images: Annotated[int, Field(ge=0)] = 0
@@ -149,8 +149,8 @@ class SamplingSettings(Table):
     """How tokens are chosen; greedily by default.
 
     ``temperature``: 0 always takes the most probable token. ``top_p``: the share of probability that tokens are drawn
-    from. ``max_tokens``: of an answer; one that is cut off there is dropped. ``seed``: of the draws, and what a row's
-    ``seed`` column says.
+    from. ``max_tokens``: the most tokens of an answer; one that is cut off there is dropped. ``seed``: the seed of the
+    draws, which a row's ``seed`` column says.
     """
 
     temperature: Annotated[float, Field(ge=0)] = 0.0
@@ -177,7 +177,7 @@ class CheckSettings(Table):
     """Which checks judge a caption, in order, and their options by name.
 
     ``names``: a caption that one of them refuses is dropped. ``advisory``: what these say is a reason to ask again,
-    not to drop; ``capgen lint`` names it too. ``options``: of each check, by its name, see below.
+    not to drop; ``capgen lint`` names it too. ``options``: the options of each check, by its name, see below.
     """
 
     names: tuple[str, ...] = (
@@ -277,7 +277,7 @@ class DedupSettings(Table):
 class CardSettings(Table):
     """What the data card says.
 
-    ``template``: of a file in ``data_cards/``, or a path of one's own. ``title``: of the dataset.
+    ``template``: of a file in ``data_cards/``, or a path of one's own. ``title``: the dataset's title.
     ``license_source``: a sentence on the licence of pictures and annotations. ``license_captions``: the Hub's name of
     the licence under which the captions are released.
     """
@@ -291,7 +291,7 @@ class CardSettings(Table):
 class Settings(Table):
     """Everything that decides what a run's rows say.
 
-    ``name``: of the pipeline. ``dataset``: the first part of every key. ``kind``: what one medium is.
+    ``name``: what the pipeline is called. ``dataset``: the first part of every key. ``kind``: what one medium is.
     ``source``, ``render``, ``prompt``, ``model``, ``engine``, ``sampling``, ``run``, ``checks``, ``tries``,
     ``distinct``, ``dedup``, ``card``: the tables.
     """
