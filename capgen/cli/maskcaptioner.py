@@ -40,13 +40,16 @@ def predict_verb(
     ] = None,
     device: Annotated[str | None, typer.Option(help="Torch device. Default: a GPU if there is one.")] = None,
     video_id: Annotated[str, typer.Option(help="Video id in tracks.json, for capgen eval tracks.")] = "1",
+    fill: Annotated[
+        bool, typer.Option("--fill", help="Tint the masks too; this changes the objects' colours.")
+    ] = False,
     as_json: options.JsonFlag = False,
 ) -> None:
     """Detect, segment, track and caption the objects of a video.
 
     Writes masks, tracks and captions, and draws them into an annotated video.
     """
-    request = PredictRequest(source, model, out, threshold, max_tracks, every, fps, device, video_id)
+    request = PredictRequest(source, model, out, threshold, max_tracks, every, fps, device, video_id, fill)
     found, written = predict(request, terminal(stderr=as_json))
     if as_json:
         typer.echo(json.dumps(summary(found, written), indent=1))
@@ -113,6 +116,7 @@ class PredictRequest:
     fps: float | None = None
     device: str | None = None
     video_id: str = "1"
+    fill: bool = False
 
 
 def predict(request: PredictRequest, console: Console) -> tuple[Prediction, PredictionFiles]:
@@ -145,7 +149,16 @@ def predict(request: PredictRequest, console: Console) -> tuple[Prediction, Pred
         stream = _stream(model, options)
         frames = int(model.config.clip_frames)
         info = {"model": name, **options, "clip_frames": frames} | ({"note": note} if note else {})
-        return run(source, stream, request.out, clip_frames=frames, info=info, video_id=identity, progress=show)
+        return run(
+            source,
+            stream,
+            request.out,
+            clip_frames=frames,
+            info=info,
+            video_id=identity,
+            fill=request.fill,
+            progress=show,
+        )
 
 
 def summary(found: Prediction, written: PredictionFiles) -> dict[str, Any]:

@@ -206,20 +206,28 @@ def detections(track: Track, image_ids: Sequence[int]) -> Iterator[dict[str, Any
 
 
 def write_pictures(
-    out: Path, source: InputFrames, found: Prediction, about: str, note: str = "", progress: ShowProgress = _silent
+    out: Path,
+    source: InputFrames,
+    found: Prediction,
+    about: str,
+    note: str = "",
+    *,
+    fill: bool = False,
+    progress: ShowProgress = _silent,
 ) -> tuple[Path, Path]:
     """Walk the source again and write the annotated video (or picture) and the contact sheet; returns both paths.
 
     Args:
         about: the model's name, for the sheet's heading.
         note: a warning that every picture shows.
+        fill: tint masks, which changes the colours of objects.
 
     Raises:
         UserError: the source changed since it was first walked.
     """
     video = source.kind == "video"
-    annotate = Annotator(found.tracks, found.size, everything=not video, note=note)
-    sheet = Sheet(found.tracks, found.size, chosen(found.frames), found.times if video else None)
+    annotate = Annotator(found.tracks, found.size, everything=not video, note=note, fill=fill)
+    sheet = Sheet(found.tracks, found.size, chosen(found.frames), found.times if video else None, fill)
     if video:
         annotated = out / "annotated.mp4"
         with VideoWriter(annotated, source.fps, found.times) as writer:
@@ -268,12 +276,14 @@ def predict(
     clip_frames: int,
     info: dict[str, Any],
     video_id: int | str = 1,
+    fill: bool = False,
     progress: ShowProgress = _silent,
 ) -> tuple[Prediction, PredictionFiles]:
     """Write ``tracks.json``, the annotated video or picture, and ``sheet.png`` into ``out``.
 
     Args:
         info: ``model`` and the settings, for ``tracks.json``; a ``note`` among them is shown in the pictures, too.
+        fill: tint masks in the pictures, which changes the colours of objects.
 
     Raises:
         UserError: the input cannot be read, or ``out`` cannot be written or is in use.
@@ -284,9 +294,8 @@ def predict(
         remove_parts(out)
         found = find_tracks(source, stream, clip_frames, progress)
         write_tracks(out / "tracks.json", source, found, info, video_id)
-        annotated, sheet = write_pictures(
-            out, source, found, str(info.get("model", "")), str(info.get("note", "")), progress
-        )
+        about, note = str(info.get("model", "")), str(info.get("note", ""))
+        annotated, sheet = write_pictures(out, source, found, about, note, fill=fill, progress=progress)
     return found, PredictionFiles(out / "tracks.json", annotated, sheet)
 
 

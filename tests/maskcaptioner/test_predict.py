@@ -4,6 +4,7 @@ import json
 import logging
 
 import av
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -121,9 +122,11 @@ def test_the_film_has_every_frame_at_the_speed_of_the_input_with_marks_that_foll
     assert (len(frames), float(stream.average_rate), stream.codec_context.name) == (12, 8, "h264")
     scale = film_style(HEIGHT, WIDTH).width / WIDTH
     for index, picture in enumerate(frames):
-        middle = picture[round(26 * scale), round((10 + 2 * index) * scale)].astype(int)
-        tinted = 0.64 * np.array((230, 30, 30)) + 0.36 * np.array(colour(0))
-        assert np.allclose(middle, tinted if index < 6 else (230, 30, 30), atol=30), index
+        row, left = round(26 * scale), round((4 + 2 * index) * scale)
+        middle = picture[row, round((10 + 2 * index) * scale)].astype(int)
+        assert np.allclose(middle, (230, 30, 30), atol=30), index
+        edge = picture[row, left - 6 : left + 7].astype(int)
+        assert (np.abs(edge - colour(0)).sum(1).min() < 120) == (index < 6), index
 
 
 def test_the_film_keeps_the_colours_that_players_show(tmp_path):
@@ -228,6 +231,17 @@ def test_frames_that_disappear_between_the_walks_are_said(tmp_path):
     with pytest.raises(UserError, match=r"2\.png is 64x46 pixels"):
         predict(open_frames(tmp_path), Deleting(), tmp_path / "out", clip_frames=2, info={})
     assert not (tmp_path / "out" / "annotated.mp4").exists()
+
+
+def test_outlines_leave_the_pixels_inside_masks_as_they_are_unless_filling_is_asked_for():
+    picture = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    style = Style(WIDTH * 8, HEIGHT * 8)
+    source = cv2.resize(picture, (style.width, style.height), interpolation=cv2.INTER_CUBIC)
+    x, y, width, height = (8 * side for side in track(1, [0]).boxes[0])
+    edge = style.line + 5 + 8  # the outline, and a pixel of the source: enlarged masks have smooth edges
+    inside = np.s_[int(y + edge) : int(y + height - edge), int(x + edge) : int(x + width - edge)]
+    assert np.array_equal(Painter([track(1, [0])], style).paint(picture, 0)[inside], source[inside])
+    assert not np.array_equal(Painter([track(1, [0])], style, fill=True).paint(picture, 0)[inside], source[inside])
 
 
 def test_a_colour_stays_with_its_track_and_no_two_are_alike():

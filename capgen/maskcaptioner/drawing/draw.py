@@ -1,4 +1,7 @@
-"""Marks on a frame: masks, boxes and name tags, in a colour that stays with its track."""
+"""Marks on a frame: outlines, boxes and name tags, in a colour that stays with its track.
+
+Masks are not filled unless that is asked for: a veil changes the colours that captions name.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,9 @@ _PALETTE: tuple[Ink, ...] = (
 """Bright, and far from one another; neighbours in the list are far apart in hue."""
 _GOLDEN = 0.61803398875
 _FILL = 0.36
-_RIM: Ink = (16, 18, 22)
-_RIM_SHARE = 0.6
+_DARK: Ink = (16, 18, 22)
+_LIGHT: Ink = (244, 246, 248)
+_DARK_SHARE = 0.6
 _STACKED = 6  # tags of objects that fill the picture lie under one another
 _CORNERED = 44  # pixels: a smaller box is told by its mask alone
 _SHORT, _LONG = 480, 1920  # pixels: smaller pictures are enlarged, so that text can be read; larger ones reduced
@@ -100,10 +104,12 @@ class Painter:
     Args:
         tracks: all that will be drawn; a track's colour is its rank here.
         style: size of the pictures that are made.
+        fill: tint masks, which changes the colours of objects.
     """
 
     tracks: Sequence[Track]
     style: Style
+    fill: bool = False
     _sides: dict[int, int] = field(default_factory=dict)
 
     def paint(self, frame: Pixels, index: int) -> Pixels:
@@ -117,15 +123,17 @@ class Painter:
         shown = [(rank, place) for rank, track in enumerate(self.tracks) if (place := seen(track, index)) is not None]
         shapes = [(rank, self._mask(rank, place, frame), self._box(rank, place, frame)) for rank, place in shown]
         shapes.sort(key=lambda shape: -shape[2][2] * shape[2][3])
-        for rank, mask, box in shapes:
-            _fill(canvas, mask, box, colour(rank))
+        if self.fill:
+            for rank, mask, box in shapes:
+                _fill(canvas, mask, box, colour(rank))
         strokes = [(rank, _strokes(mask, box)) for rank, mask, box in shapes]
         rims = canvas.copy()
         for _, lines in strokes:
-            cv2.polylines(rims, lines, False, _RIM, style.line + 2, cv2.LINE_AA)
-        cv2.addWeighted(rims, _RIM_SHARE, canvas, 1 - _RIM_SHARE, 0, dst=canvas)
+            cv2.polylines(rims, lines, False, _DARK, style.line + 5, cv2.LINE_AA)
+        cv2.addWeighted(rims, _DARK_SHARE, canvas, 1 - _DARK_SHARE, 0, dst=canvas)
         for rank, lines in strokes:
-            cv2.polylines(canvas, lines, False, colour(rank), style.line, cv2.LINE_AA)
+            cv2.polylines(canvas, lines, False, _LIGHT, style.line + 3, cv2.LINE_AA)
+            cv2.polylines(canvas, lines, False, colour(rank), style.line + 1, cv2.LINE_AA)
         self._tags(canvas, [(rank, box) for rank, _, box in shapes])
         return canvas
 

@@ -125,11 +125,11 @@ class Legend:
         return np.asarray(image)
 
 
-def banner(note: str, width: int, size: int) -> Pixels:
-    """A strip with a warning, ``width`` pixels wide and of even height.
+def banner(note: str, width: int, size: int, paint: Ink = WARNING) -> Pixels:
+    """A strip with a warning or a title, ``width`` pixels wide and of even height.
 
     Args:
-        size: pixels of the letters.
+        size: pixels of the letters; ``paint``: their colour.
     """
     pad = round(size * 0.8)
     lines = wrap(note, font(size), width - 2 * pad, 3)
@@ -137,7 +137,7 @@ def banner(note: str, width: int, size: int) -> Pixels:
     image = Image.new("RGB", (width, height), GROUND)
     pen = ImageDraw.Draw(image)
     for number, line in enumerate(lines):
-        pen.text((pad, pad // 2 + round(size * 1.32) * number + size), line, fill=WARNING, font=font(size), anchor="ls")
+        pen.text((pad, pad // 2 + round(size * 1.32) * number + size), line, fill=paint, font=font(size), anchor="ls")
     return np.asarray(image)
 
 

@@ -35,18 +35,20 @@ class Sheet:
     Args:
         size: height, width of the input's frames.
         times: when each frame is shown, in seconds; None where there is no time.
+        fill: tint masks, which changes the colours of objects.
     """
 
     tracks: Sequence[Track]
     size: tuple[int, int]
     frames: Sequence[int]
     times: Sequence[float] | None = None
+    fill: bool = False
     _cells: list[tuple[int, Pixels]] = field(default_factory=list)
 
     def add(self, frame: Pixels, index: int) -> None:
         """Take the frame if it is one of those that were chosen."""
         if index in self.frames:
-            self._cells.append((index, Painter(self.tracks, self._style).paint(frame, index)))
+            self._cells.append((index, Painter(self.tracks, self._style, self.fill).paint(frame, index)))
 
     def draw(self, title: str, warning: str = "") -> Pixels:
         """The sheet, uint8 [H, 1440, 3], with a ``warning`` under its title."""

@@ -38,12 +38,14 @@ class Annotator:
         size: height, width of the input's frames.
         everything: all captions have a place, however many there are.
         note: a warning under every picture.
+        fill: tint masks, which changes the colours of objects.
     """
 
     tracks: Sequence[Track]
     size: tuple[int, int]
     everything: bool = False
     note: str = ""
+    fill: bool = False
 
     @cached_property
     def _style(self) -> Style:
@@ -51,7 +53,7 @@ class Annotator:
 
     @cached_property
     def _painter(self) -> Painter:
-        return Painter(self.tracks, self._style)
+        return Painter(self.tracks, self._style, self.fill)
 
     @cached_property
     def _letters(self) -> int:

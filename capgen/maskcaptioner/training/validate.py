@@ -20,7 +20,7 @@ from capgen.dataset.files import write_whole
 from capgen.errors import UserError
 from capgen.maskcaptioner.data.pictures import read_frames
 from capgen.maskcaptioner.data.release_rows import DataPart, Medium
-from capgen.maskcaptioner.drawing.legend import GROUND
+from capgen.maskcaptioner.drawing.legend import GROUND, INK, banner
 from capgen.maskcaptioner.drawing.video_writer import Annotator
 from capgen.maskcaptioner.inference.stream import Stream
 from capgen.maskcaptioner.inference.track import Track
@@ -90,8 +90,11 @@ class Validation:
     def _draw(self, medium: Medium, frames: Sequence[Any], tracks: list[Track], step: int, number: int) -> None:
         """What the model says beside what the release says, on the middle frame."""
         index = len(frames) // 2
-        sides = [Annotator(side, (medium.height, medium.width)) for side in (tracks, true_tracks(medium))]
-        shown = [side(frames[index], index) for side in sides]
+        shown = []
+        for title, side in (("predicted", tracks), ("truth: the release", true_tracks(medium))):
+            picture = Annotator(side, (medium.height, medium.width))(frames[index], index)
+            width = picture.shape[1]
+            shown.append(np.concatenate([banner(title, width, max(14, round(width / 40)), INK), picture]))
         height = max(picture.shape[0] for picture in shown)
         padded = [_on_ground(picture, height) for picture in shown]
         path = self.out / "pictures" / f"step-{step:08d}" / f"{number:02d}.png"
