@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlanRecord, ShardEntry
 from capgen.dataset.quality.calibration import read_calibration
 from capgen.dataset.quality.counts import BINS
@@ -67,13 +68,18 @@ def run_figures(
         progress: is told how many shards were read, and how many there are.
 
     Raises:
-        UserError: OUT is no run, or a file of the request is not what it should be.
+        UserError: OUT is no run, or a release that was copied without its candidates, or a file of the request is
+            not what it should be.
         LedgerError: a file of the run is damaged.
     """
     wanted = wanted or ReportRequest()
     if wanted.price is not None and not 0 <= wanted.price < float("inf"):
         raise UserError(f"--price {wanted.price:g} is no price", "give the price of an hour of one GPU, such as 2.5")
     plan, state = read_plan(out), run_status(out)
+    if not RunLayout(out).all_candidates() and read_release(out) is not None:
+        raise UserError(
+            f"{out} holds a release without its candidates", "its counts are in README.md; report the run's own folder"
+        )
     read = _read(out, plan, state, KnownTruth.of(out, wanted.facts, wanted.labels), progress)
     stats, quality = read.counts.stats, read.counts.quality
     confidence = ConfidenceFigures(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import msgspec
@@ -232,6 +233,9 @@ def test_what_people_said_is_counted_as_the_release_took_it(out):
 def test_a_damaged_run_or_request_is_one_line(out, tmp_path):
     with pytest.raises(MissingFile):
         run_figures(tmp_path / "nothing")
+    shutil.copytree(out, tmp_path / "copied", ignore=shutil.ignore_patterns("candidates"))
+    with pytest.raises(UserError, match="a release without its candidates"):
+        run_figures(tmp_path / "copied")
     with pytest.raises(UserError, match="--price"):
         run_figures(out, ReportRequest(price=float("nan")))
     RunLayout(out).sessions_dir.mkdir()

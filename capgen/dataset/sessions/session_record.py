@@ -35,7 +35,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         started: when it began to ask, in UTC, as ISO 8601.
         seconds: from then to the last time that the file was written; engines and GPUs are held all of this time.
-        ended: ``finished``, ``stopped`` by the user, or ``failed``; None where it goes on or was killed.
+        ended: ``finished``, ``stopped`` by the user, ``postponed`` where answers come later from elsewhere, or
+            ``failed``; None where it goes on or was killed.
         engines: engines wanted at once; ``gpus``: of each, 0 being the CPU.
         planned: objects of the run; ``before`` of them were settled when the session began, ``settled`` at its end.
         start_s: seconds that each start of an engine took.

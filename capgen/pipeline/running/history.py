@@ -13,11 +13,18 @@ from capgen.dataset.files import DiskTrouble, telling_disk_trouble
 from capgen.dataset.sessions.session_record import RateSample, SessionRecord, next_number, write_session
 from capgen.errors import Interrupted
 from capgen.pipeline.asking.worker import OpenShards
+from capgen.pipeline.engines.base import Postponed
 from capgen.pipeline.running.run_progress import RunProgress
 
 _WRITE_EVERY_S = 10.0
 _SAMPLES = 600
 """At most so many samples; with more, every second one goes and later ones are twice as far apart."""
+
+
+def _how(error: BaseException) -> str:
+    if isinstance(error, Postponed):
+        return "postponed"
+    return "stopped" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
 
 
 @dataclass(slots=True)
@@ -46,7 +53,7 @@ class SessionHistory:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Write the record as ``finished``, ``stopped`` or ``failed`` when the block ends.
+        """Write the record when the block ends, as ``finished`` or by what ended it.
 
         Raises:
             DiskTrouble: it cannot be written, and nothing else has ended the block.
@@ -55,7 +62,7 @@ class SessionHistory:
             yield
         except BaseException as error:
             with suppress(DiskTrouble):  # the error that is on its way tells what is wrong
-                self._end("stopped" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed")
+                self._end(_how(error))
             raise
         self._end("finished")
 
