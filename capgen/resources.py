@@ -1,4 +1,4 @@
-"""Where prompts, pipelines and data cards lie: at the top of a checkout, inside the package in a wheel."""
+"""Where prompts, pipelines, ablations and data cards lie: at the top of a checkout, inside the package in a wheel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from capgen.errors import UnknownName, UserError
 
 
 def resource_dir(kind: str) -> Path:
-    """The folder of ``prompts``, ``pipelines`` or ``data_cards``.
+    """The folder of ``prompts``, ``pipelines``, ``ablations`` or ``data_cards``.
 
     Raises:
         UserError: the installation is incomplete.

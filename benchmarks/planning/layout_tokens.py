@@ -35,6 +35,7 @@ OBJECTS, BLOCK, WANTED = 12, 16, 0.55
 LAYOUTS = {
     "one marked picture an object": "marked_v1",
     "default: shared clean picture + marked close-up": "shared-crop_v1",
+    "all 12 objects numbered, one request": "numbered_v1",
     "the paper's": "paper_v1",
 }
 """The first is what the others are compared with."""
@@ -85,6 +86,8 @@ def measured(views: Sequence[Any], counter: Any, pad: int, block: int = BLOCK) -
     cache = PrefixCache(block)
     prompt = cached = 0
     for view in views:
+        if view.numbered and view.numbered.number > 1:
+            continue  # the request of the object before it is about it, too
         tokens = identified(counter.ids(view), (one.digest for one in view.pictures), pad)
         prompt, cached = prompt + len(tokens), cached + cache.cached(tokens)
     count = len(views)
@@ -109,11 +112,11 @@ async def asked(settings: Any, views: Sequence[Any], block: int) -> dict[str, fl
     sampling = settings.sampling.model_copy(update={"max_tokens": 1})
     session: Any = await build_engine(chosen).start(EngineContext(settings.model, sampling, 0))
     try:
-        answers = [await session.answer(view) for view in views]
+        answers = [await session.answer(view) for view in views if not (view.numbered and view.numbered.number > 1)]
     finally:
         await session.stop()
     prompt, cached = (sum(getattr(one, name) for one in answers) for name in ("prompt_tokens", "cached_tokens"))
-    return {"engine_prompt_tokens": prompt / len(answers), "engine_cached_tokens": cached / len(answers)}
+    return {"engine_prompt_tokens": prompt / len(views), "engine_cached_tokens": cached / len(views)}
 
 
 def first_objects(media: Iterable[Any], images: int) -> list[Any]:

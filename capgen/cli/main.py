@@ -15,7 +15,7 @@ from typer.exceptions import Abort, TyperException
 
 from capgen import __version__
 from capgen.cli import evaluation, maskcaptioner, models, pipeline, quality, reviews, sample
-from capgen.cli.data import datasets, exchange, report, segment
+from capgen.cli.data import ablation, datasets, exchange, report, segment
 from capgen.cli.providers import Providers
 from capgen.display import PlainFormatter, echo, plain
 from capgen.errors import CapgenError
@@ -25,7 +25,7 @@ from capgen.redaction import plain_addresses
 _NO_ROOM = 2**20  # bytes
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (pipeline, report, models, quality, reviews, sample, maskcaptioner, datasets, exchange, segment):
+for group in (pipeline, report, models, quality, ablation, reviews, sample, maskcaptioner, datasets, exchange, segment):
     app.add_typer(group.app)
 app.add_typer(evaluation.app, name="eval")
 

@@ -95,7 +95,10 @@ class Vllm:
             raise UserError(
                 f"vLLM cannot load model {context.model.id!r}: {_first_line(error)}", "check the model"
             ) from error
-        return VllmSession.over(engine, context, logprobs=self.logprobs)
+        try:
+            return VllmSession.over(engine, context, logprobs=self.logprobs)
+        finally:
+            del engine  # an error that some import has kept holds this frame: the engine would outlive its session
 
     def _arguments(self, context: EngineContext) -> dict[str, Any]:
         arguments: dict[str, Any] = {

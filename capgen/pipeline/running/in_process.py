@@ -11,7 +11,7 @@ from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import is_committed
 from capgen.errors import CapgenError, Interrupted
 from capgen.pipeline.asking.worker import Worker, first_leaf
-from capgen.pipeline.engines.base import EngineDead, Postponed, together
+from capgen.pipeline.engines.base import EngineDead, Postponed, Session, together
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.driver import Losses
 from capgen.pipeline.running.run_progress import RunProgress
@@ -47,12 +47,13 @@ class InProcess:
         left = list(shards)
         while left:
             begun = time.monotonic()
-            worker = Worker(job, await job.engine.start(job.context))
+            worker, dead = Worker(job, await self.begin(job)), False
             progress.engine_started({"start_s": round(time.monotonic() - begun, 2)})
             try:
                 with self.stop.orderly():
                     await self._with(worker, left, progress)
             except EngineDead as error:
+                dead = True
                 progress.engine_lost()
                 left = [entry for entry in left if not is_committed(job.out, entry.index, job.fingerprint)]
                 losses.note(left[0], str(error))
@@ -61,11 +62,19 @@ class InProcess:
                 progress.heard = worker.open_shards
                 progress.ending()
             finally:
-                await worker.close()
+                await self.end(worker, dead=dead)
             if self.stop.asked:
                 raise Interrupted
         if self.postponed:
             raise together(self.postponed)
+
+    async def begin(self, job: Job) -> Session:
+        """The engine that the worker of a job is given."""
+        return await job.engine.start(job.context)
+
+    async def end(self, worker: Worker, *, dead: bool) -> None:  # noqa: ARG002 - an engine may be kept otherwise
+        """A worker has ended, well or because its engine is dead."""
+        await worker.close()
 
     async def _with(self, worker: Worker, shards: Sequence[ShardEntry], progress: RunProgress) -> None:
         window = asyncio.Semaphore(2)
