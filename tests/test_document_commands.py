@@ -102,4 +102,4 @@ def run_marked(page):
 
 def test_what_is_marked_is_known():
     marks = {block["mark"] for page in PAGES for block in blocks(page) if block["mark"]}
-    assert marks == {"run", "file my_prompt.toml"}
+    assert marks == {"run", "file my_prompt.toml", "file mine.toml"}
