@@ -1,0 +1,1 @@
+"""Objects in a bucket (``s3://``, ``gs://``, ``az://`` or any other URL of fsspec) and their copies on this machine."""

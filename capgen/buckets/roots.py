@@ -1,0 +1,140 @@
+"""Datasets whose root is in a bucket: annotations are copied at once, pictures and videos when they are looked at.
+
+Until then an empty file stands for a picture, so that sources find it as in a folder. Copies of pictures are deleted
+again, the oldest first, where they take more than ``CAPGEN_SCRATCH_GIB`` (default 20) on a machine.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from capgen.buckets.places import remember
+from capgen.buckets.store import ObjectStore
+from capgen.errors import UserError
+
+_PICTURES = frozenset(
+    f".{kind}" for kind in "jpg jpeg png webp gif bmp tif tiff ppm avif mp4 mkv webm mov avi m4v".split()
+)
+_AT_ONCE = 16  # requests
+
+_ROOTS: dict[Path, RootCopy] = {}
+
+
+class RootCopy:
+    """The copy of a dataset's root on this machine, which fills while it is used.
+
+    Args:
+        url: the root in the bucket.
+        folder: the copy.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.store, self.folder = ObjectStore(url), folder
+        self._room = float(os.environ.get("CAPGEN_SCRATCH_GIB", "20")) * 2**30
+        self._held: OrderedDict[Path, int] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._fetching: dict[Path, threading.Lock] = {}
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch")
+
+    def list(self) -> None:
+        """Copy annotations, and have an empty file for every picture.
+
+        Raises:
+            UserError: the bucket cannot be read, or nothing is below the URL.
+        """
+        self.store.check()
+        there = self.store.list()
+        if not there:
+            raise UserError(f"{self.store.url} holds nothing", "give the URL of the dataset's folder")
+        bad = next((name for name in there if not _is_below(name)), None)
+        if bad is not None:
+            raise UserError(
+                f"{self.store.url} holds an object called {bad!r}, which leads out of a folder", "rename it"
+            )
+        wanted = []
+        for name, stamp in there.items():
+            file = self.folder / name
+            if PurePosixPath(name).suffix.lower() in _PICTURES:
+                if not file.exists():
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.touch()
+            elif not file.is_file() or file.stat().st_size != stamp.size:
+                wanted.append(name)
+        list(self._pool.map(lambda name: self.store.download(name, self.folder / name, there[name].size), wanted))
+
+    def fetch(self, path: Path) -> None:
+        """Have a picture here; one that the bucket does not have stays missing.
+
+        Raises:
+            BucketTrouble: the bucket does not answer.
+        """
+        with self._lock:
+            lock = self._fetching.setdefault(path, threading.Lock())
+        with lock:
+            if path.is_file() and path.stat().st_size:
+                return
+            try:
+                self.store.download(path.relative_to(self.folder).as_posix(), path)
+            except FileNotFoundError:
+                return
+            self._keep(path)
+        with self._lock:
+            self._fetching.pop(path, None)
+
+    def fetch_ahead(self, paths: Iterable[Path]) -> None:
+        """Begin to fetch pictures, in threads."""
+        for path in paths:
+            if not (path.is_file() and path.stat().st_size):
+                self._pool.submit(self.fetch, path)
+
+    def _keep(self, path: Path) -> None:
+        with self._lock:
+            self._held[path] = path.stat().st_size
+            self._bytes += self._held[path]
+            while self._bytes > self._room and len(self._held) > 1:
+                old, size = self._held.popitem(last=False)
+                self._bytes -= size
+                old.unlink(missing_ok=True)
+                old.touch()
+
+
+def open_root(url: str, folder: Path) -> RootCopy:
+    """Have a folder stand for a root in a bucket, in this process."""
+    remember(folder, url)
+    if folder not in _ROOTS:
+        _ROOTS[folder] = RootCopy(url, folder)
+    return _ROOTS[folder]
+
+
+def here(path: Path) -> Path:
+    """The path of a picture, which is fetched where it lies in the copy of a bucket."""
+    copy = _copy_of(path)
+    if copy is not None:
+        copy.fetch(path)
+    return path
+
+
+def soon(paths: Iterable[Path]) -> None:
+    """Begin to fetch those of some pictures that lie in the copy of a bucket."""
+    if _ROOTS:
+        for path in paths:
+            copy = _copy_of(path)
+            if copy is not None:
+                copy.fetch_ahead([path])
+
+
+def _copy_of(path: Path) -> RootCopy | None:
+    if not _ROOTS:
+        return None
+    return next((copy for folder, copy in _ROOTS.items() if path.is_relative_to(folder)), None)
+
+
+def _is_below(name: str) -> bool:
+    windows = PureWindowsPath(name)
+    return not (windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in windows.parts)

@@ -1,0 +1,225 @@
+"""A prefix of a bucket: whole objects, written by one request each, with patience for servers that fail and cut.
+
+Names are relative to the prefix. Credentials are those that the file system's library finds in the environment; none is
+taken, kept or shown here.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from capgen.errors import CapgenError, UserError
+from capgen.redaction import message, shown_url
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+_TRIES = 8
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
+_NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+"""What asking once more does not change."""
+
+
+class BucketTrouble(CapgenError):
+    """A bucket did not do what was asked, however often: ``doing`` says what, ``why`` what it answered."""
+
+    def __init__(self, doing: str, why: str) -> None:
+        self.doing, self.why = doing, why
+        super().__init__(doing, why)
+
+    def __str__(self) -> str:
+        return f"{self.doing}: {self.why}; what is done is kept, run the same command again once the bucket answers"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What tells one content of an object from another: its size in bytes, and the server's tag or time."""
+
+    size: int
+    tag: str
+
+
+def is_url(text: str) -> bool:
+    """Whether a place is in a bucket, not a folder."""
+    scheme, mark, rest = text.partition("://")
+    return bool(mark and rest) and scheme.replace("+", "").isalnum() and scheme != "file"
+
+
+class ObjectStore:
+    """The objects below a URL; usable from several threads and, pickled, in other processes.
+
+    Raises:
+        UserError: no installed library knows such URLs, or the URL holds a password.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._fs, self._root = _opened(self.url)
+
+    def __reduce__(self) -> tuple[type[ObjectStore], tuple[str]]:
+        return ObjectStore, (self.url,)
+
+    def list(self, prefix: str = "") -> dict[str, Stamp]:
+        """The objects whose names begin with a prefix that ends in ``/``; all without one."""
+
+        def find() -> dict[str, Any]:
+            self._fs.invalidate_cache()
+            try:
+                return dict(self._fs.find(self._path(prefix), detail=True))
+            except FileNotFoundError:
+                return {}
+
+        found = self._patiently(f"listing {self._shown(prefix)}", find)
+        start = len(self._root) + 1
+        return {
+            path.lstrip("/")[start:]: _stamp(info)
+            for path, info in found.items()
+            if path.lstrip("/").startswith(f"{self._root}/") and info.get("type", "file") == "file"
+        }
+
+    def read(self, name: str) -> bytes:
+        """The bytes of an object.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        return bytes(self._patiently(f"reading {self._shown(name)}", lambda: self._whole(name)))
+
+    def _whole(self, name: str) -> bytes:
+        data: bytes = self._fs.cat_file(self._path(name))
+        size = self._fs.info(self._path(name))["size"]
+        if len(data) != size:
+            raise OSError(f"{len(data)} of {size} bytes came")
+        return data
+
+    def download(self, name: str, file: Path, size: int | None = None) -> None:
+        """Copy an object to a file of this machine, which is seen whole or not at all.
+
+        Args:
+            size: bytes that it must have; None asks the bucket.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_name(f"{file.name}.{random.getrandbits(32):08x}.part")
+
+        def fetch() -> None:
+            wanted = self._fs.info(self._path(name))["size"] if size is None else size
+            self._fs.get_file(self._path(name), str(part))
+            got = part.stat().st_size
+            if got != wanted:
+                raise OSError(f"{got} of {wanted} bytes came")
+
+        try:
+            self._patiently(f"reading {self._shown(name)}", fetch)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def upload(self, file: Path, name: str) -> None:
+        """Copy a file of this machine to an object, in place of an earlier one."""
+        self._patiently(f"writing {self._shown(name)}", lambda: self._fs.put_file(str(file), self._path(name)))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Make an object, in place of an earlier one."""
+        self._patiently(f"writing {self._shown(name)}", lambda: self._fs.pipe_file(self._path(name), data))
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Make an object that is not there yet, by one conditional request; False where another one is there.
+
+        Where a reply is lost, libraries ask again on their own and find the object that they have just made: it counts
+        as made where it holds these bytes, which therefore must say who writes them.
+        """
+
+        def put() -> bool:
+            try:
+                self._fs.pipe_file(self._path(name), data, mode="create")
+            except FileExistsError:
+                return self.read(name) == data
+            return True
+
+        return self._patiently(f"writing {self._shown(name)}", put)
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete objects; those that are not there are none of its business."""
+        for name in names:
+
+            def remove(name: str = name) -> None:
+                try:
+                    self._fs.rm_file(self._path(name))
+                except FileNotFoundError:
+                    return
+
+            self._patiently(f"deleting {self._shown(name)}", remove)
+
+    def check(self) -> None:
+        """Find out whether the bucket can be reached at all.
+
+        Raises:
+            UserError: it cannot; says what the server answers.
+        """
+        try:
+            self.list("plan/")
+        except (BucketTrouble, PermissionError) as error:
+            why = error.why if isinstance(error, BucketTrouble) else message(str(error))
+            raise UserError(
+                f"{shown_url(self.url)} cannot be read: {why}",
+                "check the address and the credentials in the environment",
+            ) from None
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}".rstrip("/")
+
+    def _shown(self, name: str) -> str:
+        return f"{shown_url(self.url)}/{name}"
+
+    def _patiently(self, doing: str, request: Callable[[], T]) -> T:
+        """Ask again, with growing waits, until the bucket answers."""
+        wait = _FIRST_WAIT_S
+        for number in range(1, _TRIES + 1):
+            try:
+                return request()
+            except _NOT_AGAIN:
+                raise
+            except Exception as error:  # what a library raises for a failing server is its own
+                why = message(f"{type(error).__name__}: {error}")
+                if number == _TRIES or not _passes(error):
+                    raise BucketTrouble(doing, why) from error
+                log.debug("%s: %s; asked again in %.1f s", doing, why, wait)
+            time.sleep(wait * random.uniform(0.5, 1.0))
+            wait = min(2 * wait, _LONGEST_WAIT_S)
+        raise AssertionError("unreachable")
+
+
+def _passes(error: Exception) -> bool:
+    """Whether an error may be gone at the next request: credentials and bad names stay."""
+    return "Credential" not in type(error).__name__ and "not valid" not in str(error)
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    scheme = url.partition("://")[0]
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise UserError(f"{shown_url(url)}: credentials in an address end in logs", "set them in the environment")
+    try:
+        fs, root = url_to_fs(url, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        package = _PACKAGES.get(scheme)
+        remedy = f"pip install {package}" if package else "use s3://, gs://, az:// or another scheme of fsspec"
+        raise UserError(f"{shown_url(url)} cannot be opened: {message(str(error))}", remedy) from None
+    return fs, str(root).strip("/")
+
+
+def _stamp(info: Mapping[str, Any]) -> Stamp:
+    tag = info.get("ETag") or info.get("etag") or info.get("md5Hash") or info.get("LastModified") or info.get("created")
+    return Stamp(int(info["size"]), str(tag or ""))

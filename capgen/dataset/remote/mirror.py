@@ -1,0 +1,318 @@
+"""A run's folder and its bucket, kept equal: what is written here goes there, what others wrote there comes here.
+
+In the bucket lies what lies in OUT, under the same names, with two exceptions. The file of a finished shard has its
+digest in its name, and its manifest is made by a conditional request, so that of two workers that finish one shard one
+alone commits it. A journal is a folder of numbered segments, because objects cannot be appended to.
+
+The bucket is the truth. A file that is not there any more although it was seen there is deleted here, and one that is
+deleted here is deleted there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from capgen.buckets.lease import FOLDER as LEASES
+from capgen.buckets.store import ObjectStore, Stamp
+from capgen.dataset.files import sha256_of, write_whole
+from capgen.dataset.layout import PART, RunLayout, is_below
+from capgen.errors import LedgerError
+
+_AT_ONCE = 16  # requests
+_SEGMENT = re.compile(r"(journal/\d{5}/\d{4,}-[0-9a-f]{8}\.jsonl)\.d/(\d{12})")
+_SHARD = re.compile(r"candidates/(\d{5})-([0-9a-f]{16})\.parquet")
+_MANIFEST = re.compile(r"candidates/(\d{5})\.json")
+_OWN = (".lock", ".lock.held", f"{LEASES}/", "logs/")
+"""What each machine has for itself."""
+_LAST = ("plan.json", "release.json")
+"""Written after everything that they name, and deleted before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStamp:
+    """What tells one content of a file from another."""
+
+    size: int
+    time: int
+
+
+class Mirror:
+    """The copy of a run's OUT on this machine.
+
+    Args:
+        url: the OUT in the bucket.
+        out: the copy.
+    """
+
+    def __init__(self, url: str, out: Path) -> None:
+        self.store, self.out = ObjectStore(url), out
+        self._same: dict[str, tuple[Stamp | None, LocalStamp]] = {}
+        self._sent: dict[str, int] = {}
+        self._lock = threading.RLock()
+
+    def begin(self, *, rows_too: bool = True) -> None:
+        """Make the copy equal to the bucket; of what is only here, the ends of journals that are in both stay.
+
+        What a kill kept from the bucket is asked again or made again: a shard's answers are in its journal until its
+        commit is there.
+
+        Args:
+            rows_too: also the rows of finished shards and of the release.
+
+        Raises:
+            BucketTrouble, UserError: the bucket does not answer.
+        """
+        self.store.check()
+        there = self.store.list()
+        journals = self._journals(there)
+        for path in [path for path in self.out.rglob("*") if path.is_file() or path.is_symlink()]:
+            name = path.relative_to(self.out).as_posix()
+            rows = name.startswith("candidates/") and name.endswith(".parquet")
+            known = f"{name.removesuffix('.parquet')}.json" if rows else name
+            if not (_is_own(name) or known in there or name in journals):
+                path.unlink()
+        self.pull(there, rows=rows_too)
+
+    def pull(self, there: dict[str, Stamp] | None = None, *, rows: bool = True) -> None:
+        """Take what is new in the bucket, and delete here what is no longer there.
+
+        Args:
+            there: the objects, where they were just listed.
+            rows: also the rows of finished shards and of the release.
+
+        Raises:
+            LedgerError: an object has a name that leads out of OUT.
+        """
+        there = self.store.list() if there is None else there
+        bad = [name for name in there if not is_below(name)]
+        if bad:
+            raise LedgerError(f"{self.store.url} holds an object called {bad[0]!r}, which leads out of a folder")
+        journals = self._journals(there)
+        manifests = {name for name in there if _MANIFEST.fullmatch(name)}
+        plain = [
+            name
+            for name in there
+            if not (_SEGMENT.fullmatch(name) or _SHARD.fullmatch(name) or name in manifests or _is_own(name))
+            and (rows or not name.startswith("data/"))
+        ]
+        for name in [name for name in self._same if name not in there and name not in manifests]:
+            self._drop(name)
+        self._all(plain, lambda name: self._take(name, there[name]))
+        self._all(manifests, lambda name: self._take_shard(name, there, rows=rows))
+        done = {_index(name) for name in manifests}
+        self._all([name for name in journals if _index(name) not in done], lambda n: self._take_journal(n, there))
+        for index in done:
+            shutil.rmtree(RunLayout(self.out).journal_dir(index), ignore_errors=True)
+
+    def push(self) -> None:
+        """Bring what is new here into the bucket, and delete there what was deleted here.
+
+        Only one process may do so: the holder of the lease, while no worker writes.
+        """
+        here = self._files()
+        gone = [name for name in self._same if name not in here]
+        changed = [name for name, stamp in here.items() if name not in self._same or self._same[name][1] != stamp]
+        first = [name for name in _LAST if name in gone or name in changed]
+        if "release.json" in first:
+            self.store.delete(["release.json"])  # while its files change, it is no longer true
+        for name in gone:
+            self._forget(name)
+        self._all([name for name in changed if name not in _LAST], lambda name: self._give(name, here[name]))
+        for name in _LAST:
+            if name in changed:
+                self._give(name, here[name])
+        self.push_journals()
+        there = self.store.list("journal/")
+        forgotten = {name for name in self._journals(there) if not (self.out / name).is_file()}
+        segments = ((one, found) for one in there if (found := _SEGMENT.fullmatch(one)))
+        self.store.delete([one for one, found in segments if found[1] in forgotten])
+
+    def hear_journal(self, index: int) -> None:
+        """Take what workers elsewhere have written of an unfinished shard."""
+        there = self.store.list(f"journal/{index:05d}/")
+        with self._lock:
+            for name in self._journals(there):
+                self._take_journal(name, there)
+
+    def begin_shard(self, file: str, index: int) -> None:
+        """Have on this machine what a worker needs of a shard: its part of the plan, and what was answered already."""
+        layout = RunLayout(self.out)
+        path = layout.plan_file(file)
+        there = self.store.list(f"journal/{index:05d}/")
+        with self._lock:
+            if not path.is_file():
+                self.store.download(layout.record_of(path), path)
+            for name, stamp in there.items():
+                if not _SEGMENT.fullmatch(name) and not _is_own(name):
+                    self._take(name, stamp)
+            for name in self._journals(there):
+                self._take_journal(name, there)
+
+    def commit_shard(self, index: int) -> bool:
+        """Bring a finished shard into the bucket, whose journal then goes; False where another worker was first.
+
+        Its rows are then those of the other worker, here too.
+        """
+        layout = RunLayout(self.out)
+        rows, manifest = layout.candidates(index), layout.manifest(index)
+        data = manifest.read_bytes()
+        name = layout.record_of(manifest)
+        self.store.upload(rows, _shard_name(index, json.loads(data)["sha256"]))
+        first = self.store.create(name, data) or self.store.read(name) == data
+        if not first:
+            self._take_shard(name, self.store.list("candidates/"), rows=True)
+        self._same[name] = (None, _local(manifest))
+        self.store.delete(self.store.list(f"journal/{index:05d}/"))
+        return first
+
+    def push_journals(self, indices: Iterable[int] | None = None) -> None:
+        """Bring the lines that were written since the last time into the bucket.
+
+        Args:
+            indices: of these shards; None of all.
+        """
+        layout = RunLayout(self.out)
+        folders = layout.journals_dir.glob("*") if indices is None else map(layout.journal_dir, indices)
+        for folder in folders:
+            for file in sorted(folder.glob("*.jsonl")):
+                self._send(file)
+
+    def _send(self, file: Path) -> None:
+        name = RunLayout(self.out).record_of(file)
+        with self._lock:
+            start = self._sent.get(name, 0)
+            try:
+                with file.open("rb") as lines:
+                    lines.seek(start)
+                    data = lines.read()
+            except FileNotFoundError:  # its shard was committed just now
+                return
+            if data:
+                self.store.write(f"{name}.d/{start:012d}", data)
+                self._sent[name] = start + len(data)
+
+    def _files(self) -> dict[str, LocalStamp]:
+        """The files of the copy that stand in the bucket as they are, or, with their manifests, as shards."""
+        found = {}
+        for path in self.out.rglob("*"):
+            if path.is_symlink() or not path.is_file():
+                continue
+            name = path.relative_to(self.out).as_posix()
+            rows_of_shard = name.startswith("candidates/") and name.endswith(".parquet")
+            in_progress = any(part.endswith(PART) for part in name.split("/"))
+            if not (_is_own(name) or in_progress or rows_of_shard or (name.endswith(".jsonl") and "journal/" in name)):
+                found[name] = _local(path)
+        return found
+
+    def _give(self, name: str, stamp: LocalStamp) -> None:
+        if _MANIFEST.fullmatch(name):
+            if name in self._same:
+                self._forget(name)
+            self.commit_shard(_index(name))
+        else:
+            self.store.upload(self.out / name, name)
+        self._same[name] = (None, stamp)
+
+    def _forget(self, name: str) -> None:
+        """Delete in the bucket what was deleted here; a manifest with the rows that it is of."""
+        self.store.delete([name])
+        del self._same[name]
+        if _MANIFEST.fullmatch(name):
+            begin = f"candidates/{_index(name):05d}-"
+            self.store.delete([one for one in self.store.list("candidates/") if one.startswith(begin)])
+
+    def _take(self, name: str, stamp: Stamp) -> None:
+        path = self.out / name
+        known = self._same.get(name)
+        if known is not None and known[0] == stamp and path.is_file():
+            return
+        unsure = known is not None and known[0] is None and path.is_file() and path.stat().st_size == stamp.size
+        if not unsure:
+            self.store.download(name, path, stamp.size)
+        self._same[name] = (stamp, _local(path))
+
+    def _take_shard(self, name: str, there: dict[str, Stamp], *, rows: bool) -> None:
+        manifest = self.out / name
+        index = _index(name)
+        data = self.store.read(name)
+        path = RunLayout(self.out).candidates(index)
+        try:
+            wanted = str(json.loads(data)["sha256"])
+        except (ValueError, KeyError, TypeError):
+            raise LedgerError(
+                f"{self.store.url}/{name} is no shard's manifest; delete it to have it made again"
+            ) from None
+        have = manifest.is_file() and manifest.read_bytes() == data
+        if rows and not (have and path.is_file()) and not (path.is_file() and sha256_of(path) == wanted):
+            stamp = there.get(_shard_name(index, wanted))
+            if stamp is not None:
+                self.store.download(_shard_name(index, wanted), path, stamp.size)
+        if not have:
+            write_whole(_with_folder(manifest), data)
+        self._same[name] = (there.get(name), _local(manifest))
+
+    def _drop(self, name: str) -> None:
+        (self.out / name).unlink(missing_ok=True)
+        del self._same[name]
+
+    def _journals(self, there: Iterable[str]) -> set[str]:
+        return {found[1] for name in there if (found := _SEGMENT.fullmatch(name))}
+
+    def _take_journal(self, name: str, there: dict[str, Stamp]) -> None:
+        """The lines of a journal as far as its segments follow each other; a longer file that is here stays."""
+        path = _with_folder(self.out / name)
+        have = path.stat().st_size if path.is_file() else 0
+        starts = sorted(
+            (int(found[2]), one) for one in there if (found := _SEGMENT.fullmatch(one)) and found[1] == name
+        )
+        end = 0
+        data = b""
+        for start, one in starts:
+            after = start + there[one].size
+            if start > end:
+                break
+            if after > max(end, have + len(data)):
+                data += self.store.read(one)[have + len(data) - start :]
+            end = max(end, after)
+        if data:
+            with path.open("ab") as lines:
+                lines.write(data)
+        self._sent[name] = max(end, self._sent.get(name, 0))
+
+    def __reduce__(self) -> tuple[type[Mirror], tuple[str, Path]]:
+        return Mirror, (self.store.url, self.out)
+
+    @staticmethod
+    def _all(names: Iterable[str], work: Callable[[str], None]) -> None:
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="bucket") as pool:
+            for _ in pool.map(work, names):
+                pass
+
+
+def _index(name: str) -> int:
+    return int(re.findall(r"\d{5}", name)[0])
+
+
+def _shard_name(index: int, sha256: str) -> str:
+    return f"candidates/{index:05d}-{sha256[:16]}.parquet"
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith(_OWN)
+
+
+def _local(path: Path) -> LocalStamp:
+    found = path.stat()
+    return LocalStamp(found.st_size, found.st_mtime_ns)
+
+
+def _with_folder(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

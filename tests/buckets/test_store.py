@@ -1,0 +1,108 @@
+"""Objects are written and read whole, whatever the server does meanwhile."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from capgen.buckets.lease import Lease, held, holder
+from capgen.buckets.places import local_place, shown, url_of
+from capgen.buckets.store import BucketTrouble, ObjectStore, is_url
+from capgen.errors import UserError
+from tests.buckets.bucket import Faulty, new_bucket, s3_server
+
+
+@pytest.fixture(scope="module")
+def server():
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def store(server):
+    return ObjectStore(f"{new_bucket()}/some/run")
+
+
+def test_objects_come_back_as_they_were_given(store, tmp_path):
+    store.write("a/b.txt", b"first")
+    store.write("a/b.txt", b"second")
+    (tmp_path / "large").write_bytes(os.urandom(300_000))
+    store.upload(tmp_path / "large", "c d/large.bin")
+    assert store.read("a/b.txt") == b"second"
+    store.download("c d/large.bin", tmp_path / "back" / "large")
+    assert (tmp_path / "back" / "large").read_bytes() == (tmp_path / "large").read_bytes()
+    assert {name: stamp.size for name, stamp in store.list().items()} == {"a/b.txt": 6, "c d/large.bin": 300_000}
+    assert set(store.list("a/")) == {"a/b.txt"}
+    store.delete(["a/b.txt", "not there"])
+    assert set(store.list()) == {"c d/large.bin"}
+    with pytest.raises(FileNotFoundError):
+        store.read("a/b.txt")
+
+
+def test_an_object_is_created_by_one_alone(store):
+    assert store.create("x", b"mine")
+    assert not store.create("x", b"theirs")
+    assert store.read("x") == b"mine"
+
+
+def test_a_server_that_fails_cuts_and_says_nothing_costs_no_byte(server, monkeypatch, tmp_path):
+    url = f"{new_bucket()}/run"
+    proxy = Faulty(server, share=0.25, seed=3)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    store = ObjectStore(url)
+    data = {f"{i}/data": os.urandom(5000 * (i + 1)) for i in range(12)}
+    for name, content in data.items():
+        assert store.create(name, content), name
+        assert not store.create(name, b"another")
+    assert {name: store.read(name) for name in data} == data
+    assert set(store.list()) == set(data)
+    assert proxy.treated > 5
+    proxy.close()
+    monkeypatch.undo()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_one_holds_a_prefix_and_says_who(store):
+    with held(store, stale_s=5, renewed_s=0.1):
+        assert f"process {os.getpid()} on " in holder(store, 5)
+        with pytest.raises(UserError, match=f"in use by process {os.getpid()}"), held(store, stale_s=5, renewed_s=0.1):
+            pass
+    assert holder(store, 5) is None
+    assert not store.list()
+
+
+def test_a_lease_that_nobody_renews_is_taken_over_and_its_holder_finds_out(store):
+    dead = Lease(store, 1)
+    assert store.create(".lease/00000001.json", dead.body())
+    with held(store, stale_s=0.0, renewed_s=0.05) as mine:
+        assert mine.number == 2
+        dead.renew()
+        assert dead.lost
+        with pytest.raises(BucketTrouble, match="another run has taken it over"):
+            dead.check()
+        mine.renew()
+        assert not mine.lost
+
+
+def test_urls_are_told_from_folders_and_keep_their_names_before_people(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPGEN_SCRATCH", str(tmp_path))
+    assert [is_url(text) for text in ("s3://b/x", "memory://x", "/a/b", "a:b", "file:///x", "C://")] == [
+        True, True, False, False, False, False,
+    ]  # fmt: skip
+    copy = local_place("s3://bucket/run/", "run")
+    assert copy == local_place("s3://bucket/run", "run") != local_place("s3://bucket/run", "read")
+    assert url_of(copy) == "s3://bucket/run"
+    assert shown(f"release: {copy}/data") == "release: s3://bucket/run/data"
+    assert local_place("some/folder", "run").name == "folder"
+
+
+def test_an_address_with_a_password_or_of_no_known_kind_is_refused():
+    with pytest.raises(UserError) as error:
+        ObjectStore("s3://user:secret@bucket/x")
+    assert "secret" not in str(error.value)
+    with pytest.raises(UserError, match="cannot be opened"):
+        ObjectStore("nosuch://bucket/x")

@@ -1,0 +1,156 @@
+"""The copies of a run on two machines and its bucket: what one writes the other has, and nothing comes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.remote.mirror import Mirror
+from capgen.dataset.shards import is_committed, withdraw
+from capgen.errors import LedgerError
+from capgen.pipeline.asking.journal import ShardJournal
+from capgen.pipeline.releasing.verify import verify
+from capgen.pipeline.view import Settled
+from tests.buckets.bucket import new_bucket, s3_server
+from tests.tiny_runs import FINGERPRINT, said, three_shards
+
+
+@pytest.fixture(scope="module")
+def server():
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def url(server):
+    return f"{new_bucket()}/runs/one"
+
+
+def contents(out):
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
+def settled(key):
+    return Settled(key=key, request="r", text="A cup.", finish_reason="stop")
+
+
+def test_a_release_that_was_made_here_is_whole_there(url, tmp_path):
+    run = three_shards(tmp_path / "a").commit()
+    run.pack()
+    here = Mirror(url, tmp_path / "a")
+    here.push()
+    there = Mirror(url, tmp_path / "b")
+    there.begin()
+    assert contents(tmp_path / "b") == contents(tmp_path / "a")
+    assert verify(tmp_path / "b").ok
+    before = here.store.list()
+    here.pull()
+    here.push()
+    assert here.store.list() == before, "nothing is written twice"
+
+
+def test_a_new_release_replaces_the_old_one_and_its_files(url, tmp_path):
+    run = three_shards(tmp_path / "a").commit()
+    run.pack()
+    here, there = Mirror(url, tmp_path / "a"), Mirror(url, tmp_path / "b")
+    here.push()
+    there.begin()
+    withdraw(run.out, 0)
+    run.commit(0, change=lambda row: said(row, f"Another {row.object_id}."))
+    run.pack()
+    here.push()
+    there.pull()
+    assert contents(tmp_path / "b") == contents(tmp_path / "a")
+    assert verify(tmp_path / "b").ok
+    assert len([name for name in here.store.list() if name.startswith("candidates/00000-")]) == 1
+
+
+def test_of_two_workers_that_finish_one_shard_one_alone_commits_it(url, tmp_path):
+    first = three_shards(tmp_path / "a")
+    second = three_shards(tmp_path / "b")
+    first.commit(1)
+    second.commit(1, change=lambda row: said(row, "Somebody else's words."))
+    one, other = Mirror(url, tmp_path / "a"), Mirror(url, tmp_path / "b")
+    assert one.commit_shard(1)
+    assert not other.commit_shard(1)
+    assert contents(tmp_path / "b") == contents(tmp_path / "a")
+    assert is_committed(tmp_path / "b", 1, FINGERPRINT, deep=True)
+
+
+def test_answers_reach_the_next_worker_line_by_line_and_go_with_the_commit(url, tmp_path):
+    run = three_shards(tmp_path / "a")
+    Mirror(url, tmp_path / "a").push()
+    entry = run.table.shards[0]
+    layout = RunLayout(tmp_path / "a")
+    here = Mirror(url, tmp_path / "a")
+    with ShardJournal(layout.journal_dir(0)) as journal:
+        for number in range(5):
+            journal.add(settled(f"tiny/train/1/{number}"))
+            journal.flush()
+            here.push_journals([0])
+    there = Mirror(url, tmp_path / "b")
+    there.begin_shard(entry.file, 0)
+    assert (tmp_path / "b" / "plan" / entry.file).read_bytes() == layout.plan_file(entry.file).read_bytes()
+    with ShardJournal(RunLayout(tmp_path / "b").journal_dir(0)) as journal:
+        assert len(journal.settled) == 5
+        journal.add(settled("tiny/train/2/9"))
+    there.push_journals([0])
+    here.hear_journal(0)
+    with ShardJournal(layout.journal_dir(0)) as journal:
+        assert len(journal.settled) == 6
+    run.commit(0)
+    assert here.commit_shard(0)
+    there.pull()
+    assert not here.store.list("journal/")
+    assert not RunLayout(tmp_path / "b").journal_dir(0).exists()
+
+
+def test_lines_that_a_kill_kept_from_the_bucket_are_not_lost_on_their_machine(url, tmp_path):
+    three_shards(tmp_path / "a")
+    here = Mirror(url, tmp_path / "a")
+    here.push()
+    folder = RunLayout(tmp_path / "a").journal_dir(0)
+    with ShardJournal(folder) as journal:
+        journal.add(settled("tiny/train/1/10"))
+        journal.flush()
+        here.push_journals([0])
+        journal.add(settled("tiny/train/1/11"))
+    again = Mirror(url, tmp_path / "a")
+    again.begin()
+    with ShardJournal(folder) as journal:
+        assert len(journal.settled) == 2
+    again.push_journals([0])
+    other = Mirror(url, tmp_path / "b")
+    other.begin()
+    with ShardJournal(RunLayout(tmp_path / "b").journal_dir(0)) as journal:
+        assert len(journal.settled) == 2
+
+
+def test_what_a_copy_has_of_a_run_that_is_no_longer_there_is_forgotten(url, tmp_path):
+    run = three_shards(tmp_path / "a").commit()
+    run.pack()
+    Mirror(url, tmp_path / "a").begin()
+    assert contents(tmp_path / "a") == {}
+
+
+def test_what_the_holder_forgets_is_forgotten_there(url, tmp_path):
+    run = three_shards(tmp_path / "a").commit(0)
+    here = Mirror(url, tmp_path / "a")
+    with ShardJournal(RunLayout(run.out).journal_dir(1)) as journal:
+        journal.add(settled("tiny/train/3/30"))
+    here.push()
+    assert any(name.startswith("journal/") for name in here.store.list())
+    withdraw(run.out, 0)
+    with ShardJournal(RunLayout(run.out).journal_dir(1)) as journal:
+        journal.remove()
+    here.push()
+    assert not [name for name in here.store.list() if name.startswith(("journal/", "candidates/"))]
+
+
+def test_names_that_lead_out_of_the_folder_are_refused(url, tmp_path):
+    mirror = Mirror(url, tmp_path / "a" / "b")
+    mirror.store.write("plan.json", b"{}")
+    mirror.store._fs.pipe_file(f"{mirror.store._root}/x/../../evil", b"1")
+    with pytest.raises(LedgerError, match="leads out of a folder"):
+        mirror.pull()
+    assert not (tmp_path / "evil").exists()
