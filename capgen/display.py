@@ -15,6 +15,7 @@ from base64 import b64encode
 from html import escape
 from typing import Any
 
+from capgen.buckets.places import shown as with_urls
 from capgen.redaction import plain_addresses
 
 REPLACEMENT = "\ufffd"
@@ -77,7 +78,7 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of plain text; a traceback keeps its lines."""
-        return plain(plain_addresses(super().format(record)), lines=record.exc_info is not None)
+        return plain(plain_addresses(with_urls(super().format(record))), lines=record.exc_info is not None)
 
 
 def terminal(*, stderr: bool = False, quiet: bool = False, file: Any = None) -> Any:
@@ -89,7 +90,7 @@ def terminal(*, stderr: bool = False, quiet: bool = False, file: Any = None) -> 
         """Strings, in table cells too, are text."""
 
         def render_str(self, text: str, **options: Any) -> Text:
-            return super().render_str(plain(text, lines=True), **options)
+            return super().render_str(with_urls(plain(text, lines=True)), **options)
 
     return PlainConsole(stderr=stderr, quiet=quiet, file=file, markup=False, highlight=False, emoji=False)
 
@@ -98,7 +99,7 @@ def echo(text: str, *, stderr: bool = False) -> None:
     """Print text of several lines; what the terminal cannot encode is replaced."""
     stream = sys.stderr if stderr else sys.stdout
     encoding = stream.encoding or "utf-8"
-    shown = plain(text, lines=True).encode(encoding, errors="replace").decode(encoding)
+    shown = with_urls(plain(text, lines=True)).encode(encoding, errors="replace").decode(encoding)
     stream.write(f"{shown}\n")
     stream.flush()
 

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from capgen.buckets.roots import here
 from capgen.errors import UserError
 from capgen.rle import Size
 
@@ -260,7 +261,7 @@ def path_under(root: str | Path, name: str, bounds: str | Path | None = None) ->
     windows = PureWindowsPath(name)
     if not name or windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in windows.parts:
         raise PictureFault("bad_path", f"{_label(Path(), name)!r} is not a name under the root folder")
-    path = Path(root) / name
+    path = here(Path(root) / name)
     if bounds is not None and "\0" not in name and not _leads_below(path, bounds):
         label = _label(Path(), name)
         raise PictureFault("bad_path", f"{label} is a link out of the root folder, which only --follow-links allows")

@@ -95,7 +95,9 @@ def holder(store: ObjectStore, stale_s: float = STALE_S) -> str | None:
     """Who holds a prefix, such as ``process 12 on node3``; None where nobody does."""
     number = _highest(store)
     about = None if number is None else _read(store, number)
-    return None if about is None or _age(about) > stale_s else f"process {about.get('pid')} on {about.get('host')}"
+    if about is None or _age(about) > stale_s or _is_dead(about):
+        return None
+    return f"process {about.get('pid')} on {about.get('host')}"
 
 
 def _taken(store: ObjectStore, stale_s: float, renewed_s: float) -> Lease:
@@ -105,7 +107,8 @@ def _taken(store: ObjectStore, stale_s: float, renewed_s: float) -> Lease:
         if number is not None and who is None:
             # The clocks of two machines may differ: nobody is taken for dead who renews it now.
             before = _read(store, number)
-            time.sleep(1.5 * renewed_s)
+            if before is not None and not _is_dead(before):
+                time.sleep(1.5 * renewed_s)
             if _read(store, number) != before:
                 who = "a process on a machine whose clock differs"
         if who is not None:
@@ -134,6 +137,20 @@ def _read(store: ObjectStore, number: int) -> dict[str, object] | None:
     except (FileNotFoundError, ValueError):
         return None
     return about if isinstance(about, dict) else None
+
+
+def _is_dead(about: Mapping[str, object]) -> bool:
+    """Whether its holder was a process of this machine that is gone."""
+    pid = about.get("pid")
+    if about.get("host") != socket.gethostname() or not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
 
 
 def _age(about: Mapping[str, object]) -> float:

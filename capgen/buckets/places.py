@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from capgen.buckets.store import is_url
+from capgen.errors import UserError
 
 Use = Literal["run", "read", "root"]
 
@@ -22,7 +23,7 @@ _URLS: dict[Path, str] = {}
 def scratch() -> Path:
     """The folder of all copies; only this user may read it."""
     given = os.environ.get("CAPGEN_SCRATCH")
-    return Path(given) if given else Path(tempfile.gettempdir(), f"capgen-{os.getuid()}")
+    return Path(given or Path(tempfile.gettempdir(), f"capgen-{os.getuid()}")).resolve()
 
 
 def local_place(text: str, use: Use) -> Path:
@@ -30,14 +31,30 @@ def local_place(text: str, use: Use) -> Path:
 
     Args:
         use: copies of runs that are written and of those that are only read are different ones.
+
+    Raises:
+        UserError: the folder of all copies is somebody else's, or cannot be made.
     """
     if not is_url(text):
         return Path(text)
     url = text.rstrip("/")
     name = "".join(c if c.isalnum() or c in "-_" else "_" for c in url.rpartition("/")[2])[:40]
+    _own(scratch())
     folder = scratch() / use / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}"
     remember(folder, url)
     return folder
+
+
+def _own(folder: Path) -> None:
+    """Make the folder of all copies, for this user alone."""
+    remedy = "name a folder of your own in CAPGEN_SCRATCH"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        owner = folder.stat().st_uid
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error.strerror}", remedy) from None
+    if owner != os.getuid():
+        raise UserError(f"{folder} belongs to another user", remedy)
 
 
 def remember(folder: Path, url: str) -> None:

@@ -17,9 +17,9 @@ from capgen.buckets.places import remember
 from capgen.buckets.store import ObjectStore
 from capgen.errors import UserError
 
-_PICTURES = frozenset(
-    f".{kind}" for kind in "jpg jpeg png webp gif bmp tif tiff ppm avif mp4 mkv webm mov avi m4v".split()
-)
+_KINDS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "avif")
+_VIDEOS = ("mp4", "mkv", "webm", "mov", "avi", "m4v")
+_PICTURES = frozenset(f".{kind}" for kind in (*_KINDS, *_VIDEOS))
 _AT_ONCE = 16  # requests
 
 _ROOTS: dict[Path, RootCopy] = {}

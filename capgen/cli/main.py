@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from capgen import __version__
-from capgen.cli import evaluation, maskcaptioner, models, pipeline, quality, reviews, sample
+from capgen.cli import evaluation, maskcaptioner, models, pipeline, places, quality, reviews, sample
 from capgen.cli.data import ablation, datasets, exchange, report, segment
 from capgen.cli.providers import Providers
 from capgen.display import PlainFormatter, echo, plain
@@ -46,6 +46,7 @@ def main(providers: Providers | None = None) -> None:
     hide_library_warnings()
     try:
         code = app(standalone_mode=False, obj=providers or Providers())
+        places.give_back()
         if code == 130:  # so typer tells of a Ctrl-C that no verb took
             _say("stopped; run the same command again", 130)
     except Abort as error:

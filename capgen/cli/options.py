@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from capgen.cli import places
 from capgen.errors import UserError
 from capgen.pipeline.engines import ENGINES
 from capgen.resources import resource_names
@@ -27,7 +28,10 @@ DatasetFlag = Annotated[
     ),
 ]
 PipelineFlag = Annotated[str | None, typer.Option(help="Pipeline file (TOML) to use instead of --dataset.")]
-RootFlag = Annotated[Path | None, typer.Option(help="Folder of the dataset, laid out as its release.")]
+RootFlag = Annotated[
+    Path | None,
+    typer.Option(parser=places.dataset_root, metavar="DIR", help="Folder or URL of the dataset."),
+]
 FollowLinksFlag = Annotated[
     bool | None,
     typer.Option(
@@ -51,5 +55,8 @@ SetFlag = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a setting of the file; may be repeated."),
 ]
-RunFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a run.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="OUT", parser=places.finished_out, help="Folder or URL of a run.")]
+RunAtAGlance = Annotated[
+    Path, typer.Argument(metavar="OUT", parser=places.out_at_a_glance, help="Folder or URL of a run.")
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from capgen.cli import options
+from capgen.cli import options, places
 from capgen.cli.data.report import tell_release
 from capgen.cli.providers import Providers
 from capgen.cli.settings import in_world, settings_of, with_world
@@ -34,7 +34,12 @@ def run(
     root: options.RootFlag = None,
     split: options.SplitFlag = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run. Default: out/lviscap (images) or out/lv-viscap (videos).")
+        Path | None,
+        typer.Option(
+            parser=places.new_out,
+            metavar="OUT",
+            help="Folder or URL of the run. Default: out/lviscap (images) or out/lv-viscap (videos).",
+        ),
     ] = None,
     gpus: options.GpusFlag = None,
     tensor_parallel: options.TensorParallelFlag = 1,
@@ -99,7 +104,7 @@ def _how_to_load(out: Path) -> str:
 
 
 @app.command()
-def status(out: options.RunFolder, as_json: options.JsonFlag = False) -> None:
+def status(out: options.RunAtAGlance, as_json: options.JsonFlag = False) -> None:
     """Show how far a run is."""
     from capgen.pipeline.running.status import run_status
 
@@ -174,7 +179,7 @@ def retry(
     wrong = _wrong(out, refused, key or (), keys, flagged=flagged)
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
     console = terminal()
-    wanted = RunRequest(out, was.model, devices, embed=was.embed, again=again, refused=wrong)
+    wanted = RunRequest(places.out_to_run(out), was.model, devices, embed=was.embed, again=again, refused=wrong)
     _, report = run_session(in_world(was.settings), wanted, console)
     console.print(report.table())
     if report.retried and not any(did["changed"] for did in report.retried.values()):
@@ -304,6 +309,8 @@ def gallery(
         return
     index = RowIndex(out, beside)
     store = MediaStore(out, index.plan, root, follow_links=follow_links)
+
+    places.follow(out)
 
     def ready(address: str) -> None:
         where = address.replace("/?", f"/?{selection.query()}&") if select else address

@@ -209,6 +209,11 @@ class RunLayout:
         """The table of scores that ``capgen judge`` writes."""
         return self.out / "judge.parquet"
 
+    def beside_a_run(self) -> list[Path]:
+        """The files that are there of those that verbs beside ``run`` and ``retry`` write."""
+        files = [self.calibration, self.calibration_plot, self.reviews, self.judge, *self.report_dir.rglob("*")]
+        return [path for path in files if path.is_file()]
+
     @property
     def world(self) -> Path:
         """The sample world of a run that was given no dataset."""

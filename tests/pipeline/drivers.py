@@ -26,9 +26,13 @@ def start(
     engine: str = "echo",
     env: Mapping[str, str] | None = None,
     program: str = "capgen.cli",
+    url: str | None = None,
 ):
-    """`capgen run` in a process group of its own, from the repository, so that engines of the tests are found."""
-    command = [sys.executable, "-m", program, "run", "--dataset", "lvis", "--root", str(root), "--out", str(out)]
+    """`capgen run` in a process group of its own, from the repository, so that engines of the tests are found.
+
+    With `url` OUT is there, and `out` is its copy.
+    """
+    command = [sys.executable, "-m", program, "run", "--dataset", "lvis", "--root", str(root), "--out", url or str(out)]
     command += ["--engine", engine, "--model", "none", "--set", "run.shard_objects=5", *extra]
     with (out.parent / "driver.log").open("a") as log:
         return subprocess.Popen(

@@ -29,8 +29,8 @@ _AT_ONCE = 16  # requests
 _SEGMENT = re.compile(r"(journal/\d{5}/\d{4,}-[0-9a-f]{8}\.jsonl)\.d/(\d{12})")
 _SHARD = re.compile(r"candidates/(\d{5})-([0-9a-f]{16})\.parquet")
 _MANIFEST = re.compile(r"candidates/(\d{5})\.json")
-_OWN = (".lock", ".lock.held", f"{LEASES}/", "logs/")
-"""What each machine has for itself."""
+_OWN = (".lock", f"{LEASES}/", "logs/", "world/")
+"""What each machine has for itself: locks, what engines printed, the sample world that is made anew."""
 _LAST = ("plan.json", "release.json")
 """Written after everything that they name, and deleted before it."""
 
@@ -134,6 +134,13 @@ class Mirror:
         segments = ((one, found) for one in there if (found := _SEGMENT.fullmatch(one)))
         self.store.delete([one for one, found in segments if found[1] in forgotten])
 
+    def give(self, files: Iterable[Path]) -> None:
+        """Bring some files into the bucket that are new or changed; journals and shards are none of them."""
+        for file in files:
+            name = RunLayout(self.out).record_of(file)
+            if name not in self._same or self._same[name][1] != _local(file):
+                self._give(name, _local(file))
+
     def hear_journal(self, index: int) -> None:
         """Take what workers elsewhere have written of an unfinished shard."""
         there = self.store.list(f"journal/{index:05d}/")
@@ -141,10 +148,17 @@ class Mirror:
             for name in self._journals(there):
                 self._take_journal(name, there)
 
-    def begin_shard(self, file: str, index: int) -> None:
-        """Have on this machine what a worker needs of a shard: its part of the plan, and what was answered already."""
+    def begin_shard(self, file: str, index: int) -> bool:
+        """Have on this machine what a worker needs of a shard: its part of the plan, and what was answered already.
+
+        True where another worker has committed the shard meanwhile: its rows are here then.
+        """
         layout = RunLayout(self.out)
         path = layout.plan_file(file)
+        manifest = layout.record_of(layout.manifest(index))
+        if manifest in (rows := self.store.list("candidates/")):
+            self._take_shard(manifest, rows, rows=True)
+            return True
         there = self.store.list(f"journal/{index:05d}/")
         with self._lock:
             if not path.is_file():
@@ -154,6 +168,7 @@ class Mirror:
                     self._take(name, stamp)
             for name in self._journals(there):
                 self._take_journal(name, there)
+        return False
 
     def commit_shard(self, index: int) -> bool:
         """Bring a finished shard into the bucket, whose journal then goes; False where another worker was first.

@@ -14,7 +14,7 @@ import msgspec
 
 from capgen.dataset.files import telling_disk_trouble
 from capgen.dataset.plan import ShardEntry
-from capgen.dataset.shards import Manifest
+from capgen.dataset.shards import Manifest, read_manifest
 from capgen.dataset.types import Fault
 from capgen.errors import CapgenError, Interrupted
 from capgen.pipeline.asking import retry_state
@@ -29,6 +29,9 @@ from capgen.pipeline.asking.tries import FurtherRequest, view_of
 from capgen.pipeline.engines.base import EngineDead, Postponed, Session, together
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.view import Settled, View, request_digest
+
+_SENT_S = 2.0
+"""So often a journal goes into a bucket; the loss of a machine costs the answers since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class Worker:
         self._render = RenderAhead(job)
         self._feeding = asyncio.Lock()
         self._ends: float | None = None
+        self._mirror = job.mirror
+        job.in_this_process()
         self._ready = time.monotonic()
 
     async def __call__(self, entry: ShardEntry) -> Manifest:
@@ -113,12 +118,17 @@ class Worker:
         """
         started, begun = datetime.now(UTC), time.monotonic()
         folder = self.job.journal_dir(entry.index)
+        if self._mirror is not None:
+            done = await self._render.in_thread(self._mirror.begin_shard, entry.file, entry.index)
+            if done and (manifest := read_manifest(self.job.out, entry.index)) is not None:
+                return manifest
         with telling_disk_trouble(self.job.out), ShardJournal(folder) as journal:
             shard = Shard(self.job, entry, journal, await self._render.in_thread(retry_state.load, folder))
             resumed = len(journal.settled)
             self.active[entry.index] = shard
             try:
-                await self._ask_all(shard)
+                async with self._journal_sent(entry.index):
+                    await self._ask_all(shard)
             finally:
                 del self.active[entry.index]
             extra = {
@@ -131,8 +141,33 @@ class Worker:
                 "render_seconds": round(shard.render_s, 3),
             }
             manifest = await self._render.in_thread(shard.commit, extra)
+            if self._mirror is not None and not await self._render.in_thread(self._mirror.commit_shard, entry.index):
+                manifest = read_manifest(self.job.out, entry.index) or manifest  # another worker was first
             journal.remove()
         return manifest
+
+    @asynccontextmanager
+    async def _journal_sent(self, index: int) -> AsyncIterator[None]:
+        """Bring a shard's answers into the bucket every few seconds, and at the end, where the run is in one."""
+        mirror = self._mirror
+        if mirror is None:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+
+        async def send() -> None:
+            while True:
+                await asyncio.sleep(_SENT_S)
+                await loop.run_in_executor(None, mirror.push_journals, [index])
+
+        sending = loop.create_task(send())
+        try:
+            yield
+        finally:
+            sending.cancel()
+            with suppress(asyncio.CancelledError):
+                await sending
+            await loop.run_in_executor(None, mirror.push_journals, [index])
 
     async def _ask_all(self, shard: Shard) -> None:
         """Render, ask and judge every object of the shard that is not settled, in the order of the plan."""

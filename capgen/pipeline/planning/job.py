@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from capgen.buckets.roots import open_root
 from capgen.dataset.layout import RunLayout, picture_bounds
 from capgen.dataset.plan import PlannedMedia, ShardEntry
 from capgen.dataset.reader import read_media
+from capgen.dataset.remote.mirror import Mirror
 from capgen.dataset.types import Media, MediaObject
 from capgen.pipeline.checks.base import CheckedCaption, NamedChecks, build_checks, judge
 from capgen.pipeline.engines.base import Engine, EngineContext, build_engine
@@ -37,6 +39,8 @@ class Job:
         legacy_root: see ``PlanRecord``.
         prompts: further prompt files that second tries name, by that name.
         remarks: what further requests say; None where there are none.
+        url: the OUT in a bucket that ``out`` is the copy of; None where it is a folder.
+        root_url: the same of the dataset's root.
     """
 
     out: Path
@@ -49,6 +53,18 @@ class Job:
     legacy_root: str | None = None
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     remarks: Remarks | None = None
+    url: str | None = None
+    root_url: str | None = None
+
+    def in_this_process(self) -> None:
+        """Have pictures fetched where the dataset's root is in a bucket."""
+        if self.root_url is not None and self.settings.source.root is not None:
+            open_root(self.root_url, Path(self.settings.source.root))
+
+    @cached_property
+    def mirror(self) -> Mirror | None:
+        """What keeps ``out`` equal to a bucket; None where it is in none."""
+        return None if self.url is None else Mirror(self.url, self.out)
 
     @cached_property
     def renderer(self) -> Renderer:

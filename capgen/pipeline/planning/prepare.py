@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from capgen.buckets.places import url_of
 from capgen.dataset.card import CardInfo, check_card
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PLAN_VERSION, ModelName, PlanRecord, ShardTable
@@ -116,6 +117,8 @@ def prepare(
         record.legacy_root,
         prompts,
         remarks,
+        url=url_of(out.resolve()),
+        root_url=url_of(settings.source.root),
     )
     return job, record.table
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from capgen.dataset.plan import ShardEntry, ShardTable
 from capgen.dataset.shards import is_committed, read_manifest, withdraw
 from capgen.errors import CapgenError
-from capgen.pipeline.asking.journal import count_settled, forget, has_answers
+from capgen.pipeline.asking.journal import count_settled, forget, has_answers, note_lost
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.run_progress import FirstRequestsFailed, RunProgress
 from capgen.pipeline.tasks import TaskRunner
@@ -107,12 +107,27 @@ class Losses:
     settled: dict[int, int] = field(default_factory=dict)
     fruitless: Counter[int] = field(default_factory=Counter)
 
+    def process_died(self, entry: ShardEntry) -> None:
+        """Have the next worker know that the process of the one that had ``entry`` is gone.
+
+        Raises:
+            DiskTrouble: that cannot be written down.
+        """
+        mirror = self.job.mirror
+        if mirror is not None:
+            mirror.hear_journal(entry.index)
+        note_lost(self.job.journal_dir(entry.index))
+        if mirror is not None:
+            mirror.push_journals([entry.index])
+
     def note(self, entry: ShardEntry, why: str) -> None:
         """An engine died while it had ``entry``.
 
         Raises:
             RunFailed: that was the last try.
         """
+        if self.job.mirror is not None:
+            self.job.mirror.hear_journal(entry.index)
         settled = count_settled(self.job.journal_dir(entry.index))
         if settled > self.settled.get(entry.index, -1):
             self.fruitless[entry.index] = 0

@@ -14,7 +14,6 @@ from typing import Any
 from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError, Interrupted
-from capgen.pipeline.asking.journal import note_lost
 from capgen.pipeline.asking.worker import OpenShards
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.planning.job import Job
@@ -271,7 +270,7 @@ class _Session:
         except (EngineDead, self.ray.exceptions.RayError) as error:
             self.waiting.appendleft(handed.entry)
             if not isinstance(error, EngineDead):
-                note_lost(self.job.journal_dir(handed.entry.index))
+                self.losses.process_died(handed.entry)
             self.losses.note(handed.entry, first_line(error))
             if handed.life == self.lives[handed.number]:
                 self._lost(handed.number, dead=isinstance(error, EngineDead))

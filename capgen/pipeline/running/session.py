@@ -26,6 +26,7 @@ from capgen.pipeline.planning.prepare import card_info, prepare
 from capgen.pipeline.releasing.embedded import Embed
 from capgen.pipeline.releasing.pack import pack
 from capgen.pipeline.releasing.verify import Ledger, verify
+from capgen.pipeline.running.bucket import open_bucket
 from capgen.pipeline.running.driver import Executor, run_shards
 from capgen.pipeline.running.history import SessionHistory
 from capgen.pipeline.running.in_process import InProcess
@@ -101,6 +102,8 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
     begun = time.monotonic()
     with _in(wanted.out) as stop, ExitStack() as held, ProgressDisplay(console) as display:
         executor = held.enter_context(closing(wanted.devices.executor(stop)))
+        bucket = held.enter_context(open_bucket(wanted.out, settings.source.root, fork=wanted.fork))
+        tasks = bucket.tasks(executor.tasks)
         job, table = prepare(
             settings,
             wanted.out,
@@ -108,7 +111,7 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
             model=wanted.model,
             fork=wanted.fork,
             progress=display.planning,
-            tasks=executor.tasks,
+            tasks=tasks,
         )
         if job.out != wanted.out.resolve():
             held.enter_context(exclusive(job.out))
@@ -123,15 +126,17 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
             display(progress)
             history(progress)
 
-        with history.recording():
+        bucket.give()
+        with bucket.shared(), history.recording():
             progress = run_shards(job, table, executor, show)
         _refuse_nothing(job, table)
         asked = time.monotonic()
-        ledger = _release(job, executor.tasks(table.objects), embed=wanted.embed, display=display)
+        ledger = _release(job, tasks(table.objects), embed=wanted.embed, display=display)
         ended = time.monotonic()
         seconds = {"plan": planned - begun, "ask": asked - planned, "pack and verify": ended - asked}
         report = end_report(progress, ledger, {name: round(value, 2) for name, value in seconds.items()})
         write_whole(RunLayout(job.out).report_json, json.dumps(asdict(report), indent=1).encode() + b"\n")
+        bucket.give()
         if not ledger.ok:
             raise LedgerError(f"{job.out}: the ledger does not close; `capgen verify {job.out}` says where")
         return job.out, report

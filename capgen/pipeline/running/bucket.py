@@ -1,0 +1,88 @@
+"""A session on an OUT in a bucket: the lease, and when its copy on this machine and the bucket are made equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from capgen.buckets import lease
+from capgen.buckets.places import url_of
+from capgen.buckets.store import BucketTrouble
+from capgen.dataset.remote.mirror import Mirror
+from capgen.errors import UserError
+from capgen.pipeline.planning.plan import ChooseTasks
+from capgen.pipeline.tasks import InThisProcess, TaskRunner
+
+
+@dataclass(frozen=True, slots=True)
+class OutBucket:
+    """The bucket of a session's OUT; where OUT is a folder, nothing has to be done.
+
+    Args:
+        mirror, held: None for a folder.
+        copies: whether OUT or the dataset's root is a copy, which only this machine has as a whole.
+    """
+
+    mirror: Mirror | None = None
+    held: lease.Lease | None = None
+    copies: bool = False
+
+    def tasks(self, elsewhere: ChooseTasks) -> ChooseTasks:
+        """Where work on all of OUT or of the dataset is done: here, where there are copies."""
+        return _here if self.copies else elsewhere
+
+    def give(self) -> None:
+        """Bring what was written here into the bucket; workers must not be writing.
+
+        Raises:
+            BucketTrouble: it does not answer, or another run has taken it over.
+        """
+        if self.mirror is not None and self.held is not None:
+            self.held.check()
+            self.mirror.push()
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """While workers write to the bucket; afterwards this machine has what they wrote, however they ended."""
+        try:
+            yield
+        except BaseException:
+            with suppress(BucketTrouble, OSError):  # what ended the run is the error to tell
+                self._take()
+                self.give()
+            raise
+        self._take()
+
+    def _take(self) -> None:
+        if self.mirror is not None:
+            self.mirror.pull()
+
+
+def _here(objects: int) -> TaskRunner:
+    _ = objects
+    return InThisProcess()
+
+
+@contextmanager
+def open_bucket(out: Path, root: Path | None, *, fork: bool = False) -> Iterator[OutBucket]:
+    """Hold the bucket that ``out`` is the copy of, and make the copy equal to it; for a folder, nothing.
+
+    Args:
+        root: the dataset's.
+
+    Raises:
+        UserError: somebody else works on it, it cannot be reached, or it is to be forked.
+    """
+    url = url_of(out)
+    if url is None:
+        yield OutBucket(copies=url_of(root) is not None)
+        return
+    if fork:
+        raise UserError(f"--fork does not work with an OUT in a bucket ({url})", "give another --out")
+    mirror = Mirror(url, out)
+    mirror.store.check()
+    with lease.held(mirror.store) as held:
+        mirror.begin()
+        yield OutBucket(mirror, held, copies=True)
