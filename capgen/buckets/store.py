@@ -169,7 +169,10 @@ class ObjectStore:
         """
         try:
             self.list("plan/")
-        except (BucketTrouble, PermissionError) as error:
+            if self.url.partition("://")[0] in _PACKAGES:
+                bucket = self._root.partition("/")[0]
+                self._patiently(f"looking for {bucket}", lambda: self._fs.ls(bucket))
+        except (BucketTrouble, PermissionError, FileNotFoundError) as error:
             why = error.why if isinstance(error, BucketTrouble) else message(str(error))
             raise UserError(
                 f"{shown_url(self.url)} cannot be read: {why}",

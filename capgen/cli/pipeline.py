@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from capgen.buckets.places import url_of
 from capgen.cli import options, places
 from capgen.cli.data.report import tell_release
 from capgen.cli.providers import Providers
 from capgen.cli.settings import in_world, settings_of, with_world
+from capgen.dataset.layout import RunLayout
 from capgen.display import echo, terminal
 from capgen.errors import LedgerError, UnknownName, UserError
 
@@ -81,6 +83,7 @@ def run(
     console.print(report.table())
     echo(f"release: {made}  ({_how_to_load(made)})")
     tell_release(made)
+    places.give_written(made)
     _fail_where_marked(report)
 
 
@@ -98,6 +101,9 @@ def embed_of(name: str | None) -> Embed | None:
 
 def _how_to_load(out: Path) -> str:
     """The line that loads a release; ``datasets`` takes brackets, stars and question marks in a path for a pattern."""
+    url = url_of(out)
+    if url is not None:
+        return f'datasets.load_dataset("parquet", data_files="{url}/{RunLayout.data_pattern("captions", "*")}")'
     if any(letter in str(out.resolve()) for letter in "[]*?"):
         return "datasets.load_dataset cannot open a folder with one of [ ] * ? in its path: rename it first"
     return f'datasets.load_dataset("{out}")'

@@ -77,6 +77,15 @@ def give_back() -> None:
         mirror.give(RunLayout(out).beside_a_run())
 
 
+def give_written(out: Path) -> None:
+    """Bring the report of a run into its bucket, where it is in one."""
+    url = url_of(out)
+    if url is not None:
+        from capgen.dataset.remote.mirror import Mirror
+
+        Mirror(url, out).give(RunLayout(out).beside_a_run())
+
+
 def _read(text: str, *, rows: bool) -> Path:
     folder = local_place(text, "read")
     if is_url(text):

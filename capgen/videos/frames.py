@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from capgen.buckets.roots import soon
 from capgen.errors import UserError
 from capgen.images import PictureFault, Pixels, path_under, read_picture
 from capgen.rle import Size
@@ -59,6 +60,7 @@ def read_frames(
         UserError: a frame lies in a video file, and PyAV is not installed.
     """
     of_videos: dict[str, set[int]] = {}
+    soon(Path(root, file_of(name)) for name in names)
     for name in dict.fromkeys(names):
         file, number = split_frame_name(name)
         if number is not None:

@@ -29,12 +29,21 @@ def s3_server():
     address = f"http://{host}:{port}"
     before = dict(os.environ)
     os.environ.update(KEYS | {"AWS_ENDPOINT_URL": address})
+    forget_connections()
     try:
         yield address
     finally:
+        forget_connections()
         os.environ.clear()
         os.environ.update(before)
         server.stop()
+
+
+def forget_connections():
+    """Have the next file system read the environment again."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def new_bucket():

@@ -10,7 +10,7 @@ from capgen.buckets.lease import Lease, held, holder
 from capgen.buckets.places import local_place, shown, url_of
 from capgen.buckets.store import BucketTrouble, ObjectStore, is_url
 from capgen.errors import UserError
-from tests.buckets.bucket import Faulty, new_bucket, s3_server
+from tests.buckets.bucket import Faulty, forget_connections, new_bucket, s3_server
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,7 @@ def test_a_server_that_fails_cuts_and_says_nothing_costs_no_byte(server, monkeyp
     url = f"{new_bucket()}/run"
     proxy = Faulty(server, share=0.25, seed=3)
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
+    forget_connections()
     store = ObjectStore(url)
     data = {f"{i}/data": os.urandom(5000 * (i + 1)) for i in range(12)}
     for name, content in data.items():
@@ -63,7 +61,7 @@ def test_a_server_that_fails_cuts_and_says_nothing_costs_no_byte(server, monkeyp
     assert proxy.treated > 5
     proxy.close()
     monkeypatch.undo()
-    s3fs.S3FileSystem.clear_instance_cache()
+    forget_connections()
 
 
 def test_one_holds_a_prefix_and_says_who(store):

@@ -6,11 +6,14 @@ import asyncio
 import functools
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
+from capgen.buckets.roots import soon
 from capgen.dataset.plan import PlannedMedia, ShardEntry
 from capgen.dataset.types import Fault, Media
 from capgen.pipeline.planning.job import Job
@@ -19,6 +22,7 @@ from capgen.pipeline.view import View
 
 _THREADS = 2
 _MEDIA_AHEAD = 6
+_FETCHED_AHEAD = 64
 
 T = TypeVar("T")
 
@@ -42,7 +46,7 @@ class RenderAhead:
 
     async def media(self, entry: ShardEntry, skip: Collection[str]) -> AsyncIterator[RenderedMedia]:
         """Every medium of a planned shard; objects whose key is in ``skip`` get neither a view nor a fault."""
-        planned, skipped = self._job.planned(entry), frozenset(skip)
+        planned, skipped = self._fetched_ahead(entry), frozenset(skip)
         loop = asyncio.get_running_loop()
 
         def started(count: int) -> list[asyncio.Future[RenderedMedia]]:
@@ -55,6 +59,24 @@ class RenderAhead:
             rendered = await ahead.pop(0)
             ahead += started(1)
             yield rendered
+
+    def _fetched_ahead(self, entry: ShardEntry) -> Iterator[PlannedMedia]:
+        """The planned media; pictures of images in a bucket are fetched well before they are rendered.
+
+        Of a video only some frames are shown, which are known, and fetched together, when it is rendered.
+        """
+        planned = self._job.planned(entry)
+        if self._job.root_url is None:
+            yield from planned
+            return
+        waiting: deque[PlannedMedia] = deque()
+        for item in planned:
+            if item.kind == "image":
+                soon(Path(self._job.settings.source.root or "", item.folder, name) for name in item.file_names)
+            waiting.append(item)
+            if len(waiting) > _FETCHED_AHEAD:
+                yield waiting.popleft()
+        yield from waiting
 
     def first_view_of(self, entry: ShardEntry, keys: Collection[str]) -> View | None:
         """The view of one object of ``keys``: the first in the plan that can be rendered."""
