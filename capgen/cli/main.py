@@ -14,8 +14,8 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from capgen import __version__
-from capgen.cli import evaluation, maskcaptioner, models, pipeline, places, quality, reviews, sample
-from capgen.cli.data import ablation, datasets, exchange, report, segment
+from capgen.cli import evaluation, maskcaptioner, models, pipeline, quality, reviews, sample
+from capgen.cli.data import ablation, datasets, exchange, places, report, segment
 from capgen.cli.providers import Providers
 from capgen.display import PlainFormatter, echo, plain
 from capgen.errors import CapgenError

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from capgen.cli import options
+from capgen.cli.data import places
 from capgen.display import echo, terminal
 from capgen.errors import UserError
 
@@ -76,10 +77,19 @@ def train_verb(
     out: Annotated[Path, typer.Option(help="Folder of the training.")],
     data: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="Folder of a run, or of a benchmark's files; may be repeated."),
+        typer.Option(
+            parser=places.finished_out,
+            metavar="DIR",
+            help="Folder or URL of a run, or folder of a benchmark's files; may be repeated.",
+        ),
     ] = None,
     root: Annotated[
-        Path | None, typer.Option(help="Folder of the captioned dataset, if it is no longer where it was captioned.")
+        Path | None,
+        typer.Option(
+            parser=places.dataset_root,
+            metavar="DIR",
+            help="Folder or URL of the captioned dataset, if it is no longer where it was captioned.",
+        ),
     ] = None,
     set_: options.SetFlag = None,
 ) -> None:

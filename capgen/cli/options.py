@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from capgen.cli import places
+from capgen.cli.data import places
 from capgen.errors import UserError
 from capgen.pipeline.engines import ENGINES
 from capgen.resources import resource_names

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capgen.buckets.places import url_of
-from capgen.cli import options, places
+from capgen.cli import options
+from capgen.cli.data import places
 from capgen.cli.data.report import tell_release
 from capgen.cli.providers import Providers
 from capgen.cli.settings import in_world, settings_of, with_world

@@ -14,6 +14,13 @@ PART = ".part"
 """Suffix of what is still being written; such files count as not there."""
 
 
+OF_ONE_MACHINE = (".lock", "logs/", "world/")
+"""How the names begin of what each machine has for itself: locks, what engines printed, a sample world."""
+
+RECORDS = ("plan.json", "release.json")
+"""What names everything else: written after it, deleted before it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunLayout:
     """The paths of a run's folder OUT, which ``capgen run --out`` names.

@@ -22,17 +22,13 @@ from pathlib import Path
 from capgen.buckets.lease import FOLDER as LEASES
 from capgen.buckets.store import ObjectStore, Stamp
 from capgen.dataset.files import sha256_of, write_whole
-from capgen.dataset.layout import PART, RunLayout, is_below
+from capgen.dataset.layout import OF_ONE_MACHINE, PART, RECORDS, RunLayout, is_below
 from capgen.errors import LedgerError
 
 _AT_ONCE = 16  # requests
 _SEGMENT = re.compile(r"(journal/\d{5}/\d{4,}-[0-9a-f]{8}\.jsonl)\.d/(\d{12})")
 _SHARD = re.compile(r"candidates/(\d{5})-([0-9a-f]{16})\.parquet")
 _MANIFEST = re.compile(r"candidates/(\d{5})\.json")
-_OWN = (".lock", f"{LEASES}/", "logs/", "world/")
-"""What each machine has for itself: locks, what engines printed, the sample world that is made anew."""
-_LAST = ("plan.json", "release.json")
-"""Written after everything that they name, and deleted before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +115,13 @@ class Mirror:
         here = self._files()
         gone = [name for name in self._same if name not in here]
         changed = [name for name, stamp in here.items() if name not in self._same or self._same[name][1] != stamp]
-        first = [name for name in _LAST if name in gone or name in changed]
-        if "release.json" in first:
-            self.store.delete(["release.json"])  # while its files change, it is no longer true
+        first = [name for name in RECORDS if name in gone or name in changed]
+        if RECORDS[-1] in first:
+            self.store.delete([RECORDS[-1]])  # while its files change, it is no longer true
         for name in gone:
             self._forget(name)
-        self._all([name for name in changed if name not in _LAST], lambda name: self._give(name, here[name]))
-        for name in _LAST:
+        self._all([name for name in changed if name not in RECORDS], lambda name: self._give(name, here[name]))
+        for name in RECORDS:
             if name in changed:
                 self._give(name, here[name])
         self.push_journals()
@@ -320,7 +316,7 @@ def _shard_name(index: int, sha256: str) -> str:
 
 
 def _is_own(name: str) -> bool:
-    return name.startswith(_OWN)
+    return name.startswith((*OF_ONE_MACHINE, f"{LEASES}/"))
 
 
 def _local(path: Path) -> LocalStamp:

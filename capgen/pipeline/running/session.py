@@ -19,6 +19,7 @@ from capgen.dataset.lock import exclusive
 from capgen.dataset.plan import ModelName, ShardTable
 from capgen.dataset.quality.calibration import read_calibration
 from capgen.dataset.reader import read_plan
+from capgen.dataset.remote.held_out import open_bucket
 from capgen.dataset.shards import examples_of, read_manifest, such_as
 from capgen.errors import CapgenError, Interrupted, LedgerError
 from capgen.pipeline.planning.job import Job
@@ -26,7 +27,6 @@ from capgen.pipeline.planning.prepare import card_info, prepare
 from capgen.pipeline.releasing.embedded import Embed
 from capgen.pipeline.releasing.pack import pack
 from capgen.pipeline.releasing.verify import Ledger, verify
-from capgen.pipeline.running.bucket import open_bucket
 from capgen.pipeline.running.driver import Executor, run_shards
 from capgen.pipeline.running.history import SessionHistory
 from capgen.pipeline.running.in_process import InProcess
@@ -36,7 +36,7 @@ from capgen.pipeline.running.retry import ask_again, reopen_grown
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.stop import listener
 from capgen.pipeline.settings import Settings
-from capgen.pipeline.tasks import TaskRunner
+from capgen.pipeline.tasks import InThisProcess, TaskRunner
 from capgen.stop import Stop
 
 
@@ -103,7 +103,7 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
     with _in(wanted.out) as stop, ExitStack() as held, ProgressDisplay(console) as display:
         executor = held.enter_context(closing(wanted.devices.executor(stop)))
         bucket = held.enter_context(open_bucket(wanted.out, settings.source.root, fork=wanted.fork))
-        tasks = bucket.tasks(executor.tasks)
+        tasks = InThisProcess.for_any if bucket.copies else executor.tasks
         job, table = prepare(
             settings,
             wanted.out,

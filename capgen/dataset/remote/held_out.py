@@ -12,8 +12,6 @@ from capgen.buckets.places import url_of
 from capgen.buckets.store import BucketTrouble
 from capgen.dataset.remote.mirror import Mirror
 from capgen.errors import UserError
-from capgen.pipeline.planning.plan import ChooseTasks
-from capgen.pipeline.tasks import InThisProcess, TaskRunner
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +26,6 @@ class OutBucket:
     mirror: Mirror | None = None
     held: lease.Lease | None = None
     copies: bool = False
-
-    def tasks(self, elsewhere: ChooseTasks) -> ChooseTasks:
-        """Where work on all of OUT or of the dataset is done: here, where there are copies."""
-        return _here if self.copies else elsewhere
 
     def give(self) -> None:
         """Bring what was written here into the bucket; workers must not be writing.
@@ -58,11 +52,6 @@ class OutBucket:
     def _take(self) -> None:
         if self.mirror is not None:
             self.mirror.pull()
-
-
-def _here(objects: int) -> TaskRunner:
-    _ = objects
-    return InThisProcess()
 
 
 @contextmanager
