@@ -91,6 +91,7 @@ VERBS = (
     "preview",
     "gallery",
     "reviews",
+    "ablate",
     "models",
     "sample",
     "score",
