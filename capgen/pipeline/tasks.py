@@ -25,7 +25,7 @@ Tell = Callable[[], None]
 
 _IDLE_S = 0.5
 _AHEAD = 2
-_WORTH_OBJECTS = 20_000
+_WORTH_OBJECTS = 100_000
 _MEMORY_SHARE = 0.5
 
 
