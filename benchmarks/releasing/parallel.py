@@ -65,6 +65,7 @@ class Peak(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
+        """Look until it is over."""
         while not self.over.wait(0.25):
             for child in psutil.Process().children(recursive=True):
                 with suppress(psutil.Error):

@@ -47,7 +47,12 @@ SplitFlag = Annotated[str | None, typer.Option(help="Split, several separated by
 ModelFlag = Annotated[str | None, typer.Option(help="Hub name, model folder, or embedded.")]
 EngineFlag = Annotated[str | None, typer.Option(help=f"Inference engine: {', '.join(ENGINES)}.")]
 GpusFlag = Annotated[
-    int | None, typer.Option(help="Number of GPUs; 0 runs on the CPU. Default: all GPUs of this machine.")
+    str | None,
+    typer.Option(
+        metavar="N|all",
+        help="Number of GPUs; 0 runs on the CPU. all: those of the Ray cluster, and those that join it while the run "
+        "goes on. Default: all GPUs of this machine.",
+    ),
 ]
 TensorParallelFlag = Annotated[int, typer.Option(help="GPUs per engine.")]
 WorkersFlag = Annotated[int, typer.Option(help="Number of engines when running on the CPU.")]

@@ -16,6 +16,7 @@ from typing import TypeVar
 from capgen.buckets.roots import soon
 from capgen.dataset.plan import PlannedMedia, ShardEntry
 from capgen.dataset.types import Fault, Media
+from capgen.pipeline.asking.handed.pieces import Piece
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.rendering.render import render_media
 from capgen.pipeline.view import View
@@ -44,9 +45,9 @@ class RenderAhead:
         self._job = job
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="render")
 
-    async def media(self, entry: ShardEntry, skip: Collection[str]) -> AsyncIterator[RenderedMedia]:
-        """Every medium of a planned shard; objects whose key is in ``skip`` get neither a view nor a fault."""
-        planned, skipped = self._fetched_ahead(entry), frozenset(skip)
+    async def media(self, piece: Piece, skip: Collection[str]) -> AsyncIterator[RenderedMedia]:
+        """Every medium of a piece; objects whose key is in ``skip`` get neither a view nor a fault."""
+        planned, skipped = self._fetched_ahead(piece), frozenset(skip)
         loop = asyncio.get_running_loop()
 
         def started(count: int) -> list[asyncio.Future[RenderedMedia]]:
@@ -60,12 +61,12 @@ class RenderAhead:
             ahead += started(1)
             yield rendered
 
-    def _fetched_ahead(self, entry: ShardEntry) -> Iterator[PlannedMedia]:
+    def _fetched_ahead(self, piece: Piece) -> Iterator[PlannedMedia]:
         """The planned media; pictures of images in a bucket are fetched well before they are rendered.
 
         Of a video only some frames are shown, which are known, and fetched together, when it is rendered.
         """
-        planned = self._job.planned(entry)
+        planned = itertools.islice(self._job.planned(piece.entry), piece.first, piece.last)
         if self._job.root_url is None:
             yield from planned
             return

@@ -15,6 +15,7 @@ from capgen.dataset.shards import Manifest, write_candidates
 from capgen.dataset.stats import NOT_DISTINCT
 from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.pipeline.asking.distinct import Candidate, DistinctState, neighbours_of, state_of
+from capgen.pipeline.asking.handed.pieces import Piece
 from capgen.pipeline.asking.journal import ShardJournal
 from capgen.pipeline.asking.render_ahead import RenderedMedia
 from capgen.pipeline.asking.retry_state import REFUSED, RetryState
@@ -50,10 +51,13 @@ class Shard:
         reasons: objects dropped and failed so far, by their first reason.
         disk_trouble: the journal cannot be written any more; ``wake`` is set with it.
         cut: not everything was asked, because the run is to end.
+        piece: what of the shard is done here; less where some of it was given away.
+        taken: the place of the first medium that was not taken up yet.
+        dropped: another engine was quicker; ``wake`` is set with it.
     """
 
     job: Job
-    entry: ShardEntry
+    piece: Piece
     journal: ShardJournal
     retry: RetryState | None = None
     media: list[Media] = field(default_factory=list)
@@ -66,9 +70,37 @@ class Shard:
     asked: int = 0
     render_s: float = 0.0
     cut: bool = False
+    taken: int = 0
+    committing: bool = False
+    dropped: bool = False
     disk_trouble: DiskTrouble | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     _flush_is_due: bool = False
+
+    @property
+    def entry(self) -> ShardEntry:
+        """The shard in the plan."""
+        return self.piece.entry
+
+    @property
+    def media_left(self) -> int:
+        """Media that were not taken up yet."""
+        return max(0, self.piece.last - self.taken)
+
+    def give(self, *, begun: bool) -> Piece | None:
+        """Part with the second half of what was not taken up yet, with all of it where nothing has ``begun``.
+
+        None where that is nothing, or where the shard is to stay whole: an engine was lost with it, and which request
+        is to blame is found by one engine.
+        """
+        if self.piece.final or self.committing or self.dropped or self.journal.careful or self.journal.strikes:
+            return None
+        last = self.piece.last
+        cut = self.taken + (-(-self.media_left // 2) if begun else 0)
+        if cut >= last:
+            return None
+        self.piece = self.piece.until(cut)
+        return Piece(self.entry, cut, last, commits=False)
 
     @property
     def unchanged(self) -> Mapping[str, Row]:

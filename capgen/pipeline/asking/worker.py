@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 
 from capgen.dataset.files import telling_disk_trouble
 from capgen.dataset.plan import ShardEntry
-from capgen.dataset.shards import Manifest, read_manifest
+from capgen.dataset.shards import Manifest, is_committed, read_manifest
 from capgen.dataset.types import Fault
 from capgen.errors import CapgenError, Interrupted
 from capgen.pipeline.asking import retry_state
 from capgen.pipeline.asking.ask import Asker
-from capgen.pipeline.asking.first_requests import FirstFailures, FirstRequests
+from capgen.pipeline.asking.first_requests import FirstRequests
+from capgen.pipeline.asking.handed.open_shards import OpenShards, ShardCounts
+from capgen.pipeline.asking.handed.pieces import Piece, PieceKey
 from capgen.pipeline.asking.journal import ShardJournal
 from capgen.pipeline.asking.render_ahead import RenderAhead, RenderedMedia
 from capgen.pipeline.asking.shard import Shard
@@ -35,54 +37,6 @@ _SENT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class ShardCounts:
-    """Objects of an unfinished shard that are settled, and those of them that were dropped or failed, by reason."""
-
-    settled: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-
-    def later(self, other: ShardCounts) -> ShardCounts:
-        """The counts after ``other``: a shard that was handed out anew begins with less, until it has caught up."""
-        reasons = other.reasons if other.reasons.total() >= self.reasons.total() else self.reasons
-        return ShardCounts(max(self.settled, other.settled), reasons)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenShards:
-    """What workers say of themselves and of their unfinished shards.
-
-    Args:
-        shards: by index.
-        answered: requests that were answered.
-        failures: of each worker whose first requests all failed alike, and which waits.
-        undecided: workers of which that is not known yet.
-        workers: that were heard, with ``in_flight`` requests of all of them together.
-        up_s: seconds since the engines were ready, summed over engines; ``busy_s`` of these with requests in flight.
-    """
-
-    shards: Mapping[int, ShardCounts] = field(default_factory=dict)
-    answered: int = 0
-    failures: tuple[FirstFailures, ...] = ()
-    undecided: int = 0
-    workers: int = 0
-    in_flight: int = 0
-    up_s: float = 0.0
-    busy_s: float = 0.0
-
-    def __add__(self, other: OpenShards) -> OpenShards:
-        return OpenShards(
-            {**self.shards, **other.shards},
-            self.answered + other.answered,
-            self.failures + other.failures,
-            self.undecided + other.undecided,
-            self.workers + other.workers,
-            self.in_flight + other.in_flight,
-            self.up_s + other.up_s,
-            self.busy_s + other.busy_s,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Answered:
     """An object that an earlier session has answered, and for which, or for whose medium, more is to be asked."""
 
@@ -95,6 +49,7 @@ class Worker:
     def __init__(self, job: Job, session: Session) -> None:
         self.job = job
         self.active: dict[int, Shard] = {}
+        self._handed = itertools.count()
         run = job.settings.run
         self._session = session
         self._asker = Asker(SharedRequests(session), run.attempts)
@@ -108,29 +63,44 @@ class Worker:
         self._ready = time.monotonic()
 
     async def __call__(self, entry: ShardEntry) -> Manifest:
-        """Do a shard and return its manifest.
+        """Do a shard and return its manifest; see ``piece``."""
+        manifest = await self.piece(Piece.whole(entry))
+        assert manifest is not None  # nobody has asked for some of it
+        return manifest
+
+    async def piece(self, piece: Piece) -> Manifest | None:
+        """Do a piece; its shard's manifest, or None where others have to be done before the shard can be committed.
 
         Raises:
             EngineDead: the engine is gone or does nothing any more; what was settled is in the journal.
             Postponed: answers are still to come from elsewhere; what was settled is in the journal.
-            Interrupted: ``finish`` was called before everything was asked.
+            Interrupted: ``finish`` or ``drop`` was called before everything was asked.
             UserError: the engine can answer nothing until the user has changed something, or the disk is full.
         """
         started, begun = datetime.now(UTC), time.monotonic()
+        entry = piece.entry
         folder = self.job.journal_dir(entry.index)
         if self._mirror is not None:
             done = await self._render.in_thread(self._mirror.begin_shard, entry.file, entry.index)
             if done and (manifest := read_manifest(self.job.out, entry.index)) is not None:
                 return manifest
         with telling_disk_trouble(self.job.out), ShardJournal(folder) as journal:
-            shard = Shard(self.job, entry, journal, await self._render.in_thread(retry_state.load, folder))
+            shard = Shard(self.job, piece, journal, await self._render.in_thread(retry_state.load, folder))
+            shard.taken = piece.first
             resumed = len(journal.settled)
-            self.active[entry.index] = shard
+            number = next(self._handed)
+            self.active[number] = shard
             try:
                 async with self._journal_sent(entry.index):
                     await self._ask_all(shard)
+                if not shard.piece.commits:
+                    return None
+                shard.committing = True
             finally:
-                del self.active[entry.index]
+                del self.active[number]
+            if is_committed(self.job.out, entry.index, self.job.fingerprint):  # by an engine that was taken for dead
+                journal.remove()
+                return read_manifest(self.job.out, entry.index)
             extra = {
                 "fingerprint": self.job.fingerprint,
                 "started": started.isoformat(timespec="milliseconds"),
@@ -191,9 +161,10 @@ class Worker:
         for ended in shard.journal.proven_faults(self.job.settings.run.attempts):
             shard.settle(ended)
         skip = {*shard.journal.settled, *shard.unchanged}
-        async for rendered in self._render.media(shard.entry, skip):
-            if self._to_end(shard):
+        async for rendered in self._render.media(shard.piece, skip):
+            if not shard.media_left or self._to_end(shard, cut=shard.media_left > 0):
                 return
+            shard.taken += 1
             go_on = [Answered(key) for key in shard.add(rendered)]
             self._note_first(rendered)
             await self._first.wait()
@@ -342,9 +313,37 @@ class Worker:
                 await asyncio.wait_for(shard.wake.wait(), every)
             if shard.disk_trouble is not None:
                 raise shard.disk_trouble
+            if shard.dropped:
+                raise Interrupted
             if self._ends is not None and time.monotonic() > self._ends:
                 raise Interrupted
             self._guard.check_stalled(shard.journal)
+
+    def give(self) -> Piece | None:
+        """Part with work that was not begun, for an engine that has none: the most that one shard has left."""
+        shards = sorted(self.active.values(), key=lambda shard: -shard.media_left)
+        begun = [shard for shard in shards if shard.taken > shard.piece.first]
+        # Of several shards one is fed to the engine at a time: the others have not begun.
+        given = (shard.give(begun=shard in begun or not begun) for shard in shards)
+        return next((piece for piece in given if piece is not None), None)
+
+    def share(self, key: PieceKey) -> Piece | None:
+        """Have another engine ask for the same: from now on this one does not commit it. None where it is too late."""
+        shard = self._known(key)
+        if shard is None or shard.piece.final or shard.committing or shard.dropped:
+            return None
+        shard.piece = shard.piece.until(shard.piece.last)
+        return shard.piece
+
+    def drop(self, key: PieceKey) -> None:
+        """Give a piece up: another engine was quicker."""
+        shard = self._known(key)
+        if shard is not None:
+            shard.dropped = True
+            shard.wake.set()
+
+    def _known(self, key: PieceKey) -> Shard | None:
+        return next((shard for shard in self.active.values() if shard.piece.key == key), None)
 
     async def finish(self, seconds: float) -> None:
         """Ask for nothing more; requests in flight have so many seconds to be answered."""
@@ -355,8 +354,12 @@ class Worker:
     def open_shards(self) -> OpenShards:
         """Where the unfinished shards stand."""
         failures = self._first.failures
+        counts: dict[int, ShardCounts] = {}
+        for shard in self.active.values():
+            here = ShardCounts(shard.settled, shard.reasons.copy())
+            counts[shard.entry.index] = counts.get(shard.entry.index, here).later(here)
         return OpenShards(
-            {index: ShardCounts(shard.settled, shard.reasons.copy()) for index, shard in list(self.active.items())},
+            counts,
             self._guard.answered,
             () if failures is None else (failures,),
             undecided=int(bool(self.active) and failures is None and not self._first.decided),
@@ -364,6 +367,8 @@ class Worker:
             in_flight=self._guard.in_flight,
             up_s=time.monotonic() - self._ready,
             busy_s=self._guard.busy_s,
+            left={shard.piece.key: shard.media_left for shard in self.active.values()},
+            leaving=int(self._ends is not None),
         )
 
     def go_on(self) -> None:

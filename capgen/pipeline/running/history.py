@@ -12,7 +12,7 @@ from pathlib import Path
 from capgen.dataset.files import DiskTrouble, telling_disk_trouble
 from capgen.dataset.sessions.session_record import RateSample, SessionRecord, next_number, write_session
 from capgen.errors import Interrupted
-from capgen.pipeline.asking.worker import OpenShards
+from capgen.pipeline.asking.handed.open_shards import OpenShards
 from capgen.pipeline.engines.base import Postponed
 from capgen.pipeline.running.run_progress import RunProgress
 
@@ -87,6 +87,7 @@ class SessionHistory:
     def _note(self, progress: RunProgress) -> None:
         now = time.monotonic() - self._begun
         self._seen_s = now
+        self.engines = max(self.engines, progress.heard.workers)
         before, self._heard = self._heard, progress.heard
         up = max(0.0, progress.heard.up_s - before.up_s)  # less than before where an engine was lost
         busy = max(0.0, progress.heard.busy_s - before.busy_s)

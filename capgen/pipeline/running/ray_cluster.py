@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,13 +13,16 @@ from typing import Any
 from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError, Interrupted
-from capgen.pipeline.asking.worker import OpenShards
+from capgen.pipeline.asking.handed.open_shards import OpenShards
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
 from capgen.pipeline.planning.job import Job
+from capgen.pipeline.running.cluster.balance import HandedPiece
+from capgen.pipeline.running.cluster.handing import Handing
+from capgen.pipeline.running.cluster.looks import EngineLooks
+from capgen.pipeline.running.cluster.ray_actor import LEAVE_S, ShardActor
 from capgen.pipeline.running.cluster.ray_tasks import RayTasks
 from capgen.pipeline.running.driver import Losses, RunFailed
-from capgen.pipeline.running.ray_actor import ShardActor
-from capgen.pipeline.running.ray_connect import connected, first_line
+from capgen.pipeline.running.ray_connect import connected, draining_nodes, first_line
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.stop import GRACE_S
 from capgen.pipeline.tasks import InThisProcess, LocalProcesses, TaskRunner, worth_processes
@@ -28,9 +30,8 @@ from capgen.stop import Stop
 
 log = logging.getLogger(__name__)
 
-_SHARDS_AT_ONCE = 2
 _WAIT_S = 1.0
-_LOOK_S = 1.0
+_MACHINES_S = 5.0
 _STOP_S = 20.0
 _REFUSED_S = 3.0
 _AWAY_S = 120.0
@@ -45,17 +46,19 @@ class RayCluster:
     Args:
         workers: actors, each with an engine.
         gpus: GPUs of each engine; 0 is the CPU.
+        grow: an engine for all GPUs that the cluster has and that join it later, instead of ``workers``.
         stop: says when the user wants the run to end.
     """
 
     workers: int
     gpus: int
     stop: Stop = field(default_factory=Stop)
+    grow: bool = False
     _ray: Any = None
     _held: ExitStack = field(default_factory=ExitStack)
 
     def map(self, job: Job, shards: Sequence[ShardEntry], progress: RunProgress) -> None:
-        """Hand out shards, two to an actor at a time."""
+        """Hand out shards, two to an actor at a time, and at the end what engines have left to those that have none."""
         if not shards:
             return
         ray = self._connected()
@@ -93,21 +96,23 @@ class _Session:
         self, ray: Any, cluster: RayCluster, job: Job, shards: Sequence[ShardEntry], progress: RunProgress
     ) -> None:
         self.ray, self.cluster, self.job, self.progress = ray, cluster, job, progress
-        self.waiting = deque(shards)
-        self.pending: dict[Any, _Handed] = {}
         self.starting: dict[Any, tuple[int, float]] = {}
         self.due: dict[int, float] = {0: 0.0}
         self.away: dict[int, float] = {}
         self.up: list[int] = []
         self.told: set[int] = set()
-        self.looks = _Looks(ray)
+        self.leaving: set[int] = set()
+        self.nodes: dict[int, str] = {}
+        self.machines_at = 0.0
+        self.looks = EngineLooks(ray)
         self.losses = Losses(job)
         self.postponed: list[Postponed] = []
-        kind = ray.remote(ShardActor).options(
+        self.kind = ray.remote(ShardActor).options(
             num_cpus=1, num_gpus=cluster.gpus, max_restarts=-1, max_task_retries=0, max_concurrency=16
         )
-        count = min(cluster.workers, len(shards))
-        self.actors = [kind.remote(job, number) for number in range(count)]
+        count = min(self._room() if cluster.grow else cluster.workers, len(shards))
+        self.actors = [self.kind.remote(job, number) for number in range(count)]
+        self.handing = Handing(ray, self.actors, shards)
         self.placed = self.actors[0].open_shards.remote()  # answered as soon as the first actor has its place
         self.tell_busy_at: float | None = time.monotonic() + _BUSY_S
         self.lives = [0] * count
@@ -116,10 +121,12 @@ class _Session:
 
     def run(self) -> None:
         """Do every shard; the first engine starts alone, so that compile caches are written once."""
-        while self.waiting or self.pending:
+        while not self.handing.over:
+            self._look_at_machines()
             self._start_due()
             self._tell_busy()
-            self._hand_out()
+            staying = [number for number in self.up if number not in self.leaving]
+            self.handing.hand_out(staying, self.lives, self.looks.latest)
             for ref in self._ready():
                 if ref in self.starting:
                     self._started(ref)
@@ -128,6 +135,9 @@ class _Session:
             workers = self.looks.look({number: self.actors[number] for number in self.up})
             if workers is not None:
                 self._hear(workers)
+                if not self.postponed:
+                    self.handing.rebalance(staying, self.lives, self.looks)
+            self._let_go()
             if self.cluster.stop.asked:
                 self._finish()
         self._stop(_STOP_S)
@@ -152,6 +162,42 @@ class _Session:
                 " and no ".join(short),
             )
 
+    def _look_at_machines(self) -> None:
+        """Now and then: which machines are about to go, and whether there is room for more engines."""
+        now = time.monotonic()
+        if now < self.machines_at:
+            return
+        self.machines_at = now + _MACHINES_S
+        going = draining_nodes()
+        for number in self.up:
+            if self.nodes.get(number) in going and number not in self.leaving:
+                log.warning("engine %d: its machine is about to go; its shards are handed to others", number)
+                self.actors[number].finish.remote(LEAVE_S)
+                self.leaving.add(number)
+        while self.cluster.grow and self.handing.queue and len(self.actors) < self._room():
+            number = len(self.actors)
+            self.actors.append(self.kind.remote(self.job, number))
+            self.lives.append(0)
+            self.starts.append(0)
+            self.seen.append("")
+            if self.progress.engines:
+                self.due[number] = 0.0
+
+    def _room(self) -> int:
+        """How many engines the GPUs of the cluster are enough for, at least one."""
+        there = self.ray.cluster_resources().get("GPU", 0)
+        return max(1, int(there // max(1, self.cluster.gpus)))
+
+    def _let_go(self) -> None:
+        """End engines of machines that are about to go once they have nothing in hand; Ray starts them elsewhere."""
+        for number, said in self.looks.latest.items():
+            if said.leaving and number in self.up:
+                self.leaving.add(number)
+        for number in [number for number in self.leaving if not self.handing.has(number)]:
+            self.leaving.discard(number)
+            if number in self.up:
+                self._lost(number, dead=True, pause_s=_WAIT_S)
+
     def _hear(self, workers: OpenShards) -> None:
         if self.progress.hear(workers):
             for number in set(self.up) - self.told:
@@ -166,16 +212,18 @@ class _Session:
         """
         for number in self.up:
             self.actors[number].finish.remote(GRACE_S)
-        refs = list(self.pending)
+        refs = list(self.handing.pending)
         for ref in self.ray.wait(refs, num_returns=len(refs), timeout=GRACE_S + 2)[0] if refs else ():
             with suppress(CapgenError, self.ray.exceptions.RayError):
-                self.progress.committed(self._get(ref))
+                manifest = self._get(ref)
+                if manifest is not None and self.handing.queue.committed(manifest.index):
+                    self.progress.committed(manifest)
         self._stop(2)
         raise Interrupted
 
     def _ready(self) -> list[Any]:
         """Every call that has ended, after at most a second of waiting for the first."""
-        refs = [*self.starting, *self.pending]
+        refs = [*self.starting, *self.handing.pending]
         if not refs:  # every engine is away
             time.sleep(_WAIT_S / 5)
             return []
@@ -199,6 +247,7 @@ class _Session:
             self._not_started(number, sent, error)
             return
         life = facts.pop("life")
+        self.nodes[number] = facts.pop("node")
         if life == self.seen[number]:
             # Ray lost sight of it but it lives, and still works on shards that were handed out again.
             self._lost(number, dead=True)
@@ -232,7 +281,9 @@ class _Session:
         self.up = [other for other in self.up if other != number]
         self.lives[number] += 1
         self.told.discard(number)
+        self.leaving.discard(number)
         self.looks.forget(number)
+        self.handing.forget(number)
         if dead:
             self.ray.kill(self.actors[number], no_restart=False)
         self.due[number] = time.monotonic() + pause_s
@@ -247,35 +298,41 @@ class _Session:
                 raise cause from None
             raise
 
-    def _hand_out(self) -> None:
-        """Fill the engines that are up, each with one shard before any has two."""
-        load = Counter(handed.number for handed in self.pending.values())
-        for full in range(1, _SHARDS_AT_ONCE + 1):
-            for number in self.up:
-                if self.waiting and load[number] < full:
-                    entry = self.waiting.popleft()
-                    ref = self.actors[number].shard.remote(entry)
-                    self.pending[ref] = _Handed(number, self.lives[number], entry)
-                    load[number] += 1
-
     def _ended(self, ref: Any) -> None:
-        """A shard is committed, or waits for answers, or its engine was lost."""
-        handed = self.pending.pop(ref)
+        """A piece is done or its shard committed, or it waits for answers, or comes back, or its engine was lost."""
+        handed = self.handing.ended(ref)
         try:
-            manifest: Manifest = self._get(ref)
+            manifest: Manifest | None = self._get(ref)
+        except Interrupted:  # the machine is going away, or another engine was quicker
+            if not handed.dropped:
+                self.handing.back(handed)
+                self.leaving.add(handed.number)
         except Postponed as error:
             self.postponed.append(error)
         except self.ray.exceptions.RayTaskError:
-            raise
+            if not handed.dropped:
+                raise
         except (EngineDead, self.ray.exceptions.RayError) as error:
-            self.waiting.appendleft(handed.entry)
-            if not isinstance(error, EngineDead):
-                self.losses.process_died(handed.entry)
-            self.losses.note(handed.entry, first_line(error))
-            if handed.life == self.lives[handed.number]:
-                self._lost(handed.number, dead=isinstance(error, EngineDead))
+            self._piece_lost(handed, error)
         else:
+            self._piece_done(handed, manifest)
+
+    def _piece_done(self, handed: HandedPiece, manifest: Manifest | None) -> None:
+        if manifest is None:
+            if not handed.dropped:
+                self.handing.done(handed)
+        elif self.handing.queue.committed(manifest.index):
             self.progress.committed(manifest)
+
+    def _piece_lost(self, handed: HandedPiece, error: Exception) -> None:
+        entry = handed.piece.entry
+        if not handed.dropped:
+            self.handing.back(handed)
+            if not isinstance(error, EngineDead):
+                self.losses.process_died(entry)
+            self.losses.note(entry, first_line(error))
+        if handed.life == self.lives[handed.number]:
+            self._lost(handed.number, dead=isinstance(error, EngineDead))
 
     def _stop(self, seconds: float) -> None:
         """Let the engines end their own processes."""
@@ -284,54 +341,3 @@ class _Session:
         while refs and time.monotonic() < until:
             self.progress.ending()
             _, refs = self.ray.wait(refs, num_returns=len(refs), timeout=min(_WAIT_S, seconds))
-
-
-@dataclass(frozen=True, slots=True)
-class _Handed:
-    """A shard in an actor's hands, and which of the actor's lives that is."""
-
-    number: int
-    life: int
-    entry: ShardEntry
-
-
-@dataclass(slots=True)
-class _Looks:
-    """Where the engines that are up stand, asked once a second; one that is slow to answer keeps nobody waiting."""
-
-    ray: Any
-    latest: dict[int, OpenShards] = field(default_factory=dict)
-    asked: dict[int, Any] = field(default_factory=dict)
-    next: float = 0.0
-
-    @property
-    def total(self) -> OpenShards:
-        """What was heard last."""
-        return sum(self.latest.values(), OpenShards())
-
-    def look(self, actors: Mapping[int, Any]) -> OpenShards | None:
-        """The sum over the actors; None where it was asked for less than a second ago."""
-        if time.monotonic() < self.next:
-            return None
-        self.next = time.monotonic() + _LOOK_S
-        self.asked |= {
-            number: actor.open_shards.remote() for number, actor in actors.items() if number not in self.asked
-        }
-        if self.asked:
-            numbers = {ref: number for number, ref in self.asked.items()}
-            ready, _ = self.ray.wait(list(numbers), num_returns=len(numbers), timeout=_LOOK_S / 5)
-            for ref in ready:
-                self._heard(numbers[ref], ref)
-        return self.total
-
-    def _heard(self, number: int, ref: Any) -> None:
-        del self.asked[number]
-        try:
-            self.latest[number] = self.ray.get(ref)
-        except self.ray.exceptions.RayError:  # it is being lost; its shards will tell
-            self.latest.pop(number, None)
-
-    def forget(self, number: int) -> None:
-        """An actor's life is over."""
-        self.latest.pop(number, None)
-        self.asked.pop(number, None)

@@ -183,6 +183,13 @@ def _short_folder() -> str:
     return folder
 
 
+def draining_nodes() -> frozenset[str]:
+    """Nodes of the connected cluster that are about to go: Ray knows of a spot notice, or somebody has drained them."""
+    from ray._private.state import state
+
+    return frozenset(state.get_draining_nodes())
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its type where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -12,7 +12,7 @@ from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError
 from capgen.pipeline.asking.first_requests import FirstFailures
-from capgen.pipeline.asking.worker import OpenShards, ShardCounts
+from capgen.pipeline.asking.handed.open_shards import OpenShards, ShardCounts
 
 
 class FirstRequestsFailed(CapgenError):

@@ -47,16 +47,18 @@ class Devices:
     Args:
         workers: engines at once.
         gpus: GPUs of each (tensor parallel size); 0 is the CPU.
+        grow: engines for all GPUs of a cluster, those that join it later too, instead of ``workers``.
         ray: False does the work in this process.
     """
 
     workers: int = 1
     gpus: int = 0
     ray: bool = True
+    grow: bool = False
 
     def executor(self, stop: Stop) -> Executor:
         """The executor that these devices ask for; it ends early where ``stop`` says so."""
-        return RayCluster(self.workers, self.gpus, stop) if self.ray else InProcess(stop)
+        return RayCluster(self.workers, self.gpus, stop, self.grow) if self.ray else InProcess(stop)
 
 
 @dataclass(frozen=True, slots=True)

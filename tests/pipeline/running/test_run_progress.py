@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from capgen.dataset.plan import ModelName, ShardEntry
 from capgen.dataset.shards import Manifest
 from capgen.pipeline.asking.first_requests import FirstFailures
-from capgen.pipeline.asking.worker import OpenShards, ShardCounts
+from capgen.pipeline.asking.handed.open_shards import OpenShards, ShardCounts
 from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.running.driver import run_shards
 from capgen.pipeline.running.in_process import InProcess

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from capgen.dataset.layout import RunLayout
-from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
-from capgen.pipeline.asking.worker import OpenShards, Worker
+from capgen.pipeline.asking.handed.open_shards import OpenShards
+from capgen.pipeline.asking.handed.pieces import Piece, PieceKey
+from capgen.pipeline.asking.worker import Worker
 from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.pipeline.parent_watchdog import end_with_parent
 from capgen.pipeline.planning.job import Job
+
+LEAVE_S = 20.0
+"""So long requests in flight may take on a machine that is going away; the rest is asked elsewhere."""
 
 _SWITCH_S = 0.0005  # the event loop must not wait 5 ms for its turn while pictures are rendered beside it
 
@@ -30,6 +36,10 @@ class ShardActor:
         self._worker: Worker | None = None
         self._starting = asyncio.Lock()
         self._life = uuid4().hex
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._leaving = False
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._heard)
         sys.setswitchinterval(_SWITCH_S)
         end_with_parent()
         _log_to(RunLayout(job.out).engine_log(number))
@@ -37,16 +47,32 @@ class ShardActor:
     async def start(self) -> dict[str, Any]:
         """Load the engine, if it is not; says how long that took, and which of the actor's lives this is."""
         begun = time.monotonic()
+        self._loop = asyncio.get_running_loop()
         async with self._starting:
             if self._worker is None:
                 self._worker = Worker(self._job, await self._job.engine.start(self._job.context))
-        return {"start_s": round(time.monotonic() - begun, 2), "life": self._life}
+            if self._leaving:
+                await self._worker.finish(LEAVE_S)
+        return {"start_s": round(time.monotonic() - begun, 2), "life": self._life, "node": _node()}
 
-    async def shard(self, entry: ShardEntry) -> Manifest:
-        """Do a shard; its manifest."""
+    async def piece(self, piece: Piece) -> Manifest | None:
+        """Do a piece; its shard's manifest, or None where it is not to be committed yet."""
         await self.start()
         assert self._worker is not None
-        return await self._worker(entry)
+        return await self._worker.piece(piece)
+
+    async def give(self) -> Piece | None:
+        """Part with work that was not begun."""
+        return self._worker.give() if self._worker else None
+
+    async def share(self, key: PieceKey) -> Piece | None:
+        """Have another engine ask for the same piece."""
+        return self._worker.share(key) if self._worker else None
+
+    async def drop(self, key: PieceKey) -> None:
+        """Give a piece up: another engine was quicker."""
+        if self._worker is not None:
+            self._worker.drop(key)
 
     async def open_shards(self) -> OpenShards:
         """Where the shards in hand stand."""
@@ -62,10 +88,22 @@ class ShardActor:
         if self._worker is not None:
             await self._worker.finish(seconds)
 
+    def _heard(self, *_: object) -> None:
+        """SIGTERM: the machine is going away. What is in flight may end, then the shards are handed back."""
+        self._leaving = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self.finish(LEAVE_S)))
+
     async def stop(self) -> None:
         """End the engine's own processes."""
         if self._worker is not None:
             await self._worker.close()
+
+
+def _node() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def _log_to(file: Path) -> None:

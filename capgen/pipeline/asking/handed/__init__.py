@@ -1,0 +1,1 @@
+"""What engines are handed, and what they say of it."""

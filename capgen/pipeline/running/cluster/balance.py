@@ -1,0 +1,131 @@
+"""Who is to give work away at the end of a run, and what is asked twice: a pure function of what engines say.
+
+While shards wait, engines take the next one as they get through, so a quick one does more of them. When none waits, an
+engine with nothing left is given half of what the engine has left that would take longest. When nobody has anything
+left to give, pieces whose last requests take far longer than usual are asked by a second engine as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from capgen.pipeline.asking.handed.open_shards import OpenShards
+from capgen.pipeline.asking.handed.pieces import Piece
+
+PIECES_AT_ONCE = 2
+"""So many pieces an engine has in hand: the next is asked while the last requests of one are answered."""
+
+_WORTH_S = 2.0
+_LEAST_S = 3.0
+_TIMES_USUAL = 5.0
+
+
+@dataclass(slots=True, eq=False)
+class HandedPiece:
+    """A piece in an engine's hands.
+
+    Args:
+        life: which of the engine's lives has it.
+        at: when it was handed out.
+        group: the same for engines that ask the same piece.
+        quiet: since when nothing of it is left but requests in flight.
+        dropped: another engine was quicker; what becomes of it here does not matter.
+    """
+
+    number: int
+    life: int
+    piece: Piece
+    at: float
+    group: int
+    quiet: float | None = None
+    dropped: bool = False
+
+
+@dataclass(slots=True)
+class _Engine:
+    """What is known of one engine: its pieces, and the seconds that what it has left will take."""
+
+    pieces: list[HandedPiece] = field(default_factory=list)
+    left_s: float = 0.0
+    rate: float = 0.0
+    in_flight: int = 0
+
+    @property
+    def usual_s(self) -> float:
+        """How long a request usually takes."""
+        return self.in_flight / self.rate if self.rate else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What is to be done now.
+
+    Args:
+        givers: engines that are to part with some work, those first that need longest.
+        shared: pieces that are to be asked by a second engine, and that engine.
+    """
+
+    givers: Sequence[int] = ()
+    shared: Sequence[tuple[HandedPiece, int]] = ()
+
+
+def balance(
+    up: Iterable[int],
+    handed: Iterable[HandedPiece],
+    said: Mapping[int, OpenShards],
+    sent: Mapping[int, float],
+    now: float,
+) -> Balance:
+    """Look at engines that are up while no piece waits.
+
+    Args:
+        said: what each engine said last, asked at the time ``sent``. One that was handed a piece since has to say how
+            much is left of it first.
+    """
+    engines = {number: _Engine() for number in up if number in said}
+    for one in handed:
+        if one.number in engines and not one.dropped:
+            engines[one.number].pieces.append(one)
+    for number, engine in list(engines.items()):
+        if any(one.at >= sent[number] for one in engine.pieces):
+            del engines[number]
+            continue
+        _fill(engine, said[number], now)
+    idle = sorted((n for n, one in engines.items() if _has_room(one)), key=lambda n: len(engines[n].pieces))
+    slow = sorted((n for n, one in engines.items() if one.left_s > _WORTH_S), key=lambda n: -engines[n].left_s)
+    if slow:
+        return Balance(givers=slow[: len(idle)])
+    spare = [number for number in idle if not engines[number].pieces]
+    return Balance(shared=list(zip(_late(engines.values(), now), spare, strict=False)))
+
+
+def _has_room(engine: _Engine) -> bool:
+    return engine.left_s == 0 and len(engine.pieces) < PIECES_AT_ONCE
+
+
+def _fill(engine: _Engine, said: OpenShards, now: float) -> None:
+    engine.rate = said.answered / said.up_s if said.up_s > 0 else 0.0
+    engine.in_flight = said.in_flight
+    for one in engine.pieces:
+        media, entry = said.left.get(one.piece.key, 0), one.piece.entry
+        objects = media * entry.objects / max(1, entry.media)
+        engine.left_s += objects / engine.rate if engine.rate else float(objects > 0) * 2 * _WORTH_S
+        if media:
+            one.quiet = None
+        elif one.quiet is None:
+            one.quiet = now
+
+
+def _late(engines: Iterable[_Engine], now: float) -> list[HandedPiece]:
+    """Pieces that one engine has, and whose last requests take far longer than usual."""
+    found = [
+        one
+        for engine in engines
+        for one in engine.pieces
+        if one.quiet is not None
+        and not one.piece.final
+        and now - one.quiet > max(_LEAST_S, _TIMES_USUAL * engine.usual_s)
+    ]
+    groups = [one.group for engine in engines for one in engine.pieces]
+    return sorted((one for one in found if groups.count(one.group) == 1), key=lambda one: one.quiet or now)
