@@ -7,7 +7,8 @@ import pytest
 
 from capgen.pipeline.releasing.verify import verify
 from tests.conftest import write_lvis
-from tests.pipeline.drivers import kill_all, settled, start, wait_until_settled
+from tests.pipeline.drivers import COUNTED, kill_all, settled, start, wait_until_settled
+from tests.pipeline.engines.counted import counts
 from tests.pipeline.runs import echo_settings, released, session
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(420)]
@@ -75,3 +76,33 @@ def test_a_run_outlives_the_loss_of_every_node_that_it_began_on(tmp_path, cluste
     assert verify(out).ok
     calm, _ = session(echo_settings(root), tmp_path / "calm")
     assert released(out) == released(calm)
+
+
+def test_all_gpus_are_those_that_join_later_too_and_a_machine_that_is_told_to_go_hands_its_shards_back(
+    tmp_path, cluster
+):
+    """The GPUs are a number that nodes tell Ray: the engine of this test has no use for them."""
+    root, out = write_lvis(tmp_path / "lvis", images=41), tmp_path / "out"
+    for node in list(cluster.worker_nodes):
+        cluster.remove_node(node)
+    cluster.add_node(**NODE, num_gpus=1)
+    slow = ("--gpus", "all", "--set", "engine.options.latency_s=0.4", "--set", "engine.options.concurrency=2")
+    process = start(root, out, *slow, engine=COUNTED, env={"RAY_ADDRESS": cluster.address})
+    try:
+        (engines,) = wait_for_engines(cluster, 1, process).values()
+        wait_until_settled(out, 10, process)
+        cluster.add_node(**NODE, num_gpus=1)
+        wait_for_engines(cluster, 2, process)
+        assert settled(out) < 90, "nothing is left for the node that has joined"
+        engines[0].terminate()
+        psutil.wait_procs(engines, timeout=60)
+        assert process.wait(240) == 0
+    finally:
+        if process.poll() is None:
+            kill_all(process)
+    assert verify(out).ok
+    assert counts(out)["asked"] == counts(out)["answered"] == 120, "what was in flight was answered, and nothing twice"
+    assert "the engine was lost" not in (tmp_path / "driver.log").read_text()
+    calm, _ = session(echo_settings(root, f"engine.name={COUNTED}"), tmp_path / "calm")
+    parquet = [{name: data for name, data in released(of).items() if "parquet" in name} for of in (out, calm)]
+    assert parquet[0] == parquet[1]

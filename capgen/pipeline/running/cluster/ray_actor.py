@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,13 @@ from capgen.pipeline.asking.worker import Worker
 from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.pipeline.parent_watchdog import end_with_parent
 from capgen.pipeline.planning.job import Job
+from capgen.pipeline.running.cluster.leave_notice import LeaveNotice
 
 LEAVE_S = 20.0
 """So long requests in flight may take on a machine that is going away; the rest is asked elsewhere."""
+
+_NOTICE = LeaveNotice()
+_NOTICE.listen()
 
 _SWITCH_S = 0.0005  # the event loop must not wait 5 ms for its turn while pictures are rendered beside it
 
@@ -34,12 +36,9 @@ class ShardActor:
         hide_library_warnings()
         self._job = job
         self._worker: Worker | None = None
+        self._leaving: asyncio.Future[None] | None = None
         self._starting = asyncio.Lock()
         self._life = uuid4().hex
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._leaving = False
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._heard)
         sys.setswitchinterval(_SWITCH_S)
         end_with_parent()
         _log_to(RunLayout(job.out).engine_log(number))
@@ -47,12 +46,11 @@ class ShardActor:
     async def start(self) -> dict[str, Any]:
         """Load the engine, if it is not; says how long that took, and which of the actor's lives this is."""
         begun = time.monotonic()
-        self._loop = asyncio.get_running_loop()
         async with self._starting:
             if self._worker is None:
                 self._worker = Worker(self._job, await self._job.engine.start(self._job.context))
-            if self._leaving:
-                await self._worker.finish(LEAVE_S)
+                loop = asyncio.get_running_loop()
+                _NOTICE.when_heard(lambda: loop.call_soon_threadsafe(self._leave))
         return {"start_s": round(time.monotonic() - begun, 2), "life": self._life, "node": _node()}
 
     async def piece(self, piece: Piece) -> Manifest | None:
@@ -88,11 +86,9 @@ class ShardActor:
         if self._worker is not None:
             await self._worker.finish(seconds)
 
-    def _heard(self, *_: object) -> None:
-        """SIGTERM: the machine is going away. What is in flight may end, then the shards are handed back."""
-        self._leaving = True
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self.finish(LEAVE_S)))
+    def _leave(self) -> None:
+        """The machine is going away: what is in flight may end, then the shards are handed back."""
+        self._leaving = asyncio.ensure_future(self.finish(LEAVE_S))
 
     async def stop(self) -> None:
         """End the engine's own processes."""
