@@ -10,6 +10,7 @@ from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
 _N = r"\s?-?\d{1,4}(?:\.\d{1,6})?%?\s?"
+_PERCENT = r"\s?\d{1,3}(?:\.\d{1,6})?\s?(?:%|percent)\s?"
 _PLACES = r"coordinates?|bbox(?:_2d)?|box|pixels?|point|corner|left|right|top|bottom|located|position(?:ed)?|from|at"
 # Each repeat is bounded: searched in the caption as it is.
 _COORDINATES = re.compile(
@@ -18,6 +19,9 @@ _COORDINATES = re.compile(
     rf"|\[{_N},{_N}\]|\((?=[^)]*\d\d|[^)]*\.){_N},{_N}\)|\[\[{_N},"
     rf"|(?:<\d{{1,4}}>\s?){{2,4}}|\({_N}\)\s?[,;]?\s?\({_N}\)"
     # x=12, y: 30, x1 = 4, left 0.2, top: 0.3
+    r"|\bx\s?\d{0,3}\.?\d{1,4},?\s?(?:and\s)?y\s?\d|\barea\s?(?:of\s)?0?\.\d"
+    r"|\b(?:centre|center|middle|corner) (?:is )?(?:at|near|around) \d"
+    r"|\b(?:normali[sz]ed|pixel|image|relative) (?:coordinates|units)"
     r"|\b[xy][12]?\s?[=:]\s?\d{1,4}(?:\.\d+)?\b|\b[xy](?:min|max)\b"
     r"|\b(?:left|top|right|bottom|width|height)[ :=]{1,3}[01]?\.\d"
     r"|\b(?:width|height|area)\s?[=:]\s?\d"
@@ -25,6 +29,11 @@ _COORDINATES = re.compile(
     r"|\b(?:left|top|right|bottom)\s?[:=]?\s?\d{1,3}(?:\.\d+)?\s?(?:%|px\b)"
     r"|\b\d{1,3}(?:\.\d+)?\s?(?:%|percent) (?:from|of|down|across) the "
     r"(?:left|top|right|bottom|image|picture|frame|width|height)"
+    # at 23% and 41%; left 12, top 5; between 40 and 180 of the width
+    rf"|\b(?:at|from|near|around|about){_PERCENT}(?:and|,|by|x|to){_PERCENT}"
+    r"|\b(?:left|top|right|bottom)\s?[:=]?\s?\d{1,4}(?:\.\d{1,4})?\s?,?\s?(?:and\s)?"
+    r"(?:left|top|right|bottom)\s?[:=]?\s?\d"
+    r"|\b(?:columns?|rows?|pixels?) \d{1,4} (?:to|through|-) \d{1,4}\b"
     # 120 pixels, 34 px
     r"|\b\d{1,5}(?:\.\d+)?\s?(?:x\s?\d{1,5}\s?)?(?:px|pixels?)\b(?! (?:art|blocks?|display|screen|camera))"
     r"|\bpixels? \d{1,4}\b"

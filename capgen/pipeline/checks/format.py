@@ -27,7 +27,7 @@ _MARKUP = re.compile(
     r"|<([a-z_]{2,20})>[^<>]{1,300}</\1>|<!--|&(?:amp|quot|lt|gt|nbsp|apos|#\d{1,5}|#x[0-9a-f]{1,5});"
     # **bold**, __bold__, *emphasis*, `code`, ## heading, [text](link), | a | b |, ---
     r"|\*\*|(?<!\w)__\w|(?<![\w*])\*[A-Za-z][^*\n]{0,60}\*(?![\w*])|```|`[^`\n]{1,80}`|~~\w"
-    r"|^\s{0,5}#{1,6}\s|\]\(\s?(?:http|#|/|data:)|!\[|^\s{0,3}\|.{1,200}\||^\s{0,3}(?:-{3,}|={3,}|\*{3,}|_{3,})\s{0,3}$"
+    r"|^\s{0,5}#{1,6}\s|\]\([^()\s]{1,200}\)|!\[|^\s{0,3}\|.{1,200}\||^\s{0,3}(?:-{3,}|={3,}|\*{3,}|_{3,})\s{0,3}$"
     # \n and A as letters, \text{…}, $…$
     r"|(?<!\w)\\[nrt](?![a-z])|\\n(?=[A-Z\\]|$)|\\u[0-9a-f]{4}|\\(?:text|boxed|times|frac|mathrm|textbf|begin|end)\b|\$\\",
     re.IGNORECASE | re.MULTILINE,
@@ -41,12 +41,23 @@ _STRUCTURE = re.compile(
     r"|(?:^|[\s:])1[.)]\s\S.{1,300}?\s2[.)]\s\S",
     re.IGNORECASE | re.MULTILINE,
 )
+# By a character without which there is none: red bus | street | day, violin_on_a_chair, [red] [bus], (a) one (b) two,
+# Rabbit: white, small.
+_BY_CHARACTER = (
+    ("|", re.compile(r"\w\s?\|\s?\w[^|]{0,100}\|\s?\w")),
+    ("_", re.compile(r"\b[a-z]{1,20}_[a-z]{1,20}_[a-z]{1,20}", re.IGNORECASE)),
+    ("[", re.compile(r"\[[^\[\]]{1,60}\],?\s{0,3}\[")),
+    ("b)", re.compile(r"\(?\ba\)\s\S.{1,300}?\s\(?b\)\s\S", re.IGNORECASE)),
+    (":", re.compile(r"^\s{0,3}[A-Z][a-z]{1,20}(?: [a-z]{1,20})?:\s+\S")),
+)
 # What no sentence ends with, whatever the engine says of its end.
 _CUT = re.compile(
     r"\b(?:a|an|the|and|or|of|its|their|your|our|my|which|into|onto|with|while|whose|between|is|are)\s{0,3},?\s{0,3}$",
     re.IGNORECASE,
 )
-_SUSPICIOUS = re.compile(r"[<>{}\[\]`*#|\\$_=&~\n\u2022\u25cf\u25aa\u2013!-]|\d[.)] |[\"']\s?:|[a-d]\)|end_?of|eot_id")
+_SUSPICIOUS = re.compile(
+    r"[<>{}\[\]`*#|\\$_=&~\n\u2022\u25cf\u25aa\u2013!-]|\d[.)] |[\"']\s?:|[a-d]\)|end_?of|eot_id|^\s*\w+(?: \w+)?:\s"
+)
 _KINDS = (("a special token", _SPECIAL), ("markup", _MARKUP), ("a list or JSON", _STRUCTURE))
 
 
@@ -66,6 +77,9 @@ class Format:
             return f"has broken characters: {broken!r}"
         if cut := _CUT.search(said.caption[-20:]):
             return f"breaks off in the middle of a sentence: {cut.group().strip()!r}"
+        for character, pattern in _BY_CHARACTER:
+            if character in said.caption and (found := pattern.search(without_readings(said.caption))):
+                return f"has a list or label: {found.group().strip()[:60]!r}"
         if _SUSPICIOUS.search(said.caption) is None:
             return None
         caption = without_readings(said.caption)

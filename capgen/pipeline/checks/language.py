@@ -14,6 +14,7 @@ from capgen.pipeline.checks.vocabulary.foreign_words import (
     PARTICLES,
     foreign_sentence,
     foreign_stretch,
+    is_loan,
 )
 from capgen.pipeline.checks.vocabulary.quotations import without_quotations
 from capgen.pipeline.checks.vocabulary.scripts import foreign_runs, letters
@@ -69,6 +70,10 @@ class Language:
             found = foreign_stretch(spoken, 2)
         if found is not None:
             return f"is not English but {found[0]}: {found[1][:60]!r}"
+        last = max((place for place, word in enumerate(spoken) if word in ENGLISH), default=-1)
+        language = foreign_sentence(spoken[last + 1 :])
+        if language is not None:
+            return f"ends in {language}: {' '.join(spoken[last + 1 :])[:60]!r}"
         parts = [(sentence, 1.5) for sentence in _SENTENCE.split(caption)]
         parts += [(clause, 2.0) for sentence, _ in parts if "," in sentence for clause in sentence.split(",")]
         for part, enough in parts:
@@ -78,7 +83,7 @@ class Language:
                 return f"is not English but {language}: {' '.join(heard)[:60]!r}"
         if _is_unknown(spoken):
             return f"holds no English word that is known: {' '.join(spoken)[:60]!r}"
-        accented = sum(not word.isascii() for word in spoken)
+        accented = sum(not word.isascii() and not is_loan(word) for word in spoken)
         if accented > 2 and accented > _ACCENTED_WORDS * len(spoken):
             return f"is not English: {accented} of {len(spoken)} words have accents"
         return None

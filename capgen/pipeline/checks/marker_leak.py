@@ -8,20 +8,24 @@ from functools import partial
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.categories.nouns import nouns
 from capgen.pipeline.checks.vocabulary import phrases
-from capgen.pipeline.checks.vocabulary.names import names_pattern
+from capgen.pipeline.checks.vocabulary.names import names_pattern, spoken
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
 _VOCABULARY = {
     "A": "a an the its",
     "COLOUR": "red green lime blue yellow magenta pink fuchsia purple cyan turquoise orange neon",
     "LINE": """thin thick bold solid dashed dotted small large tight rectangular bounding bright light drawn shown given
-        indicated marked highlighted annotated COLOUR""",
-    "EDGE": "thin thick dashed dotted bounding bright COLOUR",
+        indicated marked highlighted annotated colored coloured colorful colourful COLOUR""",
+    "EDGE": "thin thick dashed dotted bounding bright colored coloured COLOUR",
+    # On a picture these colours are a mark's, in the world they are rare.
+    "GLARING": "magenta cyan lime fuchsia",
+    "RING": "square circle rectangle oval ellipse ring border",
     "BOX": "box rectangle",
     "SHAPE": "BOX outline contour",
-    "MARKED": """marked annotated bounded delineated indicated denoted identified demarcated circled encircled
-        highlighted overlaid traced""",
+    "MARKED": """marked annotated bounded selected singled picked delineated indicated denoted identified demarcated
+        circled encircled highlighted overlaid traced""",
     "AROUND": "around surrounding enclosing encircling indicating highlighting marking outlining framing delineating",
     "TELLS": "indicates marks highlights outlines delineates identifies",
     "TARGET": "object objects subject instance region",
@@ -100,6 +104,12 @@ _PHRASES = (
     _phrase("COLOUR outline|contour !of", not_after="DRAWN PAGE", not_before="sole soles logo letters lettering"),
     _phrase("contour line|lines? around|drawn|highlighting|indicating"),
     _phrase("by|within|inside the|a|an contour !of"),
+    _phrase(
+        "that|which|who is|are|was boxed|circled|annotated|spotlighted|highlighted !up|in|by|for|and",
+        not_after="DRAWN PAGE",
+    ),
+    _phrase("object|item|thing|one labeled|labelled|tagged|numbered with|as? number? 1|2|3|4|5|6|7|8|9|10|11|12"),
+    _phrase("labeled|labelled|tagged|marked as number|object|region 1|2|3|4|5|6|7|8|9|10|11|12", not_after="DRAWN"),
     # marked object
     _phrase(
         "marked|indicated|specified|masked|circled|boxed|outlined|annotated|delineated|designated|segmented TARGET"
@@ -113,6 +123,17 @@ _PHRASES = (
     _phrase("the segmented _ !body|tail|legs|leg|sofa|orange|worm|tray|bracelet|window|dome", not_before="SEGMENTS"),
     _phrase("segmented area|areas|region|part|portion|mask|view|image|picture|section|subject|out|person|man|woman"),
     _phrase("segmented|isolated|separated from the background|image|picture|scene|rest|surroundings"),
+    _phrase(
+        "the|this|that|a @rectangle|square|outline|contour|box surrounds|encloses|bounds|selects|marks|frames "
+        ".|and|is|are|has|was|stands|lies|sits"
+    ),
+    _phrase(
+        "bounded|delineated|demarcated|traced|ringed|encircled by|with|in LINE* COLOUR @line|lines|dots|dashes|strokes",
+        not_after="DRAWN court field pitch road",
+    ),
+    _phrase("the one with|in|inside the|a LINE* COLOUR LINE* @SHAPE|frame|border|line|circle|square"),
+    _phrase("that|which|where an|the arrow points|is|pointing|indicates"),
+    _phrase("see|cf|refer to? box|region|figure|fig|image|mask|frame|label|crop 1|2|3|4|5|6|7|8|9|10|11|12"),
     _phrase(
         ". the @mask|region|segment|highlight|overlay|contour covers|contains|shows|marks|encloses|is|holds a|an|the"
     ),
@@ -146,9 +167,20 @@ _PHRASES = (
         "enclosed|surrounded|framed|encircled by|with|within a|the EDGE LINE* @line|lines|border|frame|square",
         not_after="DRAWN PAGE FRAMED plate dish rug photo",
     ),
+    _phrase(
+        "enclosed|surrounded|contained|captured|shown|placed by|in|within|inside A EDGE LINE* @frame|RING",
+        not_after="DRAWN PAGE FRAMED plate dish rug photo photos photograph mirror portrait poster map",
+    ),
+    _phrase("in|inside|within|by a|the GLARING LINE* frame|RING|line|lines|outline|contour"),
+    _phrase("in|inside|within the dashed|dotted|thick|thin|bounding COLOUR? @RING|frame", not_after="DRAWN"),
+    _phrase(
+        "GLARING thin|thick|dashed? @line|lines|border|frame|circle|square|rectangle|ring|marker|dot|arrow",
+        not_after="DRAWN WORN",
+    ),
     _phrase("inside|within the COLOUR @frame|line|lines", not_after="DRAWN PAGE FRAMED court field pitch"),
     _phrase(
-        "A|thin|rectangular|COLOUR COLOUR @border|line|outline around it|him|them", not_after="DRAWN PAGE WORN plate"
+        "A|thin|rectangular|COLOUR COLOUR @border|line|outline line|box|frame? around it|him|her|them",
+        not_after="DRAWN PAGE WORN plate",
     ),
     _phrase(
         "LIVING surrounded|framed|enclosed|bordered by|with|in A LINE* COLOUR LINE* @line|border|frame|circle|square"
@@ -236,9 +268,9 @@ _NUMBERED = re.compile(
 
 
 _MARKED_NAME = (
-    r" the (?:highlighted|spotlighted|segmented|outlined|boxed|circled|indicated|annotated|delineated|selected|tinted"
-    r"|contoured) (?:[^ .]{1,15} )?NAME "
-    r"| an? (?:highlighted|spotlighted|segmented|boxed|annotated|delineated) (?:[^ .]{1,15} )?NAME (?!segment)"
+    r" the (?:highlighted|spotlighted|segmented|outlined|masked|boxed|circled|indicated|annotated|delineated|selected"
+    r"|tinted|contoured) (?:[^ .]{1,15} )?NAME "
+    r"| an? (?:highlighted|spotlighted|segmented|masked|annotated|delineated) (?:[^ .]{1,15} )?NAME (?!segment)"
 )
 # What has segments of its own, and may be called segmented.
 _SEGMENTED = frozenset(_VOCABULARY["SEGMENTS"].split()) | {"mandarin", "tangerine", "clementine", "grapefruit", "lemon"}
@@ -252,9 +284,20 @@ def _marked_name(said: CheckedCaption) -> str | None:
         return None
     pattern = names_pattern(_MARKED_NAME, said.category, said.synonyms)
     found = None if pattern is None else pattern.search(text)
+    if found is not None and " masked " in found.group() and _may_wear_a_mask(said):
+        return None
     if found is None or (" segmented " in found.group() and not _SEGMENTED.isdisjoint(found.group().split())):
         return None
     return found.group().strip()
+
+
+def _may_wear_a_mask(said: CheckedCaption) -> bool:
+    """Whether the object is a person or an animal, or the likeness of one: these have masks of their own."""
+    table = nouns()
+    names = [table.singular(spoken(name)) for name in (said.category or "", *said.synonyms)]
+    kinds = {kind for name in names for sense in table.senses.get(name, ()) for kind in table.kinds_of(sense)}
+    living = {kind for name in ("person", "animal", "statue", "doll", "toy") for kind in table.senses.get(name, ())}
+    return not kinds or not living.isdisjoint(kinds)
 
 
 @dataclass(frozen=True, slots=True)

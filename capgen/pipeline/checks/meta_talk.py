@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary import phrases
+from capgen.pipeline.checks.vocabulary.prompt_echo import repeated
 
 _VOCABULARY = {
     "IN": "in of from within throughout across into inside",
@@ -29,7 +30,7 @@ _VOCABULARY = {
         magnet shirt billboard screen cover pinned taped glued printed propped leaning attached carved painted
         engraved embroidered""",
     "PRINTED": """bearing reads featuring poster cartoon meme magazine newspaper comic sign book card page banner mug
-        billboard sticker""",
+        billboard sticker shirt tee sweatshirt cap""",
 }
 _phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
 
@@ -93,11 +94,34 @@ _PHRASES = (
         "itself|inside|within|of|in"
     ),
     _phrase(". object|subject|category ."),
+    _phrase(". the _? object|instance|entity !is|made|used|lying|on|in|held|of"),
+    _phrase(". the instance|entity"),
+    _phrase("the given|described|specified|depicted|pictured|requested object|item|instance|thing|scene|view|image"),
+    _phrase("the viewer|viewers|observer|observers sees|see|can|may|is|looks|notices"),
+    _phrase("what|here we|you have|see|find|observe here|is|a|an|the"),
+    _phrase("one|single|short sentence caption|captions|description|summary|answer"),
+    _phrase(". as requested|instructed|asked|required|directed|promised"),
+    _phrase(". in summary|conclusion|essence"),
+    _phrase(". below|following is|are a|an|the|my|one"),
+    _phrase(
+        ". _? _? _? the|this @STILL|MOVING|GRAB "
+        "!of|on|in|above|below|behind|hanging|frame|frames|to|with|game|games|store|console|call|album|booth",
+        not_before="HANGS",
+        not_after="HANGS",
+        not_unnamed="HANGS",
+    ),
+    _phrase("this @STILL|MOVING|GRAB !frame|frames|album|booth", not_before="HANGS", not_after="HANGS"),
+    _phrase(". to summarise|summarize|conclude|recap|sum|be|put|answer|clarify !up|on|in|at"),
     _phrase(". pictured|depicted|shown|featured|seen here? is|are"),
     _phrase(". what is shown|depicted|seen|visible"),
     _phrase(". the description|caption of|for the|this|a"),
     _phrase(". as described|shown|seen|depicted|pictured|requested|mentioned the|this|a|an|in|by|above"),
-    _phrase("the category is"),
+    _phrase(
+        "the|this|its given|specified|requested|stated|provided|target|object? category|class|label "
+        "is|was|says|given|provided"
+    ),
+    _phrase("the|this given|specified|requested|stated|provided category|class|label|name"),
+    _phrase(". the|this frame captures|depicts|portrays|pictures"),
     _phrase(". in|from|across the @frames"),
     # Caption: … / Sure, here is … / I can see …
     _phrase(
@@ -128,7 +152,15 @@ _PHRASES = (
     _phrase(". caption|description a|an|the|of|for"),
     _phrase("the user asked|asks|wants|wanted|requested|request"),
     _phrase("plain english"),
-    _phrase("you are|were shown"),
+    _phrase("you are|were shown|given|asked"),
+    _phrase(". you write|describe|will|should|must|get|receive|caption|see"),
+    _phrase(
+        ". write|give|provide|generate|produce|answer|respond|reply|output|return|use|keep|include|mention "
+        "with|in? _? _? _? sentence|sentences|caption|captions|description|english|words|json"
+    ),
+    _phrase(". never|always|only|do mention|describe|guess|use|write|answer|repeat"),
+    _phrase("what it is|looks how|and|what"),
+    _phrase(". what it is|looks|does"),
     _phrase("describe only? the"),
 )
 _BOOK = phrases.PhraseBook(_PHRASES, _FAMILIES)
@@ -145,5 +177,5 @@ class MetaTalk:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the talk."""
-        found = _BOOK.first(said)
+        found = _BOOK.first(said) or repeated(said.caption, phrases.plain(said.caption).words)
         return None if found is None else f"talks about the picture or the task: {found!r}"

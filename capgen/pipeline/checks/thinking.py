@@ -53,7 +53,30 @@ _BOOK = phrases.PhraseBook(
         _phrase(". my final|best|own? answer|response|caption|description|guess"),
         _phrase("based|depending|going on|upon|by my analysis|observation|observations|assessment|understanding"),
         _phrase("from|after my|closer|careful analysis|observation|inspection|examination"),
-        _phrase("I need|want|require a|an|the? TASK", not_after="QUOTED"),
+        _phrase("I need|want|require _? _? _? TASK", not_after="QUOTED"),
+        _phrase(
+            "i|we notice|see|observe|believe|conclude|know|recognise|recognize|identify|count|consider|read|interpret|"
+            "keep|choose|pick|mention|focus|note",
+            not_after="QUOTED",
+        ),
+        _phrase(". no|nope|yes it's|it|that's|that|this|wait|not|actually", not_after="QUOTED"),
+        _phrase(". actually|rather|correction|scratch a|an|it|the|that|not|no", not_after="QUOTED"),
+        _phrase(". looking|examining|inspecting|upon|on closely|carefully|closer|second|further|reflection|inspection"),
+        _phrase(
+            "which|this|that means|suggests|implies|indicates|tells this|these|it|that|the is|are|was|object|answer"
+        ),
+        _phrase(
+            "my|our first|own|best|initial|overall? impression|guess|assumption|instinct|conclusion|view",
+            not_after="QUOTED",
+        ),
+        _phrase(". that|this|it must|has|might|may to? be a|an|the"),
+        _phrase("note to self|myself|remember"),
+        _phrase("i'd|we'd say|guess|call|describe|go|argue|describe|caption|assume", not_after="QUOTED"),
+        _phrase(
+            "i|we would|could|might|can|may|shall|will say|guess|call|describe|go|argue|caption|assume|infer",
+            not_after="QUOTED",
+        ),
+        _phrase(". thinking|going|judging|reasoning about|by|from|over|through the|this|what"),
         _phrase(". to describe|caption|identify|determine|answer this|the|it"),
         _phrase(". considering|given|analyzing|analysing|examining|observing the|this SIGHT|provided|given|visual"),
         _phrase("step by step", not_after="QUOTED guide photos instructions"),

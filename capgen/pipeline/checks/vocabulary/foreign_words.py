@@ -10,20 +10,34 @@ _WORDS = {
     "German": """der das dem den ein eine einen einem einer eines und mit auf im ist sind von vor neben über unter sich
         wird trägt steht sitzt liegt zum zur auch aus bei oder nicht einige seine seiner ihre ihren hält hinter ohne
         durch beim nach gegen während zwischen einigen mehrere sehr dieser dieses diese
+        schon noch nur wie wenn etwas viele alle großer großes weiße weißer schwarze schwarzer schwarzem schwarzen
+        weißen rote roten rotem blaue blauen grüne grünen braune braunen braun hängen liegen stehen sitzen wurde haben
+        können gelbe gelben darauf daneben davor dahinter zum beispiel
         trinkt frisst läuft geht spielt fährt schaut blickt hängt schläft fliegt schwimmt wartet""",
     "French": """le la les un une de des du et dans sur avec est sont qui au aux ses sont une en pour par ce cette il
         elle près sous porte assis assise debout tient blanc noir rouge bleu vert chien derrière devant très
+        elles ils leur leurs cet dont où mais comme deux trois bois
+        blanche noire rouges bleue verte jaune gris grise à côté dessus dessous près posés
         mange boit court joue vole dort regarde posé posée garé garée""",
     "Spanish": """el la los las un una unos unas con en de del y que está están sobre su sus por para es se lleva junto
         sentado sentada tiene blanco negro rojo azul perro detrás encima muy hay lado
+        pero como más dos tres pequeño pequeña pequeños amarillo amarilla verde gris madera rojos rojas
+        cual donde bajo está esta este estas estos
         bebe corre juega vuela duerme mira puesto puesta aparcado aparcada negra blanca roja""",
     "Portuguese": """um uma com em de das dos na nos nas da e que está são sobre seu sua por para ao à pelo pela não
         sentado usando branco preto vermelho azul cachorro perto atrás tem ao lado
+        mas como mais dois duas três pequeno pequena grandes amarelo amarela cinza onde sem esta este
+        pequenos vermelhas azuis
         bebe corre joga voa dorme olha encostado encostada preta branca vermelha junto""",
-    "Italian": """il lo gli un una di della dei delle con che su nel nella sono per dal dalla e di si è sul sulla seduto
+    "Italian": """la le i gli sopra
+        il lo un una di della dei delle con che su nel nella sono per dal dalla e di si è sul sulla seduto
+        più tre piccola piccoli giallo gialla grigio legno tra sotto senza questo
+        questa rossi rosse neri colore
         beve corre gioca vola dorme guarda appoggiato appoggiata nera bianca rossa
         bianco nero rosso cane vicino accanto dietro""",
-    "Dutch": """een het de en op met zijn aan naast voor dat wordt staat zit ligt draagt naar bij uit onder zwarte witte
+    "Dutch": """maar als ook niet deze dit drie grote gele groene grijs houten waar tussen zonder
+        blauwe bruine
+        een het de en op met zijn aan naast voor dat wordt staat zit ligt draagt naar bij uit onder zwarte witte
         rode van een zich""",
     "Indonesian": """yang dan dengan sebuah seekor seorang pada berwarna atas adalah ini itu untuk dari memiliki sedang
         duduk berdiri memakai putih hitam merah kecil""",
@@ -53,7 +67,7 @@ PARTICLES = frozenset(
 )
 # Loan words with accents, as their stems: they are English in a caption.
 _LOANS = re.compile(
-    r"caf\u00e9s?|cr\u00e8me|br\u00fbl\u00e9e|cr\u00eapes?|pur\u00e9es?|saut\u00e9\w*|jalape\u00f1os?|pi\u00f1atas?|pi\u00f1as?|clich\u00e9s?|d\u00e9cor|entr\u00e9es?|"
+    r"caf\u00e9s?|cr\u00e8me|fra\u00eeche|lait|br\u00fbl\u00e9e|cr\u00eapes?|pur\u00e9es?|saut\u00e9\w*|jalape\u00f1os?|pi\u00f1atas?|pi\u00f1as?|clich\u00e9s?|d\u00e9cor|entr\u00e9es?|"
     r"fianc\u00e9e?s?|fa\u00e7ades?|na\u00efve|r\u00e9sum\u00e9s?|soir\u00e9e|souffl\u00e9s?|p\u00e2t\u00e9s?|flamb\u00e9\w*|consomm\u00e9|rattan|mat\u00e9|a\u00e7a\u00ed|gru\u00fey?\w*|gruy\u00e8re|"
     r"appliqu\u00e9\w*|d\u00e9coupage|papier-m\u00e2ch\u00e9|m\u00e2ch\u00e9|macram\u00e9|lam\u00e9|crudit\u00e9s|\u00e9clairs?|\u00e0|au|caram\u00e9?l\w*|bouclé|touch\u00e9|sm\u00f8rrebr\u00f8d|nici\u00f8ise"
 )
