@@ -6,8 +6,10 @@ to length, because half a key is no longer found.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 HIDDEN = "***"
@@ -15,6 +17,8 @@ LONGEST_MESSAGE = 2000
 """Characters of a message that are kept."""
 
 _LONGEST_READ = 65_536
+_SHORT = 8
+"""Letters and digits that a key must have so that its parts are looked for."""
 _PART = 5
 """Letters and digits in a row that a text has in common with a key, so that they count as a part of it."""
 
@@ -37,6 +41,20 @@ _KEYS = (
 )
 """Forms of keys that many services use, and of keys that a server has starred out itself."""
 
+_SECRET_NAME = re.compile(
+    r"(?:(?:.*[_-])?(?:api|access|auth|private|secret|subscription|hf)[_-]?(?:key|token)|token|bearer|cookie"
+    r"|(?:.*[_-])?(?:secret|password|passwd|authorization|credentials?))",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(
+    r"(?:sk|pk|rk|hf|gsk|xai|nvapi|glpat|ghp|gho|pat)[-_](?=[\w-]*\d)[\w-]{16,}"
+    r"|AIza[\w-]{16,}|(?:Bearer|Basic) \S{4,}.*",
+    re.IGNORECASE,
+)
+_SECRET_VARIABLE = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD)S?(?:$|_)", re.IGNORECASE)
+_REPEATED = 12
+"""Letters and digits of a key in a row that no caption has by chance."""
+
 
 def shown_url(url: str) -> str:
     """An address without user, password, query and fragment; also one without a scheme."""
@@ -53,6 +71,42 @@ def holds_secret(url: str) -> bool:
     except ValueError:
         return True
     return bool("@" in parts.netloc or parts.query or parts.fragment)
+
+
+def secret_place(value: Any, place: str = "") -> str | None:
+    """Where a key or a password stands in a setting; None where none is recognised.
+
+    One is recognised by the name that it stands under (``api_key``, ``Authorization``), by its form (``sk-...``,
+    ``Bearer ...``, ``user:password@host``), and where it is the value of a variable of the environment such as
+    ``MY_API_KEY``.
+
+    Args:
+        place: the dotted key of the value.
+    """
+    if isinstance(value, Mapping):
+        found = (secret_place(inner, f"{place}.{name}" if place else str(name)) for name, inner in value.items())
+        return next((one for one in found if one is not None), None)
+    if isinstance(value, list | tuple):
+        return next((place for inner in value if secret_place(inner, place) is not None), None)
+    return place if isinstance(value, str) and value and _is_secret(place.rpartition(".")[2], value) else None
+
+
+def _is_secret(name: str, value: str) -> bool:
+    if _SECRET_NAME.fullmatch(name) or _SECRET_VALUE.fullmatch(value.strip()):
+        return True
+    if any(form.search(value) for form in (_USER, _USER_ALONE, _PARAMETER)):
+        return True
+    known = (held for variable, held in os.environ.items() if _SECRET_VARIABLE.search(variable))
+    return any(len(held) >= _REPEATED and held in value for held in known)
+
+
+def repeats(text: str, secret: str) -> bool:
+    """Whether a text has a key in it, or twelve of its letters and digits in a row, whatever stands between them."""
+    core = _core(secret)
+    if len(core) < _REPEATED:
+        return len(secret) >= _SHORT and secret in text
+    letters = _core(text)
+    return any(core[i : i + _REPEATED] in letters for i in range(len(core) - _REPEATED + 1))
 
 
 def plain_addresses(text: str) -> str:
@@ -87,8 +141,8 @@ def _without(text: str, secret: str) -> str:
     if len(secret) < 4:
         return text
     text = text.replace(secret, HIDDEN)
-    core = "".join(letter for letter in secret.casefold() if letter.isalnum())
-    if len(core) < 8:
+    core = _core(secret)
+    if len(core) < _SHORT:
         return text
     parts = {core[i : i + _PART] for i in range(len(core) - _PART + 1)}
     places = [i for i, letter in enumerate(text) if letter.isalnum()]
@@ -101,6 +155,10 @@ def _without(text: str, secret: str) -> str:
     for first, last in reversed(spans):
         text = text[: places[first]] + HIDDEN + text[places[last] + 1 :]
     return text
+
+
+def _core(text: str) -> str:
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
 def _folded(letter: str) -> str:

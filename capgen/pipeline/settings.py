@@ -9,10 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from capgen.dataset.release_record import DedupRules
 from capgen.layered_toml import Positive, Share
+from capgen.redaction import secret_place
 
 Coordinates = Literal["percent", "unit", "thousand", "pixel"]
 
@@ -143,6 +145,21 @@ class EngineSettings(Table):
 
     name: str = "vllm"
     options: dict[str, Any] = {}
+
+    @field_validator("options")
+    @classmethod
+    def _without_secrets(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Refuse keys and passwords: settings are recorded in ``plan.json``. Addresses are the engine's to check."""
+        checked = {name: value for name, value in options.items() if name not in {"base_urls", "api_key_env"}}
+        place = secret_place(checked)
+        if place is None:
+            return options
+        raise PydanticCustomError(
+            "secret",
+            "{place} may be a key or a password, and settings are recorded in OUT; put the key into an environment "
+            "variable and name that with engine.options.api_key_env",
+            {"place": place},
+        )
 
 
 class SamplingSettings(Table):

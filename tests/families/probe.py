@@ -76,6 +76,25 @@ async def rendered(session: Any, view: Any, **template: Any) -> tuple[Any, str]:
     return prompts[0], text
 
 
+async def endless(session: Any, view: Any) -> list[str]:
+    """What a request whose chat template loops for ever ends as, and what the next one does."""
+    from vllm.renderers.params import ChatParams
+
+    from capgen.pipeline.engines.base import EngineFault
+    from capgen.pipeline.engines.vllm import limit_template
+
+    usual = session.chat
+    limit_template(session.engine, "m", 0.2)
+    loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    session.chat = ChatParams(chat_template=loops, chat_template_kwargs=dict(usual.chat_template_kwargs))
+    try:
+        ended = await session.answer(view)
+    except EngineFault as fault:
+        ended = f"{type(fault).__name__}: {fault}"
+    session.chat = usual
+    return [str(ended), (await session.answer(view)).finish_reason]
+
+
 async def made_to_say(session: Any, view: Any, thought: str = "") -> dict[str, Any]:
     """The engine's answer where the model is made to say ``thought`` and then ``SAID``, and to end."""
     tokenizer = session.engine.renderer.tokenizer
@@ -146,6 +165,7 @@ async def measured(session: Any, views: list[Any], profile: Any, settings: Any) 
     facts["prompt_thinking"] = [thinking[:120], thinking[-120:]] if on else None
     facts["shared_prefix"] = facts["pictures"][1]["offset"]
     facts["block"] = session.engine.vllm_config.cache_config.block_size
+    facts["endless"] = await endless(session, views[-1])
     facts["said"] = await made_to_say(session, views[-1])
     marks = settings.model.reasoning
     facts["thought"] = [await made_to_say(session, views[-1], f"{begin}{THOUGHT}{end}") for begin, end in marks]

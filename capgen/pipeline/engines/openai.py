@@ -32,7 +32,7 @@ from capgen.pipeline.engines.servers import (
     retry_after,
 )
 from capgen.pipeline.view import Answer, View
-from capgen.redaction import message
+from capgen.redaction import message, repeats
 
 log = logging.getLogger(__name__)
 
@@ -279,6 +279,8 @@ class OpenaiSession:
             completion = read_completion(data)
             if not completion.failed:
                 answer = completion.answer((*USUAL, *self.writer.context.model.reasoning))
+                if self.key and repeats(answer.text, self.key):
+                    raise EngineFault("the answer repeats the key")
         except EngineFault as fault:
             raise _Passing(self._clean(f"{server.name}: {fault}")) from None
         if completion.failed:

@@ -20,6 +20,7 @@ from capgen.pipeline.engines.reasoning import USUAL, Markers, special_tokens, wi
 from capgen.pipeline.engines.token_logprobs import LogprobRecord
 from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.pipeline.settings import SamplingSettings
+from capgen.pipeline.template_limit import check_templates, limited
 from capgen.pipeline.view import Answer, View
 
 _GATHER_S = 0.005
@@ -314,12 +315,9 @@ def load_model(options: Transformers, context: EngineContext) -> Model:
     if context.gpus > 1:
         arguments.setdefault("device_map", _AUTO)
     try:
-        processor = AutoProcessor.from_pretrained(
-            context.model.id,
-            revision=context.model.revision,
-            trust_remote_code=context.model.trust_remote_code,
-        )
-        weights = AutoModelForImageTextToText.from_pretrained(context.model.id, **arguments).eval()
+        loading = {name: arguments[name] for name in ("revision", "trust_remote_code")}
+        processor = AutoProcessor.from_pretrained(model.id, **loading)
+        weights = AutoModelForImageTextToText.from_pretrained(model.id, **arguments).eval()
     except (OSError, ValueError, ImportError) as error:
         raise UserError(
             f"transformers cannot load model {context.model.id!r}: {_first_line(error)}", "check the model"
@@ -327,6 +325,8 @@ def load_model(options: Transformers, context: EngineContext) -> Model:
     processor.chat_template = processor.chat_template or processor.tokenizer.chat_template
     if not processor.chat_template:
         raise UserError(f"model {context.model.id!r} has no chat template", "give an instruction-tuned model")
+    check_templates(processor.chat_template, context.model.id)
+    processor.apply_chat_template = limited(processor.apply_chat_template, context.model.id)
     if context.gpus == 1:
         weights.to("cuda")
     processor.tokenizer.padding_side = "left"

@@ -17,6 +17,7 @@ from capgen.pipeline.confidence import confidence
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, refuse_remote_code
 from capgen.pipeline.engines.reasoning import USUAL, Markers, special_tokens, without_reasoning
 from capgen.pipeline.engines.token_logprobs import of_vllm
+from capgen.pipeline.template_limit import LIMIT_S, check_templates, limited
 from capgen.pipeline.view import Answer, Picture, View
 
 _DECIDING = (
@@ -152,9 +153,10 @@ class VllmSession:
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        wanted = context.sampling
+        wanted, tokenizer = context.sampling, engine.renderer.tokenizer
+        limit_template(engine, context.model.id)
         markers = (*USUAL, *context.model.reasoning)
-        specials = special_tokens(engine.renderer.tokenizer, markers)
+        specials = special_tokens(tokenizer, markers)
         options = {
             "temperature": wanted.temperature,
             "top_p": wanted.top_p,
@@ -228,6 +230,22 @@ class VllmSession:
         """End vLLM's own processes."""
         with suppress(self.dead_error):
             self.engine.shutdown()
+
+
+def limit_template(engine: Any, model: str, seconds: float = LIMIT_S) -> None:
+    """Give the chat template of a started ``AsyncLLM`` a time limit.
+
+    vLLM has a limit of its own, after which it asks another thread; but the old one computes on, and a process that
+    ends waits for it.
+
+    Raises:
+        UserError: the template could not be ended.
+    """
+    tokenizer = engine.renderer.tokenizer
+    check_templates(getattr(tokenizer, "chat_template", None), model)
+    before = vars(tokenizer).get("apply_chat_template")  # of an earlier session over the same engine
+    render = tokenizer.apply_chat_template if before is None else before.__wrapped__
+    tokenizer.apply_chat_template = limited(render, model, seconds)
 
 
 def messages(view: View) -> list[dict[str, Any]]:

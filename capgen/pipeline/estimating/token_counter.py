@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from capgen.pipeline.engines.transformers import chat
 from capgen.pipeline.planning.model_profiles import ModelProfile, profile_named
 from capgen.pipeline.settings import Settings
+from capgen.pipeline.template_limit import check_templates, limited
 from capgen.pipeline.view import View
 
 _LETTERS_A_TOKEN = 4.0
@@ -49,6 +50,9 @@ def token_counter(settings: Settings) -> TokenCounter:
         told = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
         why = told if Path(model.id).is_dir() else "not in the local cache"
         return ByProfile(profile_named(model.profile), f"the model's processor is not here ({why})")
+    for owner in (processor, processor.tokenizer):
+        check_templates(owner.chat_template, model.id)
+    processor.apply_chat_template = limited(processor.apply_chat_template, model.id)
     return ByProcessor(processor, model.template, dict(args.get("mm_processor_kwargs") or {}))
 
 

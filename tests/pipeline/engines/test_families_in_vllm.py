@@ -78,6 +78,13 @@ def test_reasoning_is_no_part_of_the_answer(facts, profile):
         assert (said["text"], said["finish_reason"]) == ("A red cup.", "stop")
 
 
+def test_a_template_that_loops_for_ever_fails_its_request_alone(facts):
+    refused, later = facts["endless"]
+    assert refused.startswith("RequestRefused: ")
+    assert "the chat template of model 'm' was not done after 0.2 s" in refused
+    assert later == "length"
+
+
 def test_log_probabilities_come_back(facts):
     """Those of the words that a row keeps, with reasoning before them and without."""
     for said in (facts["said"], *facts["thought"]):

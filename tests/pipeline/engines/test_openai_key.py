@@ -120,6 +120,54 @@ def test_a_wrong_option_is_refused_and_secrets_are_not_repeated(options, sentenc
     assert not [secret for secret in ("pw", "secret", "SECRET", KEY) if secret in str(caught.value)]
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("extra_body.api_key", "secret"),
+        ("extra_body.headers.Authorization", "Bearer secret"),
+        ("extra_body.user", "sk-secret0123456789abcdef"),
+        ("extra_body.callback", "https://me:secret@host/x"),
+        ("extra_body.callback", "https://host/x?api_key=secret"),
+        ("extra_body.note", f"my key is {KEY}!"),
+        ("extra_body.metadata", ["a", {"hf_token": "secret"}]),
+        ("args.hf_token", "hf_secretsecretsecret1"),
+    ],
+)
+def test_a_key_among_the_engines_options_is_refused_before_it_is_recorded(place, value, monkeypatch):
+    """Settings are written to plan.json. ``KEY`` is known because a variable of the environment holds it."""
+    monkeypatch.setenv("MY_API_KEY", KEY)
+    with pytest.raises(UserError, match=r"engine.options: extra_body|engine.options: args") as caught:
+        load_settings("lvis", {"model.id": "m", "engine.name": "openai", f"engine.options.{place}": value})
+    assert "may be a key or a password, and settings are recorded in OUT" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"max_tokens": 5, "stop_token_ids": [1, 2], "prompt_cache_key": "run-7", "eos_token": "<|end|>"},
+        {"chat_template": "{% if a %}user: {{ b }}@{% endif %}", "model": "hf-internal-testing/tiny-random"},
+        {"url": "https://host/x?detail=low", "token": "", "guided_regex": "[a-z]+@[a-z]+"},
+    ],
+)
+def test_fields_that_are_no_keys_are_let_through(fields):
+    assert load_settings("lvis", {"model.id": "m", "engine.name": "openai", "engine.options.extra_body": fields})
+
+
+def test_an_answer_that_repeats_the_key_is_no_caption(server, monkeypatch):
+    monkeypatch.setenv("MY_KEY", KEY)
+    said = []
+    for caption in (f"A cup with {KEY} on it.", f"{' '.join(KEY[:20])}", "A secret cup 0123456 of sk."):
+
+        async def answer(request, server, writer, caption=caption):
+            writer.write(http(200, json.dumps(completion(request, caption)).encode()))
+
+        server.schedule.append(answer)
+        said += ask(engine(server, api_key_env="MY_KEY", max_retries=0), view())
+    assert [type(one).__name__ for one in said] == ["EngineFault", "EngineFault", "Answer"]
+    assert "the answer repeats the key" in str(said[0])
+
+
 def test_several_servers_may_be_given_as_one_text():
     assert Openai(base_urls="http://a/v1/, https://b/v1,").urls == ("http://a/v1", "https://b/v1")
 

@@ -10,10 +10,11 @@ import pytest
 
 from capgen.errors import UserError
 from capgen.pipeline.asking.ask import Asker
-from capgen.pipeline.engines.base import EngineContext, EngineDead
+from capgen.pipeline.engines.base import EngineContext, EngineDead, RequestRefused
 from capgen.pipeline.engines.token_logprobs import LogprobRecord
 from capgen.pipeline.engines.transformers import Transformers, load_model
 from capgen.pipeline.settings import ModelSettings, SamplingSettings
+from capgen.pipeline.template_limit import limited
 from capgen.pipeline.view import Picture, View
 
 
@@ -175,3 +176,17 @@ def test_a_request_may_have_its_own_temperature_and_seed(model):
     greedy, hot, other = said(), said(temperature=3.0, seed=1), said(temperature=3.0, seed=2)
     assert said(temperature=0.0, seed=5) == greedy
     assert len({tuple(greedy), tuple(hot), tuple(other)}) == 3
+
+
+def test_a_template_that_loops_for_ever_fails_its_request_alone(model, tmp_path):
+    """It loops for the second request alone, as the template of a stranger may."""
+    folder = shutil.copytree(model, tmp_path / "model")
+    file = folder / "chat_template.jinja"
+    endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    file.write_text("{% if 'left 10' in messages|string %}" + endless + "{% endif %}" + file.read_text())
+    context = EngineContext(ModelSettings(id=str(folder)), SamplingSettings(max_tokens=2))
+    loaded = load_model(Transformers(dtype="float32"), context)
+    loaded.processor.apply_chat_template = limited(loaded.processor.apply_chat_template.__wrapped__, "m", 0.2)
+    said = loaded.say([view(number) for number in range(3)])
+    assert [isinstance(one, RequestRefused) for one in said] == [False, True, False]
+    assert "the chat template of model 'm' was not done after" in str(said[1])
