@@ -18,6 +18,7 @@ from capgen.resources import resource
 _REMOTE_CODE = "model.trust_remote_code"
 _NAME = re.compile(r"[^a-z0-9.+-]+")
 _LONGEST = 80
+_ONE_SHARD = 20_000  # whatever number of objects is asked for, so that a larger one adds to what is there
 _SEE = "see ablations/sample-images.toml"
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -127,7 +128,7 @@ def _settings(found: AblationFile, values: Mapping[str, str]) -> dict[str, Any]:
     """The settings of a combination: first answers alone are compared, and nothing stops a variant that fails."""
     usual: dict[str, Any] = {
         "source": {"limit": found.objects},
-        "run": {"shard_objects": found.objects, "max_failed": 1.0},
+        "run": {"shard_objects": _ONE_SHARD, "max_failed": 1.0},
         "tries": {"again": []},
         "distinct": {"enabled": False},
     }

@@ -15,6 +15,7 @@ from capgen.ablation.engine import SharedDevices, SharedEngine
 from capgen.ablation.measures import VariantMeasures, measured
 from capgen.ablation.results import AblationResult, write_result
 from capgen.dataset.plan import ModelName
+from capgen.pipeline.planning.prepare import checked
 from capgen.pipeline.running.session import NothingKept, RunRequest, run_session
 from capgen.pipeline.settings import Settings
 
@@ -70,6 +71,8 @@ def run_ablation(wanted: AblationRequest) -> AblationResult:
         Interrupted: the user stopped it; the same command resumes.
     """
     planned = [_Planned(variant, *wanted.settings_of(variant.settings)) for variant in variants(wanted.found)]
+    for one in planned:  # a mistake in the last one is said before the first is asked
+        _ = checked(one.settings)
     order = {one.engine: number for number, one in reversed(list(enumerate(planned)))}
     done: dict[str, VariantMeasures] = {}
     with _engine() as engine:

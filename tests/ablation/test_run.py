@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from capgen.cli.main import app
 from capgen.cli.providers import Providers
 from capgen.dataset.plan import ModelName
 from capgen.dataset.shards import manifest_path
-from capgen.errors import UserError
+from capgen.errors import UnknownName, UserError
 from capgen.pipeline.planning.config import load_settings
 from capgen.pipeline.running.session import Devices
 from tests.ablation.test_design import AXES, written
@@ -89,6 +90,20 @@ def test_a_variant_of_other_settings_than_its_folder_has_is_refused(lvis_root, t
     changed = SMALL.replace("prompt.name", 'prompt.marks = "tint", prompt.name')
     with pytest.raises(UserError, match=r"prompt.marks is not set there and .tint. here"):
         run_ablation(request(tmp_path / "out", written(tmp_path, changed + ENGINE), lvis_root))
+
+
+def test_a_mistake_in_any_variant_is_said_before_anything_is_asked(lvis_root, tmp_path):
+    file = written(tmp_path, SMALL.replace("marked_v1", "markd_v1") + ENGINE)
+    with pytest.raises(UnknownName, match="markd_v1"):
+        run_ablation(request(tmp_path / "out", file, lvis_root))
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_objects_add_to_what_is_there(lvis_root, tmp_path):
+    wanted = request(tmp_path / "out", written(tmp_path, SMALL + ENGINE), lvis_root)
+    few = run_ablation(wanted)
+    more = run_ablation(replace(wanted, found=wanted.found.model_copy(update={"objects": 9})))
+    assert ({one.objects for one in few.variants}, {one.objects for one in more.variants}) == ({5}, {9})
 
 
 def test_a_variant_that_keeps_nothing_is_a_row_and_no_error(lvis_root, tmp_path):

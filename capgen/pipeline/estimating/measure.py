@@ -11,6 +11,7 @@ from itertools import islice
 from capgen.dataset.layout import picture_bounds
 from capgen.dataset.plan import PlannedMedia
 from capgen.errors import UserError
+from capgen.pipeline.asking.shared_requests import SharedRequests
 from capgen.pipeline.engines.base import EngineContext, EngineFault, Session, build_engine
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer, render_media
@@ -84,7 +85,7 @@ async def _measure(settings: Settings, views: list[View], gpus: int) -> Measured
     session = await engine.start(EngineContext(settings.model, settings.sampling, gpus))
     start_s = time.monotonic() - begun
     try:
-        answers, faults, seconds = await ask_all(session, views, engine.in_flight)
+        answers, faults, seconds = await ask_all(SharedRequests(session), views, engine.in_flight)
     finally:
         await session.stop()
     if not answers:

@@ -76,18 +76,9 @@ def prepare(
         UserError: anything that the user can mend; a differing OUT is refused with what differs, and a root that does
             not hold the planned pictures with the root that they were planned in.
     """
-    source = build_source(settings)
-    _ = source.files  # a missing one is said before a model is looked for
+    source, prompt = checked(settings)
     model = named(settings, model)
-    prompt = prompt_of(settings.prompt)
-    build_engine(settings.engine)
-    check_card(card_info(settings))
-    check_model(settings)
-    check_pictures(settings, prompt)
-    check_masks(source, settings, prompt)
     tell_model(settings)
-    _ = build_checks(settings.checks.all_names, settings.checks.options)
-    check_unsure(settings)
     prompts, remarks = further_prompts(settings, prompt)
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
         # The largest files take seconds to hash and seconds to plan: side by side.
@@ -121,6 +112,26 @@ def prepare(
         root_url=url_of(settings.source.root),
     )
     return job, record.table
+
+
+def checked(settings: Settings) -> tuple[Source, Prompt]:
+    """The source and the prompt of settings in which nothing was found wrong; nothing is planned or started.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    source = build_source(settings)
+    _ = source.files  # a missing one is said before a model is looked for
+    prompt = prompt_of(settings.prompt)
+    build_engine(settings.engine)
+    check_card(card_info(settings))
+    check_model(settings)
+    check_pictures(settings, prompt)
+    check_masks(source, settings, prompt)
+    _ = build_checks(settings.checks.all_names, settings.checks.options)
+    check_unsure(settings)
+    _ = further_prompts(settings, prompt)
+    return source, prompt
 
 
 def further_prompts(settings: Settings, prompt: Prompt) -> tuple[dict[str, Prompt], Remarks | None]:
