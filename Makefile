@@ -6,6 +6,9 @@ PY := .venv/bin/python
 # passed through to `capgen run`
 run_flags = $(if $(OUT),--out "$(OUT)") $(if $(MODEL),--model "$(MODEL)") $(if $(GPUS),--gpus $(GPUS)) $(if $(LIMIT),--limit $(LIMIT)) $(ARGS)
 
+# every program of benchmarks/ and its folders, but gpu/check, which needs a GPU: make gpu-check
+benchmarks = $(subst /,.,$(basename $(filter-out %/__init__.py %/common.py %/gpu/check.py,$(wildcard benchmarks/*.py benchmarks/*/*.py))))
+
 .PHONY: help setup lviscap lv-viscap predict test test-engines check docs bench gpu-check clean
 
 help: ## this list
@@ -54,7 +57,7 @@ check: .venv/.ready ## lint, types, import layers, house rules, licences of depe
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
 
 bench: .venv/.ready ## the benchmarks; results in benchmarks/results/
-	@for name in $(filter-out __init__ common,$(notdir $(basename $(wildcard benchmarks/*.py)))) exports.export_memory; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
+	@for name in $(benchmarks); do echo "== $$name"; $(PY) -m $$name || exit 1; done
 
 gpu-check: .venv/.ready ## what this machine's GPU does, in under ten minutes; result in benchmarks/results/gpu_check.json
 	$(PY) -m benchmarks.gpu.check $(ARGS)

@@ -29,6 +29,8 @@ from capgen.videos.frames import VIDEO_SUFFIXES
 Say = Callable[[str], None]
 Step = Callable[[int, int], None]
 
+_OTHER: dict[Kind, Kind] = {"video": "image", "image": "video"}
+
 
 class VideoSegmenter(Protocol):
     """A model that finds the tracks of a video by itself."""
@@ -46,6 +48,7 @@ class SegmentRequest:
         every: of a video every Nth frame is looked at, and captioned.
         max_frames: so many frames of a video at most.
         max_objects: so many objects of a picture or video at most.
+        kind: what of a folder is taken; None for its videos, or its pictures where it has no video.
     """
 
     given: Path
@@ -56,6 +59,7 @@ class SegmentRequest:
     max_frames: int = 40
     max_objects: int = 50
     split: str = "train"
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,12 @@ def segment(
     if request.every < 1 or request.max_frames < 1 or request.max_objects < 1:
         raise UserError("--every, --max-frames and --max-objects count from 1")
     say, progress = say or (lambda _: None), progress or (lambda *_: None)
-    root, kind, names = inputs_of(request.given)
+    root, kind, names, others = inputs_of(request.given, request.kind)
+    if others:
+        other = _OTHER[kind]
+        say(f"{request.given} also holds {others:,} {other}s, which are left out; --kind {other} takes them alone")
     done, left_out = [], 0
-    settings = {name: value for name, value in asdict(request).items() if name not in ("given", "out", "split")}
+    settings = {name: value for name, value in asdict(request).items() if name not in ("given", "out", "split", "kind")}
     with exclusive(request.out):
         for number, name in enumerate(names):
             progress(number, len(names))
@@ -112,24 +119,31 @@ def segment(
     return SegmentReport(file, root, kind, len(done), objects, left_out)
 
 
-def inputs_of(given: Path) -> tuple[Path, Kind, list[str]]:
-    """The folder, and the videos in it by name, or the pictures where there is no video.
+def inputs_of(given: Path, wanted: Kind | None = None) -> tuple[Path, Kind, list[str], int]:
+    """The folder, the kind of what is taken, its names, and how many files of the other kind are left out.
+
+    Args:
+        wanted: the kind to take; None for videos, or pictures where there is no video.
 
     Raises:
-        UserError: there is neither.
+        UserError: there is neither, or not what is wanted.
     """
     if given.is_file():
         kind: Kind = "video" if given.suffix.lower() in VIDEO_SUFFIXES else "image"
-        return given.parent, kind, [given.name]
+        return given.parent, kind, [given.name], 0
     if not given.is_dir():
         raise MissingFile(given, "give a picture, a video file, or a folder of them")
     files = sorted(path for path in given.rglob("*") if path.is_file() and not path.name.startswith("."))
-    kinds: tuple[tuple[tuple[str, ...], Kind], ...] = ((VIDEO_SUFFIXES, "video"), (SUFFIXES, "image"))
-    for suffixes, kind in kinds:
-        names = [path.relative_to(given).as_posix() for path in files if path.suffix.lower() in suffixes]
-        if names:
-            return given, kind, names
-    raise UserError(f"{given} holds neither pictures nor videos", "give a folder that does")
+    suffixes: dict[Kind, tuple[str, ...]] = {"video": VIDEO_SUFFIXES, "image": SUFFIXES}
+    names = {
+        kind: [path.relative_to(given).as_posix() for path in files if path.suffix.lower() in suffixes[kind]]
+        for kind in suffixes
+    }
+    kind = wanted or ("video" if names["video"] else "image")
+    if not names[kind]:
+        what = f"no {kind}s" if wanted else "neither pictures nor videos"
+        raise UserError(f"{given} holds {what}", "give a folder that does")
+    return given, kind, names[kind], len(names[_OTHER[kind]])
 
 
 def _digest(root: Path, name: str, settings: dict[str, Any]) -> str:

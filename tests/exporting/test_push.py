@@ -15,6 +15,7 @@ from capgen.errors import LedgerError, MissingFile, UserError
 from capgen.exporting.push import plan_push
 from tests.exporting.hub import TOKEN, Hub, serve
 from tests.exporting.releases import image_release
+from tests.pipeline.releasing.test_embedded import packed
 from tests.tiny_runs import dropped, plan_run, planned_image
 
 
@@ -55,6 +56,9 @@ def test_what_would_be_sent_is_shown_and_nothing_is_sent(hub, out, tmp_path):
 LOAD = """
 import datasets, json, sys
 found = {}
+for embed in ("crops", "media"):
+    for row in datasets.load_dataset(f"me/{embed}", split="train", streaming=True):
+        found.setdefault(embed, []).append([row["key"], row["image"].mode, *row["image"].size])
 for config in ("captions", "media"):
     for streaming in (False, True):
         parts = datasets.load_dataset("me/captions", config, streaming=streaming)
@@ -73,9 +77,17 @@ def test_a_pushed_release_loads_over_http_in_every_config_streamed_too(hub, out,
     assert sorted(tree) == sorted([".gitattributes", *(file.path for file in plan_push(out).files)])
     assert all(tree[file.path] == file.place.read_bytes() for file in plan_push(out).files)
     assert not {"plan.json", "candidates"} & {name.split("/")[0] for name in tree}
+    for embed in ("crops", "media"):
+        pictured = packed(tmp_path / embed, image_release, embed)
+        files = {file.path: file.place.read_bytes() for file in plan_push(pictured).files}
+        hub.repos[f"me/{embed}"], hub.trees[f"me/{embed}", "main"] = False, files
     loaded = run(hub, LOAD, tmp_path)
     assert loaded.returncode == 0, loaded.stderr[-2000:]
     found = json.loads(loaded.stdout)
+    crops, frames = found.pop("crops"), found.pop("media")
+    assert [row[0] for row in crops] == [row[0] for row in frames]
+    assert [row[1:] for row in frames] == [["RGB", 64, 48]] * 4
+    assert all(mode == "RGB" and min(size) >= 48 for _, mode, *size in crops)
     captions = {
         "train": [f"tiny/train/{key}" for key in ("1/11", "2/20", "2/21", "4/40")],
         "val": ["tiny/val/5/50", "tiny/val/5/51"],

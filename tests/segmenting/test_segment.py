@@ -137,6 +137,21 @@ def test_the_packaged_maskcaptioner_segments_pictures(tmp_path, pictures):
     assert json.loads(report.file.read_text())["categories"]
 
 
+def test_of_a_folder_with_both_the_videos_are_taken_and_the_pictures_are_counted_or_chosen(tmp_path):
+    film_release(tmp_path)
+    write_picture(tmp_path / "pictures/a.jpg")
+    lines = []
+    report = segment(SegmentRequest(tmp_path / "pictures", tmp_path / "out", "m"), lambda _: [], say=lines.append)
+    assert (report.kind, report.media) == ("video", 1)
+    (line,) = lines
+    assert line.endswith("also holds 1 images, which are left out; --kind image takes them alone")
+    chosen = SegmentRequest(tmp_path / "pictures", tmp_path / "out", "m", kind="image")
+    assert segment(chosen, lambda _: []).media == 1
+    (tmp_path / "pictures/a.jpg").unlink()
+    with pytest.raises(UserError, match="holds no images"):
+        segment(chosen, lambda _: [])
+
+
 def test_an_object_keeps_its_track_while_it_moves_and_repeats_are_dropped():
     def square(x):
         bitmap = np.zeros((40, 40), bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +32,10 @@ def segment(
     max_objects: Annotated[int, typer.Option(help="Maximum number of objects of a picture or video.")] = 50,
     points: Annotated[int, typer.Option(help="Points along each side of the grid of mask generation.")] = 32,
     device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
+    kind: Annotated[
+        Literal["image", "video"] | None,
+        typer.Option(help="What to take of a folder with both; without it the videos, and the pictures are counted."),
+    ] = None,
 ) -> None:
     """Find the masks of pictures or videos and write them.
 
@@ -52,7 +56,7 @@ def segment(
         segmenter = open_segmenter(model, threshold=threshold, points=points, device=device)
         sam2 = open_sam2(model, device) if isinstance(segmenter, MaskGenerator) else None
         segmenter = segmenter if sam2 is None else Sam2Tracks(sam2, segmenter, max_objects)
-    request = SegmentRequest(given, out, model, threshold, every, max_frames, max_objects)
+    request = SegmentRequest(given, out, model, threshold, every, max_frames, max_objects, kind=kind)
     with console.status("segmenting") as shown:
         report = run(
             request,

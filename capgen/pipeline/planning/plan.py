@@ -327,7 +327,10 @@ def _loadable(media: Iterable[PlannedMedia]) -> Iterator[PlannedMedia]:
 def _check_split(dataset: str, split: str, named: dict[str, str]) -> None:
     if split.lower() == "all" or not _SPLIT.fullmatch(split):
         what = f"the source of {dataset} gives a split called {split!r}, which `datasets` cannot load"
-        raise UserError(what, "the source must name it otherwise, with letters, digits and _")
+        raise UserError(
+            what,
+            "rename the file, folder or list that names it, with letters, digits and _, or choose others by --split",
+        )
     first = named.setdefault(stem(split), split)
     if first != split:
         raise UserError(f"the splits {first!r} and {split!r} of {dataset} are one in file names", "run them apart")

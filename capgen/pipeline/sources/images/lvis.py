@@ -39,11 +39,13 @@ class Lvis(JsonSplits):
         root: holds ``lvis_v1_{split}.json`` (or ``lvis_v0.5_{split}.json``, ``lvis_{split}.json``) itself, in
             ``annotations/`` or in ``lvis/``, and ``train2017/``, ``val2017/`` itself, in ``coco/`` or in ``images/``.
         split: names with commas, ``all`` (train and val, what is there of them), or .json files below ``root``.
+        crowds: as for COCO. LVIS's own files have no ``iscrowd``; files that tools write in its form may.
     """
 
     root: Path
     split: str = "all"
     dataset: str = "lvis"
+    crowds: planner.DropOrKeep = "drop"
 
     patterns: ClassVar[tuple[str, ...]] = tuple(f"{folder}{file}" for file in _FILES for folder in _FOLDERS)
     usual: ClassVar[tuple[str, ...]] = SPLITS
@@ -59,7 +61,8 @@ class Lvis(JsonSplits):
         images = rows["images"] or []
         pictures = Pictures(self.root.absolute())
         pictures.check(images)
-        join = planner.Planner(self.dataset, split, "image", common.read_categories(rows["categories"] or []))
+        categories = common.read_categories(rows["categories"] or [])
+        join = planner.Planner(self.dataset, split, "image", categories, crowds=self.crowds)
         return join.plan(images, pictures.describe, rows["annotations"] or [])
 
 

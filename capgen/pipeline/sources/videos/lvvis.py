@@ -41,11 +41,13 @@ class LvVis(JsonSplits):
         root: holds ``{split}_instances.json`` or ``{split}_instances_.json`` itself or in ``annotations/``, and
             ``{split}/JPEGImages/`` or ``JPEGImages/``.
         split: names with commas, ``all`` (train and val, what is there of them), or .json files below ``root``.
+        crowds: as for COCO. LV-VIS's own tracks all have ``iscrowd`` 0.
     """
 
     root: Path
     split: str = "all"
     dataset: str = "lv-vis"
+    crowds: planner.DropOrKeep = "drop"
 
     patterns: ClassVar[tuple[str, ...]] = tuple(f"{folder}{file}" for file in _FILES for folder in _FOLDERS)
     usual: ClassVar[tuple[str, ...]] = SPLITS
@@ -66,7 +68,8 @@ class LvVis(JsonSplits):
         def describe(media: PlannedMedia, row: planner.VideoRow) -> planner.Described:
             return describe_video(media, row, finder, folder)
 
-        join = planner.Planner(self.dataset, split, "video", common.read_categories(rows["categories"] or []))
+        categories = common.read_categories(rows["categories"] or [])
+        join = planner.Planner(self.dataset, split, "video", categories, crowds=self.crowds)
         return join.plan(videos, describe, rows["annotations"] or [])
 
     def _frames_folder(self, split: str, videos: Sequence[Any]) -> str:

@@ -351,3 +351,12 @@ def test_a_picture_that_lies_in_the_other_folder_than_coco_url_says_is_found(tmp
     first, second, _ = scan(tmp_path)
     assert (first.folder, first.file_names) == (f"{base}val2017", ("000000000001.jpg",))
     assert (second.folder, second.file_names) == (base.rstrip("/"), ("val2017/000000000002.jpg",))
+
+
+def test_a_crowd_is_left_out_and_counted_or_kept(tmp_path):
+    data = lvis()
+    data["annotations"][0]["iscrowd"] = 1
+    root = lvis_root(tmp_path, data)
+    found = list(Lvis(root).scan())
+    assert (sum(len(media.objects) for media in found), found[0].left_out) == (2, {"crowd": 1})
+    assert sum(len(media.objects) for media in Lvis(root, crowds="keep").scan()) == 3

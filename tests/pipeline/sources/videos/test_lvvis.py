@@ -184,3 +184,12 @@ def test_a_video_may_be_a_file_whose_frames_the_names_number(tmp_path: Path) -> 
     media = scanned(tmp_path, lvvis())
     assert (media[0].folder, media[0].file_names) == ("train/JPEGImages", ("00000.mp4#0", "00000.mp4#1"))
     assert media[1].file_names == ("00001/00000.jpg",)
+
+
+def test_a_crowd_is_left_out_and_counted_or_kept(tmp_path):
+    data = lvvis()
+    data["annotations"][0]["iscrowd"] = 1
+    root = lvvis_root(tmp_path, data)
+    found = list(LvVis(root).scan())
+    assert (sum(len(media.objects) for media in found), found[0].left_out) == (2, {"crowd": 1})
+    assert sum(len(media.objects) for media in LvVis(root, crowds="keep").scan()) == 3
