@@ -146,7 +146,7 @@ def _answer(given: GivenAnswer) -> str:
     said = given.caption or "no caption"
     about = [", ".join((*given.reasons, *given.advice)), "released" if given.released else ""]
     if given.logprob_min is not None:
-        about.append(f"least certain word {given.logprob_min:.2f}")
+        about.append(f"log-probability of its least certain word {given.logprob_min:.2f}")
     about.append(f"temperature {given.temperature:g}" if given.temperature else "")
     return f"“{said}” ({'; '.join(filter(None, about)) or 'no check refused it'})"
 
