@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -128,22 +128,28 @@ class Renderer:
         """One picture with all objects of a group marked on it, and where each is."""
         fit = Fit(self.settings.patch, self._marked_pixels(media), self.settings.square)
         pixels = show(frame, whole(frame), fit)
-        drawn: NDArray[np.uint8] | None = None
-        places: list[Place | None] = []
-        for number, obj in enumerate(group, 1):
-            seen = self._seen(media, obj, index)
-            if seen is None:
-                places.append(None)
-                continue
-            counts, box, area = seen
-            marked = Marked(frame, counts, box, whole(frame), fit, drawn=drawn, number=number)
-            for highlight in self.prompt.layout_for(media.kind).highlights:
-                marked = highlight(marked)
-            drawn = marked.drawn
-            sent, coordinates = self._sent(media, pixels, clean), self.settings.coordinates
-            size = (media.width, media.height)
-            places.append(place(box, area, size, index, marked.color, coordinates=coordinates, sent=sent))
-        return picture(pixels if drawn is None else drawn), places
+        seen = [self._seen(media, obj, index) for obj in group]
+        colors: dict[int, str | None] = {}
+        last: Marked | None = None
+        for highlight in self.prompt.layout_for(media.kind).highlights:  # no label under a later object's box
+            for number, one in enumerate(seen, 1):
+                if one is None:
+                    continue
+                color = colors.get(number)
+                marked = Marked(frame, one[0], one[1], whole(frame), fit, number=number, color=color)
+                if last is not None:
+                    marked = replace(marked, drawn=last.drawn, labels=last.labels)
+                last = highlight(marked)
+                colors[number] = last.color
+        sent, size = self._sent(media, pixels, clean), (media.width, media.height)
+        coordinates = self.settings.coordinates
+        places = [
+            None
+            if one is None
+            else place(one[1], one[2], size, index, colors.get(number), coordinates=coordinates, sent=sent)
+            for number, one in enumerate(seen, 1)
+        ]
+        return picture(pixels if last is None or last.drawn is None else last.drawn), places
 
     def _seen(self, media: Media, obj: MediaObject, index: int) -> tuple[str | None, Box, int] | None:
         """The mask, the box and the area that are shown of an object on a frame; None where it is not on it.

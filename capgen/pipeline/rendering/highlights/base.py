@@ -96,6 +96,7 @@ class Marked:
         drawn: the picture, uint8 RGB [h, w, 3], once something is drawn on it.
         color: the name of the colour of the mark, if there is one.
         number: of the object among those that its request is about; None where it is about this one alone.
+        labels: left, top, right and bottom of the labels that are on the picture already.
     """
 
     source: NDArray[np.uint8]
@@ -107,6 +108,7 @@ class Marked:
     drawn: NDArray[np.uint8] | None = None
     color: str | None = None
     number: int | None = None
+    labels: tuple[tuple[int, int, int, int], ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:

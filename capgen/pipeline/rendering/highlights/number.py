@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import cv2
@@ -12,6 +12,7 @@ from capgen.pipeline.rendering.highlights.base import Marked
 from capgen.pipeline.rendering.highlights.colour import PALETTE, parse
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_STACKED = 5  # labels above each other
 _DARK = 140.0  # a label lighter than this gets black digits
 
 
@@ -19,7 +20,8 @@ _DARK = 140.0  # a label lighter than this gets black digits
 class NumberTag:
     """The number on a small label at the upper left corner of the object's box, outside of it where there is room.
 
-    It has the colour of the mark that was drawn before it, so that a number and its box belong together.
+    It has the colour of the mark that was drawn before it, so that a number and its box belong together. Where another
+    label lies already it stands above that one.
 
     Args:
         height: of the label in pixels; by default a thirtieth of the picture's shorter side, at least 13.
@@ -51,9 +53,17 @@ class NumberTag:
         left, top, _, _ = frame.edges()
         x = min(max(0, left), max(0, columns - wide - 4))
         y = top - high if top >= high else max(0, min(top, rows - high))
+        boxes = [(x, y - up * high, x + wide + 4, y - up * high + high) for up in range(_STACKED) if y >= up * high]
+        label = next((box for box in boxes if not any(_overlap(box, other) for other in frame.labels)), boxes[0])
+        y = label[1]
         color = frame.color or next(iter(PALETTE))
         rgb = parse(color)
         canvas[y : y + high, x : x + wide + 4] = rgb
         ink = (0, 0, 0) if np.dot(rgb, (0.299, 0.587, 0.114)) > _DARK else (255, 255, 255)
         cv2.putText(canvas, text, (x + 2, y + high - 3), _FONT, scale, ink, 1, cv2.LINE_AA)
-        return frame.painted(canvas, color)
+        return replace(frame.painted(canvas, color), labels=(*frame.labels, label))
+
+
+def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    """Whether two boxes (left, top, right, bottom) share a pixel."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

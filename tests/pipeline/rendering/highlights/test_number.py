@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,8 +18,6 @@ def rectangle(top: int, left: int) -> np.ndarray:
 
 
 def numbered(bitmap: np.ndarray, number: int | None):
-    from dataclasses import replace
-
     return replace(marked(bitmap, patch=1, pixels=300 * 200), number=number)
 
 
@@ -35,6 +35,14 @@ def test_the_number_stands_at_the_boxs_corner_inside_the_picture_in_the_marks_co
     label = shown.pixels[changed[:, 0], changed[:, 1]]
     assert (label == parse("cyan")).all(-1).mean() > 0.4
     assert (height, width) == boxed.pixels.shape[:2]
+
+
+def test_a_label_covers_no_other_label():
+    """Two boxes whose upper left corners are the same: the second label stands above the first."""
+    first = NumberTag()(BoxOutline(color="cyan")(numbered(rectangle(80, 100), 1)))
+    second = NumberTag()(replace(first, number=2))
+    (_, top, _, bottom), (_, above, _, under) = second.labels
+    assert (above, under) == (top - (bottom - top), top)
 
 
 def test_two_numbers_look_different_and_an_object_without_one_is_refused():
