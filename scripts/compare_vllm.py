@@ -27,6 +27,7 @@ USED: dict[str, dict[str, tuple[str, ...]]] = {
         "AsyncEngineArgs": ("enable_log_requests",),
     },
     "vllm/v1/engine/async_llm.py": {"AsyncLLM": ("from_engine_args", "generate", "errored", "shutdown")},
+    "vllm/usage/usage_lib.py": {"UsageContext": ("OPENAI_API_SERVER",)},
     "vllm/renderers/base.py": {"BaseRenderer": ("render_chat_async",)},
     "vllm/renderers/params.py": {"ChatParams": ("chat_template_kwargs",)},
     "vllm/sampling_params.py": {

@@ -2,8 +2,9 @@
 
     python scripts/model_table.py [--only NAME ...]
 
-Writes scripts/model_facts.json, which keeps the families that were not measured this time, and the table between the
-two marks in docs/models.md. It takes half an hour on two cores.
+Writes scripts/model_facts.json, which keeps the families that were not measured this time, and two tables in
+docs/models.md, each between its marks: what was measured, and the memory that engines need, which is computed from the
+profiles. It takes half an hour on two cores; ``--only`` without a name measures nothing and writes the tables.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ HERE = Path(__file__).resolve().parent
 FACTS = HERE / "model_facts.json"
 DOCUMENT = HERE.parent / "docs" / "models.md"
 MARKS = ("<!-- measured -->", "<!-- end of measured -->")
+MEMORY_MARKS = ("<!-- memory -->", "<!-- end of memory -->")
+REQUESTS, LONGEST = 256, 4096
+"""Of ``pipelines/lvis.toml``: ``max_num_seqs`` and ``max_model_len``."""
 
 sys.path.insert(0, str(HERE.parent))
 
-from capgen.pipeline.planning.model_profiles import ModelProfile, model_profiles  # noqa: E402
+from capgen.pipeline.planning.model_profiles import USUAL_TOKENS, ModelProfile, model_profiles  # noqa: E402
 from tests.families.models import BUILDERS, PROCESSORS  # noqa: E402
 from tests.families.process import probe, processors  # noqa: E402
 
@@ -79,15 +83,36 @@ def table(facts: dict[str, Any]) -> str:
             pictures = _tokens(facts["processors"][name]["pictures"])
             off = "off in the prompt" if profiles[name].thinking == "switch" else "no switch"
             rows.append([f"{name} (processor alone)", pictures, "", off, "", ""])
+    return _markdown(rows)
+
+
+def _markdown(rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
 
 
+def memory_table() -> str:
+    """GiB that an engine of each size needs, as Markdown."""
+    least, full = f"least, one request of {LONGEST:,} tokens", f"{REQUESTS} requests of {USUAL_TOKENS:,} tokens"
+    rows = [["model", "weights", "a step", "cache of 1,000 tokens", least, full], ["---"] * 6]
+    for name, profile in model_profiles().items():
+        for size, needs in profile.memory.items():
+            row = [f"{name} {size}", f"{needs.weights:g}"]
+            if needs.attention:
+                told = (needs.step(REQUESTS), needs.cache(1000), needs.least(REQUESTS, LONGEST), needs.full(REQUESTS))
+                row += [f"{gib:.3g}" for gib in told]
+            rows.append([*row, *["not computed"] * (6 - len(row))])
+    return _markdown(rows)
+
+
 def write(facts: dict[str, Any]) -> None:
-    """The facts, and the table in the document."""
+    """The facts, and the tables in the document."""
     FACTS.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
-    before, _, rest = DOCUMENT.read_text().partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n{table(facts)}\n{MARKS[1]}{after}")
+    text = DOCUMENT.read_text()
+    for marks, body in ((MARKS, table(facts)), (MEMORY_MARKS, memory_table())):
+        before, _, rest = text.partition(marks[0])
+        _, _, after = rest.partition(marks[1])
+        text = f"{before}{marks[0]}\n{body}\n{marks[1]}{after}"
+    DOCUMENT.write_text(text)
 
 
 def main() -> None:
@@ -99,6 +124,7 @@ def main() -> None:
     for name in wanted:
         facts[name] = processors() if name == "processors" else measured(name)
         write(facts)
+    write(facts)
 
 
 if __name__ == "__main__":

@@ -154,6 +154,7 @@ def _facts(name: str, engine: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"profile": f"{settings.model.profile} ({why})"}
     facts |= _pictures(settings, profile) | _text(settings, profile, name)
     facts["engine"] = f"{engine}: {settings.engine.options}"
+    facts |= _memory(settings, profile) if profile else {}
     return facts | (_terms(profile) if profile else {"licence": "not known: read the model's card"})
 
 
@@ -162,7 +163,7 @@ def _pictures(settings: Settings, profile: ModelProfile | None) -> dict[str, Any
     shape = "square" if render.square else f"multiples of {render.patch} pixels"
     facts: dict[str, Any] = {
         "pictures": f"{shape}; clean up to {render.clean_pixels:,} pixels, marked up to {render.marked_pixels:,}",
-        "most pictures": settings.model.max_pictures or "as the engine allows",
+        "most pictures": settings.model.max_pictures or "no limit of the family's own; the engine's is 16",
         "places": render.coordinates,
     }
     if profile is None:
@@ -192,11 +193,17 @@ def _text(settings: Settings, profile: ModelProfile | None, name: str) -> dict[s
     return {"thinking": thinking, "reasoning marks": ", ".join(marks) or "the usual ones"}
 
 
+def _memory(settings: Settings, profile: ModelProfile) -> dict[str, str]:
+    """Memory of an engine by size, for the requests and lengths that this run's engine is told."""
+    told = settings.engine.options
+    requests, longest = int(told.get("max_num_seqs") or 256), int(told.get("max_model_len") or 4096)
+    return {f"memory, {size}": needs.text(requests, longest) for size, needs in profile.memory.items()}
+
+
 def _terms(profile: ModelProfile) -> dict[str, Any]:
     code = profile.remote_code or profile.remote_code_for
     return {
         "needs": f"vLLM {profile.vllm} or later" + ("; code of its own (model.trust_remote_code)" if code else ""),
-        "memory": "; ".join(f"{size}: {text}" for size, text in profile.memory.items()),
         "licence": profile.licence,
         "captions": profile.captions,
         **{f"source, {key}": text for key, text in profile.sources.items()},

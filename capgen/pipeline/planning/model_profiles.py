@@ -27,6 +27,13 @@ FOLDER_FILE = "capgen.toml"
 
 NO_PROFILE = "none"
 
+STEP_TOKENS = 8192
+"""Tokens that vLLM computes in one step on a GPU of 70 GiB and more."""
+
+USUAL_TOKENS = 1024
+"""More than the prompt of one object of LVIS takes with most families."""
+
+_GIB = 2**30
 _KIND = "pipelines/models"
 _LARGEST_CONFIG = 4 * 2**20
 
@@ -95,6 +102,60 @@ class _Text(Table):
     max_pictures: int | None = None
 
 
+class CachedLayers(Table):
+    """Layers of one kind that keep keys and values: how many, their heads, numbers a head, and tokens of a window."""
+
+    layers: int
+    kv: int
+    head: int
+    window: int = 0
+
+    def gib(self, tokens: int) -> float:
+        """GiB for the tokens of one request, at two bytes a number; a layer with a window keeps no more than that."""
+        return 4 * self.layers * self.kv * self.head * (min(tokens, self.window) if self.window else tokens) / _GIB
+
+
+class EngineMemory(Table):
+    """What an engine of one size of a family needs, computed from what its ``config.json`` publishes.
+
+    ``weights``: GiB at two bytes a parameter, or as published where they are stored otherwise. ``attention``: layers
+    with a cache; empty where nobody has read the configuration. ``hidden``, ``mlp``, ``vocab``: widths of the language
+    model, from which the numbers of one step are counted. Not counted: the picture encoder's step, CUDA graphs, states
+    of linear attention.
+    """
+
+    weights: float
+    attention: tuple[CachedLayers, ...] = ()
+    hidden: int = 0
+    mlp: int = 0
+    vocab: int = 0
+
+    def cache(self, tokens: int) -> float:
+        """GiB of keys and values of one request."""
+        return sum(kind.gib(tokens) for kind in self.attention)
+
+    def step(self, requests: int) -> float:
+        """GiB of a step's numbers: both branches of the widest layer, and the logits twice in 32 bits."""
+        return (STEP_TOKENS * 4 * (self.hidden + self.mlp) + requests * self.vocab * 8) / _GIB
+
+    def least(self, requests: int, longest: int) -> float:
+        """GiB without which an engine does not start: weights, a step, and the cache of the longest request."""
+        return self.weights + self.step(requests) + self.cache(longest)
+
+    def full(self, requests: int) -> float:
+        """GiB with which all ``requests`` have their ``USUAL_TOKENS`` cached, none shared."""
+        return self.weights + self.step(requests) + requests * self.cache(USUAL_TOKENS)
+
+    def text(self, requests: int, longest: int) -> str:
+        """All of it in a line."""
+        if not self.attention:
+            return f"{self.weights:g} GiB of weights; the cache is not computed, its configuration was not read"
+        return (
+            f"{self.weights:g} GiB of weights; at least {self.least(requests, longest):.3g} GiB with a step and one "
+            f"request of {longest:,} tokens; {self.full(requests):.3g} GiB with {requests} of {USUAL_TOKENS:,} tokens"
+        )
+
+
 class ModelProfile(BaseModel):
     """A family of models.
 
@@ -108,7 +169,7 @@ class ModelProfile(BaseModel):
         thinking: ``none``, or ``switch`` where the template's arguments switch it off.
         prefix: how the objects of a picture share work: ``shared``, ``coarse`` (large blocks), ``none``.
         captions: what captions made with it may be used for.
-        engines: options by engine. memory: of the weights, by size. sources: of the facts, with dates.
+        engines: options by engine. memory: of an engine, by size. sources: of the facts, with dates.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -130,7 +191,7 @@ class ModelProfile(BaseModel):
     model: _Text = _Text()
     visual: VisualTokens
     engines: dict[str, dict[str, Any]] = {}
-    memory: dict[str, str] = {}
+    memory: dict[str, EngineMemory] = {}
     sources: dict[str, str]
 
     def tables(self, engine: str) -> dict[str, Any]:

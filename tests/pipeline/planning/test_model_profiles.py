@@ -84,8 +84,11 @@ def test_every_profile_makes_settings_that_its_engines_take_and_names_its_source
         assert settings.model.template == (profile.model.template or {})
     assert profile.sources
     assert profile.memory
-    for text in (profile.licence, profile.captions, *profile.sources.values(), *profile.memory.values()):
+    for text in (profile.licence, profile.captions, *profile.sources.values()):
         assert len(text) > 2
+    assert name == "embedded" or {"pictures", "licence", "memory", "visual" if profile.visual.side else "vllm"} <= set(
+        profile.sources
+    )
     if profile.render.square:
         side = profile.visual.side or profile.render.patch
         assert profile.render.clean_pixels == side**2
@@ -227,3 +230,35 @@ def test_a_prompt_with_more_pictures_than_the_model_takes_is_refused_before_anyt
     with pytest.raises(UserError, match="shows 6 pictures of videos, and the model takes 5"):
         check_pictures(settings, prompt)
     check_pictures(load_settings("lvis", {}, ["model.max_pictures=2"]), prompt)
+
+
+def test_the_memory_of_an_engine_is_counted_from_layers_and_widths():
+    needs = model_profiles()["qwen3-vl"].memory["8B"]
+    assert needs.cache(1) * 2**30 == 36 * 8 * 128 * 2 * 2  # keys and values, two bytes a number
+    assert needs.step(256) * 2**30 == 8192 * (2 * 4096 + 2 * 12288) * 2 + 256 * 151936 * 8
+    assert needs.least(256, 4096) == pytest.approx(16.4 + needs.step(256) + needs.cache(4096))
+    assert needs.full(256) == pytest.approx(16.4 + needs.step(256) + 256 * needs.cache(1024))
+
+
+def test_layers_with_a_window_keep_no_more_than_that():
+    needs = model_profiles()["gemma3"].memory["27B"]
+    full, window = 10 * 16 * 128 * 4, 52 * 16 * 128 * 4
+    assert needs.cache(1000) * 2**30 == 1000 * (full + window)
+    assert needs.cache(5000) * 2**30 == 5000 * full + 1024 * window
+
+
+def test_a_size_whose_configuration_nobody_read_says_so():
+    assert model_profiles()["smolvlm"].memory["2.2B"].text(256, 4096).endswith("its configuration was not read")
+
+
+def test_the_table_of_memory_in_the_document_is_the_computed_one():
+    from scripts.model_table import DOCUMENT, MEMORY_MARKS, memory_table
+
+    begin, end = MEMORY_MARKS
+    assert DOCUMENT.read_text().partition(begin)[2].partition(end)[0].strip() == memory_table()
+
+
+def test_of_minicpm_the_checkpoint_named_thinking_always_thinks():
+    profile = model_profiles()["minicpm-v"]
+    assert profile.thinks_always("openbmb/MiniCPM-V-4.6-Thinking")
+    assert not profile.thinks_always("openbmb/MiniCPM-V-4.6")
