@@ -171,7 +171,8 @@ def _fields(request: ExportRequest, split: str, tops: Mapping[str, Any]) -> Sour
     path = request.annotations.get(split)
     if path is None:
         return SourceFields()
-    return fields_of(path, top_level(path))
+    top = top_level(path)
+    return fields_of(path, top) if {"images", "videos"} & top.keys() else SourceFields()  # BURST's keys are no COCO's
 
 
 def _digest(request: ExportRequest) -> str:

@@ -13,10 +13,13 @@ from capgen.errors import UserError
 from capgen.pipeline.planning.plan import file_sha256
 from capgen.pipeline.sources import SOURCES
 from capgen.pipeline.sources.base import Source
+from capgen.pipeline.sources.reading.json_splits import JsonSplits
 
 
 def annotation_files(out: Path, root: Path | None = None) -> dict[str, Path]:
-    """By split as a release spells it, the file that it was planned from; none where one is missing or has changed.
+    """By split as a release spells it, the JSON file that it was planned from.
+
+    None where one is missing or has changed, and of sources whose splits are no JSON files.
 
     OUT may come from a stranger: only capgen's own sources are asked, and only files whose sha256 is the recorded one
     are given.
@@ -31,7 +34,8 @@ def annotation_files(out: Path, root: Path | None = None) -> dict[str, Path]:
     if record is None:
         return {}
     try:
-        files = _source(record, root).files
+        source = _source(record, root)
+        files = source.files if isinstance(source, JsonSplits) else ()
     except (UserError, TypeError, ValueError):  # the dataset is gone, or the settings are nobody's
         return {}
     splits = record.table.splits

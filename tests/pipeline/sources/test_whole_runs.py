@@ -121,3 +121,21 @@ def test_status_says_what_the_source_left_out(tmp_path):
     state = run_status(out)
     assert state.as_json()["left_out"] == {"crowd": 1, "stuff": 1}
     assert "left out when planning: 1 annotations (stuff)" in state.text()
+
+
+def test_lists_and_names_that_are_no_annotation_file_are_not_exported_as_one(tmp_path):
+    from capgen.pipeline.planning.annotation_files import annotation_files
+    from tests.exporting.releases import exported
+
+    root = prepared(tmp_path / "data", "masks")
+    (root / "ImageSets" / "2017").mkdir(parents=True)
+    (root / "ImageSets" / "2017" / "train.txt").write_text("bear\n")
+    out, _ = session(echo_settings(root, dataset="masks"), tmp_path / "out")
+    assert annotation_files(out) == {}
+    lvis = prepared(tmp_path / "lvis", "lvis")
+    planned, _ = session(echo_settings(lvis, dataset="lvis"), tmp_path / "lvis-out")
+    assert annotation_files(planned) == {"train": lvis / "lvis_v1_train.json"}
+    lists = {"train": root / "ImageSets" / "2017" / "train.txt"}
+    lists["train"].write_text('{"sequences": []}')
+    assert exported(out, tmp_path / "dest", "youtube-vis", annotations=lists).counts["captions"] == 2
+    assert "sequences" not in (tmp_path / "dest" / "train" / "instances.json").read_text()
