@@ -16,7 +16,7 @@ _SPECIAL = re.compile(
     r"<[|\uff5c][^<>|\uff5c]{1,40}[|\uff5c]>|</?(?:start|end|begin)_?of_?[a-z_]{1,20}>|<0x[0-9A-F]{2}>|<<\/?SYS>>"
     r"|</?(?:s|unk|pad|bos|eos|cls|sep|mask|image|img|picture|video|frame|audio|text|sys|turn|fim_[a-z]+|unused_?\d+|extra_id_\d+"
     r"|reserved_special_token_\d+|image_\d+|row_\d+_col_\d+|fake_token_around_image|global-img)>"
-    r"|\[/?(?:INST|SYS|IMG|CLS|SEP|PAD|UNK|EOS|BOS|MASK|IMAGE|TOOL_CALLS|AVAILABLE_TOOLS|EOT)\]"
+    r"|\[/s\]|\[/?(?:INST|SYS|IMG|CLS|SEP|PAD|UNK|EOS|BOS|MASK|IMAGE|TOOL_CALLS|AVAILABLE_TOOLS|EOT)\]"
     r"|\b(?:im_start|im_end|endoftext|eot_id|end_of_text|end_of_turn|end_of_utterance)\b"
     r"|\[(?:end|end of (?:text|caption|description|response))\]",
     re.IGNORECASE,

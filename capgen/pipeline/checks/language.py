@@ -9,6 +9,7 @@ from typing import ClassVar
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.categories.nouns import nouns
 from capgen.pipeline.checks.vocabulary.foreign_words import (
+    ARTICLES,
     ENGLISH,
     FOREIGN,
     PARTICLES,
@@ -23,6 +24,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[,.;:()\u2014]")
 _SENTENCE = re.compile(r"[.!?;:\n]")
 _ACCENTED_WORDS = 0.34
 _FEW = 3
+_PLAIN_ENGLISH = frozenset({"a", "an", "the", "with", "of", "is", "and", "on"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +72,9 @@ class Language:
             found = foreign_stretch(spoken, 2)
         if found is not None:
             return f"is not English but {found[0]}: {found[1][:60]!r}"
-        last = max((place for place, word in enumerate(spoken) if word in ENGLISH), default=-1)
-        language = foreign_sentence(spoken[last + 1 :])
-        if language is not None:
-            return f"ends in {language}: {' '.join(spoken[last + 1 :])[:60]!r}"
+        edge = _foreign_edge(spoken)
+        if edge is not None:
+            return edge
         parts = [(sentence, 1.5) for sentence in _SENTENCE.split(caption)]
         parts += [(clause, 2.0) for sentence, _ in parts if "," in sentence for clause in sentence.split(",")]
         for part, enough in parts:
@@ -87,6 +88,15 @@ class Language:
         if accented > 2 and accented > _ACCENTED_WORDS * len(spoken):
             return f"is not English: {accented} of {len(spoken)} words have accents"
         return None
+
+
+def _foreign_edge(spoken: list[str]) -> str | None:
+    """What is said of words that begin with a foreign article, or that are foreign after the last English one."""
+    if spoken and spoken[0] in ARTICLES and _PLAIN_ENGLISH.isdisjoint(spoken):
+        return f"is not English: begins with {spoken[0]!r}"
+    last = max((place for place, word in enumerate(spoken) if word in ENGLISH), default=-1)
+    language = foreign_sentence(spoken[last + 1 :])
+    return None if language is None else f"ends in {language}: {' '.join(spoken[last + 1 :])[:60]!r}"
 
 
 def _is_unknown(spoken: list[str]) -> bool:

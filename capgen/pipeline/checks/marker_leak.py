@@ -131,6 +131,16 @@ _PHRASES = (
         "bounded|delineated|demarcated|traced|ringed|encircled by|with|in LINE* COLOUR @line|lines|dots|dashes|strokes",
         not_after="DRAWN court field pitch road",
     ),
+    _phrase("as marked|highlighted|indicated|annotated|boxed|outlined|circled", not_after="DRAWN PAGE"),
+    _phrase(
+        ". the|a LINE* COLOUR LINE* @rectangle|outline|square|circle "
+        "contains|shows|indicates|covers|encloses|holds|has a|an|the"
+    ),
+    _phrase("in|within|inside the crop|cutout .|is|it|there|we"),
+    _phrase(
+        "in|inside|within a|the drawn|marked|highlighted|annotated|overlaid @BOX|square|circle|outline|frame",
+        not_after="DRAWN PAGE",
+    ),
     _phrase("the one with|in|inside the|a LINE* COLOUR LINE* @SHAPE|frame|border|line|circle|square"),
     _phrase("that|which|where an|the arrow points|is|pointing|indicates"),
     _phrase("see|cf|refer to? box|region|figure|fig|image|mask|frame|label|crop 1|2|3|4|5|6|7|8|9|10|11|12"),
@@ -270,6 +280,8 @@ _NUMBERED = re.compile(
 _MARKED_NAME = (
     r" the (?:highlighted|spotlighted|segmented|outlined|masked|boxed|circled|indicated|annotated|delineated|selected"
     r"|tinted|contoured) (?:[^ .]{1,15} )?NAME "
+    r"| NAME (?:(?:which|that) )?(?:is |are |was )?(?:circled|boxed|highlighted|annotated|spotlighted)"
+    r" (?!in |by |with |up |for |against |under |from |text|hair)"
     r"| an? (?:highlighted|spotlighted|segmented|masked|annotated|delineated) (?:[^ .]{1,15} )?NAME (?!segment)"
 )
 # What has segments of its own, and may be called segmented.

@@ -102,6 +102,14 @@ _PHRASES = (
     _phrase("one|single|short sentence caption|captions|description|summary|answer"),
     _phrase(". as requested|instructed|asked|required|directed|promised"),
     _phrase(". in summary|conclusion|essence"),
+    _phrase(". this|that|these appears|seems|looks to|like? be|a|an"),
+    _phrase(". from what can|could|is|we|i"),
+    _phrase("is|are pictured|portrayed .|here|with|in|from|at"),
+    _phrase("is|are depicted|shown .|here", not_after="which where whose screen HANGS"),
+    _phrase(". it depicts|portrays|shows a|an !time|score|number|word|smile"),
+    _phrase(". the|this shot is|was taken|captured|framed"),
+    _phrase("seen|viewed|shown|captured from the|a camera|viewer|photographer"),
+    _phrase(". the|this description|caption is|reads|says"),
     _phrase(". below|following is|are a|an|the|my|one"),
     _phrase(
         ". _? _? _? the|this @STILL|MOVING|GRAB "

@@ -71,6 +71,7 @@ _BOOK = phrases.PhraseBook(
         ),
         _phrase(". that|this|it must|has|might|may to? be a|an|the"),
         _phrase("note to self|myself|remember"),
+        _phrase(". so a|an|the|it|this|that|we|i", not_after="QUOTED"),
         _phrase("i'd|we'd say|guess|call|describe|go|argue|describe|caption|assume", not_after="QUOTED"),
         _phrase(
             "i|we would|could|might|can|may|shall|will say|guess|call|describe|go|argue|caption|assume|infer",

@@ -35,7 +35,8 @@ _WORDS = {
         questa rossi rosse neri colore
         beve corre gioca vola dorme guarda appoggiato appoggiata nera bianca rossa
         bianco nero rosso cane vicino accanto dietro""",
-    "Dutch": """maar als ook niet deze dit drie grote gele groene grijs houten waar tussen zonder
+    "Dutch": """maar als ook niet deze dit drie zwemt loopt vliegt speelt slaapt kijkt hangt rijdt
+        grote gele groene grijs houten waar tussen zonder
         blauwe bruine
         een het de en op met zijn aan naast voor dat wordt staat zit ligt draagt naar bij uit onder zwarte witte
         rode van een zich""",
@@ -56,6 +57,8 @@ _WORDS = {
 # Also English, or parts of names that English captions hold.
 _ENGLISH = frozenset("a an the in on at is of with and to his her its from by for as that it son".split())  # noqa: SIM905
 _AMBIGUOUS = frozenset("a as at no do me on son sent die was man hat or van o i s v w z at en e an am".split())  # noqa: SIM905
+# With one of these a sentence in another language begins.
+ARTICLES = frozenset("ein eine un une una um uma een ett der das les los las il een el".split())  # noqa: SIM905
 # Half a sign: dishes and streets have them in English too (chili con carne).
 _WEAK = frozenset({"de", "con", "en", "di", "du"})
 # With an article behind them they are no dish any more: "en la puerta", "con un plato".
