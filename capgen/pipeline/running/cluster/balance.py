@@ -1,12 +1,13 @@
 """Who is to give work away at the end of a run, and what is asked twice: a pure function of what engines say.
 
 While shards wait, engines take the next one as they get through, so a quick one does more of them. When none waits, an
-engine with nothing left is given half of what the engine has left that would take longest. When nobody has anything
-left to give, pieces whose last requests take far longer than usual are asked by a second engine as well.
+engine with nothing left is given half of what the engine has left that would take longest. Where nobody has anything
+left to give it, it asks pieces whose last requests take far longer than usual as well.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,10 +15,13 @@ from capgen.pipeline.asking.handed.open_shards import OpenShards
 from capgen.pipeline.asking.handed.pieces import Piece
 
 PIECES_AT_ONCE = 2
-"""So many pieces an engine has in hand: the next is asked while the last requests of one are answered."""
+"""So many pieces an engine has in hand of which something is left: the next is there when one is all asked."""
+MOST_PIECES = 6
+"""So many it has at most, those included of which only the last requests are to be answered."""
 
+_SOON_S = 1.0
 _WORTH_S = 2.0
-_LEAST_S = 3.0
+_LEAST_S = 2.0
 _TIMES_USUAL = 5.0
 
 
@@ -84,37 +88,48 @@ def balance(
             much is left of it first.
     """
     engines = {number: _Engine() for number in up if number in said}
-    for one in handed:
-        if one.number in engines and not one.dropped:
+    alive = [one for one in handed if not one.dropped]
+    for one in alive:
+        if one.number in engines:
             engines[one.number].pieces.append(one)
     for number, engine in list(engines.items()):
         if any(one.at >= sent[number] for one in engine.pieces):
             del engines[number]
             continue
-        _fill(engine, said[number], now)
+        _fill(engine, said[number])
     idle = sorted((n for n, one in engines.items() if _has_room(one)), key=lambda n: len(engines[n].pieces))
     slow = sorted((n for n, one in engines.items() if one.left_s > _WORTH_S), key=lambda n: -engines[n].left_s)
-    if slow:
-        return Balance(givers=slow[: len(idle)])
-    spare = [number for number in idle if not engines[number].pieces]
-    return Balance(shared=list(zip(_late(engines.values(), now), spare, strict=False)))
+    givers = [number for number in slow if number not in idle][: len(idle)]
+    spare = [number for number in idle[len(givers) :] if not engines[number].pieces]
+    twice = Counter(one.group for one in alive)
+    late = [one for one in _late(engines.values(), now) if twice[one.group] == 1]
+    return Balance(givers, list(zip(late, spare, strict=False)))
 
 
-def _has_room(engine: _Engine) -> bool:
-    return engine.left_s == 0 and len(engine.pieces) < PIECES_AT_ONCE
-
-
-def _fill(engine: _Engine, said: OpenShards, now: float) -> None:
-    engine.rate = said.answered / said.up_s if said.up_s > 0 else 0.0
-    engine.in_flight = said.in_flight
-    for one in engine.pieces:
-        media, entry = said.left.get(one.piece.key, 0), one.piece.entry
-        objects = media * entry.objects / max(1, entry.media)
-        engine.left_s += objects / engine.rate if engine.rate else float(objects > 0) * 2 * _WORTH_S
-        if media:
+def note_quiet(
+    handed: Iterable[HandedPiece], said: Mapping[int, OpenShards], sent: Mapping[int, float], now: float
+) -> None:
+    """Note of which pieces nothing is left but requests in flight, by what their engines said after they had them."""
+    for one in handed:
+        if one.number not in said or one.at >= sent[one.number]:
+            continue
+        if said[one.number].left.get(one.piece.key, 0):
             one.quiet = None
         elif one.quiet is None:
             one.quiet = now
+
+
+def _has_room(engine: _Engine) -> bool:
+    return engine.left_s < _SOON_S and len(engine.pieces) < MOST_PIECES
+
+
+def _fill(engine: _Engine, said: OpenShards) -> None:
+    engine.rate = said.answered / said.up_s if said.up_s > 0 else 0.0
+    engine.in_flight = said.in_flight
+    for one in engine.pieces:
+        entry = one.piece.entry
+        objects = said.left.get(one.piece.key, 0) * entry.objects / max(1, entry.media)
+        engine.left_s += objects / engine.rate if engine.rate else float(objects > 0) * 2 * _WORTH_S
 
 
 def _late(engines: Iterable[_Engine], now: float) -> list[HandedPiece]:
@@ -127,5 +142,4 @@ def _late(engines: Iterable[_Engine], now: float) -> list[HandedPiece]:
         and not one.piece.final
         and now - one.quiet > max(_LEAST_S, _TIMES_USUAL * engine.usual_s)
     ]
-    groups = [one.group for engine in engines for one in engine.pieces]
-    return sorted((one for one in found if groups.count(one.group) == 1), key=lambda one: one.quiet or now)
+    return sorted(found, key=lambda one: one.quiet or now)

@@ -12,7 +12,7 @@ from typing import Any
 from capgen.dataset.plan import ShardEntry
 from capgen.pipeline.asking.handed.open_shards import OpenShards
 from capgen.pipeline.asking.handed.pieces import Piece
-from capgen.pipeline.running.cluster.balance import PIECES_AT_ONCE, HandedPiece, balance
+from capgen.pipeline.running.cluster.balance import MOST_PIECES, PIECES_AT_ONCE, HandedPiece, balance, note_quiet
 from capgen.pipeline.running.cluster.looks import EngineLooks
 from capgen.pipeline.running.cluster.piece_queue import PieceQueue
 
@@ -45,16 +45,20 @@ class Handing:
 
     def hand_out(self, up: Iterable[int], lives: Sequence[int], said: Mapping[int, OpenShards]) -> None:
         """Fill the engines, each with one piece before any has two, and those first that have least left."""
-        load = Counter(one.number for one in self.pending.values() if not one.dropped)
+        mine = [one for one in self.pending.values() if not one.dropped]
+        all_of = Counter(one.number for one in mine)
+        load = Counter(one.number for one in mine if one.quiet is None)
         order = sorted(up, key=lambda number: sum(said[number].left.values()) if number in said else 0)
         for full in range(1, PIECES_AT_ONCE + 1):
             for number in order:
-                if self.queue and load[number] < full:
+                if self.queue and load[number] < full and all_of[number] < MOST_PIECES:
                     self._send(number, lives[number], self.queue.next(), next(self._groups))
                     load[number] += 1
+                    all_of[number] += 1
 
     def rebalance(self, up: Sequence[int], lives: Sequence[int], looks: EngineLooks) -> None:
-        """Where nothing waits: have engines with much left part with some, and late requests asked twice."""
+        """Where nothing waits, engines with much left part with some, and late requests go out twice."""
+        note_quiet(self.pending.values(), looks.latest, looks.sent, time.monotonic())
         for number in list(self._gives):
             self._take_given(number, 0)
         for ref in list(self._shares):
@@ -85,8 +89,13 @@ class Handing:
 
     def back(self, handed: HandedPiece) -> None:
         """A piece comes back unfinished; it waits again unless another engine asks it, too."""
-        if not any(other.group == handed.group and not other.dropped for other in self.pending.values()):
+        if not self._asked_twice(handed):
             self.queue.put_back(handed.piece)
+
+    def _asked_twice(self, handed: HandedPiece) -> bool:
+        """Whether another engine asks the same piece."""
+        others = (one for one in self.pending.values() if one is not handed and not one.dropped)
+        return any(one.group == handed.group for one in others)
 
     def forget(self, number: int) -> None:
         """An engine's life is over; what it was asked for will not come."""
@@ -124,8 +133,8 @@ class Handing:
         shared: Piece | None = None
         with suppress(self._ray.exceptions.RayError):
             shared = self._ray.get(ref)
-        if shared is None or one not in self.pending.values():
+        if shared is None or one.dropped or one not in self.pending.values():
             return
         one.piece = shared
-        if life == lives[spare]:
+        if life == lives[spare] and not self._asked_twice(one):
             self._send(spare, life, shared, one.group)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from capgen.dataset.plan import ShardEntry
 from capgen.pipeline.asking.handed.open_shards import OpenShards
 from capgen.pipeline.asking.handed.pieces import Piece
-from capgen.pipeline.running.cluster.balance import HandedPiece, balance
+from capgen.pipeline.running.cluster.balance import HandedPiece, balance, note_quiet
 from capgen.pipeline.running.cluster.piece_queue import PieceQueue
 
 
@@ -58,6 +58,7 @@ def test_requests_that_take_far_longer_than_usual_are_asked_by_an_engine_that_ha
     """Usual are 8 in flight / 10 a second = 0.8 s; after 4 s they are late."""
     looks = {0: said(10, 0), 1: said(10, s1=0)}
     late = handed(1, 1)
+    note_quiet([late], looks, at_one(looks), now=2.0)
     assert balance([0, 1], [late], looks, at_one(looks), now=2.0).shared == []
     assert balance([0, 1], [late], looks, at_one(looks), now=5.0).shared == []
     assert balance([0, 1], [late], looks, at_one(looks), now=6.5).shared == [(late, 0)]
