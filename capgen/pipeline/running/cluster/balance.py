@@ -22,7 +22,7 @@ MOST_PIECES = 6
 _SOON_S = 1.0
 _WORTH_S = 2.0
 _LEAST_S = 2.0
-_TIMES_USUAL = 5.0
+_TIMES_USUAL = 3.0
 
 
 @dataclass(slots=True, eq=False)
@@ -48,17 +48,11 @@ class HandedPiece:
 
 @dataclass(slots=True)
 class _Engine:
-    """What is known of one engine: its pieces, and the seconds that what it has left will take."""
+    """What is known of one engine: its pieces, the seconds that what it has left will take, and those of a request."""
 
     pieces: list[HandedPiece] = field(default_factory=list)
     left_s: float = 0.0
-    rate: float = 0.0
-    in_flight: int = 0
-
-    @property
-    def usual_s(self) -> float:
-        """How long a request usually takes."""
-        return self.in_flight / self.rate if self.rate else 0.0
+    usual_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +73,7 @@ def balance(
     handed: Iterable[HandedPiece],
     said: Mapping[int, OpenShards],
     sent: Mapping[int, float],
+    most: Mapping[int, int],
     now: float,
 ) -> Balance:
     """Look at engines that are up while no piece waits.
@@ -86,6 +81,7 @@ def balance(
     Args:
         said: what each engine said last, asked at the time ``sent``. One that was handed a piece since has to say how
             much is left of it first.
+        most: requests that each engine ever had in flight: these over its answers a second are a request's usual time.
     """
     engines = {number: _Engine() for number in up if number in said}
     alive = [one for one in handed if not one.dropped]
@@ -96,7 +92,7 @@ def balance(
         if any(one.at >= sent[number] for one in engine.pieces):
             del engines[number]
             continue
-        _fill(engine, said[number])
+        _fill(engine, said[number], most.get(number, 0))
     idle = sorted((n for n, one in engines.items() if _has_room(one)), key=lambda n: len(engines[n].pieces))
     slow = sorted((n for n, one in engines.items() if one.left_s > _WORTH_S), key=lambda n: -engines[n].left_s)
     givers = [number for number in slow if number not in idle][: len(idle)]
@@ -123,13 +119,13 @@ def _has_room(engine: _Engine) -> bool:
     return engine.left_s < _SOON_S and len(engine.pieces) < MOST_PIECES
 
 
-def _fill(engine: _Engine, said: OpenShards) -> None:
-    engine.rate = said.answered / said.up_s if said.up_s > 0 else 0.0
-    engine.in_flight = said.in_flight
+def _fill(engine: _Engine, said: OpenShards, most: int) -> None:
+    rate = said.answered / said.up_s if said.up_s > 0 else 0.0
+    engine.usual_s = most / rate if rate else 0.0
     for one in engine.pieces:
         entry = one.piece.entry
         objects = said.left.get(one.piece.key, 0) * entry.objects / max(1, entry.media)
-        engine.left_s += objects / engine.rate if engine.rate else float(objects > 0) * 2 * _WORTH_S
+        engine.left_s += objects / rate if rate else float(objects > 0) * 2 * _WORTH_S
 
 
 def _late(engines: Iterable[_Engine], now: float) -> list[HandedPiece]:

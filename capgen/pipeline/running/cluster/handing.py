@@ -65,7 +65,7 @@ class Handing:
             self._take_shared(ref, lives)
         if self.queue or self._gives or self._shares:
             return
-        found = balance(up, self.pending.values(), looks.latest, looks.sent, time.monotonic())
+        found = balance(up, self.pending.values(), looks.latest, looks.sent, looks.most, time.monotonic())
         self._gives = {number: self._actors[number].give.remote() for number in found.givers}
         for one, spare in found.shared:
             self._shares[self._actors[one.number].share.remote(one.piece.key)] = (one, spare, lives[spare])

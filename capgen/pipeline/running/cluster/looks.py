@@ -18,11 +18,13 @@ class EngineLooks:
 
     Args:
         latest: by the engine's number; ``sent`` has when it was asked for that.
+        most: requests that it ever had in flight.
     """
 
     ray: Any
     latest: dict[int, OpenShards] = field(default_factory=dict)
     sent: dict[int, float] = field(default_factory=dict)
+    most: dict[int, int] = field(default_factory=dict)
     asked: dict[int, tuple[Any, float]] = field(default_factory=dict)
     next: float = 0.0
 
@@ -50,8 +52,9 @@ class EngineLooks:
     def _heard(self, number: int, ref: Any) -> None:
         _, sent = self.asked.pop(number)
         try:
-            self.latest[number] = self.ray.get(ref)
-            self.sent[number] = sent
+            said: OpenShards = self.ray.get(ref)
+            self.latest[number], self.sent[number] = said, sent
+            self.most[number] = max(self.most.get(number, 0), said.in_flight)
         except self.ray.exceptions.RayError:  # it is being lost; its shards will tell
             self.latest.pop(number, None)
 
