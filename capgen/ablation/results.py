@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from capgen.ablation.measures import VariantMeasures
-from capgen.dataset.files import write_whole
+from capgen.dataset.files import whole_file, write_whole
 from capgen.display import markdown, mathless
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,8 @@ def write_result(out: Path, result: AblationResult) -> None:
     if len(result.variants) < result.planned:
         return
     try:
-        draw(result.variants, out / PLOT)
+        with whole_file(out / PLOT) as part:
+            draw(result.variants, part)
     except ImportError:
         log.warning("no plot: matplotlib is not installed (pip install 'capgen[eval]')")
 
@@ -147,4 +148,4 @@ def draw(variants: Sequence[VariantMeasures], file: Path) -> None:
     axes.set_ylim(top=1.02)
     axes.set_xlim(left=0)
     figure.legend(loc="outside right upper", fontsize=7, handlelength=0, handletextpad=0, markerscale=0)
-    figure.savefig(file, dpi=120, metadata={"Software": None})
+    figure.savefig(file, format="png", dpi=120, metadata={"Software": None})

@@ -264,6 +264,9 @@ TRAINING_ENTRIES = OwnEntries(
     frozenset({".lock", "settings.json", "loss.png"}),
     frozenset({"checkpoints", "model", "logs", "validation", "pictures", "cache"}),
 )
+ABLATION_ENTRIES = OwnEntries(
+    frozenset({".lock", "ablation.json", "ablation.md", "ablation.png"}), frozenset({"variants", "world"})
+)
 PREDICTION_ENTRIES = OwnEntries(frozenset({".lock", "tracks.json", "annotated.mp4", "annotated.png", "sheet.png"}))
 
 

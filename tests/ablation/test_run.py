@@ -127,7 +127,12 @@ def test_the_command_knows_the_truth_of_a_sample_world_and_reads_a_judges_scores
     assert first["labelled"] == first["kept"] > 0
     assert 0 <= first["low"] <= first["right"] <= first["high"] <= 1
     assert first["logprob_min"] is None
+    assert not list(out.glob("*.part"))
     run = out / "variants" / first["folder"]
     rows = {"key": ["a", "b", "c"], "method": ["fit", "fit", "yes_no"], "score": [1.0, 0.5, 0.1]}
     pq.write_table(pa.table(rows), run / "judge.parquet")
     assert measured(run, first["values"], out / "world" / "facts.json").fit == 0.75
+    (out / "variants").rename(tmp_path / "elsewhere")
+    (out / "variants").symlink_to(tmp_path / "elsewhere")
+    refused = CliRunner().invoke(app, command, obj=Providers(devices=lambda *_: Devices(ray=False)))
+    assert "symbolic link" in str(refused.exception), "nothing is written through a link in OUT"

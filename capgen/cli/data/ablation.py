@@ -32,6 +32,7 @@ def ablate(
         Path | None, typer.Option(help="facts.json of the sample world. Default: that of the world in OUT.")
     ] = None,
     gpus: options.GpusFlag = None,
+    tensor_parallel: options.TensorParallelFlag = 1,
     as_json: options.JsonFlag = False,
     set_: options.SetFlag = None,
 ) -> None:
@@ -42,28 +43,27 @@ def ablate(
     """
     import msgspec
 
-    from capgen.ablation.design import read_ablation
+    from capgen.ablation.design import flat, read_ablation
     from capgen.ablation.results import as_table
     from capgen.ablation.run import AblationRequest, run_ablation
-    from capgen.dataset.layout import RunLayout, refuse_links
-    from capgen.dataset.lock import exclusive_file
+    from capgen.dataset.layout import ABLATION_ENTRIES, RunLayout
+    from capgen.dataset.lock import exclusive
 
     found = read_ablation(file)
     if objects is not None:
         found = found.model_copy(update={"objects": objects})
-    refuse_links(out)
     world = RunLayout(out).world / "facts.json"
 
     def chosen(tables: Mapping[str, Any]) -> tuple[Settings, ModelName]:
-        settings, model = settings_of(found.dataset, found.pipeline, {**tables, "source.root": root}, set_ or ())
+        flags = dict(tables) if root is None else {**tables, "source.root": root}
+        settings, model = settings_of(found.dataset, found.pipeline, flags, set_ or ())
         if settings.engine.name == "batchfile":
             raise UserError("engine batchfile cannot be compared: its answers come later", "choose another engine")
         return with_world(settings, out), model
 
-    devices = ctx.ensure_object(Providers).devices(gpus, 1, 1)
-    out.mkdir(parents=True, exist_ok=True)
-    with exclusive_file(out / "ablation.json"):
-        chosen(found.set)
+    devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, 1)
+    with exclusive(out, ABLATION_ENTRIES):
+        chosen(flat(found.set))
         truth = facts or (world if world.is_file() else None)
         request = AblationRequest(
             file,
