@@ -31,6 +31,7 @@ import cv2
 import numpy as np
 
 from benchmarks.common import RESULTS, machine, save
+from tests.families.process import environment as environment_with_torchvision
 
 WIDTH, HEIGHT, OBJECTS_A_PICTURE, ANSWER = 640, 480, 10, 24
 LAYOUTS = {"default": "shared-crop_v1", "paper": "paper_v1", "one marked picture": "marked_v1"}
@@ -61,7 +62,8 @@ ROPE = {"mrope_section": [24, 20, 20], "rope_theta": 5000000.0}
 
 def model_folder(folder: Path, *, tiny: bool) -> Path:
     """A folder with Qwen3-VL's processor and a configuration of the true or of a tiny size, without weights."""
-    subprocess.run([sys.executable, "-m", "tests.families.models", "qwen3-vl", str(folder)], check=True, cwd=REPOSITORY)
+    command = [sys.executable, "-m", "tests.families.models", "qwen3-vl", str(folder)]
+    subprocess.run(command, check=True, cwd=REPOSITORY, env=_environment())
     for weights in folder.glob("*.safetensors*"):
         weights.unlink()
     file = folder / "config.json"
@@ -99,6 +101,11 @@ def photographs(root: Path, objects: int, in_each: int = OBJECTS_A_PICTURE) -> P
     body = {"images": images, "annotations": annotations, "categories": categories}
     (root / "lvis_v1_train.json").write_text(json.dumps(body))
     return root
+
+
+def _environment() -> dict[str, str]:
+    """For processes that need torchvision's Python part, which a CPU machine keeps aside; the hub as it was set here."""
+    return environment_with_torchvision() | {"HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1")}
 
 
 class GpuWatch:
@@ -234,7 +241,7 @@ def child(arguments: argparse.Namespace, root: Path, model: str, gpus: int, name
     work = {"model": model, "root": str(root), "gpus": gpus, "names": list(names)}
     kind = {"tiny": arguments.tiny, "real": arguments.model is not None}
     command = [sys.executable, "-m", "benchmarks.gpu.check", "--work", json.dumps(work | kind)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=_environment())
     if done.returncode:
         raise SystemExit(f"the engine did not run:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -7,6 +7,7 @@ plan, journal and messages hold the variable's name at most, and a server's mess
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
 from collections import deque
@@ -64,7 +65,8 @@ class Openai:
         image_detail: ``auto``, ``low`` or ``high``, for servers that know it.
         token_limit: ``max_tokens``, or ``max_completion_tokens`` for servers that want that.
         picture_ids: send picture digests too; vLLM alone knows the field.
-        check_ids: take an answer that repeats another answer's id for a mistake of the server's.
+        check_ids: take an answer that was there before, id and all, for a mistake of the server's. An id alone may
+            come again: servers count, or draw from few numbers.
         omit: of ``temperature``, ``top_p`` and ``seed`` those that the server does not take.
         extra_body: further fields of every request.
         logprobs: ask for log-probabilities; a server that refuses them is asked without.
@@ -191,7 +193,7 @@ class OpenaiSession:
     _dispatcher: Dispatcher = field(init=False)
     _thought: bool = False
     _knows_logprobs: bool = True
-    _ids: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _seen: deque[bytes] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def __post_init__(self) -> None:
         slack = self.options.concurrency // (4 * max(1, len(self.servers)))
@@ -286,7 +288,7 @@ class OpenaiSession:
         if completion.failed:
             told, code = error_text({"error": completion.error})
             raise self._failed(server, int(code) if re.fullmatch(r"[45]\d\d", code) else 500, told, code, headers)
-        self._check(server, token, headers, completion)
+        self._check(server, token, headers, completion, data)
         if completion.reasons and not self._thought:
             self._thought = True
             log.warning(
@@ -348,7 +350,9 @@ class OpenaiSession:
         limit = named_limit(status, told)
         return RequestRefused(f"{sentence} ({limit})" if limit else sentence)
 
-    def _check(self, server: Server, token: str, headers: Mapping[str, str], completion: Completion) -> None:
+    def _check(
+        self, server: Server, token: str, headers: Mapping[str, str], completion: Completion, data: bytes
+    ) -> None:
         """That this is the answer to this request, as far as the server lets it be seen.
 
         Raises:
@@ -359,12 +363,13 @@ class OpenaiSession:
         if any(name != token for name in named):
             raise _Passing(f"{server.name} answered with another request's answer")
         if self.options.check_ids and identity:
-            if identity in self._ids:
+            digest = hashlib.blake2b(data, digest_size=16).digest()
+            if digest in self._seen:
                 raise _Passing(
                     f"{server.name} gave the answer {self._clean(identity)!r} twice; engine.options.check_ids=false is "
                     "for servers that call all their answers alike"
                 )
-            self._ids.append(identity)
+            self._seen.append(digest)
 
     async def _state(self, server: Server) -> int | None:
         """The HTTP status of a small question to the server; None where nothing comes."""

@@ -203,14 +203,24 @@ def test_an_answer_sent_twice_is_not_the_next_requests_answer(server):
 
 
 def test_an_answer_given_again_for_another_request_is_noticed(server):
-    """A cache before the server that answers everything with the first answer, id and all, for a while."""
-    server.schedule.extend([says({"id": "one"}), says({"id": "one"}), says({"id": "two"})])
+    """A cache before the server that answers everything with the first answer for a while."""
+    first = json.dumps({"id": "one", "choices": [{"message": {"content": "A cup."}, "finish_reason": "stop"}]}).encode()
+    server.schedule.extend([says(first), says(first)])
     said = ask(engine(server), view(1), view(2), at_once=False)
-    assert [one.text for one in said] == ["Answer to object 1/1", "Answer to object 1/2"]
+    assert [one.text for one in said] == ["A cup.", "Answer to object 1/2"]
     assert len(server.requests) == 3
-    server.default = says({"id": "always"})
+    server.default = says(first)
     said = ask(engine(server, check_ids=False), view(1), view(2), at_once=False)
-    assert [one.text for one in said] == ["Answer to object 1/1", "Answer to object 1/2"]
+    assert [one.text for one in said] == ["A cup.", "A cup."]
+
+
+def test_ids_that_come_again_with_other_answers_cost_nothing():
+    """Ollama draws its ids from 999 numbers, others count from 0 at each start, and two servers count alike."""
+    with ChatServer(default=says({"id": 7})) as one, ChatServer(default=says({"id": 7})) as other:
+        options = {"base_urls": [one.url, other.url]}
+        said = ask(engine(one, **options), *(view(n) for n in range(8)))
+        assert [answer.text for answer in said] == [f"Answer to object 1/{n}" for n in range(8)]
+        assert len(one.requests) + len(other.requests) == 8
 
 
 @pytest.mark.parametrize(
