@@ -104,7 +104,7 @@ def photographs(root: Path, objects: int, in_each: int = OBJECTS_A_PICTURE) -> P
 
 
 def _environment() -> dict[str, str]:
-    """For processes that need torchvision's Python part, which a CPU machine keeps aside; the hub as it was set here."""
+    """For processes that need torchvision's Python part, which a CPU machine keeps aside; the hub as it is set here."""
     return environment_with_torchvision() | {"HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1")}
 
 
