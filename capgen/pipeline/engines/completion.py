@@ -60,6 +60,11 @@ _LIMITS = (
         r"does not support images|no vision|not (?:a )?multimodal|image input|image_url|vision",
         "pictures at all: the model of this server seems to take none",
     ),
+    (
+        r"extra_forbidden|(?:unknown|unrecognized|unsupported|unexpected) (?:name|field|parameter|argument|value)",
+        "a field of the request, not a limit: engine.options.omit leaves out temperature, top_p or seed, "
+        "engine.options.logprobs=false the log-probabilities, model.template={} the template's arguments",
+    ),
 )
 
 
@@ -206,7 +211,9 @@ def named_limit(status: int, sentence: str) -> str:
     """
     for pattern, remedy in _LIMITS:
         if re.search(pattern, sentence, re.IGNORECASE):
-            return f"the limit is on {remedy}" if not remedy.startswith(("the form", "pictures at")) else remedy
+            return (
+                f"the limit is on {remedy}" if not remedy.startswith(("the form", "pictures at", "a field")) else remedy
+            )
     return f"the limit is on {_LIMITS[4][1]}" if status == 413 else ""
 
 

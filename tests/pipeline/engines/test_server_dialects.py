@@ -282,6 +282,16 @@ REFUSALS = {
         },
         "engine.options.token_limit",
     ),
+    "mistral's fields": (
+        422,
+        {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]},
+        "engine.options.omit",
+    ),
+    "gemini's fields": (
+        400,
+        [{"error": {"code": 400, "message": 'Invalid JSON payload received. Unknown name "seed": Cannot find field.'}}],
+        "engine.options.omit",
+    ),
     "nginx": (413, b"<html><head><title>413 Request Entity Too Large</title></head></html>", "bytes of a request"),
 }
 
