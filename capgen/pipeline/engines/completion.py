@@ -63,7 +63,7 @@ _LIMITS = (
     (
         r"extra_forbidden|(?:unknown|unrecognized|unsupported|unexpected) (?:name|field|parameter|argument|value)",
         "a field of the request, not a limit: engine.options.omit leaves out temperature, top_p or seed, "
-        "engine.options.logprobs=false the log-probabilities, model.template={} the template's arguments",
+        "model.template={} the template's arguments",
     ),
 )
 
