@@ -54,9 +54,9 @@ class Mirror:
         self._lock = threading.RLock()
 
     def begin(self, *, rows_too: bool = True) -> None:
-        """Make the copy equal to the bucket; of what is only here, the ends of journals that are in both stay.
+        """Make the copy equal to the bucket; of what is only here, answers in unfinished shards of the same plan stay.
 
-        What a kill kept from the bucket is asked again or made again: a shard's answers are in its journal until its
+        Anything else that a kill kept from the bucket is made again: a shard's answers are in its journal until its
         commit is there.
 
         Args:
@@ -67,14 +67,29 @@ class Mirror:
         """
         self.store.check()
         there = self.store.list()
-        journals = self._journals(there)
+        keep = self._own_answers(there)
         for path in [path for path in self.out.rglob("*") if path.is_file() or path.is_symlink()]:
             name = path.relative_to(self.out).as_posix()
             rows = name.startswith("candidates/") and name.endswith(".parquet")
             known = f"{name.removesuffix('.parquet')}.json" if rows else name
-            if not (_is_own(name) or known in there or name in journals):
+            if not (_is_own(name) or known in there or name in keep):
                 path.unlink()
         self.pull(there, rows=rows_too)
+
+    def _own_answers(self, there: dict[str, Stamp]) -> set[str]:
+        """The journals that are here and may stay: those that are there too, and those of the same plan and round."""
+        layout = RunLayout(self.out)
+        known = self._journals(there)
+        plan = layout.plan_json
+        if RECORDS[0] not in there or not plan.is_file() or plan.read_bytes() != self.store.read(RECORDS[0]):
+            return known
+        for folder in layout.journals_dir.glob("*"):
+            round_here = layout.carried_json(folder)
+            name = layout.record_of(round_here)
+            here = round_here.read_bytes() if round_here.is_file() else None
+            if here == (self.store.read(name) if name in there else None):
+                known |= {layout.record_of(file) for file in folder.glob("*.jsonl")}
+        return known
 
     def pull(self, there: dict[str, Stamp] | None = None, *, rows: bool = True) -> None:
         """Take what is new in the bucket, and delete here what is no longer there.

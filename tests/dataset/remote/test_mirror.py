@@ -9,6 +9,7 @@ from capgen.dataset.remote.mirror import Mirror
 from capgen.dataset.shards import is_committed, withdraw
 from capgen.errors import LedgerError
 from capgen.pipeline.asking.journal import ShardJournal
+from capgen.pipeline.asking.retry_state import reopen
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.view import Settled
 from tests.buckets.bucket import new_bucket, s3_server
@@ -124,6 +125,28 @@ def test_lines_that_a_kill_kept_from_the_bucket_are_not_lost_on_their_machine(ur
     other.begin()
     with ShardJournal(RunLayout(tmp_path / "b").journal_dir(0)) as journal:
         assert len(journal.settled) == 2
+
+
+def test_lines_of_which_the_bucket_has_none_stay_too_unless_they_are_of_another_round(url, tmp_path):
+    run = three_shards(tmp_path / "a")
+    Mirror(url, tmp_path / "a").push()
+    folder = RunLayout(tmp_path / "a").journal_dir(0)
+    with ShardJournal(folder) as journal:
+        journal.add(settled("tiny/train/1/10"))
+    Mirror(url, tmp_path / "a").begin()
+    with ShardJournal(folder) as journal:
+        assert len(journal.settled) == 1
+    other = Mirror(url, tmp_path / "b")
+    other.begin()
+    three_shards(tmp_path / "c").commit(0)
+    for name in ("00000.parquet", "00000.json"):
+        (tmp_path / "b" / "candidates").mkdir(exist_ok=True)
+        (tmp_path / "c" / "candidates" / name).rename(tmp_path / "b" / "candidates" / name)
+    reopen(tmp_path / "b", 0, RunLayout(tmp_path / "b").journal_dir(0), {"tiny/train/1/10": "length"}, {})
+    other.push()
+    Mirror(url, run.out).begin()
+    with ShardJournal(folder) as journal:
+        assert not journal.settled, "it is asked again in the round that the bucket has"
 
 
 def test_what_a_copy_has_of_a_run_that_is_no_longer_there_is_forgotten(url, tmp_path):
