@@ -7,7 +7,6 @@ import logging
 import os
 import secrets
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,19 +15,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from capgen.display import plain
 from capgen.errors import CapgenError, UserError
+from capgen.pipeline.running.cluster.address import check_cluster, not_connected
 from capgen.pipeline.running.driver import RunFailed
 
 log = logging.getLogger(__name__)
 
 _CONNECTS = 2  # Ray gives its node 30 s to start, which a busy machine may not manage at once
-_LISTENS_S = 5.0
 _LONGEST_TMPDIR = 40  # Ray adds up to 66 characters, and the system allows 107 in the name of a Unix socket
 _OBJECT_STORE = 80 * 2**20  # pictures never travel through it: Ray's least is enough
 _MANY_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """``0`` gives a node the address 127.0.0.1, and Ray's processes then bind to that alone. Not only on those systems."""
-_TOKEN_FILE = Path(".ray") / "auth_token"
 
 
 @contextmanager
@@ -60,8 +57,7 @@ def _connect(workers: int, gpus: int) -> Any:
     address = os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"address": address} if address else _local(workers)
     if address:
-        _check_listens(address)
-        _use_found_token()
+        _join_as(check_cluster(address))
     else:
         _lock_out_others()
     ray = _imported()
@@ -72,7 +68,7 @@ def _connect(workers: int, gpus: int) -> Any:
         except Exception as error:  # Ray raises bare Exceptions from its start-up
             ray.shutdown()
             if address or attempt + 1 == _CONNECTS:
-                raise _not_connected(address, error) from error
+                raise _not_started(address, error) from error
             log.warning("Ray did not start (%s); trying again", first_line(error))
     if ray.cluster_resources().get("CPU", 0) < 1:
         ray.shutdown()
@@ -87,34 +83,15 @@ def _connect(workers: int, gpus: int) -> Any:
     return ray
 
 
-def _check_listens(address: str) -> None:
-    """Ray itself would try for more than a minute, and print lines of its own."""
-    host, _, port = address.rpartition(":")
-    if "/" in address or not host or not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_LISTENS_S).close()
-    except (OSError, OverflowError) as error:
-        raise _not_connected(address, error) from error
+def _not_started(address: str | None, error: Exception) -> CapgenError:
+    return not_connected(address, first_line(error)) if address else RunFailed(f"Ray could not be started: {error}")
 
 
-def _not_connected(address: str | None, error: Exception) -> CapgenError:
-    if address:
-        return UserError(
-            f"RAY_ADDRESS={plain(address)}: no Ray cluster answers there ({first_line(error)})",
-            "correct it, start the cluster, or unset it to run on this machine alone",
-        )
-    return RunFailed(f"Ray could not be started: {error}")
-
-
-def _use_found_token() -> None:
-    """Have Ray send the token that it finds, which it does only where a mode is set; an open cluster ignores it."""
-    if "RAY_AUTH_MODE" in os.environ:
-        return
-    given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
-    if given or (Path.home() / _TOKEN_FILE).is_file():
-        os.environ["RAY_AUTH_MODE"] = "token"
-        _ours["RAY_AUTH_MODE"] = "token"
+def _join_as(mode: str | None) -> None:
+    """Have Ray send a token or none, as the cluster expects; what a user has chosen stays."""
+    if mode is not None and "RAY_AUTH_MODE" not in os.environ:
+        _ours["RAY_AUTH_MODE"] = mode
+        os.environ["RAY_AUTH_MODE"] = mode
 
 
 def _lock_out_others() -> None:
@@ -144,6 +121,8 @@ def _unlock() -> None:
     for name, value in _ours.items():
         if os.environ.get(name) == value:
             del os.environ[name]
+    if _ours and "ray" in sys.modules:
+        _read_again()  # or what a user's program starts next would be bound to the loopback address
     _ours.clear()
 
 
@@ -153,15 +132,20 @@ def _imported() -> Any:
     import ray
 
     if before:
-        from ray import _raylet
-        from ray._private import ray_constants
-
-        core: Any = _raylet  # compiled, without types
-        core.Config.initialize("")
-        core.AuthenticationTokenLoader.instance().reset_cache()
-        many = ray_constants.env_bool(_MANY_MACHINES, not ray_constants.IS_WINDOWS_OR_OSX)
-        ray_constants.ENABLE_RAY_CLUSTER = many
+        _read_again()
     return ray
+
+
+def _read_again() -> None:
+    """Have Ray, which is imported, read the environment again."""
+    from ray import _raylet
+    from ray._private import ray_constants
+
+    core: Any = _raylet  # compiled, without types
+    core.Config.initialize("")
+    core.AuthenticationTokenLoader.instance().reset_cache()
+    many = ray_constants.env_bool(_MANY_MACHINES, not ray_constants.IS_WINDOWS_OR_OSX)
+    ray_constants.ENABLE_RAY_CLUSTER = many
 
 
 def _local(workers: int) -> dict[str, Any]:

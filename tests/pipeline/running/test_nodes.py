@@ -11,8 +11,10 @@ from tests.pipeline.drivers import COUNTED, kill_all, settled, start, wait_until
 from tests.pipeline.engines.counted import counts
 from tests.pipeline.runs import echo_settings, released, session
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
+_SLOW_S = 200
+"""A machine that runs other tests beside may take minutes to start three raylets and two engines."""
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
 
 
@@ -24,6 +26,7 @@ def cluster():
     cluster = Cluster(initialize_head=True, head_node_args=NODE | {"num_cpus": 0})
     for _ in range(2):
         cluster.add_node(**NODE)
+    cluster.wait_for_nodes(_SLOW_S)
     yield cluster
     cluster.shutdown()
 
@@ -33,9 +36,22 @@ def actors_by_node(cluster):
     found = {}
     for node in cluster.worker_nodes:
         pids = [info.process.pid for infos in node.all_processes.values() for info in infos]
-        children = [child for pid in pids for child in psutil.Process(pid).children(recursive=True)]
-        found[node] = [child for child in children if "ShardActor" in " ".join(child.cmdline())]
+        found[node] = [child for pid in pids for child in children(pid) if is_engine(child)]
     return found
+
+
+def children(pid):
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def is_engine(process):
+    try:
+        return "ShardActor" in " ".join(process.cmdline())
+    except psutil.Error:  # it has ended since it was listed
+        return False
 
 
 def lose(cluster, node, engines):
@@ -46,7 +62,7 @@ def lose(cluster, node, engines):
             engine.kill()
 
 
-def wait_for_engines(cluster, number, process, seconds=150):
+def wait_for_engines(cluster, number, process, seconds=_SLOW_S):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         found = {node: engines for node, engines in actors_by_node(cluster).items() if engines}
@@ -62,10 +78,10 @@ def test_a_run_outlives_the_loss_of_every_node_that_it_began_on(tmp_path, cluste
     process = start(root, out, *slow, env={"RAY_ADDRESS": cluster.address})
     try:
         engines = wait_for_engines(cluster, 2, process)
-        wait_until_settled(out, 15, process)
+        wait_until_settled(out, 15, process, _SLOW_S)
         first, second = engines
         lose(cluster, first, engines[first])  # nowhere is there room for its engine: the other goes on
-        wait_until_settled(out, settled(out) + 15, process)
+        wait_until_settled(out, settled(out) + 15, process, _SLOW_S)
         cluster.add_node(**NODE)
         lose(cluster, second, engines[second])
         assert settled(out) < 120, "nothing is left for the new node"
@@ -90,7 +106,7 @@ def test_all_gpus_are_those_that_join_later_too_and_a_machine_that_is_told_to_go
     process = start(root, out, *slow, engine=COUNTED, env={"RAY_ADDRESS": cluster.address})
     try:
         (engines,) = wait_for_engines(cluster, 1, process).values()
-        wait_until_settled(out, 10, process)
+        wait_until_settled(out, 10, process, _SLOW_S)
         cluster.add_node(**NODE, num_gpus=1)
         wait_for_engines(cluster, 2, process)
         assert settled(out) < 90, "nothing is left for the node that has joined"

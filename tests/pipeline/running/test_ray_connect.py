@@ -5,13 +5,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import pytest
-import ray
+from ray._private import ray_constants
 
 from capgen.errors import UserError
+from capgen.pipeline.running.cluster.address import check_cluster
 from capgen.pipeline.running.ray_connect import connected
 from capgen.pipeline.running.run_progress import FirstRequestsFailed
 from capgen.pipeline.running.session import Devices
@@ -46,6 +48,7 @@ def test_a_run_with_the_tmpdir_of_a_batch_job_works_and_leaves_nothing_there(lvi
     _, report = session(echo_settings(lvis_root), tmp_path / "out", Devices(workers=1))
     assert report.kept == 15
     assert "RAY_AUTH_TOKEN" not in os.environ, "the secret of a cluster goes with it"
+    assert ray_constants.ENABLE_RAY_CLUSTER, "the next cluster of this process is not bound to the loopback address"
 
 
 @pytest.mark.ray
@@ -75,28 +78,34 @@ def test_every_port_of_a_runs_own_cluster_is_bound_to_the_loopback_address():
     assert {address for _, address in listening} == {"127.0.0.1"}, listening
 
 
-@pytest.mark.parametrize("place", ["RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "HOME", None])
-def test_a_token_that_ray_can_find_is_sent_to_a_cluster_that_is_joined(monkeypatch, tmp_path, place):
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".ray").mkdir()
-    file = tmp_path / ".ray" / "auth_token" if place == "HOME" else tmp_path / "token"
-    file.write_text("ab" * 32)
-    if place not in ("HOME", None):
-        monkeypatch.setenv(place, str(file) if place.endswith("PATH") else "ab" * 32)
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [("ray://head:10001", "a Ray client's address"), ("http://head:8265", "a dashboard's address")],
+)
+def test_an_address_of_the_wrong_kind_is_named_at_once(address, what):
+    with pytest.raises(UserError, match=f"{what}.*HOST:6379"):
+        check_cluster(address)
+
+
+def test_a_web_server_is_no_cluster():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
-        seen = []
-        monkeypatch.setattr(ray, "init", lambda **_: seen.append(os.environ.get("RAY_AUTH_MODE")) or 1 / 0)
-        with pytest.raises(UserError, match="no Ray cluster answers"), connected(1, 0):
-            pass
-    assert seen == ["token" if place else None]
-    assert "RAY_AUTH_MODE" not in os.environ
+        thread = threading.Thread(target=lambda: answer_once(server), daemon=True)
+        thread.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UserError, match="web server, such as Ray's dashboard"):
+            check_cluster(address)
+
+
+def answer_once(server):
+    for _ in range(2):  # the first only looks whether somebody listens
+        connection, _ = server.accept()
+        with connection:
+            if connection.recv(1000):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
 
 @pytest.mark.ray
-def test_nobody_without_its_token_joins_a_runs_own_cluster(monkeypatch):
+def test_nobody_without_its_token_joins_a_runs_own_cluster(monkeypatch, tmp_path):
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     join = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); print('joined')"
     with connected(1, 0) as ray:
@@ -110,6 +119,22 @@ def test_nobody_without_its_token_joins_a_runs_own_cluster(monkeypatch):
         for process, joins in tried:
             said, errors = process.communicate(timeout=120)
             assert ("joined" in said) == joins, errors
+        told_what_is_wrong_with_the_token(monkeypatch, tmp_path, address, os.environ["RAY_AUTH_TOKEN"])
+
+
+def told_what_is_wrong_with_the_token(monkeypatch, folder, address, token):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(folder))
+    with pytest.raises(UserError, match="wants a token, and there is none here"):
+        check_cluster(address)
+    file = folder / ".ray" / "auth_token"
+    file.parent.mkdir()
+    file.write_text("0" * 64)
+    with pytest.raises(UserError, match=r"refuses the token of ~/\.ray/auth_token"):
+        check_cluster(address)
+    file.write_text(token)
+    assert check_cluster(address) == "token"
 
 
 def _python(program, argument, environment):
