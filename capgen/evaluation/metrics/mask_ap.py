@@ -235,7 +235,7 @@ class MaskAp:
                 continue
             places = [c - 1 for c in chosen if isinstance(c, int)]
             groups[name] = places
-            if len(places) < len(chosen) or any(p >= len(ids) for p in places):
+            if len(places) < len(chosen) or any(not -len(ids) <= p < len(ids) for p in places):
                 self.notes.say(f"AP_{name} is left out: the public code looks a category up at the place id - 1")
                 groups[name] = None
             elif [ids[p] for p in places] != chosen:

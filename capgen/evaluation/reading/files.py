@@ -23,6 +23,7 @@ from capgen.evaluation.reading.json_stream import Element, ElementBatch, scan, u
 from capgen.evaluation.reading.similarity import Overlaps
 from capgen.evaluation.reading.tracks import Blank, Detection, Id, Iou, Notes, TruthCategory, VideoTracks, sort_key
 
+_MOST_FRAMES = 1_000_000
 _ARRAYS = frozenset({"images", "videos", "annotations", "predictions", "categories", "sequences"})
 
 
@@ -151,6 +152,9 @@ class TruthFile:
             index = self._video_index(key, size)
             first = len(self.place_of) + 1
             length = as_size(raw["length"], "length") if raw.get("length") is not None else len(names)
+            if length > _MOST_FRAMES:
+                what = f"has the length {shown(raw['length'])}, which is more than {_MOST_FRAMES:,} frames"
+                raise FieldError(what, "give the number of its frames")
             self.videos[index].images = list(range(first, first + length))
             self.place_of.update(dict.fromkeys(self.videos[index].images, (index, 0)))
         else:

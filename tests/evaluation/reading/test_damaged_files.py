@@ -216,3 +216,27 @@ def track_case(folder, side, **fields):
 def test_damage_to_track_files_is_named(tmp_path, side, fields, said):
     for line in track_case(tmp_path, side, **fields):
         assert said in line
+
+
+@pytest.mark.parametrize("length", [10**9, 10**30, 1e308])
+def test_a_length_that_no_video_has_is_named_before_it_fills_the_memory(tmp_path, length):
+    row = {"id": 1, "video_id": 1, "category_id": 1, "bbox": [SQUARE], "caption": "a dog"}
+    video = {"id": 1, "height": 48, "width": 64, "length": length}
+    gt, pred = tmp_path / "gt.json", tmp_path / "pred.json"
+    gt.write_text(json.dumps({"videos": [video], "annotations": [row], "categories": []}))
+    pred.write_text(json.dumps([{**row, "score": 0.9}]))
+    for line in lines(gt, pred):
+        assert "videos[0]" in line
+        assert "more than 1,000,000 frames" in line
+
+
+@pytest.mark.parametrize("number", [-1, -(10**30)])
+def test_a_negative_category_leaves_the_official_numbers_of_its_group_out(tmp_path, number):
+    truth = [box(f, 1, SQUARE, segmentation=MASK) for f in range(2)]
+    gt, pred = write(tmp_path, truth, truth)
+    document = json.loads(gt.read_text())
+    document["categories"] = [{"id": 1, "name": "dog", "partition": 2}, {"id": number, "name": "cat", "partition": 0}]
+    gt.write_text(json.dumps(document))
+    found = evaluate(gt, pred, Options(iou="mask", protocols=("official",), metrics=()))
+    assert found.scores[0].values["AP_base"] is None
+    assert found.scores[0].values["AP"] == pytest.approx(1.0)
