@@ -6,7 +6,8 @@ Plan and candidates are those of ``benchmarks.pack_memory``, shaped like LVIS. P
 LVIS's form, a split each, and folders of SA-1B's form. Each way runs in a process of its own, turn by turn; of several
 rounds the fastest counts, for each way. The digest covers all bytes of the release (or of the plan): it must be the
 same for every way. Peaks are those of resident memory: of the process that hands out the work, and of the largest
-process that does it.
+process that does it. ``cpu_s`` is the computing time of the first plus that of the busiest of the others: what the
+work takes where every process has a core of its own, which other work on the machine changes little.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from capgen.dataset.reader import read_plan
 from capgen.pipeline.tasks import InThisProcess, LocalProcesses, TaskRunner
 
 GOAL = 0.6
+WAYS = ("one process", "processes", "Ray")
 SPLITS = ("train", "val", "test", "more")
 STEPS = ("pack", "verify", "plan annotation files", "plan folders")
 
@@ -57,11 +59,12 @@ def runner(way: str, processes: int) -> Iterator[TaskRunner]:
 
 
 class Peak(threading.Thread):
-    """Follows the largest process below this one that does parts of the work."""
+    """Follows the processes below this one that do parts of the work: the largest, and the one that computes most."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.mib = 0.0
+        self.cpu: dict[int, float] = {}
         self.over = threading.Event()
 
     def run(self) -> None:
@@ -72,6 +75,7 @@ class Peak(threading.Thread):
                     line = " ".join(child.cmdline())
                     if "spawn_main" in line or line.startswith("ray::"):
                         self.mib = max(self.mib, child.memory_info().rss / 2**20)
+                        self.cpu[child.pid] = sum(child.cpu_times()[:2])
 
 
 def digest(*folders: Path) -> str:
@@ -136,9 +140,9 @@ def child(step: str, way: str, root: Path, processes: int) -> None:
     with runner(way, processes) as tasks:
         peak = Peak()
         peak.start()
-        begun = time.perf_counter()
+        begun, own = time.perf_counter(), time.process_time()
         told = WORK[step](root, tasks)
-        seconds = time.perf_counter() - begun
+        seconds, own = time.perf_counter() - begun, time.process_time() - own
         peak.over.set()
         peak.join()
     if step == "pack":
@@ -149,6 +153,7 @@ def child(step: str, way: str, root: Path, processes: int) -> None:
         json.dumps(
             {
                 "seconds": round(seconds, 1),
+                "cpu_s": round(own + max(peak.cpu.values(), default=0.0), 1),
                 "peak_mib": round(peak_mib()),
                 "task_peak_mib": largest,
                 "digest": told,
@@ -165,22 +170,25 @@ def measure(step: str, way: str, root: Path, processes: int) -> dict[str, Any]:
     return result
 
 
-def compare(step: str, objects: int, root: Path, processes: int, rounds: int) -> list[dict[str, Any]]:
+def compare(
+    step: str, objects: int, root: Path, processes: int, rounds: int, ways: Sequence[str]
+) -> list[dict[str, Any]]:
     """The rows of one step, a way each."""
     best: dict[str, dict[str, Any]] = {}
     for _ in range(rounds):
-        for way in ("one process", "processes", "Ray"):
+        for way in ways:
             found = measure(step, way, root, processes)
             print(step, objects, way, found, flush=True)
             if way not in best or found["seconds"] < best[way]["seconds"]:
                 best[way] = found
     if len({row["digest"] for row in best.values()}) != 1:
         raise SystemExit(f"{step}: the ways do not give the same: {best}")
-    one = best["one process"]["seconds"]
-    return [
-        {"step": step, "objects": objects, "way": way, "share_of_one": round(row["seconds"] / one, 2)} | row
+    one = best[ways[0]]
+    shares = {
+        way: {f"share_of_{name}": round(row[name] / one[name], 2) for name in ("seconds", "cpu_s")}
         for way, row in best.items()
-    ]
+    }
+    return [{"step": step, "objects": objects, "way": way} | shares[way] | row for way, row in best.items()]
 
 
 def sources(root: Path, objects: int) -> None:
@@ -204,6 +212,8 @@ def main() -> None:
     parser.add_argument("--objects", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
+    parser.add_argument("--no-plans", action="store_true", help="packing and verifying alone")
     parser.add_argument("--child", nargs=3, metavar=("STEP", "WAY", "FOLDER"))
     args = parser.parse_args()
     if args.child:
@@ -215,16 +225,17 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             make(Path(folder), objects)
             for step in STEPS[:2]:
-                rows += compare(step, objects, Path(folder), args.processes, args.rounds)
-    with tempfile.TemporaryDirectory() as folder:
-        sources(Path(folder), args.objects[-1])
-        for step in STEPS[2:]:
-            rows += compare(step, args.objects[-1], Path(folder), args.processes, args.rounds)
+                rows += compare(step, objects, Path(folder), args.processes, args.rounds, args.ways)
+    if not args.no_plans:
+        with tempfile.TemporaryDirectory() as folder:
+            sources(Path(folder), args.objects[-1])
+            for step in STEPS[2:]:
+                rows += compare(step, args.objects[-1], Path(folder), args.processes, args.rounds, args.ways)
     rows.sort(key=lambda row: STEPS.index(row["step"]))
     note = (
         f"{args.processes} processes, Ray with as many CPUs on this machine; the start of processes counts, Ray's does "
-        "not. share_of_one: of the seconds of one process. load: the machine's at the end of the step. Goal: pack and "
-        f"verify of a million objects at most {GOAL}, and task_peak_mib flat."
+        "not. Shares are of one process. load: the machine's at the end of the step. Goal: pack and verify of a million "
+        f"objects at most {GOAL}, and task_peak_mib flat."
     )
     save("parallel", rows, note, before)
 
