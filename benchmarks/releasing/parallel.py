@@ -233,8 +233,8 @@ def main() -> None:
                 rows += compare(step, args.objects[-1], Path(folder), args.processes, args.rounds, args.ways)
     rows.sort(key=lambda row: STEPS.index(row["step"]))
     note = (
-        f"{args.processes} processes, Ray with as many CPUs on this machine; the start of processes counts, Ray's does "
-        "not. Shares are of one process. load: the machine's at the end of the step. Goal: pack and verify of a million "
+        f"{args.processes} processes, Ray with as many CPUs on this machine; the start of processes counts, Ray's not. "
+        "Shares are of one process. load: the machine's at the end of the step. Goal: pack and verify of a million "
         f"objects at most {GOAL}, and task_peak_mib flat."
     )
     save("parallel", rows, note, before)

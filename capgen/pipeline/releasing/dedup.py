@@ -39,7 +39,7 @@ REASONS = (DUPLICATE, TOO_OFTEN)
 
 COLUMNS = ("key", "media_id", "category", "caption", "status")
 
-_PART_OBJECTS = 200_000
+_PART_OBJECTS = 100_000
 """So many objects of a run make one part more of the second step."""
 _CODES = (None, *REASONS)
 _KEYS = pa.large_string()
