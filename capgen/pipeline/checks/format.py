@@ -41,14 +41,13 @@ _STRUCTURE = re.compile(
     r"|(?:^|[\s:])1[.)]\s\S.{1,300}?\s2[.)]\s\S",
     re.IGNORECASE | re.MULTILINE,
 )
-# By a character without which there is none: red bus | street | day, violin_on_a_chair, [red] [bus], (a) one (b) two,
 # Rabbit: white, small.
-_BY_CHARACTER = (
-    ("|", re.compile(r"\w\s?\|\s?\w[^|]{0,100}\|\s?\w")),
-    ("_", re.compile(r"\b[a-z]{1,20}_[a-z]{1,20}_[a-z]{1,20}", re.IGNORECASE)),
-    ("[", re.compile(r"\[[^\[\]]{1,60}\],?\s{0,3}\[")),
-    ("b)", re.compile(r"\(?\ba\)\s\S.{1,300}?\s\(?b\)\s\S", re.IGNORECASE)),
-    (":", re.compile(r"^\s{0,3}[A-Z][a-z]{1,20}(?: [a-z]{1,20})?:\s+\S")),
+_LABEL = re.compile(r"^\s{0,3}[A-Z][a-z]{1,20}(?: [a-z]{1,20})?:\s+\S")
+# red bus | street | day, violin_on_a_chair, [red] [bus], (a) one (b) two
+_PARTS = re.compile(
+    r"\w\s?\|\s?\w[^|]{0,100}\|\s?\w|\b[a-z]{1,20}_[a-z]{1,20}_[a-z]{1,20}|\[[^\[\]]{1,60}\],?\s{0,3}\["
+    r"|\(?\ba\)\s\S.{1,300}?\s\(?b\)\s\S",
+    re.IGNORECASE,
 )
 # What no sentence ends with, whatever the engine says of its end.
 _CUT = re.compile(
@@ -58,7 +57,7 @@ _CUT = re.compile(
 _SUSPICIOUS = re.compile(
     r"[<>{}\[\]`*#|\\$_=&~\n\u2022\u25cf\u25aa\u2013!-]|\d[.)] |[\"']\s?:|[a-d]\)|end_?of|eot_id|^\s*\w+(?: \w+)?:\s"
 )
-_KINDS = (("a special token", _SPECIAL), ("markup", _MARKUP), ("a list or JSON", _STRUCTURE))
+_KINDS = (("a special token", _SPECIAL), ("markup", _MARKUP), ("a list or JSON", _STRUCTURE), ("a list", _PARTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +76,8 @@ class Format:
             return f"has broken characters: {broken!r}"
         if cut := _CUT.search(said.caption[-20:]):
             return f"breaks off in the middle of a sentence: {cut.group().strip()!r}"
-        for character, pattern in _BY_CHARACTER:
-            if character in said.caption and (found := pattern.search(without_readings(said.caption))):
-                return f"has a list or label: {found.group().strip()[:60]!r}"
+        if ":" in said.caption and (label := _LABEL.search(without_readings(said.caption))):
+            return f"begins with a label: {label.group().strip()[:60]!r}"
         if _SUSPICIOUS.search(said.caption) is None:
             return None
         caption = without_readings(said.caption)
