@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -132,6 +133,24 @@ def find(root: Path, names: Iterable[str], remedy: str) -> Path:
         if (root / name).exists():
             return root / name
     raise MissingFile(root / tried[0], remedy)
+
+
+@contextmanager
+def published_form(where: str, remedy: str) -> Iterator[None]:
+    """Make one line of whatever a value of a wrong kind in an owner's file raises while it is converted.
+
+    Args:
+        where: the file, and the video in it where it is known.
+
+    Raises:
+        UserError: something is missing there, or of another kind than its owners publish.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {str(error)[:100]}".encode("utf-8", "backslashreplace").decode()
+        what = f"{where} is not in the form that its owners publish ({' '.join(reason.split())})"
+        raise UserError(what, remedy) from error
 
 
 def read_json(path: Path) -> Any:

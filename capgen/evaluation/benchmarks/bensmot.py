@@ -22,6 +22,7 @@ from capgen.evaluation.benchmarks.base import (
     PublishedSize,
     Reading,
     annotation,
+    published_form,
     read_json,
     write_truth,
 )
@@ -74,7 +75,8 @@ class BenSmot:
         image = 0
         sequences = [s for s in self._sequences() if not combined or all(s in known for known in combined.values())]
         for number, sequence in enumerate(sequences):
-            clip = self._clip(number, sequence, image, combined.get("captions"))
+            with published_form(str(self.root / self.split / sequence), _SOURCE):
+                clip = self._clip(number, sequence, image, combined.get("captions"))
             image += len(clip.image_ids)
             yield clip
 

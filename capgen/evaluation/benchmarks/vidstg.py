@@ -20,6 +20,7 @@ from capgen.evaluation.benchmarks.base import (
     Reading,
     annotation,
     find,
+    published_form,
     read_json,
     write_truth,
 )
@@ -51,6 +52,9 @@ def evaluated_frames(frame_count: int, fps: float, most: int = MOST_FRAMES) -> l
     if len(kept) > most:
         kept = [kept[(j * len(kept)) // most] for j in range(most)]
     return kept
+
+
+_MOST_FRAMES_OF_VIDOR = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,9 @@ class VidStg:
         """Every annotated video, numbered in the order of their names as text."""
         by_video = self._records()
         for number, vid in enumerate(sorted(by_video), 1):
-            yield self._clip(number, vid, by_video[vid])
+            with published_form(f"video {vid} of {self._vidor(vid)} or VidSTG's annotations", _VIDSTG):
+                clip = self._clip(number, vid, by_video[vid])
+            yield clip
 
     def selected(self, predictions: Path, folder: Path) -> tuple[Path, str]:
         """The predictions on the evaluated frames, and a note on those that lie on others of the video."""
@@ -105,8 +111,9 @@ class VidStg:
         choices: dict[Id, FrameChoice] = {}
         for number, vid in enumerate(sorted(by_video), 1):
             vidor = read_json(self._vidor(vid))
-            frames = whole._frames(vid, vidor, by_video[vid])
-            used = set(self._frames(vid, vidor, by_video[vid]))
+            with published_form(f"video {vid} of {self._vidor(vid)} or VidSTG's annotations", _VIDSTG):
+                frames = whole._frames(vid, vidor, by_video[vid])
+                used = set(self._frames(vid, vidor, by_video[vid]))
             places = tuple(place for place, frame in enumerate(frames) if frame in used)
             dropped = frozenset(number * _IMAGES_PER_VIDEO + frame for frame in frames if frame not in used)
             choices[number] = FrameChoice(len(frames), places, dropped)
@@ -114,8 +121,10 @@ class VidStg:
 
     def _records(self) -> dict[str, list[dict[str, Any]]]:
         by_video: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for record in read_json(self._file(f"{self.split}_annotations.json")):
-            by_video[str(record["vid"])].append(record)
+        path = self._file(f"{self.split}_annotations.json")
+        with published_form(str(path), _VIDSTG):
+            for record in read_json(path):
+                by_video[str(record["vid"])].append(record)
         return by_video
 
     def _file(self, name: str) -> Path:
@@ -140,8 +149,12 @@ class VidStg:
         )
 
     def _frames(self, vid: str, vidor: dict[str, Any], records: Sequence[dict[str, Any]]) -> list[int]:
+        count = int(vidor["frame_count"])
+        if count > _MOST_FRAMES_OF_VIDOR:
+            what = f"VidOR's video {vid} has the frame_count {str(count)[:30]}, which no video has"
+            raise UserError(what, "download its annotation again")
         try:
-            frames = evaluated_frames(int(vidor["frame_count"]), float(vidor["fps"]))
+            frames = evaluated_frames(count, float(vidor["fps"]))
         except ValueError as error:
             raise UserError(f"VidOR's video {vid} has {error}", "the conversion needs at least five") from error
         if self.segment == "whole":

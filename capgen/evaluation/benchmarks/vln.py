@@ -18,6 +18,7 @@ from capgen.evaluation.benchmarks.base import (
     Reading,
     annotation,
     find,
+    published_form,
     read_json,
     write_truth,
 )
@@ -82,19 +83,22 @@ class Vln:
 
     def clips(self) -> Iterator[Clip]:
         """Every video, in the order of its name."""
-        narratives = read_json(self._narratives())["videos"]
-        uvo = read_json(self._uvo())
-        extra = read_json(self._extra())
-        objects = [*uvo["annotations"], *extra["annotations"]]
-        # 19-digit ids: exact as integers, wrong as soon as anything makes them a double.
-        ranks = {one["id"]: rank for rank, one in enumerate(sorted(objects, key=lambda one: one["id"]), 1)}
-        by_id = {one["id"]: one for one in objects}
-        videos = {video["ytid"]: video for video in uvo["videos"]}
+        with published_form(str(self._narratives()), _VNG):
+            narratives = dict(read_json(self._narratives())["videos"])
+        with published_form(f"{self._uvo()} or {self._extra()}", _UVO):
+            uvo = read_json(self._uvo())
+            objects = [*uvo["annotations"], *read_json(self._extra())["annotations"]]
+            # 19-digit ids: exact as integers, wrong as soon as anything makes them a double.
+            ranks = {one["id"]: rank for rank, one in enumerate(sorted(objects, key=lambda one: one["id"]), 1)}
+            by_id = {one["id"]: one for one in objects}
+            videos = {video["ytid"]: video for video in uvo["videos"]}
         folder = self._pictures()
         for name in sorted(narratives):
             if name not in videos:
                 raise UserError(f"{self._narratives()} has the video {name}, which {self._uvo()} has not", _UVO)
-            yield self._clip(name, videos[name], narratives[name], by_id, ranks, folder)
+            with published_form(f"video {name} of {self._narratives()} or {self._uvo()}", _VNG):
+                clip = self._clip(name, videos[name], narratives[name], by_id, ranks, folder)
+            yield clip
 
     def _clip(
         self,

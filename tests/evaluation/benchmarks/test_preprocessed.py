@@ -227,3 +227,28 @@ def test_the_command_reads_preprocessed_files(tmp_path):
     done = CliRunner().invoke(app, ["eval", "benchmark", "bensmot", *map(str, arguments)])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["clean"]["DetA"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "good", "bad", "said"),
+    [
+        ("vidstg", "val_annotations.json", '"vid"', '"video"', "val_annotations.json is not in the form"),
+        ("vidstg", "7.json", '"trajectories"', '"boxes"', "7.json or VidSTG's annotations is not in the form"),
+        ("vidstg", "7.json", '"fps": 10.0', '"fps": 0', "7.json or VidSTG's annotations is not in the form"),
+        ("vidstg", "7.json", '"frame_count": 20', '"frame_count": 1e300', "frame_count 1000"),
+        ("vln", "UVO_sparse_val_video.json", '"id": 11', '"id": [11]', "extra_masks.json is not in the form"),
+        ("vln", "UVO_sparse_val_video.json", '"height": 48', '"height": "tall"', "video abc of "),
+        ("vln", "meta_expressions.json", '"actor_idx"', '"index"', "video abc of "),
+        ("vln", "meta_expressions.json", '"videos"', '"films"', "meta_expressions.json is not in the form"),
+    ],
+)
+def test_a_value_of_a_wrong_kind_in_an_owners_file_is_one_line_with_the_file(tmp_path, name, file, good, bad, said):
+    make, reader, _ = CASES[name]
+    root = make(tmp_path)
+    (path,) = root.rglob(file)
+    assert good in path.read_text()
+    path.write_text(path.read_text().replace(good, bad))
+    with pytest.raises(UserError) as error:
+        list(reader(root).clips())
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
