@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from capgen.cli import options
-from capgen.display import echo
-from capgen.errors import UserError
+from capgen.cli.providers import Providers
+from capgen.display import echo, terminal
+from capgen.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
     from capgen.dataset.quality.calibration import Calibration
+    from capgen.pipeline.judging.scores import Method
 
 app = typer.Typer(rich_markup_mode=None)
 log = logging.getLogger(__name__)
@@ -101,3 +103,78 @@ def _draw(result: Calibration, file: Path) -> Path | None:
     except (OSError, ValueError) as error:
         raise UserError(f"cannot write {file}: {error}", "give another --plot") from None
     return file
+
+
+@app.command()
+def judge(
+    ctx: typer.Context,
+    out: options.RunFolder,
+    captions: Annotated[
+        Path | None, typer.Option(help="Other sentences about its objects: JSON Lines with key and caption.")
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="fit (log-probabilities against other objects), yes_no (questions) or confidence.")
+    ] = "fit",
+    table: Annotated[Path | None, typer.Option("--out", help="Table to write. Default: OUT/judge.parquet.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Score from which a caption counts as right. Default: log 0.5.")
+    ] = None,
+    contrast: Annotated[int, typer.Option(min=0, help="Other objects against which fit compares at most.")] = 3,
+    model: options.ModelFlag = None,
+    engine: options.EngineFlag = None,
+    root: options.RootFlag = None,
+    gpus: options.GpusFlag = None,
+    tensor_parallel: options.TensorParallelFlag = 1,
+    follow_links: options.FollowLinksFlag = None,
+    trust_out: Annotated[
+        bool,
+        typer.Option("--trust-out", help="Use the servers, key variables, folders and code that OUT itself names."),
+    ] = False,
+    set_: options.SetFlag = None,
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Score how well captions fit their objects.
+
+    The table has a score and a verdict for each caption; retry --refused, calibrate --scores and report read it. What a
+    call that was stopped has judged is kept.
+    """
+    import json
+
+    from capgen.cli.settings import in_world
+    from capgen.dataset.layout import RunLayout
+    from capgen.pipeline.judging.judge import judge_run
+    from capgen.pipeline.judging.records import JudgeRules, read_sentences
+    from capgen.pipeline.judging.scores import THRESHOLD
+    from capgen.pipeline.running.retry import recorded
+    from capgen.sample.embedded_model import model_dir
+
+    if method not in ("fit", "yes_no", "confidence"):
+        raise UnknownName("--method", method, ("fit", "yes_no", "confidence"))
+    sentences = read_sentences(captions) if captions is not None else None
+    named = str(model_dir()) if model == "embedded" else model
+    flags = {"source.root": root, "source.follow_links": follow_links, "engine.name": engine, "model.id": named}
+    was = recorded(out, flags, set_ or (), trusted=trust_out)
+    least = THRESHOLD if threshold is None else threshold
+    rules = JudgeRules(method=cast("Method", method), threshold=least, contrast=contrast)
+    devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, 1)
+    console = terminal(stderr=True)
+    with console.status("judging") as status:
+        summary = judge_run(
+            out,
+            in_world(was.settings),
+            rules,
+            sentences=sentences,
+            table=table,
+            gpus=devices.gpus,
+            told=lambda done, total: status.update(f"judged {done:,} of {total:,}"),
+        )
+    told = summary.as_json()
+    if as_json:
+        typer.echo(json.dumps(told, indent=1))
+        return
+    cost = f"{told['tokens_a_caption']:,.0f} prompt tokens a caption, {summary.cached_tokens:,} cached in all"
+    counts = ", ".join(f"{told[name]:,} {name}" for name in ("right", "wrong", "unknown"))
+    echo(f"{told['judged']:,} captions judged by {method}: {counts} (threshold {rules.threshold:.3f})")
+    echo(cost if method != "confidence" else "the captions' own log-probabilities: nothing was asked")
+    where = table or RunLayout(out).judge
+    echo(f"written: {where}\nask again for what is wrong: capgen retry {out} --refused {where}")

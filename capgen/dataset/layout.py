@@ -216,6 +216,10 @@ class RunLayout:
         """The table of scores that ``capgen judge`` writes."""
         return self.out / "judge.parquet"
 
+    def judge_journal(self, digest: str) -> Path:
+        """What a call of ``capgen judge`` that was stopped has judged."""
+        return self.out / "judge" / f"{digest}.jsonl"
+
     def beside_a_run(self) -> list[Path]:
         """The files that are there of those that verbs beside ``run`` and ``retry`` write."""
         files = [self.calibration, self.calibration_plot, self.reviews, self.judge, *self.report_dir.rglob("*")]
@@ -256,9 +260,9 @@ class OwnEntries:
 RUN_ENTRIES = OwnEntries(
     frozenset(
         {".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "reviews.jsonl"}
-        | {"source.json", "calibration.json", "calibration.png"}
+        | {"source.json", "calibration.json", "calibration.png", "judge.parquet"}
     ),
-    frozenset({"plan", "journal", "candidates", "logs", "data", "batch", "world", "report", "sessions"}),
+    frozenset({"plan", "journal", "candidates", "logs", "data", "batch", "world", "report", "sessions", "judge"}),
 )
 TRAINING_ENTRIES = OwnEntries(
     frozenset({".lock", "settings.json", "loss.png"}),

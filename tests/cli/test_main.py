@@ -77,6 +77,7 @@ def test_a_broken_ledger_is_exit_3(root, tmp_path):
 VERBS = (
     "segment",
     "calibrate",
+    "judge",
     "describe",
     "import",
     "plan",

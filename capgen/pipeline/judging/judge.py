@@ -1,0 +1,262 @@
+"""Judging the captions of a run, or other sentences about its objects: shard by shard, resumable, into a table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from capgen.dataset.files import open_parquet, whole_file
+from capgen.dataset.layout import RunLayout, picture_bounds
+from capgen.dataset.plan import PlanRecord
+from capgen.dataset.reader import check_root, read_columns, read_media, read_plan
+from capgen.dataset.shards import is_committed
+from capgen.errors import UserError
+from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, build_engine
+from capgen.pipeline.judging import questions
+from capgen.pipeline.judging.records import SCORES, JudgeJournal, JudgeRules, JudgeSummary, score_table
+from capgen.pipeline.judging.scores import JudgedCaption, fit_score, to_compare, yes_score
+from capgen.pipeline.rendering.prompt import prompt_of
+from capgen.pipeline.rendering.render import Renderer, render_media
+from capgen.pipeline.settings import Settings
+from capgen.pipeline.sources.reading.decode import decode_media
+from capgen.pipeline.view import View
+
+_AT_ONCE = 32
+_SHARD_COLUMNS = ("key", "category", "caption", "status", "logprob_min")
+
+Told = Callable[[int, int], None]
+"""Is told how many sentences are judged, and how many there are."""
+
+
+def judge_run(
+    out: Path,
+    settings: Settings,
+    rules: JudgeRules,
+    *,
+    sentences: Mapping[str, str] | None = None,
+    table: Path | None = None,
+    gpus: int = 0,
+    told: Told | None = None,
+) -> JudgeSummary:
+    """Judge the kept captions of a run, or some sentences about its objects, and write the table.
+
+    What a call that was stopped has judged is not asked again by the same call.
+
+    Args:
+        settings: how pictures are shown, and the engine with its model; see ``retry.recorded``.
+        sentences: by key; None judges the run's own captions.
+        table: the Parquet file; None is ``OUT/judge.parquet``.
+        gpus: of the one engine; 0 is the CPU.
+
+    Raises:
+        UserError: nothing can be judged, an engine cannot score, or keys are of no finished object.
+        LedgerError: the run's files are damaged.
+    """
+    plan = read_plan(out)
+    if settings.source.root is not None:
+        check_root(out, plan, settings.source.root)
+    total = _count(out, plan, sentences)
+    summary = JudgeSummary(rules.method, rules.threshold)
+    journal = JudgeJournal.open(out, settings, rules)
+    work = _Judging(out, plan, settings, rules, sentences, journal)
+    with whole_file(table or RunLayout(out).judge) as part, open_parquet(part, SCORES) as writer:
+        done = 0
+        for judged in _batches(work, gpus):
+            writer.write_table(score_table(judged, rules))
+            for one in judged:
+                summary.add(one)
+            done += len(judged)
+            if told:
+                told(done, total)
+    summary.reused = journal.reused
+    journal.remove()
+    return summary
+
+
+def _count(out: Path, plan: PlanRecord, sentences: Mapping[str, str] | None) -> int:
+    """How many sentences there are.
+
+    Raises:
+        UserError: none, or some about objects that the run does not have.
+    """
+    kept, left = 0, set(sentences or ())
+    for entry in plan.shards:
+        if is_committed(out, entry.index, plan.fingerprint):
+            columns = read_columns(out, entry.index, ("key", "status")).to_pydict()
+            left.difference_update(columns["key"])
+            kept += columns["status"].count("kept")
+    if sentences is None and not kept:
+        raise UserError(f"{out} has no caption to judge", "finish the run first")
+    if left:
+        raise UserError(f"no finished object of {out} has the key {min(left)!r}", "give the OUT of these sentences")
+    return kept if sentences is None else len(sentences)
+
+
+def _batches(work: _Judging, gpus: int) -> Iterator[list[JudgedCaption]]:
+    """The judged sentences of a shard at a time, in the order of the plan."""
+    if work.rules.method == "confidence":
+        yield from work.confidences()
+        return
+    with asyncio.Runner() as runner:
+        shards = work.asked(gpus)
+        try:
+            while (judged := runner.run(anext(shards, None))) is not None:
+                yield judged
+        finally:
+            runner.run(shards.aclose())
+
+
+class _Judging:
+    """A call in progress."""
+
+    def __init__(
+        self,
+        out: Path,
+        plan: PlanRecord,
+        settings: Settings,
+        rules: JudgeRules,
+        sentences: Mapping[str, str] | None,
+        journal: JudgeJournal,
+    ) -> None:
+        self.rules = rules
+        self._out, self._plan, self._settings = out, plan, settings
+        self._sentences, self._journal = sentences, journal
+        self._renderer = Renderer(settings.render, prompt_of(settings.prompt))
+        self._root = settings.source.root or plan.root or ""
+        self._bounds = picture_bounds(settings.source.root, settings.source.follow_links)
+
+    def confidences(self) -> Iterator[list[JudgedCaption]]:
+        """The captions' own log-probabilities as scores."""
+        if self._sentences is not None:
+            raise UserError("the method confidence knows the run's own captions alone", "use --method fit")
+        for index in self._shards():
+            rows = read_columns(self._out, index, _SHARD_COLUMNS).to_pylist()
+            yield [
+                JudgedCaption(key=row["key"], caption=row["caption"], score=row["logprob_min"])
+                for row in rows
+                if row["status"] == "kept"
+            ]
+
+    async def asked(self, gpus: int) -> AsyncGenerator[list[JudgedCaption], None]:
+        """Scores by an engine, a shard at a time."""
+        async with self._scores(gpus) as scores:
+            for index in self._shards():
+                rows = {row["key"]: row for row in read_columns(self._out, index, _SHARD_COLUMNS).to_pylist()}
+                judged: list[JudgedCaption] = []
+                entry = self._plan.shards[index]
+                for planned in read_media(self._out, entry, legacy_root=self._plan.legacy_root):
+                    of_medium = [rows[planned.key_of(item.object_id)] for item in planned.objects]
+                    wanted = {row["key"]: text for row in of_medium if (text := self._text(row)) is not None}
+                    if wanted:
+                        judged += await self._medium(scores, planned, of_medium, wanted)
+                yield judged
+
+    def _text(self, row: Mapping[str, Any]) -> str | None:
+        if self._sentences is not None:
+            return self._sentences.get(row["key"])
+        return row["caption"] if row["status"] == "kept" else None
+
+    def _shards(self) -> Iterator[int]:
+        for entry in self._plan.shards:
+            if is_committed(self._out, entry.index, self._plan.fingerprint):
+                yield entry.index
+
+    @asynccontextmanager
+    async def _scores(self, gpus: int) -> AsyncIterator[Any]:
+        engine = build_engine(self._settings.engine)
+        if self._settings.engine.name != "vllm":
+            raise UserError(
+                f"engine {self._settings.engine.name} tells no log-probabilities of sentences that it did not write",
+                "use --engine vllm, or --method confidence",
+            )
+        session = await engine.start(EngineContext(self._settings.model, self._settings.sampling, gpus))
+        try:
+            from capgen.pipeline.judging.vllm_scores import VllmScores
+
+            yield VllmScores(session)  # type: ignore[arg-type]
+        finally:
+            await session.stop()
+
+    async def _medium(
+        self, scores: Any, planned: Any, rows: list[dict[str, Any]], wanted: Mapping[str, str]
+    ) -> list[JudgedCaption]:
+        """The sentences about one picture or video."""
+        known = {key: self._journal.get(key, text) for key, text in wanted.items()}
+        views: dict[str, View] = {}
+        why: dict[str, str] = {}
+        if any(one is None for one in known.values()):
+            media = decode_media(planned, str(self._root), self._bounds)
+            for result in await asyncio.to_thread(lambda: list(render_media(media, self._renderer))):
+                if isinstance(result, View):
+                    views[result.key] = result
+                else:
+                    why[result[0].key] = result[1].message
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(place: int, key: str, text: str) -> JudgedCaption:
+            if (found := known[key]) is not None:
+                return found
+            if key not in views:
+                return JudgedCaption(key=key, caption=text, message=why.get(key, "it cannot be shown"))
+            try:
+                async with gate:
+                    judged = await self._one(scores, key, text, place, rows, views)
+            except EngineDead:
+                raise
+            except EngineFault as error:
+                return JudgedCaption(key=key, caption=text, message=str(error))
+            self._journal.add(judged)
+            return judged
+
+        places = {row["key"]: place for place, row in enumerate(rows)}
+        return list(await asyncio.gather(*(one(places[key], key, text) for key, text in wanted.items())))
+
+    async def _one(
+        self,
+        scores: Any,
+        key: str,
+        text: str,
+        place: int,
+        rows: list[dict[str, Any]],
+        views: Mapping[str, View],
+    ) -> JudgedCaption:
+        if self.rules.method == "yes_no":
+            return await self._questions(scores, key, text, views[key])
+        categories = [row["category"] for row in rows]
+        others = [rows[other]["key"] for other in to_compare(place, categories, self.rules.contrast)]
+        shown = [views[key], *(views[other] for other in others if other in views)]
+        found = await asyncio.gather(*(scores.sentence(view, text) for view in shown))
+        score, least, contrast = fit_score(found[0].logprobs, [each.logprobs for each in found[1:]])
+        return JudgedCaption(
+            key=key,
+            caption=text,
+            score=score,
+            least=least,
+            contrast=contrast,
+            prompt_tokens=sum(each.prompt_tokens for each in found),
+            cached_tokens=sum(each.cached_tokens for each in found),
+        )
+
+    async def _questions(self, scores: Any, key: str, text: str, view: View) -> JudgedCaption:
+        answers: dict[str, float] = {}
+        tokens = cached = 0
+        for name in questions.order(key, self.rules.seed):
+            found = await scores.first_word(questions.asked(view, text, name))
+            tokens, cached = tokens + found.prompt_tokens, cached + found.cached_tokens
+            yes = questions.probability_of_yes(found.choices)
+            if yes is not None:
+                answers[name] = yes
+        count = len(questions.QUESTIONS)
+        told = f"the model answered {len(answers)} of {count} questions with yes or no"
+        return JudgedCaption(
+            key=key,
+            caption=text,
+            score=yes_score(answers) if len(answers) == count else None,
+            answers=answers,
+            prompt_tokens=tokens,
+            cached_tokens=cached,
+            message=None if len(answers) == count else told,
+        )

@@ -1,0 +1,78 @@
+"""What a method makes of log-probabilities: a score a sentence, the larger the better, and a verdict.
+
+Scores are natural logarithms. The default threshold is log 0.5: a sentence is wrong where some word of it is more
+likely wrong than right, or where another object of its picture is as good a subject for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+Method = Literal["fit", "yes_no", "confidence"]
+Verdict = Literal["right", "wrong", "unknown"]
+
+THRESHOLD = math.log(0.5)
+CONTRAST = 3
+"""Objects of the same picture or video against which a sentence is held at most; those of its category first."""
+
+
+class JudgedCaption(msgspec.Struct, frozen=True, kw_only=True):
+    """The score of a sentence about an object.
+
+    Args:
+        score: the smaller one of ``least`` and ``contrast`` for ``fit``; the logarithm of the smallest P(yes) for
+            ``yes_no``; ``logprob_min`` for ``confidence``. None where nothing is known.
+        least: of ``fit``: the log-probability of the sentence's least probable token.
+        contrast: of ``fit``: by how much the sentence is more probable for its object than for the best of the others
+            of its picture or video; None where it is alone there.
+        answers: of ``yes_no``: P(yes) of each question.
+        prompt_tokens, cached_tokens: what that cost.
+        message: why there is no score.
+    """
+
+    key: str
+    caption: str
+    score: float | None = None
+    least: float | None = None
+    contrast: float | None = None
+    answers: dict[str, float] = {}
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    message: str | None = None
+
+    def verdict(self, threshold: float) -> Verdict:
+        """What the score says against a threshold."""
+        if self.score is None:
+            return "unknown"
+        return "right" if self.score >= threshold else "wrong"
+
+
+def fit_score(own: Sequence[float], others: Sequence[Sequence[float]]) -> tuple[float, float, float | None]:
+    """Score, least token and contrast of a sentence.
+
+    Args:
+        own: log-probabilities of its tokens for its own object.
+        others: the same for other objects.
+
+    Raises:
+        ValueError: it has no token.
+    """
+    least = min(own)
+    contrast = sum(own) - max(map(sum, others)) if others else None
+    return (least if contrast is None else min(least, contrast)), least, contrast
+
+
+def yes_score(answers: Mapping[str, float]) -> float:
+    """The logarithm of the smallest P(yes), at least -50."""
+    return math.log(max(min(answers.values()), 2e-22))
+
+
+def to_compare(place: int, categories: Sequence[str | None], most: int = CONTRAST) -> list[int]:
+    """The places of the objects of a picture against which one is held: its category first, then its neighbours."""
+    rest = [other for other in range(len(categories)) if other != place]
+    rest.sort(key=lambda other: (categories[other] != categories[place], abs(other - place), other))
+    return rest[:most]
