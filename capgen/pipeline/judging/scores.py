@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 Method = Literal["fit", "yes_no", "confidence"]
-Verdict = Literal["right", "wrong", "unknown"]
+JudgeVerdict = Literal["right", "wrong", "unknown"]
 
 THRESHOLD = math.log(0.5)
 CONTRAST = 3
@@ -44,7 +44,7 @@ class JudgedCaption(msgspec.Struct, frozen=True, kw_only=True):
     cached_tokens: int = 0
     message: str | None = None
 
-    def verdict(self, threshold: float) -> Verdict:
+    def verdict(self, threshold: float) -> JudgeVerdict:
         """What the score says against a threshold."""
         if self.score is None:
             return "unknown"
