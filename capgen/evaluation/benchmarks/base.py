@@ -163,7 +163,9 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except MissingFile as error:
         raise MissingFile(path, "check --root") from error
-    except json.JSONDecodeError as error:
+    except RecursionError as error:
+        raise UserError(f"{path} is nested too deeply", "download it again") from error
+    except ValueError as error:  # also a number of more digits than Python reads
         raise UserError(f"{path} is not valid JSON ({error})", "download it again") from error
 
 

@@ -22,7 +22,7 @@ def read_json_file(path: Path) -> Any:
     """
     try:
         return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error})", "write captions by key") from error
 
 
@@ -52,7 +52,7 @@ def _lines(path: Path, text: str) -> list[Any]:
         if line.strip():
             try:
                 rows.append(json.loads(line))
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(
                     f"{path}, line {number} is not valid JSON ({error})", "write an object a line"
                 ) from error

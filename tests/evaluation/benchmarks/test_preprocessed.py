@@ -240,6 +240,8 @@ def test_the_command_reads_preprocessed_files(tmp_path):
         ("vln", "UVO_sparse_val_video.json", '"height": 48', '"height": "tall"', "video abc of "),
         ("vln", "meta_expressions.json", '"actor_idx"', '"index"', "video abc of "),
         ("vln", "meta_expressions.json", '"videos"', '"films"', "meta_expressions.json is not in the form"),
+        ("vln", "meta_expressions.json", "{", "[" * 100_000, "meta_expressions.json is nested too deeply"),
+        ("vidstg", "7.json", '"fps": 10.0', f'"fps": {"9" * 5000}', "7.json is not valid JSON (Exceeds"),
     ],
 )
 def test_a_value_of_a_wrong_kind_in_an_owners_file_is_one_line_with_the_file(tmp_path, name, file, good, bad, said):

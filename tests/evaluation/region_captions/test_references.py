@@ -75,3 +75,13 @@ def test_the_command_prints_the_numbers(tmp_path):
     assert done.exit_code == 0, done.output
     assert "regions 3" in done.stdout
     assert "rouge 0." in done.stdout
+
+
+@pytest.mark.parametrize("name", ["gt.json", "gt.jsonl"])
+@pytest.mark.parametrize("text", ['{"a": ' + "9" * 5000 + "}", "[" * 100_000, '{"a": ' * 100_000])
+def test_endless_numbers_and_deep_nesting_are_one_line(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    (tmp_path / "pred.json").write_text('{"a": "a dog"}')
+    with pytest.raises(UserError, match=name) as error:
+        score_regions(tmp_path / name, tmp_path / "pred.json", ("cider",), {})
+    assert "\n" not in str(error.value)
