@@ -196,7 +196,10 @@ class _Session:
         for number in [number for number in self.leaving if not self.handing.has(number)]:
             self.leaving.discard(number)
             if number in self.up:
-                self._lost(number, dead=True, pause_s=_WAIT_S)
+                # A new actor waits for room elsewhere; one that is restarted may be put on the machine that goes.
+                self.ray.kill(self.actors[number])
+                self.actors[number] = self.kind.remote(self.job, number)
+                self._lost(number, dead=False)
 
     def _hear(self, workers: OpenShards) -> None:
         if self.progress.hear(workers):

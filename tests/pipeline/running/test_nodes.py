@@ -5,11 +5,16 @@ import time
 import psutil
 import pytest
 
+from capgen.pipeline.releasing import pack as pack_step
+from capgen.pipeline.releasing.ranges import ranges_of
 from capgen.pipeline.releasing.verify import verify
+from capgen.pipeline.running.cluster.ray_tasks import RayTasks
+from capgen.pipeline.running.ray_connect import connected
 from tests.conftest import write_lvis
 from tests.pipeline.drivers import COUNTED, kill_all, settled, start, wait_until_settled
 from tests.pipeline.engines.counted import counts
 from tests.pipeline.runs import echo_settings, released, session
+from tests.tiny_runs import three_shards
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -95,9 +100,12 @@ def test_a_run_outlives_the_loss_of_every_node_that_it_began_on(tmp_path, cluste
 
 
 def test_all_gpus_are_those_that_join_later_too_and_a_machine_that_is_told_to_go_hands_its_shards_back(
-    tmp_path, cluster
+    tmp_path, cluster, monkeypatch
 ):
-    """The GPUs are a number that nodes tell Ray: the engine of this test has no use for them."""
+    """The GPUs are a number that nodes tell Ray: the engine of this test has no use for them.
+
+    Ranges that are packed and verified as tasks of the cluster give the bytes of one process, too.
+    """
     root, out = write_lvis(tmp_path / "lvis", images=41), tmp_path / "out"
     for node in list(cluster.worker_nodes):
         cluster.remove_node(node)
@@ -122,3 +130,11 @@ def test_all_gpus_are_those_that_join_later_too_and_a_machine_that_is_told_to_go
     calm, _ = session(echo_settings(root, f"engine.name={COUNTED}"), tmp_path / "calm")
     parquet = [{name: data for name, data in released(of).items() if "parquet" in name} for of in (out, calm)]
     assert parquet[0] == parquet[1]
+    monkeypatch.setattr(pack_step, "ranges_of", lambda shards, _: ranges_of(shards, 1))
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    one, two = three_shards(tmp_path / "one").commit(), three_shards(tmp_path / "two").commit()
+    with connected(1, 0) as ray:
+        tasks = RayTasks(ray)
+        assert two.pack(tasks=tasks) == one.pack()
+        assert verify(two.out, tasks=tasks, scratch=tmp_path) == verify(one.out)
+    assert released(one.out) == released(two.out)
