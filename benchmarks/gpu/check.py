@@ -57,7 +57,7 @@ VISION_SIZE = {
     "deepstack_visual_indexes": [8, 16, 24],
 }
 ROPE = {"mrope_section": [24, 20, 20], "rope_theta": 5000000.0}
-"""Sizes of Qwen3-VL-8B: the defaults of transformers' configuration and the model's card."""
+"""Sizes of Qwen3-VL-8B-Instruct: its config.json in ai-dynamo/aiconfigurator 095f58a51, read 2026-11-25."""
 
 
 def model_folder(folder: Path, *, tiny: bool) -> Path:
@@ -68,8 +68,9 @@ def model_folder(folder: Path, *, tiny: bool) -> Path:
         weights.unlink()
     file = folder / "config.json"
     config = json.loads(file.read_text())
+    text, vision = config["text_config"], config["vision_config"]
+    text["vocab_size"] = TEXT_SIZE["vocab_size"]  # random answers have tokens that the small tokenizer does not know
     if not tiny:
-        text, vision = config["text_config"], config["vision_config"]
         text.update(TEXT_SIZE)
         vision.update(VISION_SIZE)
         for name in ("rope_parameters", "rope_scaling"):

@@ -163,7 +163,7 @@ def _pictures(settings: Settings, profile: ModelProfile | None) -> dict[str, Any
     shape = "square" if render.square else f"multiples of {render.patch} pixels"
     facts: dict[str, Any] = {
         "pictures": f"{shape}; clean up to {render.clean_pixels:,} pixels, marked up to {render.marked_pixels:,}",
-        "most pictures": settings.model.max_pictures or "no limit of the family's own; the engine's is 16",
+        "most pictures": settings.model.max_pictures or "no limit of its own is known; the engine vllm takes 16",
         "places": render.coordinates,
     }
     if profile is None:

@@ -21,7 +21,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(path), "HF_HUB_OFFLINE": "1"}
 
 
-def probe(name: str, timeout: float = 400) -> dict[str, Any]:
+def probe(name: str, timeout: float = 550) -> dict[str, Any]:
     """The facts of a model, see ``tests.families.probe``."""
     return _last_line("tests.families.probe", name, timeout)
 
