@@ -270,7 +270,7 @@ def main() -> None:
         raise SystemExit("no GPU is here; --tiny --out FOLDER tries this program on the CPU")
     if arguments.tiny and arguments.out is None:
         raise SystemExit("--tiny needs --out FOLDER: what a CPU measures is not published")
-    before = environment()
+    before, begun = environment(), time.monotonic()
     os.environ.setdefault("HF_HUB_OFFLINE", "0" if arguments.model else "1")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -279,10 +279,12 @@ def main() -> None:
         rows = child(arguments, root, model, min(1, gpus), list(LAYOUTS))
         if gpus > 1:
             rows += child(arguments, root, model, 2, ["default"])
-        note = "random weights of Qwen3-VL-8B's size" if arguments.model is None else f"model {arguments.model}"
+        size = "a tiny size: no speed is meant" if arguments.tiny else "Qwen3-VL-8B's size"
+        note = f"random weights of {size}" if arguments.model is None else f"model {arguments.model}"
         if not arguments.no_embedded:
             told = embedded(folder, min(1, gpus), 20 if arguments.tiny else 400)
             note += f"; embedded captioner: {json.dumps(told)}"
+        note += f"; all of it took {time.monotonic() - begun:.0f} s"
     save("gpu_check", rows, note, before, arguments.out or RESULTS)
 
 
