@@ -64,5 +64,5 @@ def area_at(one: ReleasedObject, position: int) -> float | None:
 
 
 def caption_of(one: ReleasedObject) -> str | None:
-    """The object's caption; None for one of blanks."""
-    return one.caption if one.caption and one.caption.strip() else None
+    """The object's caption; None for one of blanks, and for one that the release holds and marks as dropped."""
+    return one.caption if one.caption and one.caption.strip() and one.dropped is None else None

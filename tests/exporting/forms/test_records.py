@@ -8,6 +8,8 @@ import tarfile
 import datasets
 import pytest
 
+from capgen.dataset.row import ReleasedObject
+from capgen.exporting.media import caption_of
 from tests.exporting.releases import FRAMES, contents, exported, image_release, video_release
 
 
@@ -62,3 +64,9 @@ def test_pictures_in_tar_files_have_the_names_that_copies_would_have(tmp_path):
         found = {member.name: tar.extractfile(member).read() for member in tar}
     copies = {name: data for name, data in contents(tmp_path / "copy").items() if name.startswith("images/train/")}
     assert found == copies
+
+
+def test_a_caption_that_is_marked_as_dropped_is_no_caption_of_an_export():
+    alike = ReleasedObject(object_id="1", caption="a red box", dropped="not_distinct")
+    kept = ReleasedObject(object_id="2", caption="a red box", dup_of="tiny/train/1/1")
+    assert [caption_of(one) for one in (alike, kept)] == [None, "a red box"]
