@@ -31,6 +31,7 @@ class AblationFile(BaseModel):
         dataset, pipeline: of ``capgen run``; one of them.
         objects: so many, the first ones of the dataset, under every variant.
         vary: ``all`` combinations of the axes' values, or the first values with ``one`` other at a time.
+        judge: whether the captions of all variants are judged by ``fit``, with the first variant's model and pictures.
         set: settings of every variant, over the pipeline's.
         axes: by axis, the settings of each value by its name; the first value is what the others are compared with.
         leave_out: combinations that make no sense, each as axis = value.
@@ -42,6 +43,7 @@ class AblationFile(BaseModel):
     pipeline: str | None = None
     objects: Positive = 300
     vary: Literal["all", "one"] = "all"
+    judge: bool = False
     set: dict[str, Any] = {}
     axes: Annotated[dict[_Name, Annotated[dict[_Name, dict[str, Any]], Field(min_length=1)]], Field(min_length=1)]
     leave_out: tuple[dict[str, str], ...] = ()

@@ -6,16 +6,18 @@ import asyncio
 import gc
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from capgen.dataset.plan import ShardEntry
 from capgen.pipeline.asking.worker import Worker
-from capgen.pipeline.engines.base import EngineFault, Session
+from capgen.pipeline.engines.base import EngineContext, EngineFault, Session, build_engine
+from capgen.pipeline.judging.judge import RunningEngine
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.rendering.render import render_media
 from capgen.pipeline.running.in_process import InProcess
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.session import Devices
+from capgen.pipeline.settings import Settings
 from capgen.pipeline.view import View
 from capgen.stop import Stop
 
@@ -43,13 +45,22 @@ class SharedEngine(InProcess):
 
     async def begin(self, job: Job) -> Session:
         """The engine that the job wants, up and warm, with empty caches."""
-        wanted = engine_of(job)
+        session = await self._up(job.settings, job.gpus)
+        await _warm(job, session)
+        return session
+
+    def running(self, settings: Settings, gpus: int) -> RunningEngine:
+        """The engine of some settings, up, for who asks it something else than a run does."""
+        return RunningEngine(self._runner.run(self._up(settings, gpus)), self._runner)
+
+    async def _up(self, settings: Settings, gpus: int) -> Session:
+        wanted = engine_of(settings, gpus)
         if self._session is None or self._is_of != wanted:
             await self._stop()
-            self._session = await job.engine.start(replace(job.context, out=None))
+            context = EngineContext(settings.model, settings.sampling, gpus)
+            self._session = await build_engine(settings.engine).start(context)
             self._is_of = wanted
             self.starts += 1
-        await _warm(job, self._session)
         return self._session
 
     async def end(self, worker: Worker, *, dead: bool) -> None:
@@ -82,11 +93,10 @@ class SharedDevices(Devices):
         return self.engine
 
 
-def engine_of(job: Job) -> str:
-    """What an engine is started with: jobs that agree on it can share one."""
-    settings = job.settings
+def engine_of(settings: Settings, gpus: int = 0) -> str:
+    """What an engine is started with: runs that agree on it can share one."""
     tables = (settings.engine, settings.model, settings.sampling)
-    return "\n".join([*(table.model_dump_json() for table in tables), str(job.gpus)])
+    return "\n".join([*(table.model_dump_json() for table in tables), str(gpus)])
 
 
 async def _warm(job: Job, session: Session) -> None:

@@ -11,10 +11,14 @@ from typing import Any
 from rich.console import Console
 
 from capgen.ablation.design import AblationFile, Variant, variants
-from capgen.ablation.engine import SharedDevices, SharedEngine
+from capgen.ablation.engine import SharedDevices, SharedEngine, engine_of
 from capgen.ablation.measures import VariantMeasures, measured
 from capgen.ablation.results import AblationResult, write_result
+from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import ModelName
+from capgen.errors import UserError
+from capgen.pipeline.judging.judge import judge_run
+from capgen.pipeline.judging.records import JudgeRules
 from capgen.pipeline.planning.prepare import checked
 from capgen.pipeline.running.session import NothingKept, RunRequest, run_session
 from capgen.pipeline.settings import Settings
@@ -54,12 +58,6 @@ class _Planned:
     settings: Settings
     model: ModelName
 
-    @property
-    def engine(self) -> str:
-        """Variants that agree on it can share an engine."""
-        tables = (self.settings.engine, self.settings.model, self.settings.sampling)
-        return "\n".join(table.model_dump_json() for table in tables)
-
 
 def run_ablation(wanted: AblationRequest) -> AblationResult:
     """Do what is left of every variant, and write the result anew after each.
@@ -73,10 +71,12 @@ def run_ablation(wanted: AblationRequest) -> AblationResult:
     planned = [_Planned(variant, *wanted.settings_of(variant.settings)) for variant in variants(wanted.found)]
     for one in planned:  # a mistake in the last one is said before the first is asked
         _ = checked(one.settings)
-    order = {one.engine: number for number, one in reversed(list(enumerate(planned)))}
+    if wanted.found.judge and planned[0].settings.engine.name != "vllm":
+        raise UserError("judge = true asks the first variant's engine, which is not vllm", "put one with vllm first")
+    order = {engine_of(one.settings): number for number, one in reversed(list(enumerate(planned)))}
     done: dict[str, VariantMeasures] = {}
     with _engine() as engine:
-        for number, one in enumerate(sorted(planned, key=lambda one: order[one.engine]), 1):
+        for number, one in enumerate(sorted(planned, key=lambda one: order[engine_of(one.settings)]), 1):
             out = wanted.out / RUNS / one.variant.folder
             request = RunRequest(out, one.model, SharedDevices(gpus=wanted.gpus, ray=False, engine=engine))
             with suppress(NothingKept):  # that is what came out of this variant, and the table says so
@@ -85,7 +85,25 @@ def run_ablation(wanted: AblationRequest) -> AblationResult:
             wanted.told(f"{number} of {len(planned)}: {one.variant.name}: {_line(found)}")
             result = _result(wanted, planned, done, engine)
             write_result(wanted.out, result)
+        if wanted.found.judge:
+            for one in planned:
+                out = wanted.out / RUNS / one.variant.folder
+                if done[one.variant.folder].kept and not _is_judged(out):
+                    first = planned[0].settings
+                    judge_run(out, first, JudgeRules("fit"), running=engine.running(first, wanted.gpus))
+                done[one.variant.folder] = measured(out, one.variant.values, wanted.facts)
+            result = _result(wanted, planned, done, engine)
+            write_result(wanted.out, result)
     return result
+
+
+def _is_judged(out: Path) -> bool:
+    """Whether there are scores of the captions as they are: written after every shard."""
+    layout = RunLayout(out)
+    if not layout.judge.is_file():
+        return False
+    written = layout.judge.stat().st_mtime_ns
+    return all(file.stat().st_mtime_ns < written for file in layout.all_candidates())
 
 
 @contextmanager

@@ -99,6 +99,12 @@ def test_a_mistake_in_any_variant_is_said_before_anything_is_asked(lvis_root, tm
     assert not (tmp_path / "out").exists()
 
 
+def test_what_cannot_judge_is_said_before_anything_is_asked(lvis_root, tmp_path):
+    with pytest.raises(UserError, match="which is not vllm"):
+        run_ablation(request(tmp_path / "out", written(tmp_path, "judge = true\n" + SMALL + ENGINE), lvis_root))
+    assert not (tmp_path / "out").exists()
+
+
 def test_more_objects_add_to_what_is_there(lvis_root, tmp_path):
     wanted = request(tmp_path / "out", written(tmp_path, SMALL + ENGINE), lvis_root)
     few = run_ablation(wanted)

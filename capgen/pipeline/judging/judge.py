@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from capgen.dataset.plan import PlanRecord
 from capgen.dataset.reader import check_root, read_columns, read_media, read_plan
 from capgen.dataset.shards import is_committed
 from capgen.errors import UserError
-from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, build_engine
+from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, Session, build_engine
 from capgen.pipeline.judging import questions
 from capgen.pipeline.judging.records import SCORES, JudgeJournal, JudgeRules, JudgeSummary, score_table
 from capgen.pipeline.judging.scores import JudgedCaption, fit_score, to_compare, yes_score
@@ -26,6 +27,15 @@ from capgen.pipeline.view import View
 
 _AT_ONCE = 32
 _SHARD_COLUMNS = ("key", "category", "caption", "status", "logprob_min")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningEngine:
+    """An engine that somebody else has started and will stop, and the loop in which it runs."""
+
+    session: Session
+    runner: asyncio.Runner
+
 
 Told = Callable[[int, int], None]
 """Is told how many sentences are judged, and how many there are."""
@@ -40,6 +50,7 @@ def judge_run(
     table: Path | None = None,
     gpus: int = 0,
     told: Told | None = None,
+    running: RunningEngine | None = None,
 ) -> JudgeSummary:
     """Judge the kept captions of a run, or some sentences about its objects, and write the table.
 
@@ -50,6 +61,7 @@ def judge_run(
         sentences: by key; None judges the run's own captions.
         table: the Parquet file; None is ``OUT/judge.parquet``.
         gpus: of the one engine; 0 is the CPU.
+        running: judges with this engine instead of one of its own.
 
     Raises:
         UserError: nothing can be judged, an engine cannot score, or keys are of no finished object.
@@ -64,7 +76,7 @@ def judge_run(
     work = _Judging(out, plan, settings, rules, sentences, journal)
     with whole_file(table or RunLayout(out).judge) as part, open_parquet(part, SCORES) as writer:
         done = 0
-        for judged in _batches(work, gpus):
+        for judged in _batches(work, gpus, running):
             writer.write_table(score_table(judged, rules))
             for one in judged:
                 summary.add(one)
@@ -95,13 +107,13 @@ def _count(out: Path, plan: PlanRecord, sentences: Mapping[str, str] | None) -> 
     return kept if sentences is None else len(sentences)
 
 
-def _batches(work: _Judging, gpus: int) -> Iterator[list[JudgedCaption]]:
+def _batches(work: _Judging, gpus: int, running: RunningEngine | None) -> Iterator[list[JudgedCaption]]:
     """The judged sentences of a shard at a time, in the order of the plan."""
     if work.rules.method == "confidence":
         yield from work.confidences()
         return
-    with asyncio.Runner() as runner:
-        shards = work.asked(gpus)
+    with nullcontext(running.runner) if running else asyncio.Runner() as runner:
+        shards = work.asked(gpus, running.session if running else None)
         try:
             while (judged := runner.run(anext(shards, None))) is not None:
                 yield judged
@@ -140,9 +152,9 @@ class _Judging:
                 if row["status"] == "kept"
             ]
 
-    async def asked(self, gpus: int) -> AsyncGenerator[list[JudgedCaption], None]:
+    async def asked(self, gpus: int, running: Session | None) -> AsyncGenerator[list[JudgedCaption], None]:
         """Scores by an engine, a shard at a time."""
-        async with self._scores(gpus) as scores:
+        async with self._scores(gpus, running) as scores:
             for index in self._shards():
                 rows = {row["key"]: row for row in read_columns(self._out, index, _SHARD_COLUMNS).to_pylist()}
                 judged: list[JudgedCaption] = []
@@ -165,20 +177,21 @@ class _Judging:
                 yield entry.index
 
     @asynccontextmanager
-    async def _scores(self, gpus: int) -> AsyncIterator[Any]:
+    async def _scores(self, gpus: int, running: Session | None) -> AsyncIterator[Any]:
         engine = build_engine(self._settings.engine)
         if self._settings.engine.name != "vllm":
             raise UserError(
                 f"engine {self._settings.engine.name} tells no log-probabilities of sentences that it did not write",
                 "use --engine vllm, or --method confidence",
             )
-        session = await engine.start(EngineContext(self._settings.model, self._settings.sampling, gpus))
+        session = running or await engine.start(EngineContext(self._settings.model, self._settings.sampling, gpus))
         try:
             from capgen.pipeline.judging.vllm_scores import VllmScores
 
             yield VllmScores(session)  # type: ignore[arg-type]
         finally:
-            await session.stop()
+            if running is None:
+                await session.stop()
 
     async def _medium(
         self, scores: Any, planned: Any, rows: list[dict[str, Any]], wanted: Mapping[str, str]
