@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="capgen-tests-state-")  # records of runs stay out of the home
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 _SLOW_LAST = ("ray", "vllm", "engines", "families")

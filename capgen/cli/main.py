@@ -17,6 +17,7 @@ from capgen import __version__
 from capgen.cli import evaluation, maskcaptioner, models, pipeline, quality, reviews, sample
 from capgen.cli.data import ablation, datasets, exchange, places, report, segment
 from capgen.cli.providers import Providers
+from capgen.cli.runs import resume
 from capgen.display import PlainFormatter, echo, plain
 from capgen.errors import CapgenError
 from capgen.pipeline.library_warnings import hide_library_warnings
@@ -25,7 +26,20 @@ from capgen.redaction import plain_addresses
 _NO_ROOM = 2**20  # bytes
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (pipeline, report, models, quality, ablation, reviews, sample, maskcaptioner, datasets, exchange, segment):
+for group in (
+    pipeline,
+    resume,
+    report,
+    models,
+    quality,
+    ablation,
+    reviews,
+    sample,
+    maskcaptioner,
+    datasets,
+    exchange,
+    segment,
+):
     app.add_typer(group.app)
 app.add_typer(evaluation.app, name="eval")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from capgen.buckets.places import url_of
 from capgen.cli import options
@@ -61,8 +62,9 @@ def run(
 ) -> None:
     """Caption every object of a dataset and write the release.
 
-    Run the same command again to resume a run that was stopped.
+    Run the same command again, or capgen resume OUT, to go on with a run that was stopped.
     """
+    from capgen.pipeline.running.own_runs import DeviceFlags, note_run
     from capgen.pipeline.running.session import RunRequest, run_session
 
     flags = {
@@ -79,12 +81,26 @@ def run(
     where = out or Path(_DEFAULT_OUT[settings.kind])
     settings = with_world(settings, where)
     console = terminal()
-    wanted = RunRequest(where, name, devices, fork=fork, embed=embed_of("media" if embed_media else embed))
+    embed = "media" if embed_media else embed
+    given = DeviceFlags(gpus=gpus, tensor_parallel=tensor_parallel, workers=workers)
+    wanted = RunRequest(
+        where,
+        name,
+        devices,
+        fork=fork,
+        embed=embed_of(embed),
+        planned=lambda job: note_run(job, given, embed),
+    )
     made, report = run_session(settings, wanted, console)
+    finish(made, report, console)
+
+
+def finish(out: Path, report: EndReport, console: Console) -> None:
+    """Say what a run has made, and exit with code 1 where more objects failed than the settings allow."""
     console.print(report.table())
-    echo(f"release: {made}  ({_how_to_load(made)})")
-    tell_release(made)
-    places.give_written(made)
+    echo(f"release: {out}  ({_how_to_load(out)})")
+    tell_release(out)
+    places.give_written(out)
     _fail_where_marked(report)
 
 

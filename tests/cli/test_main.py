@@ -86,6 +86,7 @@ VERBS = (
     "run",
     "status",
     "verify",
+    "resume",
     "retry",
     "report",
     "lint",

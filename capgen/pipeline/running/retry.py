@@ -61,12 +61,21 @@ def recorded(
     given = nested(overrides, assignments)
     if not trusted:
         refuse_unconfirmed(out, plan.settings, given)
-    try:
-        settings = Settings.model_validate(merge(without_links(plan.settings), given))
-    except ValidationError as error:
-        raise UserError(f"--set: {sentence(error, Settings)}", "correct it") from error
+    settings = settings_with(without_links(plan.settings), overrides, assignments)
     release = read_release(out)
     return Recorded(settings, plan.model, _embedded(out) if release is None else embed_of(release))
+
+
+def settings_with(tables: Mapping[str, Any], overrides: Mapping[str, Any], assignments: Iterable[str]) -> Settings:
+    """Recorded settings with changes.
+
+    Raises:
+        UserError: a change is malformed or not allowed.
+    """
+    try:
+        return Settings.model_validate(merge(tables, nested(overrides, assignments)))
+    except ValidationError as error:
+        raise UserError(f"--set: {sentence(error, Settings)}", "correct it") from error
 
 
 def ask_again(

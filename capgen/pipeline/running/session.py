@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -68,6 +68,7 @@ class RunRequest:
     ``refused``: keys whose captions somebody finds wrong, asked again too where ``again`` is not None.
     ``again``: reasons whose objects are asked again first, () being those of all failed objects; None asks for what is
     left only.
+    ``planned``: called once OUT is planned or taken up, before anything is asked.
     """
 
     out: Path
@@ -77,6 +78,7 @@ class RunRequest:
     embed: Embed | None = None
     again: tuple[str, ...] | None = None
     refused: frozenset[str] = frozenset()
+    planned: Callable[[Job], None] | None = None
 
 
 class NothingKept(CapgenError):
@@ -117,6 +119,8 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
         )
         if job.out != wanted.out.resolve():
             held.enter_context(exclusive(job.out))
+        if wanted.planned is not None:
+            wanted.planned(job)
         planned = time.monotonic()
         display.say(f"{table.text()}, in {job.out}")
         reopen_grown(job, table)
