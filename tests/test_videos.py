@@ -229,3 +229,10 @@ def test_the_files_of_a_folder_come_in_natural_order_without_hidden_ones(tmp_pat
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "sub.png").mkdir()
     assert [file.name for file in frame_files(tmp_path)] == ["Frame1.PNG", "frame9.jpg", "frame10.png"]
+
+
+def test_a_title_that_is_not_utf8_keeps_no_video_from_being_read(tmp_path):
+    data = write_video(tmp_path / "a.mp4", 3).read_bytes()
+    at = data.index(b"Lavf")
+    (tmp_path / "b.mp4").write_bytes(data[:at] + b"\xde\xff" + data[at + 2 :])
+    assert read_video_header(tmp_path / "b.mp4").frames == 3

@@ -274,6 +274,9 @@ ABLATION_ENTRIES = OwnEntries(
 PREDICTION_ENTRIES = OwnEntries(frozenset({".lock", "tracks.json", "annotated.mp4", "annotated.png", "sheet.png"}))
 
 
+_FILE_SUFFIXES = (".json", ".jsonl", ".parquet", ".log", ".md", ".html")
+
+
 def refuse_links(out: Path, own: OwnEntries = RUN_ENTRIES, *, reading: bool = False) -> None:
     """Refuse an OUT whose own entries would lead a write elsewhere, or a read into a pipe or device without an end.
 
@@ -300,7 +303,11 @@ def refuse_links(out: Path, own: OwnEntries = RUN_ENTRIES, *, reading: bool = Fa
         inside = [entry] if stat.S_ISDIR(mode) and not entry.is_symlink() else []
         while inside:
             modes = [(inner, _checked_mode(inner, reading=reading)) for inner in os.scandir(inside.pop())]
-            inside += [inner for inner, mode in modes if stat.S_ISDIR(mode) and not inner.is_symlink()]
+            folders = [inner for inner, mode in modes if stat.S_ISDIR(mode)]
+            for folder in folders:
+                if folder.name.endswith(_FILE_SUFFIXES):
+                    raise UserError(f"{folder.path} is a folder where a file belongs", "move it away")
+            inside += [folder for folder in folders if not folder.is_symlink()]
 
 
 def _checked_mode(entry: os.DirEntry[str], *, reading: bool) -> int:
@@ -309,6 +316,10 @@ def _checked_mode(entry: os.DirEntry[str], *, reading: bool) -> int:
         mode = entry.stat(follow_symlinks=reading).st_mode
     except FileNotFoundError:
         return 0
+    except OSError as error:
+        raise UserError(
+            f"{entry.path} cannot be looked at: {error.strerror}", "delete it, or put back what it was"
+        ) from None
     if stat.S_ISLNK(mode):
         what = (
             f"{entry.path} is a symbolic link to {str(Path(entry.path).readlink())!r}; nothing is written through links"

@@ -53,7 +53,7 @@ def find_plan(out: Path) -> PlanRecord | None:
         record = msgspec.json.decode(file.read_bytes(), type=PlanRecord)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise LedgerError(f"{file} is damaged ({error}); {_REMEDY}") from error
     if record.version not in _VERSIONS:
         raise LedgerError(
@@ -107,7 +107,7 @@ def read_media_file(path: Path, *, legacy_root: str | None = None) -> Iterator[P
                 yield media
     except FileNotFoundError:
         raise LedgerError(f"{path} is missing; {_REMEDY}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise LedgerError(f"{path} is damaged ({error}); {_REMEDY}") from error
 
 

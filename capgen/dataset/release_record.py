@@ -140,7 +140,7 @@ def read_release(out: Path) -> Release | None:
         release = msgspec.json.decode(path.read_bytes(), type=Release)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise LedgerError(f"{path} is not a release's record ({error}); delete it and pack again") from error
     for file in release.files:
         if not is_below(file.path):

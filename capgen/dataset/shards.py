@@ -182,7 +182,7 @@ def read_manifest(out: Path, index: int) -> Manifest | None:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise LedgerError(
             f"{path} is not a shard's manifest ({error}); delete it to have the shard made again"
         ) from error

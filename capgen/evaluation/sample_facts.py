@@ -163,7 +163,7 @@ def read_facts(path: Path) -> WorldFacts:
         raise MissingFile(path, "give the facts.json that `capgen sample` wrote")
     try:
         facts = msgspec.json.decode(read_bytes(path), type=WorldFacts)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not a facts.json: {error}", "give the one that `capgen sample` wrote") from error
     if facts.version != 1:
         raise UserError(f"{path} has version {facts.version}, known is 1", "write the world with this capgen")

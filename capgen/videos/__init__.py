@@ -11,6 +11,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from capgen.rle import Size
 
 MAX_FRAMES = 2_000_000
 """Of one video: 18 hours at 30 frames a second."""
+MAX_BYTES = 64 * 2**30
+"""Of one file."""
 MAX_SECONDS = 7 * 24 * 3600.0
 """Between the first and the last frame."""
 CONTAINERS = (
@@ -163,7 +166,7 @@ def count_frames(path: Path) -> int:
     try:
         with _opened(path) as container:
             stream = _video_stream(container, path)
-            return sum(packet.size > 0 for packet in container.demux(stream))
+            return sum(packet.size > 0 for packet in islice(container.demux(stream), MAX_FRAMES))
     except av.FFmpegError as error:
         raise _unreadable(path, error) from error
 
@@ -250,8 +253,10 @@ def _opened(path: Path) -> Any:
         raise UserError(f"{path} is not a regular file", "give a video file, a folder of frames or a picture")
     if about.st_size == 0:
         raise UserError(f"{path} is empty (0 bytes)", "copy or download it again")
+    if about.st_size > MAX_BYTES:
+        raise UserError(f"{path} is larger than {MAX_BYTES / 2**30:.0f} GiB", "cut it into parts")
     try:
-        return av.open(f"file:{path}", options=_OPTIONS)
+        return av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace")
     except av.error.ArgumentError as error:  # the container is not on the list
         raise _no_video(path) from error
 

@@ -11,7 +11,7 @@ from capgen.cli.providers import Providers
 from capgen.dataset.layout import RunLayout, picture_bounds, refuse_links
 from capgen.dataset.lock import exclusive
 from capgen.dataset.reader import find_plan
-from capgen.errors import LedgerError, UserError
+from capgen.errors import CapgenError, LedgerError, UserError
 from tests.pipeline.runs import echo_settings, session
 from tests.tiny_runs import three_shards
 
@@ -116,3 +116,28 @@ def test_links_among_pictures_are_bounded_in_a_run_and_where_the_user_says_so(tm
     assert picture_bounds(run.out / "pictures", None) == run.out
     assert picture_bounds(run.out / "away", None) == run.out
     assert picture_bounds(run.out / "pictures", True) is None
+
+
+@pytest.mark.parametrize("name", ["plan.json", "plan/00000.jsonl", "candidates/00000.json", "release.json"])
+@pytest.mark.parametrize("command", ["status", "verify", "report"])
+def test_json_that_nests_too_deeply_is_damage_like_any_other(tmp_path, command, name):
+    run = three_shards(tmp_path / "out").commit()
+    run.pack()
+    (run.out / name).write_text('{"version": ' + "[" * 100_000)
+    try:
+        capgen(command, run.out)
+    except CapgenError as error:
+        assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["candidates/00000.json", "plan/00000.jsonl", "candidates/00000.parquet"])
+def test_a_folder_or_a_link_to_itself_deep_in_out_is_named(tmp_path, name):
+    run = three_shards(tmp_path / "out").commit()
+    (run.out / name).unlink()
+    (run.out / name).mkdir()
+    with pytest.raises(UserError, match="is a folder where a file belongs"):
+        find_plan(run.out)
+    (run.out / name).rmdir()
+    (run.out / name).symlink_to(run.out / name)
+    with pytest.raises(UserError, match="cannot be looked at: Too many levels"):
+        find_plan(run.out)

@@ -27,6 +27,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -234,25 +235,28 @@ def do_range(seed: int, start: int, stop: int, whole: int) -> None:
         print(json.dumps(asdict(outcome)), flush=True)
 
 
+@dataclass(slots=True)
 class Hand:
-    """A worker process on a range of cases; taken up behind the case at which it crashed or hung."""
+    """A worker process on a range of cases; taken up behind the case at which it crashed or hung.
 
-    def __init__(self, seed: int, start: int, stop: int, whole: int) -> None:
-        self.seed, self.at, self.stop, self.whole = seed, start, stop, whole
+    ``command``: what follows Python; the worker prints an ``Outcome`` as a line of JSON for each case. ``form``: of a
+    case that crashed.
+    """
+
+    command: Sequence[str]
+    at: int
+    stop: int
+    form: Callable[[int], str]
+    limit_s: float = TIME_LIMIT_S
+    process: subprocess.Popen[bytes] = field(init=False)
+    _text: bytes = b""
+    _moved: float = 0.0
+
+    def __post_init__(self) -> None:
         self._begin()
 
     def _begin(self) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.stress.hostile",
-            "--range",
-            str(self.at),
-            str(self.stop),
-            "--seed",
-            str(self.seed),
-        ]
-        command += ["--whole", str(self.whole)]
+        command = [sys.executable, *self.command, "--range", str(self.at), str(self.stop)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self.process.stdout is not None
         os.set_blocking(self.process.stdout.fileno(), False)
@@ -267,22 +271,24 @@ class Hand:
         if found:
             self.at, self._moved = found[-1]["number"] + 1, time.monotonic()
         code = self.process.poll()
-        hangs = code is None and time.monotonic() - self._moved > TIME_LIMIT_S
+        hangs = code is None and time.monotonic() - self._moved > self.limit_s
         if not data and self.at < self.stop and (code is not None or hangs):
             self.process.kill()
             self.process.wait()
-            why = f"hung for {TIME_LIMIT_S:g} s" if hangs else f"crashed with {code}"
-            found.append(asdict(Outcome(self.at, ("lvis", "lv-vis")[self.at % 2], "crashed or hung", fault=why)))
+            why = f"hung for {self.limit_s:g} s" if hangs else f"crashed with {code}"
+            found.append(asdict(Outcome(self.at, self.form(self.at), "crashed or hung", fault=why)))
             self.at += 1
             if self.at < self.stop:
                 self._begin()
         return found
 
 
-def drive(seed: int, cases: int, workers: int, whole: int) -> list[dict[str, Any]]:
+def drive(
+    command: Sequence[str], cases: int, workers: int, form: Callable[[int], str], limit_s: float = TIME_LIMIT_S
+) -> list[dict[str, Any]]:
     """All cases, spread over worker processes."""
     cuts = [cases * number // workers for number in range(workers + 1)]
-    hands = [Hand(seed, start, stop, whole) for start, stop in pairwise(cuts)]
+    hands = [Hand(command, start, stop, form, limit_s) for start, stop in pairwise(cuts)]
     outcomes: list[dict[str, Any]] = []
     told = time.monotonic()
     while any(hand.at < hand.stop for hand in hands):
@@ -347,7 +353,8 @@ def main() -> None:
             print(judge(case, arguments.case, Path(folder).resolve(), Watchman(), whole=True))
         return
     before, begun = machine(), time.monotonic()
-    outcomes = drive(arguments.seed, arguments.cases, arguments.workers, arguments.whole)
+    command = ["-m", "tests.stress.hostile", "--seed", str(arguments.seed), "--whole", str(arguments.whole)]
+    outcomes = drive(command, arguments.cases, arguments.workers, lambda number: ("lvis", "lv-vis")[number % 2])
     faults = [outcome for outcome in outcomes if outcome["fault"]]
     note = (
         f"{len(outcomes):,} damaged folders, seed {arguments.seed}, {time.monotonic() - begun:,.0f} s: "

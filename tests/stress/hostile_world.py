@@ -148,15 +148,15 @@ def world(seed: int, number: int) -> World:
     data: Any = copy.deepcopy(_lvis() if form == "lvis" else _lvvis())
     deeds: list[str] = []
     if draw.random() < 0.8:
-        deeds += [_change(data, draw) for _ in range(draw.randint(1, 4))]
+        deeds += [change(data, draw) for _ in range(draw.randint(1, 4))]
     text = json.dumps(data, ensure_ascii=draw.random() < 0.9).encode("utf-8", "surrogatepass")
     if draw.random() < 0.25:
-        text, deed = _damage(text, draw)
+        text, deed = damage(text, draw)
         deeds.append(deed)
     files = {}
     for name in _pictures_of(form):
         if draw.random() < (0.45 if form == "lvis" else 0.2):
-            kind, content = _picture(draw)
+            kind, content = picture(draw)
             deeds.append(f"{name}: {kind}")
             if content is not None:
                 files[name] = content
@@ -215,7 +215,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, child in children for place in _places(child, (*path, key)))]
 
 
-def _change(data: dict[str, Any], draw: random.Random) -> str:
+def change(data: dict[str, Any], draw: random.Random) -> str:
     """One value replaced, deleted, repeated or moved; half of the time what usually stands there is respected."""
     places = _places(data)
     rows = [place for place in places if place and isinstance(place[-1], str) and len(place) > 2]
@@ -251,7 +251,7 @@ def _at(data: Any, place: tuple[Any, ...]) -> Any:
 
 def _nasty(key: Any, old: Any, draw: random.Random) -> Any:
     if key == "counts" and isinstance(old, str) and draw.random() < 0.6:
-        return _damage(old.encode("utf-8", "replace"), draw)[0].decode("latin-1")
+        return damage(old.encode("utf-8", "replace"), draw)[0].decode("latin-1")
     if key == "file_names" and draw.random() < 0.6:
         return [draw.choice(_NAMES) for _ in range(draw.randint(0, 4))]
     fitting: dict[Any, tuple[Any, ...]] = {
@@ -264,7 +264,7 @@ def _nasty(key: Any, old: Any, draw: random.Random) -> Any:
     return copy.deepcopy(draw.choice(choices or draw.choice((_NAMES, _TEXTS, _NUMBERS, _MASKS))))
 
 
-def _damage(data: bytes, draw: random.Random) -> tuple[bytes, str]:
+def damage(data: bytes, draw: random.Random) -> tuple[bytes, str]:
     """Bytes overwritten, removed or inserted; cut off; in another encoding; or packed."""
     deed = draw.choice(("bytes", "bytes", "bytes", "tokens", "cut", "utf-16", "bom", "gzip", "nested", "other"))
     if deed in ("bytes", "tokens"):
@@ -284,7 +284,7 @@ def _damage(data: bytes, draw: random.Random) -> tuple[bytes, str]:
     return changed[deed](), deed
 
 
-def _picture(draw: random.Random) -> tuple[str, bytes | None]:
+def picture(draw: random.Random) -> tuple[str, bytes | None]:
     """A picture of another kind, or of any kind with damage; None for one that is not there."""
     name = draw.choice((*kinds(), "missing"))
     if name == "missing":

@@ -60,10 +60,10 @@ def top_level(path: Path) -> RawRow:
     data = read_bytes(path)
     try:
         return msgspec.json.decode(data, type=RawRow)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
             return msgspec.json.decode(finite_json(data), type=RawRow)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UserError(
                 f"{path} is not a JSON object ({error})", "give a file in COCO's or YouTube-VIS's form"
             ) from error
@@ -77,7 +77,7 @@ def rows_at(path: Path, top: RawRow, key: str) -> list[Any]:
     """
     try:
         return msgspec.json.decode(top[key], type=list[msgspec.Raw] | None) or [] if key in top else []
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"in {path} {key!r} is not a list ({error})", "give the file as it was released") from error
 
 
@@ -87,7 +87,7 @@ def decoded_rows(raws: Iterable[msgspec.Raw]) -> Iterable[RawRow]:
     for raw in raws:
         try:
             yield decoder.decode(raw)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
 
 
@@ -116,5 +116,5 @@ def read_source_json(path: Path) -> dict[str, RawRow]:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, RawRow])
     except FileNotFoundError:
         return {}
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LedgerError(f"{path} is damaged ({error}); delete it, or import the captions again") from error

@@ -62,5 +62,5 @@ def read_calibration(out: Path) -> Calibration | None:
         return msgspec.json.decode(path.read_bytes(), type=Calibration)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise LedgerError(f"{path} is no calibration ({error}); delete it, or calibrate again") from error

@@ -88,7 +88,7 @@ def read_sessions(out: Path) -> list[SessionRecord]:
             found.append(msgspec.json.decode(path.read_bytes(), type=SessionRecord))
         except FileNotFoundError:
             continue
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise LedgerError(f"{path} is no session's record ({error}); delete it") from error
     return found
 

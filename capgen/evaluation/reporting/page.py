@@ -30,7 +30,7 @@ from capgen.evaluation.reading.files import video_at
 from capgen.evaluation.reading.tracks import Detection, VideoTracks
 from capgen.evaluation.reporting.dot_plot import DotPlot, dot_plot
 from capgen.evaluation.reporting.report import IDENTITY, class_means, main_names
-from capgen.images import PictureFault, path_under, read_picture
+from capgen.images import MAX_PIXELS, PictureFault, path_under, read_picture
 
 _WIDTH = 320
 _CATEGORIES = 15
@@ -239,6 +239,8 @@ def _canvas(size: tuple[int, int], place: tuple[Path, str] | None, shape: Detect
         if not height or not width:  # a box file need not state sizes
             x, y, w, h = shape.box or (0.0, 0.0, 1.0, 1.0)
             height, width = int(y + h) + 1, int(x + w) + 1
+        if height * width > MAX_PIXELS:
+            raise UserError(f"a picture of {height} x {width} pixels is too large to draw", "leave out --html")
         return np.full((height, width, 3), 128, np.uint8)
     try:
         picture = read_picture(path_under(*place), size=size if all(size) else None, name=place[1])

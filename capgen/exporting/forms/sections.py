@@ -105,7 +105,7 @@ def extra_fields(text: str | None) -> RawRow:
         return {}
     try:
         return msgspec.json.decode(text, type=RawRow)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capgen.errors import MissingFile, UserError
+from capgen.errors import CapgenError, MissingFile, UserError
 
 if TYPE_CHECKING:
     from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
@@ -69,7 +69,7 @@ def _check(folder: Path, name: str) -> None:
         raise UserError(f"--model {name} has no config.json", hint)
     try:
         kind = json.loads(file.read_bytes()).get("model_type")
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+    except (ValueError, RecursionError, AttributeError) as error:
         raise UserError(f"{file} is not a model's configuration ({error})", "copy the model again") from error
     if kind != _MODEL_TYPE:
         raise UserError(f"--model {name} is a {kind}, not a {_MODEL_TYPE}", "give a model that `capgen train` wrote")
@@ -91,8 +91,6 @@ def open_model(name: str, device: str | None = None) -> MaskCaptioner:
         import torch
     except ModuleNotFoundError as error:
         raise UserError("a MaskCaptioner needs PyTorch", "pip install 'capgen[train]'") from error
-    from safetensors import SafetensorError
-
     from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
 
     where = _device(device)
@@ -101,7 +99,9 @@ def open_model(name: str, device: str | None = None) -> MaskCaptioner:
             model, report = MaskCaptioner.from_pretrained(
                 folder, output_loading_info=True, ignore_mismatched_sizes=True
             )
-    except (SafetensorError, RuntimeError, ValueError, OSError) as error:
+    except CapgenError:
+        raise
+    except Exception as error:  # a stranger's files: transformers and tokenizers raise what they like
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{folder} cannot be opened ({first})", "copy the model again, or train it again") from error
     _complete(folder, report)

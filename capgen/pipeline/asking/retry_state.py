@@ -159,7 +159,7 @@ def _reopened(folder: Path) -> Reopened | None:
         return None
     try:
         return msgspec.json.decode(_about(folder).read_bytes(), type=Reopened)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

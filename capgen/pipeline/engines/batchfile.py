@@ -318,7 +318,7 @@ def read_index(folder: Path) -> dict[str, Asked]:
                 one = asked.setdefault(key, Asked(digest))
                 one.digest = digest
                 one.files.append(file.stem)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UserError(
                 f"{file} is damaged ({error})", "delete it and its .jsonl file: they are written anew"
             ) from error

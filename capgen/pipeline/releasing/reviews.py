@@ -120,7 +120,7 @@ def judgements(data: bytes, file: Path) -> dict[str, Review]:
             continue
         try:
             one = decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             if number == len(lines):
                 continue
             raise LedgerError(f"{file}, line {number}, is no review ({error}); correct or delete it") from error

@@ -103,7 +103,7 @@ def read_label_studio(data: bytes, file: Path) -> Iterator[Said]:
     remedy = "give the JSON that Label Studio exports (not JSON-MIN)"
     try:
         tasks = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{file} is no JSON: {error}", remedy) from None
     if not isinstance(tasks, list):
         raise UserError(f"{file} is no list of tasks", remedy)

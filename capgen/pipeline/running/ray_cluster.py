@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError, Interrupted
@@ -22,7 +23,7 @@ from capgen.pipeline.running.cluster.looks import EngineLooks
 from capgen.pipeline.running.cluster.ray_actor import LEAVE_S, ShardActor
 from capgen.pipeline.running.cluster.ray_tasks import RayTasks
 from capgen.pipeline.running.driver import Losses, RunFailed
-from capgen.pipeline.running.ray_connect import connected, draining_nodes, first_line
+from capgen.pipeline.running.ray_connect import connected, draining_nodes, first_line, logged_cause
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.stop import GRACE_S
 from capgen.pipeline.tasks import InThisProcess, LocalProcesses, TaskRunner, worth_processes
@@ -275,7 +276,10 @@ class _Session:
             self.starts[number] += 1
             given_up = self.starts[number] >= _STARTS
         if given_up:
-            raise RunFailed(f"engine {number} could not be started: {first_line(error)}") from error
+            log = RunLayout(self.job.out).engine_log(number)
+            cause = logged_cause(log)
+            told = f" (the last error in {log}: {cause})" if cause and cause not in str(error) else ""
+            raise RunFailed(f"engine {number} could not be started: {first_line(error)}{told}") from error
         self._lost(number, dead=isinstance(error, EngineDead | self.ray.exceptions.RayTaskError), pause_s=_WAIT_S)
 
     def _lost(self, number: int, *, dead: bool, pause_s: float = 0.0) -> None:

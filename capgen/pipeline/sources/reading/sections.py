@@ -45,12 +45,12 @@ def read_sections(path: Path, form: Form, sections: Mapping[str, type]) -> Rows:
     try:
         try:
             rows = _rows(path, data, form, sections)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             finite = finite_json(data)
             if finite is data:
                 raise
             rows = _rows(path, finite, form, sections)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid JSON: {error}", "download it again") from error
     except RecursionError as error:
         raise UserError(f"{path} is JSON that nests too deeply", f"give {form.name} file as it was released") from error

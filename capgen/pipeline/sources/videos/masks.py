@@ -199,7 +199,7 @@ class Masks:
             return {}
         try:
             videos = msgspec.json.decode(read_bytes(path), type=dict[str, Any]).get("videos")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UserError(f"{path} is not valid JSON: {error}", "download it again") from error
         found = videos.items() if isinstance(videos, dict) else ()
         return {name: _named(about) for name, about in found if isinstance(about, dict)}
