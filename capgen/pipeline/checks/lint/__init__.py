@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -85,6 +86,10 @@ def lint(
             yield row | {"reasons": [code for code, _ in judge(checks, said)]}
 
 
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Terminal controls and marks that reorder text, which JSON may hold as they are: they are written as escapes."""
+
+
 def lint_file(file: Path, *, as_json: bool = False, checks: NamedChecks | None = None) -> Iterator[str]:
     """The rows of a file or folder as JSON lines with their ``reasons``.
 
@@ -145,6 +150,6 @@ def _short(value: Any) -> str:
 
 def _dumped(row: CaptionValues) -> str:
     try:
-        return _QUICK_ENCODER.encode(row).decode()
+        return _UNSEEN.sub(lambda mark: f"\\u{ord(mark[0]):04x}", _QUICK_ENCODER.encode(row).decode())
     except (UnicodeEncodeError, TypeError, OverflowError):
         return json.dumps(row)  # half a surrogate pair is JSON, but no UTF-8
