@@ -145,6 +145,7 @@ def judge(
     from capgen.pipeline.judging.judge import judge_run
     from capgen.pipeline.judging.records import JudgeRules, read_sentences
     from capgen.pipeline.judging.scores import THRESHOLD
+    from capgen.pipeline.planning.config import with_model
     from capgen.pipeline.running.retry import recorded
     from capgen.sample.embedded_model import model_dir
 
@@ -152,8 +153,10 @@ def judge(
         raise UnknownName("--method", method, ("fit", "yes_no", "confidence"))
     sentences = read_sentences(captions) if captions is not None else None
     named = str(model_dir()) if model == "embedded" else model
-    flags = {"source.root": root, "source.follow_links": follow_links, "engine.name": engine, "model.id": named}
-    was = recorded(out, flags, set_ or (), trusted=trust_out)
+    flags = {"source.root": root, "source.follow_links": follow_links, "engine.name": engine}
+    settings = recorded(out, flags, set_ or (), trusted=trust_out).settings
+    if named is not None:
+        settings = with_model(settings, named)
     least = THRESHOLD if threshold is None else threshold
     rules = JudgeRules(method=cast("Method", method), threshold=least, contrast=contrast)
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, 1)
@@ -161,7 +164,7 @@ def judge(
     with console.status("judging") as status:
         summary = judge_run(
             out,
-            in_world(was.settings),
+            in_world(settings),
             rules,
             sentences=sentences,
             table=table,

@@ -50,6 +50,18 @@ def load_settings(pipeline: str, overrides: Mapping[str, Any], assignments: Iter
     return settings.model_copy(update={"model": settings.model.model_copy(update=_profile_of(tables))})
 
 
+def with_model(settings: Settings, model: str) -> Settings:
+    """Settings of a run for another model: its profile and its folder's own file decide what they decide.
+
+    Raises:
+        UserError: the model's folder says what it may not.
+    """
+    tables = settings.model_dump(mode="json")
+    tables["model"] |= {"id": model, "revision": None, "profile": _AUTO}
+    tables = _with_profile(tables, {})
+    return Settings.model_validate(tables)
+
+
 def _with_profile(tables: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     """A pipeline file's tables with the model's profile and its folder's own file laid over them.
 

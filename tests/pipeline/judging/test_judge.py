@@ -16,7 +16,7 @@ from capgen.pipeline.judging import questions
 from capgen.pipeline.judging.judge import judge_run
 from capgen.pipeline.judging.records import JudgeJournal, JudgeRules, read_sentences
 from capgen.pipeline.judging.scores import JudgedCaption, fit_score, to_compare, yes_score
-from capgen.pipeline.planning.config import load_settings
+from capgen.pipeline.planning.config import load_settings, with_model
 from capgen.pipeline.view import View
 from capgen.sample.embedded_model import model_dir
 from tests.tiny_runs import dropped, three_shards
@@ -134,11 +134,12 @@ def test_true_sentences_are_told_from_swapped_and_changed_ones_by_a_real_engine(
         for key, other in zip(keys, [*keys[1:], keys[0]], strict=True):
             if true[other] != true[key]:
                 wrong[key] = true[other]
-    was = recorded(out, {"source.root": world / "lvis", "engine.name": "vllm", "model.id": str(model_dir())})
+    was = recorded(out, {"source.root": world / "lvis", "engine.name": "vllm"})
+    asked = with_model(was.settings, str(model_dir()))
     verdicts = {}
     for name, sentences in (("true", true), ("wrong", wrong)):
         table = tmp_path / f"{name}.parquet"
-        judge_run(out, was.settings, JudgeRules(contrast=2), sentences=sentences, table=table)
+        judge_run(out, asked, JudgeRules(contrast=2), sentences=sentences, table=table)
         rows = pq.read_table(table).to_pylist()
         verdicts[name] = [row["verdict"] for row in rows if row["verdict"] != "unknown"]
     assert len(verdicts["true"]) > 15
