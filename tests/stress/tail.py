@@ -133,7 +133,9 @@ class Actor:
             getattr(self.engine, name)(ref, *arguments)
             return ref
 
-        return SimpleNamespace(remote=call)
+        method = SimpleNamespace(remote=call)
+        method.options = lambda **_: method
+        return method
 
 
 class Work:

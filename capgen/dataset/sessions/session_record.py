@@ -64,6 +64,16 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         """Hours times the GPUs that were held."""
         return self.engines * self.gpus * self.seconds / 3600
 
+    def rate_of_late(self, over_s: float = 60.0) -> float:
+        """Objects settled a second in the last ``over_s`` seconds of the samples; 0.0 where nothing moved."""
+        if len(self.samples) < 2:
+            return 0.0
+        last = self.samples[-1]
+        earlier = [one for one in self.samples[:-1] if one.at_s <= last.at_s - over_s]
+        first = earlier[-1] if earlier else self.samples[0]
+        passed = last.at_s - first.at_s
+        return max(0, last.settled - first.settled) / passed if passed > 0 else 0.0
+
 
 def write_session(out: Path, number: int, record: SessionRecord) -> None:
     """Write the record of a session.

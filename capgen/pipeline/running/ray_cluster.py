@@ -37,6 +37,7 @@ _STOP_S = 20.0
 _REFUSED_S = 3.0
 _AWAY_S = 120.0
 _BUSY_S = 8.0
+_BUSY_AGAIN_S = 60.0
 _STARTS = 3  # so often an engine is started before the run gives up; it may be killed while it loads
 
 
@@ -148,11 +149,12 @@ class _Session:
             raise together(self.postponed)
 
     def _tell_busy(self) -> None:
-        """Say once that the first engine waits for what others of the cluster have."""
+        """Say every minute that the first engine waits for what others of the cluster have."""
         if self.tell_busy_at is None or time.monotonic() < self.tell_busy_at:
             return
-        self.tell_busy_at = None
+        self.tell_busy_at = time.monotonic() + _BUSY_AGAIN_S
         if self.ray.wait([self.placed], timeout=0)[0]:
+            self.tell_busy_at = None
             return
         free = self.ray.available_resources()
         wanted = {"CPU": 1, "GPU": self.cluster.gpus}

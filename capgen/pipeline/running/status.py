@@ -13,10 +13,49 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.lock import lock_holder
 from capgen.dataset.reader import read_plan
 from capgen.dataset.release_record import Release, read_release
+from capgen.dataset.sessions.session_record import SessionRecord, read_sessions
 from capgen.dataset.shards import Manifest, examples_of, is_committed, read_manifest, such_as
 from capgen.pipeline.asking.journal import count_settled
 from capgen.pipeline.asking.retry_state import earlier, summed
 from capgen.pipeline.releasing.dedup import REASONS
+from capgen.text import duration
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a session that goes on stood when it last wrote that down, at most some seconds ago.
+
+    Args:
+        objects_per_s: over its last minute.
+        left_s: seconds that what is left takes at that rate; None where nothing moved.
+        engines: up then, of ``wanted``; ``lost`` is how often one was lost since the session began.
+        in_flight: requests that engines had in hand.
+    """
+
+    objects_per_s: float
+    left_s: float | None
+    engines: int
+    wanted: int
+    lost: int
+    in_flight: int
+
+    @classmethod
+    def of(cls, session: SessionRecord) -> Pace:
+        """The pace at a session's last sample."""
+        last = session.samples[-1]
+        rate = session.rate_of_late()
+        left = (session.planned - session.settled) / rate if rate > 0 else None
+        return cls(round(rate, 2), left, last.engines, session.engines, session.lost, last.in_flight)
+
+    def text(self) -> str:
+        """The pace as a person reads it."""
+        if self.left_s is not None:
+            left = f"{duration(self.left_s)} left"
+        else:
+            left = "nothing was answered of late" if self.engines else "no engine is up yet, or any more"
+        lost = f", {self.lost:,} lost and started anew" if self.lost else ""
+        engines = f"{self.engines:,} of {self.wanted:,} engines up{lost}, {self.in_flight:,} requests in flight"
+        return f"{self.objects_per_s:,.1f} objects/s, {left}; {engines}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +64,8 @@ class RunStatus:
 
     ``settled`` objects are answered but in a shard that is not committed yet. ``retried``: what ``capgen retry`` did
     for each reason, in all. ``examples``: what one object says of each reason. ``warning``: why the release is marked.
-    ``running``: which process works on the run now. ``left_out``: annotations of the source that are no objects.
+    ``running``: which process works on the run now, and ``pace`` how fast. ``left_out``: annotations of the source that
+    are no objects.
     """
 
     out: str
@@ -43,6 +83,7 @@ class RunStatus:
     warning: str | None = None
     running: str | None = None
     left_out: dict[str, int] = field(default_factory=dict)
+    pace: Pace | None = None
 
     @property
     def left(self) -> int:
@@ -68,6 +109,8 @@ class RunStatus:
         lines += [f"  no longer: {code}{self._retried(code)}" for code in gone]
         if self.running:
             lines.append(f"  running: {self.running}")
+            if self.pace is not None:
+                lines.append(f"  {self.pace.text()}")
         elif self.left or self.settled or self.shards_done < self.shards:
             lines.append("  the same `capgen run` command again goes on from here")
         else:
@@ -119,6 +162,9 @@ def run_status(out: Path) -> RunStatus:
         released = _is_of(release, kept, dropped, failed)  # it may be older than a retry
     if release is not None and released:  # only packing knows what dedup leaves out
         kept, dropped, failed = release.counts.kept, Counter(release.counts.dropped), Counter(release.counts.failed)
+    running = lock_holder(out)
+    sessions = read_sessions(out) if running else []
+    going = sessions[-1] if sessions and sessions[-1].ended is None and sessions[-1].samples else None
     retries = summed(earlier(manifest.extra) for manifest in manifests)
     return RunStatus(
         out=str(out),
@@ -133,7 +179,8 @@ def run_status(out: Path) -> RunStatus:
         released=released,
         retried={code: msgspec.to_builtins(tally) for code, tally in sorted(retries.items())},
         examples=examples_of(manifests),
-        running=lock_holder(out),
+        running=running,
+        pace=None if going is None else Pace.of(going),
         left_out=plan.left_out,
         warning=release.warning if release is not None and released else None,
     )

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capgen.dataset.lock import exclusive
 from capgen.dataset.plan import ModelName, ShardEntry
+from capgen.dataset.sessions.session_record import RateSample, SessionRecord, write_session
 from capgen.dataset.shards import Manifest
 from capgen.pipeline.asking.first_requests import FirstFailures
 from capgen.pipeline.asking.handed.open_shards import OpenShards, ShardCounts
@@ -15,6 +17,7 @@ from capgen.pipeline.running.driver import run_shards
 from capgen.pipeline.running.in_process import InProcess
 from capgen.pipeline.running.progress import sentence
 from capgen.pipeline.running.run_progress import FirstRequestsFailed, RunProgress
+from capgen.pipeline.running.status import run_status
 from tests.conftest import write_lvis
 from tests.pipeline.runs import echo_settings
 
@@ -151,3 +154,32 @@ def test_in_a_run_of_many_shards_the_count_never_falls_and_ends_at_the_plan(tmp_
     assert counts == sorted(counts)
     assert len(set(counts)) > len(table.shards), "it moves inside shards too"
     assert shown[-1] == (table.objects, True)
+
+
+def test_the_status_of_a_run_that_goes_on_has_its_rate_of_late_what_is_left_and_its_engines(tmp_path):
+    out = tmp_path / "out"
+    _, table = prepare(
+        echo_settings(write_lvis(tmp_path / "lvis", images=3)), out, gpus=0, model=ModelName("echo", None)
+    )
+    settled = table.objects - 3
+    samples = (RateSample(0, 0, 0, 0), RateSample(100, 0, 4, 8), RateSample(160, settled, 3, 6))
+    record = SessionRecord(
+        started="2026-11-25T12:00:00+00:00",
+        seconds=160,
+        ended=None,
+        engines=4,
+        gpus=1,
+        planned=table.objects,
+        before=0,
+        settled=settled,
+        lost=1,
+        samples=samples,
+    )
+    with exclusive(out):
+        write_session(out, 1, record)
+        state = run_status(out)
+    assert state.pace is not None
+    assert state.pace.objects_per_s == pytest.approx(settled / 60, abs=0.01)
+    assert state.pace.left_s == pytest.approx(3 / (settled / 60), rel=0.01)
+    assert "3 of 4 engines up, 1 lost and started anew, 6 requests in flight" in state.text()
+    assert run_status(out).pace is None, "nobody works on it any more"

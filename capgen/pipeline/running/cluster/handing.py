@@ -103,7 +103,8 @@ class Handing:
         self._shares = {ref: share for ref, share in self._shares.items() if share[0].number != number}
 
     def _send(self, number: int, life: int, piece: Piece, group: int) -> None:
-        ref = self._actors[number].piece.remote(piece)
+        name = f"ShardActor.piece shard {piece.entry.index:05d}"  # as Ray's dashboard lists it
+        ref = self._actors[number].piece.options(name=name).remote(piece)
         self.pending[ref] = HandedPiece(number, life, piece, time.monotonic(), group)
 
     def _take_given(self, number: int, seconds: float) -> None:
