@@ -246,7 +246,7 @@ def is_below(name: str) -> bool:
     """Whether a name from data stays below the folder that it is relative to, on any system."""
     windows = PureWindowsPath(name)
     outside = windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in windows.parts
-    return bool(name) and not outside
+    return bool(name) and "\0" not in name and not outside
 
 
 @dataclass(frozen=True, slots=True)

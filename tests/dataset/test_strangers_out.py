@@ -97,7 +97,7 @@ def test_commands_that_read_do_not_wait_for_a_pipe(tmp_path, command):
             capgen(command, other)
 
 
-@pytest.mark.parametrize("name", ["../../victim.jsonl", "/etc/passwd", "a/b.jsonl", ""])
+@pytest.mark.parametrize("name", ["../../victim.jsonl", "/etc/passwd", "a/b.jsonl", "", "a\\u0000b.jsonl"])
 def test_a_plan_whose_shards_lie_elsewhere_is_refused(tmp_path, name):
     run = three_shards(tmp_path / "out")
     file = RunLayout(run.out).plan_json
