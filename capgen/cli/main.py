@@ -25,7 +25,7 @@ from capgen.redaction import plain_addresses
 
 _NO_ROOM = 2**20  # bytes
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for group in (
     pipeline,
     resume,

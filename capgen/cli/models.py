@@ -88,10 +88,10 @@ def plan(
     if as_json:
         typer.echo(json.dumps(found.as_json() | {"model": name.name}, indent=1))
     else:
-        echo(_estimate(found, name.name))
+        echo(estimate_text(found, name.name))
 
 
-def _estimate(found: RunEstimate, model: str) -> str:
+def estimate_text(found: RunEstimate, model: str) -> str:
     """The estimate as lines."""
     cannot = f" ({found.unaskable:,} objects cannot be asked for)" if found.unaskable else ""
     time = "not known"

@@ -16,6 +16,7 @@ from capgen.cli import options
 from capgen.cli.data import places
 from capgen.cli.data.report import tell_release
 from capgen.cli.providers import Providers
+from capgen.cli.runs.dry_run import dry_run
 from capgen.cli.settings import in_world, settings_of, with_world
 from capgen.dataset.layout import RunLayout
 from capgen.display import echo, terminal
@@ -58,6 +59,11 @@ def run(
         bool, typer.Option("--fork", help="If --out holds a run with other settings, start a new run beside it.")
     ] = False,
     follow_links: options.FollowLinksFlag = None,
+    only_plan: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what the run would take and write preview.html; nothing is started."),
+    ] = False,
+    price: Annotated[float | None, typer.Option(help="With --dry-run: price of an hour of one GPU.")] = None,
     set_: options.SetFlag = None,
 ) -> None:
     """Caption every object of a dataset and write the release.
@@ -77,6 +83,9 @@ def run(
         "model.revision": revision,
     }
     settings, name = settings_of(dataset, pipeline, flags, set_ or ())
+    if only_plan:
+        dry_run(settings, name, gpus=gpus, tensor_parallel=tensor_parallel, price=price)
+        return
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
     where = out or Path(_DEFAULT_OUT[settings.kind])
     settings = with_world(settings, where)

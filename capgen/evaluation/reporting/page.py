@@ -37,6 +37,7 @@ _CATEGORIES = 15
 _AP = ("AP", "AP50", "AP75", "AP_base", "AP_novel", "AP_M")
 _NO_PICTURE = ("picture_missing", "picture_unreadable")
 _TRUTH, _FOUND = (85, 158, 26), (154, 56, 194)  # BGR of the page's two colours
+_DARK, _LIGHT = (22, 18, 16), (248, 246, 244)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +213,7 @@ def _card(
     pictures = []
     for frame in chosen:
         canvas = _canvas(video.size, (frames, names[frame]) if frames and names[frame] else None, own[frame])
-        for one, colour in ((own[frame], _TRUTH), (found.get(frame), _FOUND)):
-            if one is not None:
-                _outline(canvas, one, colour)
+        _outline(canvas, ((own[frame], _TRUTH), (found.get(frame), _FOUND)))
         pictures.append(StripPicture(frame, _data_url(canvas)))
     category = result.categories.get(row.category) if row.category is not None else None
     values = [(name, f"{100 * value:.1f}") for name, value in caption_scores(row).items()]
@@ -251,15 +250,28 @@ def _canvas(size: tuple[int, int], place: tuple[Path, str] | None, shape: Detect
     return np.ascontiguousarray(picture[:, :, ::-1])
 
 
-def _outline(canvas: NDArray[np.uint8], one: Detection, colour: tuple[int, int, int]) -> None:
-    """Draw the contour of a mask, or of a box, as wide as stays visible when the picture is made small."""
-    thick = max(1, round(canvas.shape[1] / _WIDTH * 2))
+def _outline(canvas: NDArray[np.uint8], shapes: Sequence[tuple[Detection | None, tuple[int, int, int]]]) -> None:
+    """Draw contours of masks, or of boxes, between a dark and a light edge; nothing is filled.
+
+    They are as wide as stays visible when the picture is made small. No edge lies over another shape's colour.
+    """
+    unit = max(1, round(canvas.shape[1] / _WIDTH))
+    drawn = [(_lines(one), colour) for one, colour in shapes if one is not None]
+    for shade, wide in ((_DARK, 6), (_LIGHT, 4)):
+        for lines, _ in drawn:
+            cv2.polylines(canvas, lines, True, shade, wide * unit)
+    for lines, colour in drawn:
+        cv2.polylines(canvas, lines, True, colour, 2 * unit)
+
+
+def _lines(one: Detection) -> list[NDArray[np.int32]]:
     if one.mask is not None:
-        contours, _ = cv2.findContours(coco.decode(one.mask), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        cv2.drawContours(canvas, contours, -1, colour, thick)
-    elif one.box is not None:
-        x, y, w, h = (round(v) for v in one.box)
-        cv2.rectangle(canvas, (x, y), (x + w, y + h), colour, thick)
+        lines, _ = cv2.findContours(coco.decode(one.mask), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        return [line.astype(np.int32) for line in lines]
+    if one.box is None:
+        return []
+    x, y, w, h = (round(v) for v in one.box)
+    return [np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], np.int32)]
 
 
 def _data_url(canvas: NDArray[np.uint8]) -> str:
