@@ -274,7 +274,14 @@ def preview(
     root: options.RootFlag = None,
     split: options.SplitFlag = None,
     model: options.ModelFlag = None,
-    number: Annotated[int, typer.Option("-n", help="Number of objects to show.")] = 12,
+    number: Annotated[int, typer.Option("-n", min=1, help="Number of objects to show.")] = 12,
+    seed: Annotated[int | None, typer.Option(help="Show a random sample by this seed, not the first objects.")] = None,
+    category: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only objects of this category; may be repeated.")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Only this object, by its key; may be repeated.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("preview.html"),
     follow_links: options.FollowLinksFlag = None,
     set_: options.SetFlag = None,
@@ -283,7 +290,7 @@ def preview(
 
     No model is run.
     """
-    from capgen.pipeline.pages.preview import preview_page
+    from capgen.pipeline.pages.preview import PreviewSample, preview_page
 
     flags = {
         "source.root": root,
@@ -293,7 +300,8 @@ def preview(
         "model.id": model,
     }
     settings, _ = settings_of(dataset, pipeline, flags, set_ or ())
-    shown = preview_page(with_world(settings, out.parent / f"{out.stem}-world"), out)
+    sample = PreviewSample(frozenset(key or ()), frozenset(category or ()), seed)
+    shown = preview_page(with_world(settings, out.parent / f"{out.stem}-world"), out, sample)
     echo(f"{shown} objects in {out}")
 
 

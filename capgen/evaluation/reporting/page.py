@@ -257,16 +257,16 @@ def _outline(canvas: NDArray[np.uint8], shapes: Sequence[tuple[Detection | None,
     """
     unit = max(1, round(canvas.shape[1] / _WIDTH))
     drawn = [(_lines(one), colour) for one, colour in shapes if one is not None]
-    for shade, wide in ((_DARK, 6), (_LIGHT, 4)):
+    for shade, wide in ((_DARK, 8), (_LIGHT, 4)):
         for lines, _ in drawn:
-            cv2.polylines(canvas, lines, True, shade, wide * unit)
+            cv2.polylines(canvas, lines, True, shade, wide * unit, cv2.LINE_AA)
     for lines, colour in drawn:
-        cv2.polylines(canvas, lines, True, colour, 2 * unit)
+        cv2.polylines(canvas, lines, True, colour, 2 * unit, cv2.LINE_AA)
 
 
 def _lines(one: Detection) -> list[NDArray[np.int32]]:
     if one.mask is not None:
-        lines, _ = cv2.findContours(coco.decode(one.mask), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        lines, _ = cv2.findContours(coco.decode(one.mask), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         return [line.astype(np.int32) for line in lines]
     if one.box is None:
         return []

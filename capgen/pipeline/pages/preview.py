@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import cv2
 
 from capgen.dataset.files import whole_file
 from capgen.dataset.layout import picture_bounds
+from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.types import Fault, MediaObject
 from capgen.display import html, html_head
 from capgen.errors import UserError
@@ -36,28 +39,77 @@ img { display: block; max-width: 100%; height: auto; }
 """
 
 
-def preview_page(settings: Settings, out: Path) -> int:
-    """Write what the model would see of a pipeline's first ``source.limit`` objects; how many they were.
+@dataclass(frozen=True, slots=True)
+class PreviewSample:
+    """Which objects of a dataset are shown; all that are not empty must hold.
+
+    Args:
+        keys: only these objects.
+        categories: only objects of these categories.
+        seed: a random sample by this seed instead of the first objects.
+    """
+
+    keys: frozenset[str] = frozenset()
+    categories: frozenset[str] = frozenset()
+    seed: int | None = None
+
+    def keys_of(self, planned: PlannedMedia) -> list[str]:
+        """The keys of the objects of a medium that may be shown."""
+        named = ((planned.key_of(one.object_id), one.category) for one in planned.objects)
+        return [
+            key
+            for key, category in named
+            if (not self.keys or key in self.keys) and (not self.categories or category in self.categories)
+        ]
+
+    def of(self, media: Iterable[PlannedMedia], number: int | None) -> Iterator[tuple[PlannedMedia, frozenset[str]]]:
+        """Media with the keys to be shown, in the order of the source; a random sample has ``number`` keys."""
+        if self.seed is None or number is None:
+            yield from ((planned, frozenset(keys)) for planned in media if (keys := self.keys_of(planned)))
+            return
+        draw, taken, seen = random.Random(self.seed), list[tuple[int, PlannedMedia, str]](), 0
+        for place, planned in enumerate(media):
+            for key in self.keys_of(planned):  # reservoir sampling
+                seen += 1
+                if len(taken) < number:
+                    taken.append((place, planned, key))
+                elif (at := draw.randrange(seen)) < number:
+                    taken[at] = place, planned, key
+        for place, planned in {place: planned for place, planned, _ in sorted(taken, key=lambda one: one[0])}.items():
+            yield planned, frozenset(key for where, _, key in taken if where == place)
+
+
+def preview_page(settings: Settings, out: Path, sample: PreviewSample | None = None) -> int:
+    """Write what the model would see of ``source.limit`` objects of a pipeline; how many they were.
+
+    Args:
+        sample: which objects; None is the first ones.
 
     Raises:
-        UserError: the source or the prompt is not usable, or the page cannot be written.
+        UserError: no object is of the sample, the source or the prompt is not usable, or the page cannot be written.
     """
     prompt = prompt_of(settings.prompt)
     renderer = Renderer(settings.render, prompt)
     bounds = picture_bounds(settings.source.root, settings.source.follow_links)
 
+    chosen = sample or PreviewSample()
+
     def shown() -> Iterator[tuple[MediaObject, View | Fault]]:
-        for planned in build_source(settings).scan():
+        for planned, keys in chosen.of(build_source(settings).scan(), settings.source.limit):
             media = decode_media(planned, settings.source.root or "", bounds)
             for obj, result in zip(media.objects, render_media(media, renderer), strict=True):
-                yield obj, result if isinstance(result, View) else result[1]
+                if obj.key in keys:
+                    yield obj, result if isinstance(result, View) else result[1]
 
     title = f"{settings.name}: what the model would see ({prompt.name}, {prompt.layout_for(settings.kind).highlight})"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        return write_preview(islice(shown(), settings.source.limit), out, title)
+        count = write_preview(islice(shown(), settings.source.limit), out, title)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}", "give another place with --out") from None
+    if not count and (chosen.keys or chosen.categories):
+        raise UserError("no object has such a key or category", "capgen describe shows what the dataset holds")
+    return count
 
 
 def write_preview(views: Iterable[tuple[MediaObject, View | Fault]], file: Path, title: str) -> int:

@@ -15,7 +15,7 @@ def test_outlines_leave_the_pixels_inside_masks_as_they_are_and_have_a_dark_and_
     _outline(
         drawn, [(Detection(frame=0, track=1, category=1, score=1.0, caption="", mask=coco.encode(bitmap)), _FOUND)]
     )
-    inside = np.s_[45:195, 55:245]
+    inside = np.s_[46:194, 56:244]
     assert np.array_equal(drawn[inside], source[inside])
     across = drawn[120, 40:55].astype(int)
     assert (np.abs(across - _FOUND).max(1) < 12).any()

@@ -10,7 +10,7 @@ import pytest
 
 from capgen.dataset.types import Fault, MediaObject
 from capgen.errors import UserError
-from capgen.pipeline.pages.preview import preview_page, write_preview
+from capgen.pipeline.pages.preview import PreviewSample, preview_page, write_preview
 from capgen.pipeline.rendering.render import picture
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.view import Turn, View
@@ -99,3 +99,20 @@ def test_a_place_that_cannot_be_written_is_one_line(lvis_root, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="--out"):
         preview_page(settings(lvis_root, 1), tmp_path / "file" / "p.html")
+
+
+def test_objects_are_chosen_by_key_category_and_seed(lvis_root, tmp_path):
+    def keys(sample, limit=4):
+        preview_page(settings(lvis_root, limit), tmp_path / "p.html", sample)
+        return re.findall(r"<h2>(\S+)", (tmp_path / "p.html").read_text(encoding="utf-8"))
+
+    everything = keys(None, 99)
+    assert keys(PreviewSample(keys=frozenset(everything[7:8]))) == everything[7:8]
+    cups = keys(PreviewSample(categories=frozenset({"cup"})), 99)
+    assert 0 < len(cups) < len(everything)
+    drawn = keys(PreviewSample(seed=1))
+    assert drawn == keys(PreviewSample(seed=1)) != everything[:4]
+    assert len(drawn) == 4
+    assert drawn == [key for key in everything if key in drawn]
+    with pytest.raises(UserError, match="no object has such a key"):
+        keys(PreviewSample(keys=frozenset({"lvis/train/1/none"})))
