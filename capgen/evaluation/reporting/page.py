@@ -257,7 +257,7 @@ def _outline(canvas: NDArray[np.uint8], shapes: Sequence[tuple[Detection | None,
     """
     unit = max(1, round(canvas.shape[1] / _WIDTH))
     drawn = [(_lines(one), colour) for one, colour in shapes if one is not None]
-    for shade, wide in ((_DARK, 8), (_LIGHT, 4)):
+    for shade, wide in ((_DARK, 8), (_LIGHT, 5)):
         for lines, _ in drawn:
             cv2.polylines(canvas, lines, True, shade, wide * unit, cv2.LINE_AA)
     for lines, colour in drawn:
