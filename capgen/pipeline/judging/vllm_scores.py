@@ -1,13 +1,17 @@
 """Log-probabilities of sentences that somebody else wrote, from a running vLLM engine.
 
 The sentence is appended to the rendered prompt as the model's own answer, and vLLM is asked for the log-probabilities
-of the prompt. It computes such prompts anew: a request with prompt log-probabilities reads nothing from the prefix
-cache (vLLM 0.32), so that each costs its whole prompt. First words of answers are asked for as usual and read it.
+of the prompt. Left to itself it computes such prompts anew and reads nothing from the prefix cache (vLLM 0.32), since
+it does not compute the values of cached tokens. Only those of the sentence are wanted here, so it is told to read the
+cache; where the cache reached into the sentence, the request is made once more without it. The first sentence that
+reads the cache is scored both ways, and if the values differ the cache is left alone. First words of answers are asked
+for as usual.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +22,8 @@ from capgen.pipeline.engines.vllm import VllmSession, messages
 from capgen.pipeline.view import View
 
 _CHOICES = 20  # of the first token, the most that vLLM gives by default
+_TOLERANCE = 0.2  # natural logarithm; batches of other sizes change less
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,11 @@ class VllmScores:
         self._session = session
         self._numbers = itertools.count(1)
         common = {"max_tokens": 1, "temperature": 0.0, "output_kind": RequestOutputKind.FINAL_ONLY}
-        self._of_prompt = SamplingParams(prompt_logprobs=0, **common)
+        # what stands at cached positions was never filled in and must not be taken for tokens: no detokenizing
+        given = common | {"prompt_logprobs": 0, "detokenize": False}
+        self._of_prompt = SamplingParams(skip_reading_prefix_cache=False, **given)
+        self._of_whole_prompt = SamplingParams(skip_reading_prefix_cache=True, **given)
+        self._reads_cache: bool | None = None  # None until a sentence was scored both ways
         self._of_answer = SamplingParams(logprobs=_CHOICES, **common)
 
     async def sentence(self, view: View, sentence: str) -> Scored:
@@ -53,11 +63,29 @@ class VllmScores:
         ids = self._session.engine.renderer.tokenizer.encode(sentence, add_special_tokens=False)
         if not ids:
             raise EngineFault("the sentence has no token")
-        tokens = [*prompt["prompt_token_ids"], *ids]
-        final = await self._run({**prompt, "prompt_token_ids": tokens}, self._of_prompt)
-        told = final.prompt_logprobs[-len(ids) :]
+        found = None if self._reads_cache is False else await self._sentence(prompt, ids, self._of_prompt)
+        if found is not None and (self._reads_cache or not found.cached_tokens):
+            return found
+        whole = await self._sentence(prompt, ids, self._of_whole_prompt)
+        if whole is None:
+            raise EngineFault("vLLM told no log-probabilities of the prompt")
+        if found is not None and self._reads_cache is None:
+            pairs = zip(found.logprobs, whole.logprobs, strict=True)
+            self._reads_cache = all(abs(one - other) <= _TOLERANCE for one, other in pairs)
+            if not self._reads_cache:
+                log.warning("vLLM's prefix cache changes log-probabilities: sentences are scored without it, slower")
+        return whole
+
+    async def _sentence(self, prompt: dict[str, Any], ids: list[int], sampling: Any) -> Scored | None:
+        """None where vLLM did not compute the values of the whole sentence."""
+        before = prompt["prompt_token_ids"]
+        final = await self._run({**prompt, "prompt_token_ids": [*before, *ids]}, sampling)
+        cached = max(0, final.num_cached_tokens or 0)
+        told = (final.prompt_logprobs or [])[-len(ids) :]
+        if cached >= len(before) or len(told) != len(ids):
+            return None
         logprobs = tuple(min(0.0, one[token].logprob) for one, token in zip(told, ids, strict=True))
-        return Scored(logprobs=logprobs, prompt_tokens=len(tokens), cached_tokens=final.num_cached_tokens or 0)
+        return Scored(logprobs=logprobs, prompt_tokens=len(before) + len(ids), cached_tokens=cached)
 
     async def first_word(self, view: View) -> Scored:
         """The probabilities of the first token of the answer to a request.
