@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,6 +71,7 @@ def run(
 
     Run the same command again, or capgen resume OUT, to go on with a run that was stopped.
     """
+    from capgen.cli.quality import judge_release
     from capgen.pipeline.running.own_runs import DeviceFlags, note_run
     from capgen.pipeline.running.session import RunRequest, run_session
 
@@ -101,6 +103,9 @@ def run(
         planned=lambda job: note_run(job, given, embed),
     )
     made, report = run_session(settings, wanted, console)
+    wrong = judge_release(made, settings, devices.gpus)
+    if wrong:
+        made, report = run_session(settings, replace(wanted, out=made, fork=False, again=(), refused=wrong), console)
     finish(made, report, console)
 
 

@@ -14,8 +14,12 @@ from capgen.display import echo, terminal
 from capgen.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from capgen.dataset.quality.calibration import Calibration
+    from capgen.pipeline.judging.records import JudgeRules
     from capgen.pipeline.judging.scores import Method
+    from capgen.pipeline.settings import Settings
 
 app = typer.Typer(rich_markup_mode=None)
 log = logging.getLogger(__name__)
@@ -138,11 +142,7 @@ def judge(
     The table has a score and a verdict for each caption; retry --refused, calibrate --scores and report read it. What a
     call that was stopped has judged is kept.
     """
-    import json
-
     from capgen.cli.settings import in_world
-    from capgen.dataset.layout import RunLayout
-    from capgen.pipeline.judging.judge import judge_run
     from capgen.pipeline.judging.records import JudgeRules, read_sentences
     from capgen.pipeline.judging.scores import THRESHOLD
     from capgen.pipeline.planning.config import with_model
@@ -160,15 +160,49 @@ def judge(
     least = THRESHOLD if threshold is None else threshold
     rules = JudgeRules(method=cast("Method", method), threshold=least, contrast=contrast)
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, 1)
+    _judge(out, in_world(settings), rules, gpus=devices.gpus, sentences=sentences, table=table, as_json=as_json)
+
+
+def judge_release(out: Path, settings: Settings, gpus: int) -> frozenset[str]:
+    """Judge a run that has just ended as its settings say; the keys of captions that are to be asked for again."""
+    from capgen.dataset.layout import RunLayout
+    from capgen.evaluation.calibration.read import read_labels
+    from capgen.pipeline.judging.records import JudgeRules
+
+    wanted = settings.judge
+    if wanted.method == "none":
+        return frozenset()
+    rules = JudgeRules(method=wanted.method, threshold=wanted.threshold, contrast=wanted.contrast)
+    _judge(out, settings, rules, gpus=gpus)
+    labels = read_labels(RunLayout(out).judge) if wanted.again else {}
+    return frozenset(key for key, right in labels.items() if not right)
+
+
+def _judge(
+    out: Path,
+    settings: Settings,
+    rules: JudgeRules,
+    *,
+    gpus: int,
+    sentences: Mapping[str, str] | None = None,
+    table: Path | None = None,
+    as_json: bool = False,
+) -> None:
+    """Judge, and tell what came out."""
+    import json
+
+    from capgen.dataset.layout import RunLayout
+    from capgen.pipeline.judging.judge import judge_run
+
     console = terminal(stderr=True)
     with console.status("judging") as status:
         summary = judge_run(
             out,
-            in_world(settings),
+            settings,
             rules,
             sentences=sentences,
             table=table,
-            gpus=devices.gpus,
+            gpus=gpus,
             told=lambda done, total: status.update(f"judged {done:,} of {total:,}"),
         )
     told = summary.as_json()
@@ -177,7 +211,7 @@ def judge(
         return
     cost = f"{told['tokens_a_caption']:,.0f} prompt tokens a caption, {summary.cached_tokens:,} cached in all"
     counts = ", ".join(f"{told[name]:,} {name}" for name in ("right", "wrong", "unknown"))
-    echo(f"{told['judged']:,} captions judged by {method}: {counts} (threshold {rules.threshold:.3f})")
-    echo(cost if method != "confidence" else "the captions' own log-probabilities: nothing was asked")
+    echo(f"{told['judged']:,} captions judged by {rules.method}: {counts} (threshold {rules.threshold:.3f})")
+    echo(cost if rules.method != "confidence" else "the captions' own log-probabilities: nothing was asked")
     where = table or RunLayout(out).judge
     echo(f"written: {where}\nask again for what is wrong: capgen retry {out} --refused {where}")

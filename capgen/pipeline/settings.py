@@ -305,12 +305,27 @@ class CardSettings(Table):
     license_captions: str = "cc-by-4.0"
 
 
+class JudgeSettings(Table):
+    """Whether a judge looks at the captions of a finished run; see ``capgen judge``.
+
+    ``method``: ``fit``, ``yes_no`` or ``confidence``; ``none`` judges nothing.
+    ``threshold``: score (natural logarithm) from which a caption counts as right; log 0.5 at first.
+    ``contrast``: other objects of the picture against which ``fit`` holds a caption at most.
+    ``again``: whether captions that it finds wrong are asked for once more, and the release is made anew.
+    """
+
+    method: Literal["none", "fit", "yes_no", "confidence"] = "none"
+    threshold: float = -0.6931
+    contrast: Annotated[int, Field(ge=0)] = 3
+    again: bool = False
+
+
 class Settings(Table):
     """Everything that decides what a run's rows say.
 
     ``name``: what the pipeline is called. ``dataset``: the first part of every key. ``kind``: what one medium is.
     ``source``, ``render``, ``prompt``, ``model``, ``engine``, ``sampling``, ``run``, ``checks``, ``tries``,
-    ``distinct``, ``dedup``, ``card``: the tables.
+    ``distinct``, ``dedup``, ``judge``, ``card``: the tables.
     """
 
     name: str
@@ -327,4 +342,5 @@ class Settings(Table):
     tries: TriesSettings = TriesSettings()
     distinct: DistinctSettings = DistinctSettings()
     dedup: DedupSettings = DedupSettings()
+    judge: JudgeSettings = JudgeSettings()
     card: CardSettings

@@ -1,6 +1,8 @@
 """capgen calibrate, from a run and labels to a threshold, a curve and what the pipeline file then does with it."""
 
 import json
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -111,3 +113,13 @@ def test_a_table_without_verdicts_is_one_line(run, tmp_path):
     pq.write_table(pa.table({"key": ["a"]}), table)
     done = capgen("retry", run, "--refused", table)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_a_judge_is_a_stage_of_a_run_where_the_settings_say_so(lvis_root, tmp_path):
+    flags = ("--dataset", "lvis", "--root", lvis_root, "--engine", "echo", "--out", tmp_path / "out")
+    command = [sys.executable, "-m", "tests.pipeline.inprocess", "run", *flags, "--set", "judge.method=confidence"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "captions judged by confidence: 0 right, 0 wrong" in done.stdout
+    assert (tmp_path / "out" / "judge.parquet").is_file()
+    assert "judge.parquet" not in (tmp_path / "out" / "plan.json").read_text()
