@@ -22,6 +22,7 @@ from capgen.pipeline.engines.vllm import VllmSession, messages
 from capgen.pipeline.view import View
 
 _CHOICES = 20  # of the first token, the most that vLLM gives by default
+_TRIES = 3  # under load vLLM 0.32 leaves out values of some prompts
 _TOLERANCE = 0.2  # natural logarithm; batches of other sizes change less
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,9 @@ class VllmScores:
         found = None if self._reads_cache is False else await self._sentence(prompt, ids, self._of_prompt)
         if found is not None and (self._reads_cache or not found.cached_tokens):
             return found
-        whole = await self._sentence(prompt, ids, self._of_whole_prompt)
+        whole = None
+        for _ in range(_TRIES):
+            whole = whole or await self._sentence(prompt, ids, self._of_whole_prompt)
         if whole is None:
             raise EngineFault("vLLM told no log-probabilities of the prompt")
         if found is not None and self._reads_cache is None:
@@ -82,7 +85,7 @@ class VllmScores:
         final = await self._run({**prompt, "prompt_token_ids": [*before, *ids]}, sampling)
         cached = max(0, final.num_cached_tokens or 0)
         told = (final.prompt_logprobs or [])[-len(ids) :]
-        if cached >= len(before) or len(told) != len(ids):
+        if cached >= len(before) or len(told) != len(ids) or None in told:
             return None
         logprobs = tuple(min(0.0, one[token].logprob) for one, token in zip(told, ids, strict=True))
         return Scored(logprobs=logprobs, prompt_tokens=len(before) + len(ids), cached_tokens=cached)
