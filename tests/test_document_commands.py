@@ -21,8 +21,8 @@ PAGES = [
 ]
 BLOCK = re.compile(r"(?:^<!-- test: (?P<mark>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```", re.M | re.S)
 PROGRAM = re.compile(r"^(?:\.venv/bin/)?capgen |^accelerate launch -m capgen\.cli ")
-SYNOPSIS = re.compile(r"[\[\]|…]|\b(FORM|NAME|SPLIT)\b")
-"""What a line has that shows a form, and is no command to be typed."""
+SYNOPSIS = re.compile(r"[\[\]|…]|\b(FORM|NAME|SPLIT)\b|://my-")
+"""What a line has that shows a form or somebody's bucket, and is no command to be typed."""
 
 
 def commands(text):
