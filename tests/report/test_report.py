@@ -253,7 +253,7 @@ def test_a_damaged_run_or_request_is_one_line(out, tmp_path):
 def test_a_report_that_cannot_be_written_leaves_nothing_half(out):
     (out / "report").mkdir()
     (out / "report" / "figures.json").mkdir()
-    with pytest.raises(UserError, match="figures.json is a folder where a file belongs"):
+    with pytest.raises(UserError, match=r"figures\.json is a folder where a file belongs"):
         write_report(out)
     assert [path.name for path in (out / "report").iterdir()] == ["figures.json"]
     (out / "report" / "figures.json").rmdir()
