@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from capgen.errors import MissingFile, UserError
 
@@ -46,18 +46,24 @@ def decode(data: bytes, name: Path | str) -> str:
         raise UserError(what, f"{_REMEDY}; it may be Windows-1252") from None
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, remedy: str = "") -> str:
     """The text of a file, its lines ended by ``\\n`` alone.
+
+    Args:
+        remedy: what to do where it cannot be read; in general words where none is given.
 
     Raises:
         MissingFile: there is no such file.
         UserError: it cannot be read, or is not UTF-8.
     """
-    return decode(read_bytes(path), path).replace("\r\n", "\n")
+    return decode(read_bytes(path, remedy), path).replace("\r\n", "\n")
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, remedy: str = "") -> bytes:
     """The bytes of a UTF-8 file without a byte order mark, for decoders of JSON that take bytes.
+
+    Args:
+        remedy: see ``read_text``.
 
     Raises:
         MissingFile: there is no such file.
@@ -66,10 +72,10 @@ def read_bytes(path: Path) -> bytes:
     try:
         return unmarked(path.read_bytes(), path)
     except FileNotFoundError:
-        raise MissingFile(path, "check the path") from None
+        raise MissingFile(path, remedy or "check the path") from None
     except OSError as error:
         raise UserError(
-            f"cannot read {path}: {error.strerror or error}", "check the file and its permissions"
+            f"cannot read {path}: {error.strerror or error}", remedy or "check the file and its permissions"
         ) from None
 
 
@@ -78,6 +84,13 @@ def finite_json(data: bytes) -> bytes:
     if b"NaN" not in data and b"Infinity" not in data:
         return data
     return _NOT_FINITE.sub(lambda match: match[0] if match[0].startswith(b'"') else b"null", data)
+
+
+def is_below(name: str) -> bool:
+    """Whether a name from data stays below the folder that it is relative to, on any system."""
+    windows = PureWindowsPath(name)
+    outside = windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in windows.parts
+    return bool(name) and "\0" not in name and not outside
 
 
 def check_name(path: Path) -> None:

@@ -72,9 +72,12 @@ class Browser:
 
     def _load(self, address):
         loads = self._loads
+        self.evaluate("window.before = true")
         self("Page.navigate", url=address)
         while self._loads == loads:
             self._next()
+        # the event may be that of the page before, which came late
+        self.wait_for("!window.before && document.readyState == 'complete'")
 
     def evaluate(self, expression):
         result = self("Runtime.evaluate", expression=expression, returnByValue=True)

@@ -9,17 +9,15 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 from capgen.buckets.places import remember
 from capgen.buckets.store import ObjectStore
+from capgen.encoding import is_below
 from capgen.errors import UserError
 
-_KINDS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "avif")
-_VIDEOS = ("mp4", "mkv", "webm", "mov", "avi", "m4v")
-_PICTURES = frozenset(f".{kind}" for kind in (*_KINDS, *_VIDEOS))
 _AT_ONCE = 16  # requests
 
 _ROOTS: dict[Path, RootCopy] = {}
@@ -42,8 +40,11 @@ class RootCopy:
         self._fetching: dict[Path, threading.Lock] = {}
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch")
 
-    def list(self) -> None:
-        """Copy annotations, and have an empty file for every picture.
+    def list(self, later: Collection[str]) -> None:
+        """Copy annotations, and have an empty file for every picture and video.
+
+        Args:
+            later: how the names of pictures and videos end, in lower case.
 
         Raises:
             UserError: the bucket cannot be read, or nothing is below the URL.
@@ -52,7 +53,7 @@ class RootCopy:
         there = self.store.list()
         if not there:
             raise UserError(f"{self.store.url} holds nothing", "give the URL of the dataset's folder")
-        bad = next((name for name in there if not _is_below(name)), None)
+        bad = next((name for name in there if not is_below(name)), None)
         if bad is not None:
             raise UserError(
                 f"{self.store.url} holds an object called {bad!r}, which leads out of a folder", "rename it"
@@ -60,7 +61,7 @@ class RootCopy:
         wanted = []
         for name, stamp in there.items():
             file = self.folder / name
-            if PurePosixPath(name).suffix.lower() in _PICTURES:
+            if PurePosixPath(name).suffix.lower() in later:
                 if not file.exists():
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.touch()
@@ -76,22 +77,21 @@ class RootCopy:
         """
         with self._lock:
             lock = self._fetching.setdefault(path, threading.Lock())
-        with lock:
-            if path.is_file() and path.stat().st_size:
-                return
-            try:
-                self.store.download(path.relative_to(self.folder).as_posix(), path)
-            except FileNotFoundError:
-                return
-            self._keep(path)
-        with self._lock:
-            self._fetching.pop(path, None)
+        try:
+            with lock:
+                if not _is_filled(path):
+                    self.store.download(path.relative_to(self.folder).as_posix(), path)
+                    self._keep(path)
+        except FileNotFoundError:
+            return
+        finally:
+            with self._lock:
+                self._fetching.pop(path, None)
 
-    def fetch_ahead(self, paths: Iterable[Path]) -> None:
-        """Begin to fetch pictures, in threads."""
-        for path in paths:
-            if not (path.is_file() and path.stat().st_size):
-                self._pool.submit(self.fetch, path)
+    def fetch_ahead(self, path: Path) -> None:
+        """Begin to fetch a picture, in a thread."""
+        if not _is_filled(path):
+            self._pool.submit(self.fetch, path)
 
     def _keep(self, path: Path) -> None:
         with self._lock:
@@ -122,19 +122,18 @@ def here(path: Path) -> Path:
 
 def soon(paths: Iterable[Path]) -> None:
     """Begin to fetch those of some pictures that lie in the copy of a bucket."""
-    if _ROOTS:
-        for path in paths:
-            copy = _copy_of(path)
-            if copy is not None:
-                copy.fetch_ahead([path])
+    if not _ROOTS:
+        return
+    for path in paths:
+        copy = _copy_of(path)
+        if copy is not None:
+            copy.fetch_ahead(path)
 
 
 def _copy_of(path: Path) -> RootCopy | None:
-    if not _ROOTS:
-        return None
     return next((copy for folder, copy in _ROOTS.items() if path.is_relative_to(folder)), None)
 
 
-def _is_below(name: str) -> bool:
-    windows = PureWindowsPath(name)
-    return not (windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in windows.parts)
+def _is_filled(path: Path) -> bool:
+    """Whether a picture is here; an empty file only stands for it."""
+    return path.is_file() and path.stat().st_size > 0

@@ -60,6 +60,9 @@ SetFlag = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a setting of the file; may be repeated."),
 ]
+TrustOutFlag = Annotated[
+    bool, typer.Option("--trust-out", help="Use the servers, key variables, folders and code that OUT itself names.")
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="OUT", parser=places.finished_out, help="Folder or URL of a run.")]
 RunAtAGlance = Annotated[
     Path, typer.Argument(metavar="OUT", parser=places.out_at_a_glance, help="Folder or URL of a run.")

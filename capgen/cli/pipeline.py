@@ -197,10 +197,7 @@ def retry(
     workers: options.WorkersFlag = 1,
     engine: options.EngineFlag = None,
     follow_links: options.FollowLinksFlag = None,
-    trust_out: Annotated[
-        bool,
-        typer.Option("--trust-out", help="Use the servers, key variables, folders and code that OUT itself names."),
-    ] = False,
+    trust_out: options.TrustOutFlag = False,
     set_: options.SetFlag = None,
 ) -> None:
     """Ask again for what failed, was dropped or is found wrong.
@@ -217,11 +214,12 @@ def retry(
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
     console = terminal()
     wanted = RunRequest(places.out_to_run(out), was.model, devices, embed=was.embed, again=again, refused=wrong)
-    _, report = run_session(in_world(was.settings), wanted, console)
+    made, report = run_session(in_world(was.settings), wanted, console)
     console.print(report.table())
     if report.retried and not any(did["changed"] for did in report.retried.values()):
         echo("nothing changed: the same engine gives the same answers; change what made them fail first")
-    tell_release(out)
+    tell_release(made)
+    places.give_written(made)
     _fail_where_marked(report)
 
 

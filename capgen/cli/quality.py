@@ -130,10 +130,7 @@ def judge(
     gpus: options.GpusFlag = None,
     tensor_parallel: options.TensorParallelFlag = 1,
     follow_links: options.FollowLinksFlag = None,
-    trust_out: Annotated[
-        bool,
-        typer.Option("--trust-out", help="Use the servers, key variables, folders and code that OUT itself names."),
-    ] = False,
+    trust_out: options.TrustOutFlag = False,
     set_: options.SetFlag = None,
     as_json: options.JsonFlag = False,
 ) -> None:

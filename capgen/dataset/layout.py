@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from capgen.errors import UserError
 
@@ -240,13 +240,6 @@ class RunLayout:
 def lock_of(file: Path) -> Path:
     """Held by who makes a file that belongs to no run."""
     return file.with_name(f".{file.name}.lock")
-
-
-def is_below(name: str) -> bool:
-    """Whether a name from data stays below the folder that it is relative to, on any system."""
-    windows = PureWindowsPath(name)
-    outside = windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in windows.parts
-    return bool(name) and "\0" not in name and not outside
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capgen.dataset.layout import RunLayout, is_below, refuse_links
+from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.dataset.plan import PLAN_VERSION, PlannedMedia, PlanRecord, ShardEntry
 from capgen.dataset.release_record import check_released, released_files, stem
 from capgen.dataset.row import GivenAnswer, ReleasedMedia, Row
 from capgen.dataset.schema import CANDIDATES, CAPTIONS, LATER, MEDIA, MEDIA_EMBEDDED, SCHEMA_VERSION, VERSION_KEY
 from capgen.dataset.types import HEADER_FIELDS
+from capgen.encoding import is_below
 from capgen.errors import LedgerError, MissingFile, UnknownName, UserError
 from capgen.videos.frames import file_of
 

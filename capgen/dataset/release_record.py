@@ -9,7 +9,8 @@ from typing import Literal
 import msgspec
 
 from capgen.dataset.files import sha256_of
-from capgen.dataset.layout import RunLayout, is_below, refuse_links
+from capgen.dataset.layout import RunLayout, refuse_links
+from capgen.encoding import is_below
 from capgen.errors import LedgerError, MissingFile
 
 _REMEDY = "take another copy of the release, or delete release.json and run the same command again to make it anew"

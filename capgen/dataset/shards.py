@@ -7,7 +7,7 @@ in the manifest, so that the Parquet file of equal rows is the same byte for byt
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from capgen.dataset.files import open_parquet, part_of, publish, remove_parts, sha256_of, write_whole
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.plan import PlanRecord, ShardEntry
 from capgen.dataset.row import Row
 from capgen.dataset.schema import CANDIDATES, SCHEMA_VERSION
 from capgen.errors import LedgerError
@@ -208,6 +209,11 @@ def shard_state(out: Path, index: int, fingerprint: str, *, deep: bool = False) 
 def is_committed(out: Path, index: int, fingerprint: str, *, deep: bool = False) -> bool:
     """Whether a shard is done; see ``shard_state``."""
     return shard_state(out, index, fingerprint, deep=deep) is ShardState.COMMITTED
+
+
+def finished_shards(out: Path, plan: PlanRecord) -> Iterator[ShardEntry]:
+    """The shards of a run that are done, in the order of the plan."""
+    return (entry for entry in plan.shards if is_committed(out, entry.index, plan.fingerprint))
 
 
 def withdraw(out: Path, index: int) -> None:

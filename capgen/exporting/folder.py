@@ -18,8 +18,9 @@ from typing import Any, BinaryIO
 import msgspec
 
 from capgen.dataset.files import disk_trouble, publish, sync, write_whole
-from capgen.dataset.layout import PART, RunLayout, is_below
+from capgen.dataset.layout import PART, RunLayout
 from capgen.dataset.lock import exclusive
+from capgen.encoding import is_below
 from capgen.errors import UserError
 
 RECORD = "export.json"

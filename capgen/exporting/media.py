@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from capgen import rle
-from capgen.dataset.layout import is_below
 from capgen.dataset.reader import media_batches, media_of
 from capgen.dataset.release_record import stem
 from capgen.dataset.row import ReleasedMedia, ReleasedObject, Rle
 from capgen.display import plain
+from capgen.encoding import is_below
 from capgen.errors import LedgerError
 
 _ROWS = 16

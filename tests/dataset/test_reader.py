@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from capgen.dataset import reader
-from capgen.dataset.layout import RunLayout, is_below
+from capgen.dataset.layout import RunLayout
 from capgen.dataset.release_record import check_released, released_files
 from capgen.dataset.schema import CANDIDATES
+from capgen.encoding import is_below
 from capgen.errors import CapgenError, LedgerError, MissingFile, UnknownName, UserError
 from tests.tiny_runs import dropped, planned_image, three_shards
 

@@ -25,6 +25,7 @@ from benchmarks.common import machine, save
 from capgen.buckets.places import local_place
 from capgen.buckets.roots import open_root
 from capgen.dataset.plan import ModelName
+from capgen.images import SUFFIXES
 from capgen.pipeline.asking import render_ahead
 from capgen.pipeline.planning.config import load_settings
 from capgen.pipeline.running.session import Devices, RunRequest, run_session
@@ -91,7 +92,7 @@ def main() -> None:
             forget_connections()
             place = f"{url}/lvis" + "/" * number
             copy = local_place(place, "root").with_name(f"copy-{number}")
-            open_root(f"{url}/lvis", copy).list()
+            open_root(f"{url}/lvis", copy).list(SUFFIXES)
             render_ahead._FETCHED_AHEAD = count
             if not count:
                 render_ahead.soon = list

@@ -51,8 +51,10 @@ def dataset_root(text: str) -> Path:
     folder = local_place(text, "root")
     if is_url(text):
         from capgen.buckets.roots import open_root
+        from capgen.images import SUFFIXES
+        from capgen.videos.frames import VIDEO_SUFFIXES
 
-        open_root(text.rstrip("/"), folder).list()
+        open_root(text.rstrip("/"), folder).list((*SUFFIXES, *VIDEO_SUFFIXES))
     return folder
 
 
@@ -92,6 +94,7 @@ def _read(text: str, *, rows: bool) -> Path:
         from capgen.dataset.remote.mirror import Mirror
 
         mirror = _MIRRORS[folder] = Mirror(text.rstrip("/"), folder)
+        mirror.store.check()
         folder.mkdir(parents=True, exist_ok=True)
         mirror.begin(rows_too=rows)
     return folder

@@ -14,15 +14,18 @@ import json
 import re
 import shutil
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from capgen.buckets.lease import FOLDER as LEASES
 from capgen.buckets.store import ObjectStore, Stamp
 from capgen.dataset.files import sha256_of, write_whole
-from capgen.dataset.layout import OF_ONE_MACHINE, PART, RECORDS, RunLayout, is_below
+from capgen.dataset.layout import OF_ONE_MACHINE, PART, RECORDS, RunLayout
+from capgen.encoding import is_below
 from capgen.errors import LedgerError
 
 _AT_ONCE = 16  # requests
@@ -63,9 +66,8 @@ class Mirror:
             rows_too: also the rows of finished shards and of the release.
 
         Raises:
-            BucketTrouble, UserError: the bucket does not answer.
+            BucketTrouble: the bucket does not answer.
         """
-        self.store.check()
         there = self.store.list()
         keep = self._own_answers(there)
         for path in [path for path in self.out.rglob("*") if path.is_file() or path.is_symlink()]:
@@ -79,7 +81,7 @@ class Mirror:
     def _own_answers(self, there: dict[str, Stamp]) -> set[str]:
         """The journals that are here and may stay: those that are there too, and those of the same plan and round."""
         layout = RunLayout(self.out)
-        known = self._journals(there)
+        known = set(_segments(there))
         plan = layout.plan_json
         if RECORDS[0] not in there or not plan.is_file() or plan.read_bytes() != self.store.read(RECORDS[0]):
             return known
@@ -105,7 +107,6 @@ class Mirror:
         bad = [name for name in there if not is_below(name)]
         if bad:
             raise LedgerError(f"{self.store.url} holds an object called {bad[0]!r}, which leads out of a folder")
-        journals = self._journals(there)
         manifests = {name for name in there if _MANIFEST.fullmatch(name)}
         plain = [
             name
@@ -116,9 +117,11 @@ class Mirror:
         for name in [name for name in self._same if name not in there and name not in manifests]:
             self._drop(name)
         self._all(plain, lambda name: self._take(name, there[name]))
-        self._all(manifests, lambda name: self._take_shard(name, there, rows=rows))
+        self._all(manifests, lambda name: self._take_shard(name, there[name], rows=rows))
         done = {_index(name) for name in manifests}
-        self._all([name for name in journals if _index(name) not in done], lambda n: self._take_journal(n, there))
+        segments = _segments(there)
+        open_ones = [name for name in segments if _index(name) not in done]
+        self._all(open_ones, lambda name: self._take_journal(name, segments[name], there))
         for index in done:
             shutil.rmtree(RunLayout(self.out).journal_dir(index), ignore_errors=True)
 
@@ -130,8 +133,7 @@ class Mirror:
         here = self._files()
         gone = [name for name in self._same if name not in here]
         changed = [name for name, stamp in here.items() if name not in self._same or self._same[name][1] != stamp]
-        first = [name for name in RECORDS if name in gone or name in changed]
-        if RECORDS[-1] in first:
+        if RECORDS[-1] in gone or RECORDS[-1] in changed:
             self.store.delete([RECORDS[-1]])  # while its files change, it is no longer true
         for name in gone:
             self._forget(name)
@@ -140,10 +142,9 @@ class Mirror:
             if name in changed:
                 self._give(name, here[name])
         self.push_journals()
-        there = self.store.list("journal/")
-        forgotten = {name for name in self._journals(there) if not (self.out / name).is_file()}
-        segments = ((one, found) for one in there if (found := _SEGMENT.fullmatch(one)))
-        self.store.delete([one for one, found in segments if found[1] in forgotten])
+        segments = _segments(self.store.list("journal/"))
+        forgotten = [name for name in segments if not (self.out / name).is_file()]
+        self.store.delete(one for name in forgotten for _, one in segments[name])
 
     def give(self, files: Iterable[Path]) -> None:
         """Bring some files into the bucket that are new or changed; journals and shards are none of them."""
@@ -156,8 +157,7 @@ class Mirror:
         """Take what workers elsewhere have written of an unfinished shard."""
         there = self.store.list(f"journal/{index:05d}/")
         with self._lock:
-            for name in self._journals(there):
-                self._take_journal(name, there)
+            self._take_journals(there)
 
     def begin_shard(self, file: str, index: int) -> bool:
         """Have on this machine what a worker needs of a shard: its part of the plan, and what was answered already.
@@ -166,19 +166,20 @@ class Mirror:
         """
         layout = RunLayout(self.out)
         path = layout.plan_file(file)
-        manifest = layout.record_of(layout.manifest(index))
-        if manifest in (rows := self.store.list("candidates/")):
-            self._take_shard(manifest, rows, rows=True)
+        try:
+            self._take_shard(layout.record_of(layout.manifest(index)), None, rows=True)
+        except FileNotFoundError:
+            pass  # nobody has committed it
+        else:
             return True
         there = self.store.list(f"journal/{index:05d}/")
         with self._lock:
             if not path.is_file():
                 self.store.download(layout.record_of(path), path)
             for name, stamp in there.items():
-                if not _SEGMENT.fullmatch(name) and not _is_own(name):
+                if not _SEGMENT.fullmatch(name):
                     self._take(name, stamp)
-            for name in self._journals(there):
-                self._take_journal(name, there)
+            self._take_journals(there)
         return False
 
     def commit_shard(self, index: int) -> bool:
@@ -191,9 +192,9 @@ class Mirror:
         data = manifest.read_bytes()
         name = layout.record_of(manifest)
         self.store.upload(rows, _shard_name(index, json.loads(data)["sha256"]))
-        first = self.store.create(name, data) or self.store.read(name) == data
+        first = self.store.create(name, data)
         if not first:
-            self._take_shard(name, self.store.list("candidates/"), rows=True)
+            self._take_shard(name, None, rows=True)
         self._same[name] = (None, _local(manifest))
         self.store.delete(self.store.list(f"journal/{index:05d}/"))
         return first
@@ -244,7 +245,7 @@ class Mirror:
             self.commit_shard(_index(name))
         else:
             self.store.upload(self.out / name, name)
-        self._same[name] = (None, stamp)
+            self._same[name] = (None, stamp)
 
     def _forget(self, name: str) -> None:
         """Delete in the bucket what was deleted here; a manifest with the rows that it is of."""
@@ -264,7 +265,17 @@ class Mirror:
             self.store.download(name, path, stamp.size)
         self._same[name] = (stamp, _local(path))
 
-    def _take_shard(self, name: str, there: dict[str, Stamp], *, rows: bool) -> None:
+    def _take_shard(self, name: str, stamp: Stamp | None, *, rows: bool) -> None:
+        """Have a finished shard here.
+
+        Args:
+            name: its manifest's.
+            stamp: of the manifest, where that was just listed.
+
+        Raises:
+            FileNotFoundError: it is not finished.
+            LedgerError: its manifest is damaged.
+        """
         manifest = self.out / name
         index = _index(name)
         data = self.store.read(name)
@@ -277,30 +288,28 @@ class Mirror:
             ) from None
         have = manifest.is_file() and manifest.read_bytes() == data
         if rows and not (have and path.is_file()) and not (path.is_file() and sha256_of(path) == wanted):
-            stamp = there.get(_shard_name(index, wanted))
-            if stamp is not None:
-                self.store.download(_shard_name(index, wanted), path, stamp.size)
+            with suppress(FileNotFoundError):  # verify says which rows are missing
+                self.store.download(_shard_name(index, wanted), path)
         if not have:
             write_whole(_with_folder(manifest), data)
-        self._same[name] = (there.get(name), _local(manifest))
+        self._same[name] = (stamp, _local(manifest))
 
     def _drop(self, name: str) -> None:
         (self.out / name).unlink(missing_ok=True)
         del self._same[name]
 
-    def _journals(self, there: Iterable[str]) -> set[str]:
-        return {found[1] for name in there if (found := _SEGMENT.fullmatch(name))}
+    def _take_journals(self, there: dict[str, Stamp]) -> None:
+        """Take the lines of all journals among some objects."""
+        for name, segments in _segments(there).items():
+            self._take_journal(name, segments, there)
 
-    def _take_journal(self, name: str, there: dict[str, Stamp]) -> None:
+    def _take_journal(self, name: str, segments: list[tuple[int, str]], there: dict[str, Stamp]) -> None:
         """The lines of a journal as far as its segments follow each other; a longer file that is here stays."""
         path = _with_folder(self.out / name)
         have = path.stat().st_size if path.is_file() else 0
-        starts = sorted(
-            (int(found[2]), one) for one in there if (found := _SEGMENT.fullmatch(one)) and found[1] == name
-        )
         end = 0
         data = b""
-        for start, one in starts:
+        for start, one in segments:
             after = start + there[one].size
             if start > end:
                 break
@@ -320,6 +329,16 @@ class Mirror:
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="bucket") as pool:
             for _ in pool.map(work, names):
                 pass
+
+
+def _segments(there: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+    """By journal the objects that hold its lines, each with the place where it begins, in order."""
+    found: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    for name in there:
+        part = _SEGMENT.fullmatch(name)
+        if part:
+            found[part[1]].append((int(part[2]), name))
+    return {journal: sorted(parts) for journal, parts in found.items()}
 
 
 def _index(name: str) -> int:

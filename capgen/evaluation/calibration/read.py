@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capgen.dataset.reader import read_columns, read_plan
-from capgen.encoding import unmarked
+from capgen.encoding import read_bytes
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.sample_facts import read_facts, right_captions
 
@@ -104,14 +104,7 @@ def file_labels(file: Path) -> dict[str, bool]:
         UserError: a line is none, or two lines say different things of a key.
     """
     labels: dict[str, bool] = {}
-    try:
-        lines = file.read_bytes().splitlines()
-    except FileNotFoundError:
-        raise MissingFile(file, _FORM) from None
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror or error}", _FORM) from None
-    for number, data in enumerate(lines, 1):
-        line = unmarked(data, file) if number == 1 else data
+    for number, line in enumerate(read_bytes(file, _FORM).splitlines(), 1):
         if not line.strip():
             continue
         key, right = _label(line, f"{file}:{number}")

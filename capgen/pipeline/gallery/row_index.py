@@ -18,12 +18,13 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.dataset.plan import PlanRecord, ShardEntry
 from capgen.dataset.reader import parquet_batches, read_columns, read_plan
 from capgen.dataset.schema import DEDUP
-from capgen.dataset.shards import is_committed
+from capgen.dataset.shards import finished_shards, is_committed
 from capgen.errors import CapgenError
 from capgen.pipeline.gallery.selection import STATUSES, Selection
 from capgen.pipeline.releasing.reviews import Review, read_reviews
@@ -150,6 +151,7 @@ class RowIndex:
         self._lock = threading.Lock()
         self._taken: dict[int, tuple[int, int]] = {}
         self._second_pass: object = None
+        self._reviews: Mapping[str, Review] = {}
         self._facets: dict[str, list[tuple[str, int]]] | None = None
         self._other = _Other(beside) if beside is not None else None
         self._closed = threading.Event()
@@ -192,6 +194,7 @@ class RowIndex:
         until = time.monotonic() + seconds
         with self._lock:
             self.plan = read_plan(self.out)
+            self._reviews = read_reviews(self.out)
             self._take_second_pass()
             for entry in self.plan.shards:
                 stamp = _stamp(RunLayout(self.out).manifest(entry.index))
@@ -292,7 +295,7 @@ class RowIndex:
         cursor.execute(_INSERT, {"shard": entry.index})
         cursor.unregister("rows")
         keys = set(table.column("key").to_pylist())
-        self._join(cursor, "reviews", _reviewed(self.out, keys), "verdict = r.verdict, edited = r.edited")
+        self._join(cursor, "reviews", _reviewed(self._reviews, keys), "verdict = r.verdict, edited = r.edited")
         if self._other is not None:
             self._join(cursor, "others", self._other.rows(keys), "other_caption = r.caption, other_status = r.status")
         cursor.commit()
@@ -317,17 +320,16 @@ class _Other:
     def rows(self, keys: set[str]) -> pa.Table:
         """Key, caption and status of those objects that the other run has too."""
         if self._read is None:
-            done = [e.index for e in self._plan.shards if is_committed(self._out, e.index, self._plan.fingerprint)]
-            tables = [read_columns(self._out, index, ("key", "caption", "status")) for index in done]
+            done = finished_shards(self._out, self._plan)
+            tables = [read_columns(self._out, entry.index, ("key", "caption", "status")) for entry in done]
             self._read = pa.concat_tables(tables) if tables else None
         if self._read is None:
             return None
-        there = [key in keys for key in self._read.column("key").to_pylist()]
-        return self._read.filter(pa.array(there))
+        return self._read.filter(pc.is_in(self._read.column("key"), pa.array(sorted(keys), pa.string())))
 
 
-def _reviewed(out: Path, keys: set[str]) -> pa.Table | None:
-    found = [one for key, one in read_reviews(out).items() if key in keys]
+def _reviewed(reviews: Mapping[str, Review], keys: set[str]) -> pa.Table | None:
+    found = [one for key, one in reviews.items() if key in keys]
     if not found:
         return None
     rows = [{"key": one.key, "verdict": one.verdict, "edited": one.caption} for one in found]

@@ -73,7 +73,7 @@ class Gallery:
         return self._html(
             "list.html",
             title=f"{self.name}: captions",
-            selection=_Values(selection),
+            selection=selection,
             result=result,
             groups=list(views.list_groups(result.rows)),
             facets=self.index.facets(),
@@ -192,19 +192,6 @@ class Gallery:
     def trouble(self, text: str, status: int) -> HTMLResponse:
         """A page that says in a sentence why there is no other."""
         return HTMLResponse(render("trouble.html", name=self.name, title=self.name, trouble=text), status)
-
-
-class _Values:
-    """A selection whose fields templates may ask for by name."""
-
-    def __init__(self, selection: Selection) -> None:
-        self._selection = selection
-
-    def __getitem__(self, name: str) -> Any:
-        return getattr(self._selection, name)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._selection, name)
 
 
 def gallery_app(gallery: Gallery, *, token: str, hosts: list[str]) -> Starlette:

@@ -13,7 +13,7 @@ from capgen.dataset.files import open_parquet, whole_file
 from capgen.dataset.layout import RunLayout, picture_bounds
 from capgen.dataset.plan import PlanRecord
 from capgen.dataset.reader import check_root, read_columns, read_media, read_plan
-from capgen.dataset.shards import is_committed
+from capgen.dataset.shards import finished_shards
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, Session, build_engine
 from capgen.pipeline.judging import questions
@@ -95,11 +95,10 @@ def _count(out: Path, plan: PlanRecord, sentences: Mapping[str, str] | None) -> 
         UserError: none, or some about objects that the run does not have.
     """
     kept, left = 0, set(sentences or ())
-    for entry in plan.shards:
-        if is_committed(out, entry.index, plan.fingerprint):
-            columns = read_columns(out, entry.index, ("key", "status")).to_pydict()
-            left.difference_update(columns["key"])
-            kept += columns["status"].count("kept")
+    for entry in finished_shards(out, plan):
+        columns = read_columns(out, entry.index, ("key", "status")).to_pydict()
+        left.difference_update(columns["key"])
+        kept += columns["status"].count("kept")
     if sentences is None and not kept:
         raise UserError(f"{out} has no caption to judge", "finish the run first")
     if left:
@@ -144,8 +143,8 @@ class _Judging:
         """The captions' own log-probabilities as scores."""
         if self._sentences is not None:
             raise UserError("the method confidence knows the run's own captions alone", "use --method fit")
-        for index in self._shards():
-            rows = read_columns(self._out, index, _SHARD_COLUMNS).to_pylist()
+        for entry in finished_shards(self._out, self._plan):
+            rows = read_columns(self._out, entry.index, _SHARD_COLUMNS).to_pylist()
             yield [
                 JudgedCaption(key=row["key"], caption=row["caption"], score=row["logprob_min"])
                 for row in rows
@@ -155,10 +154,9 @@ class _Judging:
     async def asked(self, gpus: int, running: Session | None) -> AsyncGenerator[list[JudgedCaption], None]:
         """Scores by an engine, a shard at a time."""
         async with self._scores(gpus, running) as scores:
-            for index in self._shards():
-                rows = {row["key"]: row for row in read_columns(self._out, index, _SHARD_COLUMNS).to_pylist()}
+            for entry in finished_shards(self._out, self._plan):
+                rows = {row["key"]: row for row in read_columns(self._out, entry.index, _SHARD_COLUMNS).to_pylist()}
                 judged: list[JudgedCaption] = []
-                entry = self._plan.shards[index]
                 for planned in read_media(self._out, entry, legacy_root=self._plan.legacy_root):
                     of_medium = [rows[planned.key_of(item.object_id)] for item in planned.objects]
                     wanted = {row["key"]: text for row in of_medium if (text := self._text(row)) is not None}
@@ -170,11 +168,6 @@ class _Judging:
         if self._sentences is not None:
             return self._sentences.get(row["key"])
         return row["caption"] if row["status"] == "kept" else None
-
-    def _shards(self) -> Iterator[int]:
-        for entry in self._plan.shards:
-            if is_committed(self._out, entry.index, self._plan.fingerprint):
-                yield entry.index
 
     @asynccontextmanager
     async def _scores(self, gpus: int, running: Session | None) -> AsyncIterator[Any]:

@@ -14,8 +14,8 @@ import msgspec
 import pyarrow as pa
 
 from capgen.dataset.layout import RunLayout
-from capgen.encoding import unmarked
-from capgen.errors import MissingFile, UserError
+from capgen.encoding import read_bytes
+from capgen.errors import UserError
 from capgen.pipeline.judging.scores import CONTRAST, THRESHOLD, JudgedCaption, Method
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.settings import Settings
@@ -94,13 +94,7 @@ def read_sentences(file: Path) -> dict[str, str]:
     """
     remedy = "give JSON Lines with key and caption"
     found: dict[str, str] = {}
-    try:
-        lines = unmarked(file.read_bytes(), file).splitlines()
-    except FileNotFoundError:
-        raise MissingFile(file, remedy) from None
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}", remedy) from None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_bytes(file, remedy).splitlines(), 1):
         if not line.strip():
             continue
         try:

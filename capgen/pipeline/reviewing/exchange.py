@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capgen.dataset.reader import read_columns, read_plan
-from capgen.dataset.shards import is_committed
-from capgen.encoding import unmarked
-from capgen.errors import MissingFile, UserError
+from capgen.dataset.shards import finished_shards
+from capgen.encoding import read_bytes
+from capgen.errors import UserError
 from capgen.pipeline.gallery.media_store import MediaStore
 from capgen.pipeline.gallery.row_index import RowIndex
 from capgen.pipeline.gallery.selection import Selection
@@ -69,12 +69,7 @@ def take(out: Path, file: Path) -> TakenReviews:
         MissingFile: there is no such file.
         UserError: it is of no tool that is known, or has judgements that are none.
     """
-    try:
-        data = unmarked(file.read_bytes(), file)
-    except FileNotFoundError:
-        raise MissingFile(file, "give what Label Studio or CVAT exported") from None
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}", "give what Label Studio or CVAT exported") from None
+    data = read_bytes(file, "give what Label Studio or CVAT exported")
     said = list(read_label_studio(data, file) if is_label_studio(data) else read_cvat(data, file))
     captions = _captions(out, {one.key for one in said})
     before = read_reviews(out)
@@ -110,10 +105,11 @@ def _captions(out: Path, keys: set[str]) -> dict[str, str | None]:
     """The captions of objects that are finished, by key."""
     plan = read_plan(out)
     found: dict[str, str | None] = {}
-    for entry in plan.shards:
-        if len(found) < len(keys) and is_committed(out, entry.index, plan.fingerprint):
-            columns = read_columns(out, entry.index, ("key", "caption")).to_pydict()
-            found |= {k: c for k, c in zip(columns["key"], columns["caption"], strict=True) if k in keys}
+    for entry in finished_shards(out, plan):
+        if len(found) == len(keys):
+            break
+        columns = read_columns(out, entry.index, ("key", "caption")).to_pydict()
+        found |= {k: c for k, c in zip(columns["key"], columns["caption"], strict=True) if k in keys}
     return found
 
 

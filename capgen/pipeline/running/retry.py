@@ -19,8 +19,8 @@ from capgen.dataset.plan import ModelName, ShardTable
 from capgen.dataset.reader import holds_pictures, read_columns, read_plan
 from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.shards import Manifest, is_committed, read_manifest
-from capgen.encoding import unmarked
-from capgen.errors import MissingFile, UserError
+from capgen.encoding import read_text
+from capgen.errors import UserError
 from capgen.layered_toml import merge, nested, sentence
 from capgen.pipeline.asking.retry_state import REFUSED, earlier, is_reopened, reopen
 from capgen.pipeline.planning.job import Job
@@ -120,14 +120,8 @@ def read_keys(file: Path) -> list[str]:
         MissingFile: there is no such file.
         UserError: it cannot be read, or is not UTF-8 text.
     """
-    remedy = "give a text file with a key a line, dataset/split/media_id/object_id"
-    try:
-        lines = unmarked(file.read_bytes(), file).decode("utf-8").splitlines()
-    except FileNotFoundError:
-        raise MissingFile(file, remedy) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {file}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}", remedy) from None
-    return [line.strip() for line in lines if line.strip()]
+    text = read_text(file, "give a text file with a key a line, dataset/split/media_id/object_id")
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def check_keys(out: Path, wanted: Collection[str]) -> None:

@@ -12,6 +12,16 @@ import uvicorn
 from capgen.pipeline.gallery import server
 from capgen.pipeline.gallery.media_store import MediaStore
 from capgen.pipeline.gallery.row_index import RowIndex
+from tests.tiny_runs import dropped, failed, said
+
+
+def judged(row):
+    """Of every four rows one dropped, one failed, and two kept."""
+    return {
+        "10": lambda: said(row, 'A <b>red</b> cup & "saucer".'),
+        "11": lambda: dropped(said(row, "The image shows a pot."), "meta_talk", "length"),
+        "20": lambda: failed(row, "engine_stalled"),
+    }.get(row.object_id, lambda: row)()
 
 
 @contextmanager

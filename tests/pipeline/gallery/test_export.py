@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from capgen.errors import LedgerError, UserError
-from capgen.pipeline.gallery.export import export_gallery
-from capgen.pipeline.gallery.media_store import MediaStore
-from capgen.pipeline.gallery.row_index import RowIndex
+from capgen.pipeline.gallery.export import export_run
 from capgen.pipeline.gallery.selection import Selection
 from tests.browser import start
-from tests.tiny_runs import dropped, failed, plan_run, planned_image, said, three_shards
+from tests.pipeline.gallery.serving import judged
+from tests.tiny_runs import dropped, plan_run, planned_image, said, three_shards
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +25,7 @@ def browser(tmp_path_factory):
 
 
 def export(out, folder, *, limit, root=None, query=""):
-    index = RowIndex(out)
-    index.refresh()
-    count = export_gallery(index, MediaStore(out, index.plan, root), Selection.of_query(query), folder, limit=limit)
-    index.close()
-    return count
+    return export_run(out, folder, limit=limit, selection=Selection.of_query(query), root=root)
 
 
 def pictures(root, names):
@@ -39,15 +34,6 @@ def pictures(root, names):
     for name in names:
         cv2.imwrite(str(root / name), np.full((48, 64, 3), 255, np.uint8))
     return root
-
-
-def judged(row):
-    """Of every four rows one dropped, one failed, one that dedup leaves out, and one kept."""
-    return {
-        "10": lambda: said(row, 'A <b>red</b> cup & "saucer".'),
-        "11": lambda: dropped(said(row, "The image shows a pot."), "meta_talk", "length"),
-        "20": lambda: failed(row, "engine_stalled"),
-    }.get(row.object_id, lambda: row)()
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 
 from capgen.pipeline.releasing.reviews import read_reviews
 from tests.browser import start
-from tests.pipeline.gallery.serving import served
-from tests.tiny_runs import dropped, failed, plan_run, planned_image, said, three_shards
+from tests.pipeline.gallery.serving import judged, served
+from tests.tiny_runs import dropped, plan_run, planned_image, said, three_shards
 
 COLOURS = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
 
@@ -33,14 +33,6 @@ def pictures(root):
     for name in range(1, 6):
         cv2.imwrite(str(root / f"{name}.jpg"), cv2.resize(COLOURS, (64, 48), interpolation=cv2.INTER_AREA))
     return root
-
-
-def judged(row):
-    return {
-        "10": lambda: said(row, 'A <b>red</b> cup & "saucer".'),
-        "11": lambda: dropped(said(row, "The image shows a pot."), "meta_talk", "length"),
-        "20": lambda: failed(row, "engine_stalled"),
-    }.get(row.object_id, lambda: row)()
 
 
 @pytest.fixture(scope="module")
