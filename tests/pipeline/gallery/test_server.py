@@ -85,10 +85,12 @@ def test_nothing_is_drawn_inside_a_mask_until_it_is_asked_for(address, browser):
     style = "getComputedStyle(document.querySelector('main svg path.line')).fill"
     assert browser.evaluate(style) == "none"
     browser.evaluate("document.activeElement.blur()")
+    browser.requests.clear()
     browser.press("f")
     assert browser.evaluate(style) != "none"
     browser.press("f")
     assert browser.evaluate(style) == "none"
+    assert not [url for url in browser.requests if "/outlines" not in url], "nothing is fetched to fill a mask"
 
 
 def test_the_mask_and_the_caption_light_up_together(address, browser):

@@ -77,7 +77,12 @@ addEventListener("keydown", (event) => {
   const act = keys[event.key];
   if (act && (event.key !== " " || $("#play"))) { event.preventDefault(); act(); }
 });
-addEventListener("change", (event) => { if (event.target.id === "fill") fill(event); });
+// The box for filling is no filter: its change must not reach the form, which would fetch the whole list again.
+addEventListener("change", (event) => {
+  if (event.target.id !== "fill") return;
+  event.stopPropagation();
+  fill(event);
+}, true);
 addEventListener("DOMContentLoaded", () => {
   const box = $("#fill");
   if (box) document.body.classList.toggle("filled", box.checked);
