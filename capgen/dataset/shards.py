@@ -191,11 +191,15 @@ def read_manifest(out: Path, index: int) -> Manifest | None:
 
 def shard_state(out: Path, index: int, fingerprint: str, *, deep: bool = False) -> ShardState:
     """Where a shard stands under a run's fingerprint; ``deep`` also reads its Parquet file and compares the sha256."""
-    path = candidates_path(out, index)
     try:
         manifest = read_manifest(out, index)
     except LedgerError:
         return ShardState.BAD_MANIFEST
+    return _state_by(manifest, candidates_path(out, index), fingerprint, deep=deep)
+
+
+def _state_by(manifest: Manifest | None, path: Path, fingerprint: str, *, deep: bool) -> ShardState:
+    """Where a shard stands by its manifest, if it has one, and its Parquet file ``path``."""
     if manifest is None:
         return ShardState.NO_MANIFEST if path.exists() else ShardState.ABSENT
     if manifest.fingerprint != fingerprint:
@@ -204,6 +208,19 @@ def shard_state(out: Path, index: int, fingerprint: str, *, deep: bool = False) 
         return ShardState.NO_PARQUET
     same = path.stat().st_size == manifest.bytes and (not deep or sha256_of(path) == manifest.sha256)
     return ShardState.COMMITTED if same else ShardState.DAMAGED
+
+
+def committed_manifest(out: Path, index: int, fingerprint: str) -> Manifest | None:
+    """The manifest of a shard that is done; None where it is not done.
+
+    The manifest is read once: another writer may withdraw it at any time.
+    """
+    try:
+        manifest = read_manifest(out, index)
+    except LedgerError:
+        return None
+    state = _state_by(manifest, candidates_path(out, index), fingerprint, deep=False)
+    return manifest if state is ShardState.COMMITTED else None
 
 
 def is_committed(out: Path, index: int, fingerprint: str, *, deep: bool = False) -> bool:

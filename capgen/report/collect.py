@@ -17,7 +17,7 @@ from capgen.dataset.quality.release_counts import COLUMNS, ReleaseCounts
 from capgen.dataset.reader import read_columns, read_plan
 from capgen.dataset.release_record import read_release
 from capgen.dataset.sessions.session_record import read_sessions
-from capgen.dataset.shards import Manifest, is_committed, read_manifest
+from capgen.dataset.shards import Manifest, committed_manifest, is_committed
 from capgen.dataset.stats import RowOutcome
 from capgen.errors import LedgerError, UserError
 from capgen.pipeline.releasing.outcomes import outcomes_of
@@ -173,16 +173,16 @@ def _read(
 
 def _rows(out: Path, plan: PlanRecord, entry: ShardEntry) -> Iterator[tuple[Manifest, Any]]:
     """The manifest and rows of a shard; nothing where it is not finished, or is opened again while it is read."""
-    if not is_committed(out, entry.index, plan.fingerprint):
+    manifest = committed_manifest(out, entry.index, plan.fingerprint)
+    if manifest is None:
         return
     try:
-        manifest, rows = read_manifest(out, entry.index), read_columns(out, entry.index, COLUMNS)
+        rows = read_columns(out, entry.index, COLUMNS)
     except LedgerError:
         if is_committed(out, entry.index, plan.fingerprint):
             raise
         return
-    if manifest is not None:
-        yield manifest, rows
+    yield manifest, rows
 
 
 def _note(found: _Read, manifest: Manifest, outcomes: list[RowOutcome]) -> None:

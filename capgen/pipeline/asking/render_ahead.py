@@ -94,6 +94,18 @@ class RenderAhead:
         """Call a function that takes long in one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
+    async def to_its_end(self, function: Callable[..., T], *arguments: object) -> T:
+        """Call what must not be left half done; where this is cancelled meanwhile, the call ends first.
+
+        A thread goes on although nobody waits for it: it would commit a shard while the next worker does it again.
+        """
+        calling = asyncio.ensure_future(self.in_thread(function, *arguments))
+        try:
+            return await asyncio.shield(calling)
+        except asyncio.CancelledError:
+            await asyncio.gather(calling, return_exceptions=True)
+            raise
+
     def close(self) -> None:
         """Start nothing more."""
         self._threads.shutdown(wait=False, cancel_futures=True)

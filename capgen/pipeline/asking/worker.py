@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from capgen.dataset.files import telling_disk_trouble
 from capgen.dataset.plan import ShardEntry
-from capgen.dataset.shards import Manifest, is_committed, read_manifest
+from capgen.dataset.shards import Manifest, committed_manifest, read_manifest
 from capgen.dataset.types import Fault
 from capgen.errors import CapgenError, Interrupted
 from capgen.pipeline.asking import retry_state
@@ -98,9 +99,6 @@ class Worker:
                 shard.committing = True
             finally:
                 del self.active[number]
-            if is_committed(self.job.out, entry.index, self.job.fingerprint):  # by an engine that was taken for dead
-                journal.remove()
-                return read_manifest(self.job.out, entry.index)
             extra = {
                 "fingerprint": self.job.fingerprint,
                 "started": started.isoformat(timespec="milliseconds"),
@@ -110,10 +108,18 @@ class Worker:
                 "asked": shard.asked,
                 "render_seconds": round(shard.render_s, 3),
             }
-            manifest = await self._render.in_thread(shard.commit, extra)
-            if self._mirror is not None and not await self._render.in_thread(self._mirror.commit_shard, entry.index):
-                manifest = read_manifest(self.job.out, entry.index) or manifest  # another worker was first
+            manifest = await self._render.to_its_end(self._commit, shard, extra)
             journal.remove()
+        return manifest
+
+    def _commit(self, shard: Shard, extra: Mapping[str, Any]) -> Manifest:
+        """Commit a shard, unless an engine that was taken for dead has done it."""
+        out, index = self.job.out, shard.entry.index
+        if (done := committed_manifest(out, index, self.job.fingerprint)) is not None:
+            return done
+        manifest = shard.commit(extra)
+        if self._mirror is not None and not self._mirror.commit_shard(index):
+            manifest = read_manifest(out, index) or manifest  # another worker was first
         return manifest
 
     @asynccontextmanager

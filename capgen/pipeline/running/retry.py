@@ -18,7 +18,7 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import ModelName, ShardTable
 from capgen.dataset.reader import holds_pictures, read_columns, read_plan
 from capgen.dataset.release_record import Release, read_release
-from capgen.dataset.shards import Manifest, is_committed, read_manifest
+from capgen.dataset.shards import Manifest, committed_manifest, is_committed
 from capgen.encoding import read_text
 from capgen.errors import UserError
 from capgen.layered_toml import merge, nested, sentence
@@ -96,7 +96,7 @@ def ask_again(
     _check_finished(job, table)
     done: list[Manifest] = []
     for entry in table.shards:
-        manifest = read_manifest(job.out, entry.index) if is_committed(job.out, entry.index, job.fingerprint) else None
+        manifest = committed_manifest(job.out, entry.index, job.fingerprint)
         if manifest is not None:
             done.append(manifest)
     there = sum((Counter(manifest.failed) + Counter(manifest.dropped) for manifest in done), Counter[str]())
@@ -149,7 +149,7 @@ def reopen_grown(job: Job, table: ShardTable) -> None:
     Call it only while nobody writes to OUT.
     """
     for entry in table.shards:
-        manifest = read_manifest(job.out, entry.index) if is_committed(job.out, entry.index, job.fingerprint) else None
+        manifest = committed_manifest(job.out, entry.index, job.fingerprint)
         if manifest is not None and manifest.rows < entry.objects:
             reopen(job.out, entry.index, job.journal_dir(entry.index), {}, earlier(manifest.extra))
 

@@ -14,7 +14,7 @@ from capgen.dataset.lock import lock_holder
 from capgen.dataset.reader import read_plan
 from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.sessions.session_record import SessionRecord, read_sessions
-from capgen.dataset.shards import Manifest, examples_of, is_committed, read_manifest, such_as
+from capgen.dataset.shards import Manifest, committed_manifest, examples_of, such_as
 from capgen.pipeline.asking.journal import count_settled
 from capgen.pipeline.asking.retry_state import earlier, summed
 from capgen.pipeline.releasing.dedup import REASONS
@@ -145,7 +145,7 @@ def run_status(out: Path) -> RunStatus:
     failed: Counter[str] = Counter()
     manifests: list[Manifest] = []
     for entry in table.shards:
-        manifest = read_manifest(out, entry.index) if is_committed(out, entry.index, fingerprint) else None
+        manifest = committed_manifest(out, entry.index, fingerprint)
         if manifest is None:
             settled += count_settled(RunLayout(out).journal_dir(entry.index))
             continue
