@@ -2,9 +2,9 @@
 
     python -m benchmarks.releasing.gallery [--objects 1000000] [--run OUT]
 
-Plan and candidates are those of `benchmarks/pack_memory.py`; the pictures do not exist, so that what is measured is the
-rows. The server is a process of its own that is asked over HTTP, as a browser asks. The baseline answers the same
-filters by scanning the run's Parquet files with pyarrow, every time anew.
+Plan and candidates are those of `benchmarks/pack_memory.py`, with a score of a judge for every caption; the pictures do
+not exist, so that what is measured is the rows. The server is a process of its own that is asked over HTTP, as a
+browser asks. The baseline answers the same filters by scanning the run's Parquet files with pyarrow, every time anew.
 """
 
 from __future__ import annotations
@@ -23,17 +23,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from benchmarks.common import machine, save
 from benchmarks.pack_memory import make
+from capgen.dataset.files import open_parquet
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.quality.judge_scores import SCORES
+from capgen.dataset.reader import read_columns, read_plan
+from capgen.pipeline.judging.records import JudgeRules, score_table
+from capgen.pipeline.judging.scores import JudgedCaption
 
 GOALS = {"first page": 1.0, "filter": 2.0, "memory_mib": 1024}
 NOTE = (
     "Goals: first page < 1 s after the start, a filter < 2 s, server < 1,024 MiB. 'filled' is when all rows are there: "
-    "until then the gallery shows those that are. Median of five for filters and pages; 'worst' is the slowest."
+    "until then the gallery shows those that are; 'scores' is when each has its judge's score too. Median of five for "
+    "filters and pages; 'worst' is the slowest."
 )
 QUERIES = {
     "page 1": "",
@@ -47,6 +54,9 @@ QUERIES = {
     "least certain first": "sort=unsure",
     "longest first": "sort=longest",
     "category, words, longest": "category=thing_77&q=red&sort=longest",
+    "judge's verdict": "judge=wrong",
+    "worst by the judge first": "sort=worst",
+    "score, best first, category": "min_score=-1&max_score=-0.2&sort=best&category=thing_77",
 }
 _CAPTION = pc.field("caption")
 BASELINE: dict[str, Callable[[], Any]] = {
@@ -58,6 +68,21 @@ BASELINE: dict[str, Callable[[], Any]] = {
         & pc.match_substring(_CAPTION, "plate")
     ),
 }
+
+
+def score(out: Path) -> None:
+    """A table as `capgen judge` writes it, with a made-up score for every kept caption."""
+    rng = np.random.default_rng(3)
+    plan = read_plan(out)
+    with open_parquet(RunLayout(out).judge, SCORES) as writer:
+        for entry in plan.shards:
+            rows = read_columns(out, entry.index, ("key", "caption", "status")).to_pylist()
+            judged = [
+                JudgedCaption(key=row["key"], caption=row["caption"], score=float(value), least=float(value))
+                for row, value in zip(rows, -rng.exponential(0.5, len(rows)), strict=True)
+                if row["status"] == "kept"
+            ]
+            writer.write_table(score_table(judged, JudgeRules()))
 
 
 def start(out: Path) -> tuple[subprocess.Popen[str], str]:
@@ -106,6 +131,11 @@ def measure(out: Path, objects: int) -> list[dict[str, Any]]:
                 slowest = max(slowest, page[1])
                 time.sleep(0.2)
             rows.append({"what": "filled", "seconds": time.perf_counter() - begun})
+            unscored = sum(int(n.replace(",", "")) for n in re.findall(r"(?:dropped|failed) <b>([\d,]+)</b>", page[0]))
+            while f"{unscored:,} objects</output>" not in (page := _timed(client, f"{base}?judge=none"))[0]:
+                slowest = max(slowest, page[1])
+                time.sleep(0.2)
+            rows.append({"what": "scores", "seconds": time.perf_counter() - begun})
             rows.append({"what": "slowest page while it fills", "seconds": slowest})
             client.get(base)  # counts what the filters offer
             for name, query in QUERIES.items():
@@ -144,6 +174,8 @@ def main() -> None:
         out = arguments.run or Path(folder, "out")
         if not RunLayout(out).plan_json.is_file():
             make(out, arguments.objects)
+        if not RunLayout(out).judge.is_file():
+            score(out)
         before = machine()
         save("gallery", measure(out, arguments.objects), NOTE, before)
 

@@ -334,16 +334,21 @@ def gallery(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
     browse: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    trust_out: Annotated[
+        bool, typer.Option("--trust-out", help="Show requests of prompt files and code that OUT itself names.")
+    ] = False,
 ) -> None:
     """Look at captions on a local page: filter, flag, edit them.
 
     Dropped and failed objects are shown too, with their reasons. It works while the run goes on. Ctrl-C ends it.
     """
+    from capgen.pipeline.gallery.exact_request import ExactRequests, RecordedRequests
     from capgen.pipeline.gallery.export import export_run
     from capgen.pipeline.gallery.media_store import MediaStore
     from capgen.pipeline.gallery.row_index import RowIndex
     from capgen.pipeline.gallery.selection import Selection
     from capgen.pipeline.gallery.server import Gallery, serve
+    from capgen.pipeline.running.own_runs import own_run
 
     selection = Selection.of_query(select)
     if export is not None:
@@ -361,4 +366,8 @@ def gallery(
         if browse:
             typer.launch(where)
 
-    serve(Gallery(index, store), host, port, ready)
+    own = own_run(out)
+    requests = RecordedRequests(index.plan.settings, trusted=trust_out)
+    if own is not None:
+        requests = RecordedRequests(own.settings, Path(own.folder), trusted=True)
+    serve(Gallery(index, store, ExactRequests(store, requests)), host, port, ready)

@@ -95,6 +95,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def content_stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is written anew: its time (ns) and size; None where it is not there."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 def part_of(path: Path) -> Path:
     """A name beside ``path`` that no other process writes to."""
     return path.with_name(f"{path.name}.{uuid4().hex[:8]}{PART}")

@@ -263,7 +263,7 @@ def _again(source: InputFrames, found: Prediction, progress: ShowProgress) -> It
 
 
 def _summary(source: InputFrames, found: Prediction) -> str:
-    objects = f"{len(found.tracks)} object{'' if len(found.tracks) == 1 else 's'}"
+    objects = f"{len(found.tracks)} object{'' if len(found.tracks) == 1 else 's'} predicted"
     size = f"{found.size[1]}×{found.size[0]}"
     return f"{objects}  ·  {size}  ·  " + (f"{found.frames} frames  ·  " if source.kind == "video" else "")
 

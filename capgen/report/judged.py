@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from capgen.dataset.layout import RunLayout
-from capgen.errors import LedgerError
+from capgen.dataset.quality.judge_scores import judge_batches
 from capgen.report.figures import JudgeFigures
 from capgen.report.truth import KnownTruth
 
@@ -63,14 +61,8 @@ def judge_figures(out: Path, current: CurrentCaptions, truth: KnownTruth) -> tup
         return ()
     methods: dict[str, _Method] = {}
     digests = current.ordered()
-    try:
-        with pq.ParquetFile(path) as table:
-            columns = [name for name in _COLUMNS if name in table.schema_arrow.names]
-            for batch in table.iter_batches(_ROWS, columns=columns):
-                _add(methods, batch.to_pylist(), digests, truth)
-    except (OSError, pa.ArrowException, KeyError, TypeError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise LedgerError(f"{path} is no table of `capgen judge` ({first}); delete it, or judge again") from error
+    for batch in judge_batches(path, _COLUMNS, _ROWS):
+        _add(methods, batch.to_pylist(), digests, truth)
     return tuple(_figures(name, one, truth) for name, one in sorted(methods.items()))
 
 

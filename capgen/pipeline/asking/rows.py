@@ -41,7 +41,7 @@ def _row(
 ) -> Row:
     settled = answer.settled if answer else None
     answers = tries.all if tries else [answer] if answer else []
-    step = taken_step(job, settled) if settled else None
+    step = taken_step(job, settled.step) if settled else None
     prompt = prompt_of(job, step)
     return Row(
         **media.header(),
@@ -90,7 +90,7 @@ def _shown(renderer: Renderer, media: Media, item: MediaObject) -> tuple[Rle | N
 def _given(job: Job, media: Media, answer: JudgedAnswer, *, released: bool) -> GivenAnswer:
     """One of several answers as the row tells it."""
     settled = answer.settled
-    step = taken_step(job, settled)
+    step = taken_step(job, settled.step)
     prompt = prompt_of(job, step)
     failed = settled.fault is not None
     said = "; ".join(text for _, text in (*answer.findings, *answer.advice)) or None

@@ -140,9 +140,9 @@ class TakenStep:
     settings: TryAgain
 
 
-def taken_step(job: Job, settled: Settled) -> TakenStep | None:
-    """The step that an answer came from; None for a first answer."""
-    kind, _, number = settled.step.partition("-")
+def taken_step(job: Job, name: str) -> TakenStep | None:
+    """The step of that ``step_name``; None for a first answer, which has none."""
+    kind, _, number = name.partition("-")
     if not number:
         return None
     steps = job.settings.distinct.again if kind == "distinct" else job.settings.tries.again
@@ -176,9 +176,20 @@ def view_of(job: Job, request: FurtherRequest) -> tuple[View, str | None] | Faul
     if not isinstance(shown, View):
         return shown[1]
     told = _remark(job, request) if step.settings.tell else None
+    return further_view(job, shown, step, request.name, told), told
+
+
+def further_view(job: Job, shown: View, step: TakenStep, name: str, told: str | None) -> View:
+    """The view of a further request.
+
+    Args:
+        shown: the object as the step's renderer shows it.
+        name: see ``step_name``.
+        told: what it says beside the prompt.
+    """
     parts = (*shown.parts[:-1], told, shown.parts[-1]) if told else shown.parts
     seed, temperature = seed_of(job, step), temperature_of(job, step)
-    return replace(shown, parts=parts, step=request.name, seed=seed, temperature=temperature), told
+    return replace(shown, parts=parts, step=name, seed=seed, temperature=temperature)
 
 
 def _remark(job: Job, request: FurtherRequest) -> str | None:

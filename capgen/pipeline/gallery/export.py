@@ -126,6 +126,7 @@ def _figures(shown: ShownMedium, rows: Sequence[IndexedRow], folder: Path, numbe
 def _facets(row: IndexedRow) -> Iterator[tuple[str, str]]:
     yield "status", row.status
     yield "category", row.category or ""
+    yield "judge", row.judged or ""
     yield from (("reason", reason) for reason in dict.fromkeys(row.reasons))
 
 
@@ -133,10 +134,12 @@ def _end(tally: Counter[tuple[str, str]], script: str) -> str:
     """The form, written last when all is counted (the script puts it on top), and the script."""
     selects = [
         (name, every, sorted((value, count) for (facet, value), count in tally.items() if facet == name and value))
-        for name, every in (("reason", "any reason"), ("category", "all categories"))
+        for name, every in (("reason", "any reason"), ("category", "all categories"), ("judge", "any verdict"))
     ]
+    selects = [one for one in selects if one[2] or one[0] != "judge"]
+    scored = any(name == "judge" for name, *_ in selects)
     by_status = {status: tally["status", status] for status in STATUSES}
-    return render("export_end.html", by_status=by_status, selects=selects, script=_markup(script))
+    return render("export_end.html", by_status=by_status, selects=selects, scored=scored, script=_markup(script))
 
 
 def _markup(text: str) -> Markup:

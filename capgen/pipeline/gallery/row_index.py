@@ -20,12 +20,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from capgen.dataset.files import content_stamp
 from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.dataset.plan import PlanRecord, ShardEntry
 from capgen.dataset.reader import parquet_batches, read_columns, read_plan
 from capgen.dataset.schema import DEDUP
 from capgen.dataset.shards import finished_shards, is_committed
 from capgen.errors import CapgenError
+from capgen.pipeline.gallery.judge_index import JOINED, JudgeIndex, JudgeScore
 from capgen.pipeline.gallery.selection import STATUSES, Selection
 from capgen.pipeline.releasing.reviews import Review, read_reviews
 
@@ -41,12 +43,12 @@ CREATE TABLE objects (
     shard INTEGER, pos INTEGER, key VARCHAR, medium VARCHAR, number INTEGER, split VARCHAR, object_id VARCHAR,
     kind VARCHAR, width INTEGER, height INTEGER, category VARCHAR, caption VARCHAR, status VARCHAR, reasons VARCHAR[],
     message VARCHAR, model VARCHAR, frame INTEGER, words INTEGER, confidence FLOAT, tries INTEGER, dup_of VARCHAR,
-    searched VARCHAR,
+    searched VARCHAR, judge VARCHAR, judged VARCHAR, score FLOAT,
     verdict VARCHAR, edited VARCHAR, other_caption VARCHAR, other_status VARCHAR
 );
 """
 # The frame that shows most of an object stands for it where one frame has to.
-_INSERT = """
+_INSERT = f"""
 INSERT INTO objects
 SELECT $shard, pos, key, medium, row_number() OVER (PARTITION BY medium ORDER BY pos), split, object_id, kind, width,
     height, category, caption,
@@ -55,11 +57,17 @@ SELECT $shard, pos, key, medium, row_number() OVER (PARTITION BY medium ORDER BY
     CASE WHEN left_out THEN said ELSE message END,
     model, coalesce(frame_index[list_position(area, list_max(area))], frame_index[1], 0),
     len(regexp_split_to_array(trim(caption), '\\s+')), logprob_min, tries, dup_of,
-    lower(concat_ws(' ', caption, category, key)), NULL, NULL, NULL, NULL
+    lower(concat_ws(' ', caption, category, key)), judge, judged, score, NULL, NULL, NULL, NULL
 FROM (
     SELECT *, dataset || '/' || split || '/' || media_id AS medium FROM rows
     LEFT JOIN (SELECT key, dup_of, len(reasons) > 0 AS left_out, reasons AS why, message AS said FROM dedup) USING (key)
+    {JOINED}
 )
+"""
+
+_REVIEWED = """
+verdict = CASE WHEN r.said IS DISTINCT FROM objects.caption THEN 'outdated' ELSE r.verdict END,
+edited = CASE WHEN r.said IS NOT DISTINCT FROM objects.caption THEN r.edited END
 """
 
 
@@ -74,7 +82,10 @@ class IndexedRow:
         confidence: log-probability of the caption's least certain word; None where the engine gave none.
         tries: answers that were asked for.
         dup_of: key of an earlier caption that says the same or nearly so.
-        verdict, edited: what people said, and the caption that takes the place of the model's.
+        judge, judged, score: of ``capgen judge``: method, verdict, and score (natural logarithm); None where it was not
+            judged. A verdict on a caption that has changed since is ``stale``.
+        verdict, edited: what people said (``outdated`` where the caption is another since), and the caption that takes
+            the place of the model's.
         other_caption, other_status: of the same object in the run beside which this one is shown.
     """
 
@@ -99,6 +110,9 @@ class IndexedRow:
     confidence: float | None
     tries: int | None
     dup_of: str | None
+    judge: str | None
+    judged: str | None
+    score: float | None
     verdict: str | None
     edited: str | None
     other_caption: str | None
@@ -149,7 +163,8 @@ class RowIndex:
         self._database = duckdb.connect(str(Path(self._folder.name, "rows.duckdb")), config=settings)
         self._database.execute(_TABLES)
         self._lock = threading.Lock()
-        self._taken: dict[int, tuple[int, int]] = {}
+        self._judge = JudgeIndex(self._database, RunLayout(out).judge)
+        self._taken: dict[int, object] = {}
         self._second_pass: object = None
         self._reviews: Mapping[str, Review] = {}
         self._facets: dict[str, list[tuple[str, int]]] | None = None
@@ -196,9 +211,12 @@ class RowIndex:
             self.plan = read_plan(self.out)
             self._reviews = read_reviews(self.out)
             self._take_second_pass()
+            # scores take at most half of the time: shards that were taken without them are taken once more
+            judged = self._judge.refresh(until - seconds / 2 if seconds < float("inf") else until)
             for entry in self.plan.shards:
-                stamp = _stamp(RunLayout(self.out).manifest(entry.index))
-                if stamp is None or self._taken.get(entry.index) == stamp:
+                committed = content_stamp(RunLayout(self.out).manifest(entry.index))
+                stamp = (committed, self._judge.version)
+                if committed is None or self._taken.get(entry.index) == stamp:
                     continue
                 if not is_committed(self.out, entry.index, self.plan.fingerprint):
                     continue
@@ -208,7 +226,7 @@ class RowIndex:
                 self._taken[entry.index] = stamp
                 if progress:
                     progress(len(self._taken), len(self.plan.shards))
-        return True
+        return judged
 
     def add_review(self, review: Review) -> None:
         """Show a judgement at once."""
@@ -233,17 +251,24 @@ class RowIndex:
         return ResultPage([_row(row) for row in rows], total, by_status)
 
     def media(self, selection: Selection, limit: int) -> list[tuple[int, str]]:
-        """(shard, medium) of media that hold an object of the selection: ``limit`` at most, spread evenly over all."""
-        where, values = selection.conditions()
-        sql = f"""
-            WITH found AS (
-                SELECT shard, medium, row_number() OVER (ORDER BY shard, min(pos)) - 1 AS place, count(*) OVER () AS n
-                FROM objects WHERE {where} GROUP BY shard, medium
-            )
-            SELECT shard, medium FROM found
-            WHERE n <= $limit OR place * $limit // n != (place - 1) * $limit // n OR place = 0 ORDER BY place
+        """(shard, medium) of media that hold an object of the selection, ``limit`` at most.
+
+        In the order of the dataset they are spread evenly over all; in any other order they are the first ones.
         """
-        return [(shard, medium) for shard, medium in self._ask(sql, {**values, "limit": limit})]
+        where, values = selection.conditions()
+        order, seed = selection.order
+        spread = "n <= $limit OR place * $limit // n != (place - 1) * $limit // n OR place = 0"
+        chosen = spread if selection.sort == "plan" else "place < $limit"
+        sql = f"""
+            WITH ordered AS (
+                SELECT shard, medium, row_number() OVER (ORDER BY {order}) AS nth FROM objects WHERE {where}
+            ), found AS (
+                SELECT shard, medium, row_number() OVER (ORDER BY min(nth)) - 1 AS place, count(*) OVER () AS n
+                FROM ordered GROUP BY shard, medium
+            )
+            SELECT shard, medium FROM found WHERE {chosen} ORDER BY place
+        """
+        return [(shard, medium) for shard, medium in self._ask(sql, {**values, **seed, "limit": limit})]
 
     def of_medium(self, medium: str, selection: Selection | None = None) -> list[IndexedRow]:
         """The objects of a medium in order; all, or those of a selection."""
@@ -261,11 +286,15 @@ class RowIndex:
         found = self._facets
         if found is None:
             sql = "SELECT {0}, count(*) FROM {1} WHERE {0} IS NOT NULL GROUP BY 1 ORDER BY 1"
-            tables = {"split": "objects", "category": "objects", "model": "objects"}
-            found = {name: self._ask(sql.format(name, table), {}) for name, table in tables.items()}
+            columns = {"split": "split", "category": "category", "model": "model", "judge": "judged"}
+            found = {name: self._ask(sql.format(column, "objects"), {}) for name, column in columns.items()}
             found["reason"] = self._ask(sql.format("reason", "(SELECT unnest(reasons) AS reason FROM objects)"), {})
             self._facets = found
         return found
+
+    def scores(self, key: str) -> list[JudgeScore]:
+        """The judge's scores of an object, the last one first."""
+        return self._judge.of(key)
 
     def _ask(self, sql: str, values: Mapping[str, Any]) -> list[Any]:
         return self._database.cursor().execute(sql, dict(values)).fetchall()
@@ -273,7 +302,7 @@ class RowIndex:
     def _take_second_pass(self) -> None:
         """Begin anew when a release was made since: what it leaves out is another."""
         layout = RunLayout(self.out)
-        stamp = [_stamp(path) for path in (layout.release_json, layout.dedup)]
+        stamp = [content_stamp(path) for path in (layout.release_json, layout.dedup)]
         if stamp == self._second_pass:
             return
         cursor = self._database.cursor()
@@ -295,7 +324,7 @@ class RowIndex:
         cursor.execute(_INSERT, {"shard": entry.index})
         cursor.unregister("rows")
         keys = set(table.column("key").to_pylist())
-        self._join(cursor, "reviews", _reviewed(self._reviews, keys), "verdict = r.verdict, edited = r.edited")
+        self._join(cursor, "reviews", _reviewed(self._reviews, keys), _REVIEWED)
         if self._other is not None:
             self._join(cursor, "others", self._other.rows(keys), "other_caption = r.caption, other_status = r.status")
         cursor.commit()
@@ -332,20 +361,13 @@ def _reviewed(reviews: Mapping[str, Review], keys: set[str]) -> pa.Table | None:
     found = [one for key, one in reviews.items() if key in keys]
     if not found:
         return None
-    rows = [{"key": one.key, "verdict": one.verdict, "edited": one.caption} for one in found]
-    return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in ("key", "verdict", "edited")]))
+    names = ("key", "verdict", "edited", "said")
+    rows = [dict(zip(names, (one.key, one.verdict, one.caption, one.said), strict=True)) for one in found]
+    return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in names]))
 
 
 def _verdict(review: Review) -> str | None:
     return None if review.verdict == "none" else review.verdict
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 def _row(values: tuple[Any, ...]) -> IndexedRow:

@@ -12,7 +12,7 @@ from capgen.dataset.row import Status
 from capgen.display import plain
 from capgen.errors import UserError, did_you_mean
 
-Sort = Literal["plan", "category", "shortest", "longest", "unsure", "random"]
+Sort = Literal["plan", "category", "shortest", "longest", "unsure", "worst", "best", "random"]
 STATUSES: tuple[str, ...] = get_args(Status)
 _ORDERS: Mapping[str, str] = {
     "plan": "shard, pos",
@@ -20,6 +20,8 @@ _ORDERS: Mapping[str, str] = {
     "shortest": "words, shard, pos",
     "longest": "words DESC, shard, pos",
     "unsure": "confidence NULLS LAST, shard, pos",
+    "worst": "score NULLS LAST, shard, pos",
+    "best": "score DESC NULLS LAST, shard, pos",
     "random": "md5(key || '/' || $seed), shard, pos",
 }
 _LONGEST = 500
@@ -27,7 +29,7 @@ _Blank = BeforeValidator(lambda value: None if value == "" else value)
 _Text = Annotated[str | None, Field(max_length=_LONGEST), _Blank]
 _Count = Annotated[int | None, Field(ge=0, le=10**6), _Blank]
 _Number = Annotated[float | None, Field(allow_inf_nan=False), _Blank]
-_Review = Annotated[Literal["good", "bad", "edit", "any", "none"] | None, _Blank]
+_Review = Annotated[Literal["good", "bad", "edit", "outdated", "any", "none"] | None, _Blank]
 
 Condition = tuple[str, Mapping[str, Any]]
 """An SQL expression, and the values of its ``$`` names."""
@@ -42,8 +44,13 @@ class Selection(BaseModel):
         q: words that the caption, category or key all contain, whatever their case.
         min_words, max_words: length of the caption.
         min_confidence, max_confidence: log-probability of the caption's least certain word.
-        review: what people said: ``good``, ``bad`` or ``edit``; ``any`` is one of these, ``none`` is nothing.
+        judge: verdict of ``capgen judge``, such as ``right`` or ``wrong``; ``stale`` is one on a caption that has
+            changed since, ``none`` is not judged.
+        min_score, max_score: of ``capgen judge``.
+        review: what people said: ``good``, ``bad`` or ``edit``, ``outdated`` where the caption has changed since;
+            ``any`` is one of these, ``none`` is nothing.
         differs: only objects whose caption in the other run, beside which this one is shown, is another.
+        sort: ``unsure`` is the least certain first, ``worst`` and ``best`` are by the judge's score.
         seed: of the order ``random``.
         page: from 1.
         size: objects on a page.
@@ -61,6 +68,9 @@ class Selection(BaseModel):
     max_words: _Count = None
     min_confidence: _Number = None
     max_confidence: _Number = None
+    judge: _Text = None
+    min_score: _Number = None
+    max_score: _Number = None
     review: _Review = None
     differs: bool = False
     sort: Sort = "plan"
@@ -134,6 +144,9 @@ _FILTERS = {
     "max_words": "words <= $max_words",
     "min_confidence": "confidence >= $min_confidence",
     "max_confidence": "confidence <= $max_confidence",
+    "judge": "judged IS NOT DISTINCT FROM nullif($judge, 'none')",
+    "min_score": "score >= $min_score",
+    "max_score": "score <= $max_score",
     "differs": "other_caption IS DISTINCT FROM caption",
 }
 _REVIEWS = {"any": "verdict IS NOT NULL", "none": "verdict IS NULL"}

@@ -23,6 +23,7 @@ from starlette.routing import Route
 from capgen.errors import CapgenError, UserError
 from capgen.images import PictureFault
 from capgen.pipeline.gallery import views
+from capgen.pipeline.gallery.exact_request import ExactRequests
 from capgen.pipeline.gallery.guard import LocalGuard
 from capgen.pipeline.gallery.media_store import FrameCache, MediaStore, ShownMedium
 from capgen.pipeline.gallery.row_index import IndexedRow, RowIndex
@@ -44,11 +45,13 @@ class Gallery:
     """What the server shows, and who is sitting in front of it.
 
     Args:
+        requests: makes what the model was asked again.
         reviewer: the name that reviews are signed with.
     """
 
     index: RowIndex
     store: MediaStore
+    requests: ExactRequests
     reviewer: str = field(default_factory=getuser)
     frames: FrameCache = field(default_factory=FrameCache)
 
@@ -69,7 +72,7 @@ class Gallery:
         pages = max(1, -(-result.total // selection.size))
         if selection.page > pages:
             return RedirectResponse("/?" + selection.query(page=pages), 303)
-        more = ("min_words", "max_words", "min_confidence", "max_confidence")
+        more = ("min_words", "max_words", "min_confidence", "max_confidence", "min_score", "max_score")
         return self._html(
             "list.html",
             title=f"{self.name}: captions",
@@ -114,7 +117,11 @@ class Gallery:
         details = None
         if chosen is not None:
             own = next(row for row in shown.rows if row.key == chosen.key)
-            details = {"row": chosen, "facts": views.facts(own, chosen)}
+            details = {
+                "row": chosen,
+                "answers": len(own.answers),
+                "facts": views.facts(own, chosen, self.index.scores(chosen.key)),
+            }
         return self._html(
             "medium.html",
             title=f"{name}: captions",
@@ -151,9 +158,9 @@ class Gallery:
         return Response(msgspec.json.encode(found), media_type="application/json")
 
     def request(self, request: Request) -> Response:
-        """What the model was asked for an object."""
+        """What the model was asked for an answer about an object."""
         row = self._row(request)
-        return self._html("request.html", **views.request_values(self.store, row.shard, row.key))
+        return self._html("request.html", **self.requests.values(row.shard, row.key, _number(request, "answer", 0)))
 
     def judge(self, form: Mapping[str, str]) -> Response:
         """Take down what somebody says of a caption; the object as the list shows it from now on."""

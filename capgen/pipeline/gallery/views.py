@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
-import cv2
-
-from capgen.dataset.reader import read_media
 from capgen.dataset.row import GivenAnswer, Row
 from capgen.dataset.schema import COLUMNS
-from capgen.errors import CapgenError
-from capgen.pipeline.gallery.media_store import MediaStore, ShownMedium
+from capgen.pipeline.gallery.judge_index import JudgeScore
+from capgen.pipeline.gallery.media_store import ShownMedium
 from capgen.pipeline.gallery.outlines import Outline
 from capgen.pipeline.gallery.row_index import IndexedRow
-from capgen.pipeline.planning.recorded_settings import without_links
-from capgen.pipeline.rendering.prompt import prompt_of
-from capgen.pipeline.rendering.render import Renderer, render_media
-from capgen.pipeline.settings import Settings
-from capgen.pipeline.sources.reading.decode import decode_media
-from capgen.pipeline.view import View
-from capgen.resources import resource_names
 
 LIST_SIDE, PAGE_SIDE = 640, 1280  # pixels of the longer side of a picture in a list, and on a page of its own
 FPS = 6
@@ -32,7 +21,6 @@ FPS = 6
 _LEFT_OUT = frozenset(
     {"segmentation", "bbox", "frame_index", "area", "file_names", "caption", "reasons", "message", "answers", "shown"}
 )
-_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +109,12 @@ def scale_for(shown: ShownMedium, side: int) -> float:
     return min(1.0, side / max(shown.media.width, shown.media.height))
 
 
-def facts(row: Row, indexed: IndexedRow) -> list[tuple[str, str]]:
-    """Names and values of everything else that is known of an object."""
+def facts(row: Row, indexed: IndexedRow, scores: Sequence[JudgeScore]) -> list[tuple[str, str]]:
+    """Names and values of everything else that is known of an object.
+
+    Args:
+        scores: the judge's, the last one first.
+    """
     boxes = [
         f"frame {index + 1}: {', '.join(f'{value:g}' for value in box)}" + ("" if area is None else f" ({area:,} px)")
         for index, box, area in list(zip(row.frame_index, row.bbox, row.area, strict=True))[:3]
@@ -136,6 +128,9 @@ def facts(row: Row, indexed: IndexedRow) -> list[tuple[str, str]]:
         ("dup_of", indexed.dup_of),
         ("box (x, y, width, height) and area", "; ".join(boxes)),
         ("frames", len(row.frame_index) if row.kind == "video" else None),
+    ]
+    more += [
+        (f"judge {n}" if len(scores) > 1 else "judge", _score(one, row.caption)) for n, one in enumerate(scores, 1)
     ]
     values = dict(found) | dict(more) | {f"answer {n}": _answer(one) for n, one in enumerate(row.answers, 1)}
     return [(name, _text(value)) for name, value in values.items() if value not in (None, "", ())]
@@ -151,60 +146,22 @@ def _answer(given: GivenAnswer) -> str:
     return f"“{said}” ({'; '.join(filter(None, about)) or 'no check refused it'})"
 
 
+def _score(one: JudgeScore, caption: str | None) -> str:
+    """A judge's score in a line."""
+    known = [
+        ("score", one.score),
+        ("least probable token", one.least),
+        ("better than for other objects by", one.contrast),
+    ]
+    told = [one.verdict or "unknown", *(f"{name} {value:.2f}" for name, value in known if value is not None)]
+    told += [f"{name}: {value:.2f}" for name, value in (one.answers or {}).items() if value is not None]
+    told += [one.message] if one.message else []
+    told += [f"stale: it is of an earlier caption, “{one.caption}”"] if one.caption != caption else []
+    return f"{one.method or 'judge'}: {', '.join(told)}"
+
+
 def _text(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-@dataclass(frozen=True, slots=True)
-class RequestPart:
-    """A text or a picture of a request."""
-
-    text: str | None = None
-    source: str = ""
-    width: int = 0
-    height: int = 0
-
-
-def request_values(store: MediaStore, shard: int, key: str) -> Mapping[str, Any]:
-    """The request of an object as the model got it, made again from the run's recorded settings.
-
-    The prompt must be one that capgen ships: a run's folder does not decide which files are read.
-    """
-    try:
-        settings = Settings.model_validate(without_links(store.plan.settings))
-        if settings.prompt.name not in resource_names("prompts", ".toml"):
-            return {"trouble": f"the prompt {settings.prompt.name!r} is not one that capgen ships"}
-        prompt = prompt_of(settings.prompt)
-        view, recorded = _rendered(store, shard, key, Renderer(settings.render, prompt))
-    except (CapgenError, ValueError, KeyError) as error:
-        return {"trouble": f"the request cannot be shown: {error}"}
-    if isinstance(view, str):
-        return {"trouble": view}
-    changed = recorded is not None and recorded != prompt.sha256
-    note = "The prompt file has changed since this object was asked for: the request was another." if changed else ""
-    return {"trouble": "", "note": note, "view": view, "parts": [_part(part) for part in view.parts]}
-
-
-def _rendered(store: MediaStore, shard: int, key: str, renderer: Renderer) -> tuple[View | str, str | None]:
-    """The object's view, or why there is none; and the digest of the prompt that its row has."""
-    entry = store.plan.shards[shard]
-    for planned in read_media(store.out, entry, legacy_root=store.plan.legacy_root):
-        if key.startswith(f"{planned.name}/") and any(planned.key_of(o.object_id) == key for o in planned.objects):
-            media = decode_media(planned, store.root, store.bounds)
-            others = frozenset(obj.key for obj in media.objects) - {key}
-            (view,) = render_media(media, renderer, others)
-            recorded = next(row.prompt_sha256 for row in store.get(shard, planned.name).rows if row.key == key)
-            return (view if isinstance(view, View) else f"not asked: {view[1].message}"), recorded
-    raise KeyError(key)
-
-
-def _part(part: Any) -> RequestPart:
-    if isinstance(part, str):
-        return RequestPart(text=part)
-    height, width = part.pixels.shape[:2]
-    _, data = cv2.imencode(".png", cv2.cvtColor(part.pixels, cv2.COLOR_RGB2BGR), _PNG)
-    source = "data:image/png;base64," + b64encode(data.tobytes()).decode("ascii")
-    return RequestPart(source=source, width=width, height=height)
 
 
 def tracks(shown: ShownMedium, first: int, count: int) -> dict[str, Any]:

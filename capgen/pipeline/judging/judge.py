@@ -12,12 +12,13 @@ from typing import Any
 from capgen.dataset.files import open_parquet, whole_file
 from capgen.dataset.layout import RunLayout, picture_bounds
 from capgen.dataset.plan import PlanRecord
+from capgen.dataset.quality.judge_scores import SCORES
 from capgen.dataset.reader import check_root, read_columns, read_media, read_plan
 from capgen.dataset.shards import finished_shards
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, Session, build_engine
 from capgen.pipeline.judging import questions
-from capgen.pipeline.judging.records import SCORES, JudgeJournal, JudgeRules, JudgeSummary, score_table
+from capgen.pipeline.judging.records import JudgeJournal, JudgeRules, JudgeSummary, score_table
 from capgen.pipeline.judging.scores import JudgedCaption, fit_score, to_compare, yes_score
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer, render_media

@@ -14,25 +14,12 @@ import msgspec
 import pyarrow as pa
 
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.quality.judge_scores import SCORES
 from capgen.encoding import read_bytes
 from capgen.errors import UserError
 from capgen.pipeline.judging.scores import CONTRAST, THRESHOLD, JudgedCaption, Method
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.settings import Settings
-
-SCORES = pa.schema(
-    [
-        ("key", pa.string()),
-        ("caption", pa.string()),
-        ("method", pa.string()),
-        ("score", pa.float32()),
-        ("verdict", pa.string()),
-        ("least", pa.float32()),
-        ("contrast", pa.float32()),
-        ("answers", pa.map_(pa.string(), pa.float32())),
-        ("message", pa.string()),
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from capgen.errors import LedgerError, UserError
 from capgen.pipeline.gallery.export import export_run
 from capgen.pipeline.gallery.selection import Selection
 from tests.browser import start
-from tests.pipeline.gallery.serving import judged
+from tests.pipeline.gallery.serving import judge, judged
 from tests.tiny_runs import dropped, plan_run, planned_image, said, three_shards
 
 
@@ -117,6 +117,17 @@ def test_objects_are_filtered_by_what_the_address_says(run, tmp_path, browser, f
     assert browser.evaluate(shown) == objects, "a mask goes with its caption"
 
 
+def test_an_object_has_an_address_of_its_own(run, tmp_path, browser):
+    file = tmp_path / "page" / "index.html"
+    export(run.out, file.parent, limit=100)
+    browser.open(file)
+    browser.evaluate("document.querySelectorAll('li small a')[3].click()")
+    address = browser.evaluate("location.hash")
+    browser.open(file, address)
+    assert browser.evaluate("document.activeElement.dataset.key") == "tiny/train/2/21"
+    assert len(visible(browser)) == 8
+
+
 def test_choosing_in_the_form_filters_and_is_remembered_in_the_address(run, tmp_path, browser):
     file = tmp_path / "page" / "index.html"
     export(run.out, file.parent, limit=100)
@@ -126,6 +137,26 @@ def test_choosing_in_the_form_filters_and_is_remembered_in_the_address(run, tmp_
     assert "status=dropped&status=failed" in browser.evaluate("location.hash")
     browser.evaluate("document.querySelector('input[name=masks]').click()")
     assert browser.evaluate("getComputedStyle(document.querySelector('g.dropped')).display") == "none"
+
+
+def test_scores_of_the_judge_filter_and_order_the_exported_page(run, tmp_path, browser):
+    judge(run.out, {"10": -0.1, "21": -2.0, "41": -3.0, "50": -0.3})
+    run.commit(2, change=lambda row: said(row, "Another cup."))
+    file = tmp_path / "page" / "index.html"
+    export(run.out, file.parent, limit=100)
+    browser.open(file)
+    assert [text for text in visible(browser) if "judge (fit): stale" in text]
+    names = "[...document.querySelectorAll('article')].filter(a => !a.hidden).map(a => a.querySelector('h2').innerText)"
+    for fragment, wanted in (
+        ("#judge=wrong", ["tiny/train/2", "tiny/train/4"]),
+        ("#judge=stale", ["tiny/val/5"]),
+        ("#min_score=-2.5", ["tiny/train/1", "tiny/train/2"]),
+        ("#sort=worst", ["tiny/train/4", "tiny/train/2", "tiny/train/1", "tiny/val/5"]),
+        ("#sort=best&judge=wrong", ["tiny/train/2", "tiny/train/4"]),
+        ("", ["tiny/train/1", "tiny/train/2", "tiny/train/4", "tiny/val/5"]),
+    ):
+        browser.open(file, fragment)
+        assert browser.evaluate(names) == wanted, fragment
 
 
 def test_no_text_from_data_runs_or_loads_anything(tmp_path, browser):

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import time
 from urllib.parse import urlencode, urlsplit
 
-import cv2
 import msgspec
-import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from capgen.pipeline.releasing.reviews import read_reviews
 from tests.browser import start
-from tests.pipeline.gallery.serving import judged, served
+from tests.pipeline.gallery.serving import judge, judged, page, pictures, served
+from tests.pipeline.runs import echo_settings, session
 from tests.tiny_runs import dropped, plan_run, planned_image, said, three_shards
-
-COLOURS = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +24,6 @@ def browser(tmp_path_factory):
     browser = start(tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
-
-
-def pictures(root):
-    root.mkdir(exist_ok=True)
-    for name in range(1, 6):
-        cv2.imwrite(str(root / f"{name}.jpg"), cv2.resize(COLOURS, (64, 48), interpolation=cv2.INTER_AREA))
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -45,19 +36,6 @@ def run(tmp_path_factory):
 def address(run):
     with served(run.out) as found:
         yield found
-
-
-def page(address, path="/", *, headers=None, method="GET", body=None, cookie=True):
-    """Status, headers and body of one request."""
-    parts = urlsplit(address)
-    token = parts.query.partition("=")[2]
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
-    sent = {"Cookie": f"capgen-{parts.port}={token}"} if cookie else {}
-    connection.request(method, path, body=body, headers=sent | (headers or {}))
-    answer = connection.getresponse()
-    found = answer.status, dict(answer.getheaders()), answer.read()
-    connection.close()
-    return found
 
 
 def visible(browser):
@@ -204,6 +182,30 @@ def test_what_people_say_is_written_down_and_shown(tmp_path, browser):
         assert page(address, "/?review=any")[2].decode().count("<li ") == 2, "it is there after a restart"
 
 
+def test_the_judge_is_shown_and_chosen_in_the_form(tmp_path, browser):
+    run = three_shards(tmp_path / "out", str(pictures(tmp_path / "pictures"))).commit(change=judged)
+    judge(run.out, {"10": -0.1, "21": -2.0, "40": -0.3})
+    run.commit(1, change=lambda row: said(row, "Another cup."))
+    with served(run.out) as address:
+        browser.open(address)
+        told = browser.evaluate("[...document.querySelectorAll('main .judged')].map(i => i.innerText)")
+        assert told == [
+            "judge (fit): right, -0.10",
+            "judge (fit): wrong, -2.00",
+            "judge (fit): stale, of an earlier caption",
+        ]
+        browser.evaluate(
+            "(s => { s.value = 'wrong'; s.dispatchEvent(new Event('change', {bubbles: true})); })"
+            "(document.querySelector('select[name=judge]'))"
+        )
+        browser.wait_for("document.querySelector('main output').value == '1 object'")
+        assert browser.evaluate("location.search") == "?judge=wrong"
+        body = page(address, "/object?key=tiny%2Ftrain%2F4%2F40")[2].decode()
+        assert "stale: it is of an earlier caption" in body
+        order = re.findall(r'data-judge="(\w+)"', page(address, "/?sort=worst")[2].decode())
+        assert order == ["wrong", "right", "stale"]
+
+
 def test_shards_appear_while_the_run_goes_on(tmp_path):
     run = three_shards(tmp_path / "out", str(pictures(tmp_path / "pictures")))
     with served(run.out) as address:
@@ -230,8 +232,6 @@ def test_two_runs_are_shown_beside_each_other(tmp_path):
 
 
 def test_a_video_plays_with_its_tracks(shared, tmp_path, browser):
-    from tests.pipeline.runs import echo_settings, session
-
     session(echo_settings(shared / "data" / "lv-vis_mini", dataset="lv-vis"), tmp_path / "out")
     with served(tmp_path / "out") as address:
         body = page(address)[2].decode()
@@ -298,6 +298,8 @@ def test_no_text_from_data_runs_or_loads_anything(tmp_path, browser):
     )
     run = plan_run(tmp_path / "out", [[planned]], str(pictures(tmp_path / "pictures")))
     run.commit(change=lambda row: dropped(said(row, evil), f"code{evil}".replace(" ", "")))
+    scores = {"key": ["tiny/train/1/10"], "score": [0.5], "caption": [evil], "method": [evil], "verdict": [evil]}
+    pq.write_table(pa.table(scores), run.out / "judge.parquet")
     with served(run.out) as address:
         browser.open(address)
         host = urlsplit(address).netloc
