@@ -10,8 +10,13 @@ import hashlib
 import logging
 import re
 import sys
+import time
 import unicodedata
 from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import IntEnum
 from html import escape
 from typing import Any
 
@@ -19,6 +24,8 @@ from capgen.buckets.places import shown as with_urls
 from capgen.redaction import plain_addresses
 
 REPLACEMENT = "\ufffd"
+
+log = logging.getLogger(__name__)
 
 _UNSEEN = frozenset(
     "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufff9\ufffa\ufffb"
@@ -28,6 +35,36 @@ _UNSEEN = frozenset(
 _REFUSED = ("Cc", "Cs", "Co", "Cn")
 _MARKDOWN = re.compile(r"[\\`*\[\]#|~!$]|(?<![^\W_])_|_(?![^\W_])")
 """What Markdown may read; an underscore between letters is none of it."""
+
+
+class OutputLevel(IntEnum):
+    """How much a verb prints: errors and the result alone; what it does as well; or each step with its time."""
+
+    QUIET = 0
+    USUAL = 1
+    VERBOSE = 2
+
+
+_LEVEL: ContextVar[OutputLevel] = ContextVar("output level", default=OutputLevel.USUAL)
+_LOGGED = {OutputLevel.QUIET: logging.ERROR, OutputLevel.USUAL: logging.WARNING, OutputLevel.VERBOSE: logging.INFO}
+
+
+@contextmanager
+def printing(level: OutputLevel) -> Iterator[None]:
+    """While this lasts, print so much: ``note``, ``progress_terminal`` and capgen's own log keep to it."""
+    token, logger = _LEVEL.set(level), logging.getLogger("capgen")
+    before = logger.level
+    logger.setLevel(_LOGGED[level])
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        _LEVEL.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether nothing but errors and the result is to be printed."""
+    return _LEVEL.get() is OutputLevel.QUIET
 
 
 def plain(text: str, *, lines: bool = False) -> str:
@@ -77,8 +114,34 @@ class PlainFormatter(logging.Formatter):
     """Formats log records on one line, without control characters and passwords of addresses in a message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line of plain text; a traceback keeps its lines."""
-        return plain(plain_addresses(with_urls(super().format(record))), lines=record.exc_info is not None)
+        """The record as one line of plain text, of a step with its time; a traceback keeps its lines."""
+        line = plain(plain_addresses(with_urls(super().format(record))), lines=record.exc_info is not None)
+        return f"{self.formatTime(record, '%H:%M:%S')} {line}" if record.levelno == logging.INFO else line
+
+
+class StderrHandler(logging.Handler):
+    """Writes log records to what ``sys.stderr`` is at that time: a progress bar puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):  # nobody reads it any more
+            self.handleError(record)
+
+
+class StepLog:
+    """Logs with ``--verbose`` where long work stands, at most once a second; use it as the callback of a progress."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __call__(self, line: str) -> None:
+        """Log where the work stands."""
+        if time.monotonic() >= self._next:
+            log.info("%s", line)
+            self._next = time.monotonic() + 1.0
 
 
 def terminal(*, stderr: bool = False, quiet: bool = False, file: Any = None) -> Any:
@@ -93,6 +156,32 @@ def terminal(*, stderr: bool = False, quiet: bool = False, file: Any = None) -> 
             return super().render_str(with_urls(plain(text, lines=True)), **options)
 
     return PlainConsole(stderr=stderr, quiet=quiet, file=file, markup=False, highlight=False, emoji=False)
+
+
+def progress_terminal(*, stderr: bool = True, quiet: bool = False) -> Any:
+    """A ``terminal`` for what is said on the way to a result; silent where ``is_quiet``."""
+    return terminal(stderr=stderr, quiet=quiet or is_quiet())
+
+
+@contextmanager
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal that something is done; what is given may be called with a line on where it stands."""
+    begun, steps = time.monotonic(), StepLog()
+    with progress_terminal().status(what) as shown:
+
+        def tell(line: str) -> None:
+            shown.update(plain(line))
+            steps(line)
+
+        steps(what)
+        yield tell
+    log.info("%s took %.1f s", what, time.monotonic() - begun)
+
+
+def note(text: str, *, stderr: bool = False) -> None:
+    """``echo`` what is neither an error nor the result; nothing where ``is_quiet``."""
+    if not is_quiet():
+        echo(text, stderr=stderr)
 
 
 def echo(text: str, *, stderr: bool = False) -> None:

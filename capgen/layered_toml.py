@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from capgen.encoding import read_text
 from capgen.errors import UserError, did_you_mean
+
+_QUOTED = re.compile(r"'([^']*)'")
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -61,8 +64,23 @@ def sentence(error: ValidationError, model: type[BaseModel]) -> str:
     where = ".".join((*path, last))
     if first["type"] == "extra_forbidden":
         known = known_keys(model, path)
-        return f"unknown key {where!r}{did_you_mean(last, known) or _listed(known)}"
+        hint = did_you_mean(last, known) or "".join(
+            f" (did you mean {name!r}?)" for name in _elsewhere(model, last)[:1]
+        )
+        return f"unknown key {where!r}{hint or _listed(known)}"
+    if first["type"] in ("literal_error", "enum"):
+        return f"{where}: {first['msg']}{did_you_mean(str(first['input']), _QUOTED.findall(first['ctx']['expected']))}"
     return f"{where}: {first['msg']}"
+
+
+def _elsewhere(model: type[BaseModel], key: str) -> list[str]:
+    """Where else the tables of a model have a key: ``render.patch`` for ``patch``, also under a wrong table."""
+    found = []
+    for name, field in model.model_fields.items():
+        inner = _model_in(field.annotation)
+        if inner is not None and key in inner.model_fields:
+            found.append(f"{name}.{key}")
+    return found
 
 
 def known_keys(model: type[BaseModel], path: Iterable[str]) -> tuple[str, ...]:

@@ -16,6 +16,9 @@ from capgen.pipeline.settings import Settings
     [
         ("render.pach=1", "unknown key 'render.pach' (did you mean 'patch'?)"),
         ("rendr.patch=1", "unknown key 'rendr' (did you mean 'render'?)"),
+        ("patch=1", "unknown key 'patch' (did you mean 'render.patch'?)"),
+        ("dedup.patch=1", "unknown key 'dedup.patch' (did you mean 'render.patch'?)"),
+        ("judge.method=fitt", "(did you mean 'fit'?)"),
         ("source.world.image=1", "unknown key 'source.world.image' (did you mean 'images'?)"),
         ("render.zzz=1", "known: patch, clean_pixels"),
     ],

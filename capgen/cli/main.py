@@ -18,7 +18,7 @@ from capgen.cli import evaluation, maskcaptioner, models, pipeline, quality, rev
 from capgen.cli.data import ablation, datasets, exchange, places, report, segment
 from capgen.cli.providers import Providers
 from capgen.cli.runs import resume
-from capgen.display import PlainFormatter, echo, plain
+from capgen.display import PlainFormatter, StderrHandler, echo, plain
 from capgen.errors import CapgenError
 from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.redaction import plain_addresses
@@ -54,7 +54,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
 
 def main(providers: Providers | None = None) -> None:
     """Run a verb; any error becomes one line on stderr: exit 2 for the user's, 3 for a broken ledger, 1 otherwise."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StderrHandler()
     handler.setFormatter(PlainFormatter("capgen: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     hide_library_warnings()

@@ -14,7 +14,8 @@ from rich.progress import Progress
 
 from capgen.cli import options
 from capgen.cli.data import places
-from capgen.display import echo, terminal
+from capgen.cli.runs.output import long_work
+from capgen.display import StepLog, echo, note, progress_terminal
 from capgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command("predict")
+@long_work("the picture's or video's path")
 def predict_verb(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Video file, folder of frames, or picture.")],
     out: Annotated[Path, typer.Option(help="Folder for tracks.json, the annotated video and the sheet.")],
@@ -51,12 +53,12 @@ def predict_verb(
     Writes masks, tracks and captions, and draws them into an annotated video.
     """
     request = PredictRequest(source, model, out, threshold, max_tracks, every, fps, device, video_id, fill)
-    found, written = predict(request, terminal(stderr=as_json))
+    found, written = predict(request, progress_terminal(stderr=as_json))
     if as_json:
         typer.echo(json.dumps(summary(found, written), indent=1))
         return
     for track in found.tracks:
-        echo(f"{track.track_id:>3}  {track.score:.2f}  {track.caption or track.category or ''}{_doubt(track)}")
+        note(f"{track.track_id:>3}  {track.score:.2f}  {track.caption or track.category or ''}{_doubt(track)}")
     objects = f"{len(found.tracks)} object{'' if len(found.tracks) == 1 else 's'}"
     hint = "" if found.tracks else " (a lower --threshold shows what the model is less sure of)"
     echo(f"{objects} on {found.frames} frame{'' if found.frames == 1 else 's'}{hint}: {written.annotated}")
@@ -70,6 +72,7 @@ def _doubt(track: Track) -> str:
 
 
 @app.command("train")
+@long_work("the model's path")
 def train_verb(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="Training file (TOML), or the name of one in pipelines/train/.")
@@ -91,6 +94,25 @@ def train_verb(
             help="Folder or URL of the captioned dataset, if it is no longer where it was captioned.",
         ),
     ] = None,
+    report_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where numbers go: tensorboard, wandb, all or none; may be repeated. Default: the file's.",
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        bool | None,
+        typer.Option("--tensorboard/--no-tensorboard", help="Write OUT/logs/tensorboard.", show_default=False),
+    ] = None,
+    wandb: Annotated[
+        bool | None,
+        typer.Option(
+            "--wandb/--no-wandb",
+            help="Send numbers to Weights & Biases (pip install 'capgen[wandb]'); its WANDB_ variables count.",
+            show_default=False,
+        ),
+    ] = None,
     set_: options.SetFlag = None,
 ) -> None:
     """Train a MaskCaptioner on captioned masks.
@@ -99,9 +121,11 @@ def train_verb(
     """
     from capgen.cli.training import Seams, train
     from capgen.evaluation.benchmarks.media import BenchmarkRows
+    from capgen.maskcaptioner.training.trackers import chosen_trackers
 
     seams = Seams(score=_validation_scores, benchmark=BenchmarkRows)
-    made = train(file, data=data or (), out=out, root=root, assignments=set_ or (), seams=seams)
+    flags = chosen_trackers(report_to, tensorboard=tensorboard, wandb=wandb)
+    made = train(file, data=data or (), out=out, root=root, assignments=set_ or (), flags=flags, seams=seams)
     echo(f"model: {made}  (capgen predict INPUT --model {made})")
 
 
@@ -150,11 +174,13 @@ def predict(request: PredictRequest, console: Console) -> tuple[Prediction, Pred
     identity = int(request.video_id) if request.video_id.isdecimal() else request.video_id
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         tasks: dict[str, Any] = {}
+        steps = StepLog()
 
         def show(what: str, done: int, total: int | None) -> None:
             task = tasks.setdefault(what, None)
             tasks[what] = task = bars.add_task(what, total=total) if task is None else task
             bars.update(task, completed=done, total=total)
+            steps(f"{what}: {done:,}" + (f" of {total:,}" if total else ""))
 
         stream = _stream(model, options)
         frames = int(model.config.clip_frames)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from capgen.cli import options
+from capgen.cli.runs.output import long_work
 from capgen.display import echo, plain, terminal
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def models(
 
 
 @app.command()
+@long_work("the estimate")
 def plan(
     dataset: options.DatasetFlag = None,
     pipeline: options.PipelineFlag = None,

@@ -18,9 +18,10 @@ from capgen.cli.data import places
 from capgen.cli.data.report import tell_release
 from capgen.cli.providers import Providers
 from capgen.cli.runs.dry_run import dry_run
+from capgen.cli.runs.output import long_work
 from capgen.cli.settings import in_world, settings_of, with_world
 from capgen.dataset.layout import RunLayout
-from capgen.display import echo, terminal
+from capgen.display import echo, note, progress_terminal
 from capgen.errors import LedgerError, UnknownName, UserError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _DEFAULT_OUT = {"image": "out/lviscap", "video": "out/lv-viscap"}
 
 
 @app.command()
+@long_work("the release's path")
 def run(
     ctx: typer.Context,
     dataset: options.DatasetFlag = None,
@@ -91,7 +93,7 @@ def run(
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
     where = out or Path(_DEFAULT_OUT[settings.kind])
     settings = with_world(settings, where)
-    console = terminal()
+    console = progress_terminal(stderr=False)
     embed = "media" if embed_media else embed
     given = DeviceFlags(gpus=gpus, tensor_parallel=tensor_parallel, workers=workers)
     wanted = RunRequest(
@@ -153,6 +155,7 @@ def status(out: options.RunAtAGlance, as_json: options.JsonFlag = False) -> None
 
 
 @app.command()
+@long_work("the accounts")
 def verify(out: options.RunFolder, as_json: options.JsonFlag = False) -> None:
     """Check that a run accounts for every object exactly once.
 
@@ -164,7 +167,7 @@ def verify(out: options.RunFolder, as_json: options.JsonFlag = False) -> None:
     from capgen.pipeline.tasks import local_tasks
 
     objects = read_plan(out).table.objects
-    with ProgressDisplay(terminal(stderr=True)) as display, local_tasks(objects) as tasks:
+    with ProgressDisplay(progress_terminal()) as display, local_tasks(objects) as tasks:
         ledger = prove(out, display.steps("verifying"), tasks=tasks)
     if as_json:
         typer.echo(json.dumps(ledger.as_json(), indent=1))
@@ -175,6 +178,7 @@ def verify(out: options.RunFolder, as_json: options.JsonFlag = False) -> None:
 
 
 @app.command()
+@long_work("the release's path")
 def retry(
     ctx: typer.Context,
     out: options.RunFolder,
@@ -212,12 +216,12 @@ def retry(
     again = tuple(dict.fromkeys(reason or ()))
     wrong = _wrong(out, refused, key or (), keys, flagged=flagged)
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
-    console = terminal()
+    console = progress_terminal(stderr=False)
     wanted = RunRequest(places.out_to_run(out), was.model, devices, embed=was.embed, again=again, refused=wrong)
     made, report = run_session(in_world(was.settings), wanted, console)
     console.print(report.table())
     if report.retried and not any(did["changed"] for did in report.retried.values()):
-        echo("nothing changed: the same engine gives the same answers; change what made them fail first")
+        note("nothing changed: the same engine gives the same answers; change what made them fail first")
     tell_release(made)
     places.give_written(made)
     _fail_where_marked(report)
@@ -271,11 +275,14 @@ def lint(
 
 
 @app.command()
+@long_work("the page's path")
 def preview(
+    ctx: typer.Context,
     dataset: options.DatasetFlag = None,
     pipeline: options.PipelineFlag = None,
     root: options.RootFlag = None,
     split: options.SplitFlag = None,
+    engine: options.EngineFlag = None,
     model: options.ModelFlag = None,
     number: Annotated[int, typer.Option("-n", min=1, help="Number of objects to show.")] = 12,
     seed: Annotated[int | None, typer.Option(help="Show a random sample by this seed, not the first objects.")] = None,
@@ -286,29 +293,42 @@ def preview(
         list[str] | None, typer.Option(metavar="KEY", help="Only this object, by its key; may be repeated.")
     ] = None,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("preview.html"),
+    ask: Annotated[bool, typer.Option("--ask", help="Start the engine, ask, and show the answers too.")] = False,
+    gpus: options.GpusFlag = None,
+    tensor_parallel: options.TensorParallelFlag = 1,
     follow_links: options.FollowLinksFlag = None,
     set_: options.SetFlag = None,
 ) -> None:
     """Write a page with the pictures and prompts that the model gets.
 
-    No model is run.
+    Where the model's processor is on this machine, with the chat template's text and the tokens of each part. No model
+    is run without --ask, which asks each object once and tells what the checks say of the answer.
     """
+    from capgen.pipeline.estimating.token_counter import token_counter
     from capgen.pipeline.pages.preview import PreviewSample, preview_page
+    from capgen.pipeline.planning.prepare import checked
 
     flags = {
         "source.root": root,
         "source.split": split,
         "source.limit": number,
         "source.follow_links": follow_links,
+        "engine.name": engine,
         "model.id": model,
     }
     settings, _ = settings_of(dataset, pipeline, flags, set_ or ())
+    settings = with_world(settings, out.parent / f"{out.stem}-world")
+    ask_gpus = None
+    if ask:
+        ask_gpus = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, 1).gpus
+        checked(settings)
     sample = PreviewSample(frozenset(key or ()), frozenset(category or ()), seed)
-    shown = preview_page(with_world(settings, out.parent / f"{out.stem}-world"), out, sample)
+    shown = preview_page(settings, out, sample, counter=token_counter(settings), ask_gpus=ask_gpus)
     echo(f"{shown} objects in {out}")
 
 
 @app.command()
+@long_work("the address or the page's path")
 def gallery(
     out: options.RunFolder,
     export: Annotated[

@@ -10,11 +10,12 @@ import typer
 
 from capgen.cli import options
 from capgen.cli.providers import Providers
-from capgen.display import echo, terminal
+from capgen.cli.runs.output import long_work
+from capgen.display import echo, note, working
 from capgen.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from capgen.dataset.quality.calibration import Calibration
     from capgen.pipeline.judging.records import JudgeRules
@@ -110,6 +111,7 @@ def _draw(result: Calibration, file: Path) -> Path | None:
 
 
 @app.command()
+@long_work("the table's path")
 def judge(
     ctx: typer.Context,
     out: options.RunFolder,
@@ -157,7 +159,16 @@ def judge(
     least = THRESHOLD if threshold is None else threshold
     rules = JudgeRules(method=cast("Method", method), threshold=least, contrast=contrast)
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, 1)
-    _judge(out, in_world(settings), rules, gpus=devices.gpus, sentences=sentences, table=table, as_json=as_json)
+    _judge(
+        out,
+        in_world(settings),
+        rules,
+        gpus=devices.gpus,
+        sentences=sentences,
+        table=table,
+        as_json=as_json,
+        tell_path=echo,
+    )
 
 
 def judge_release(out: Path, settings: Settings, gpus: int) -> frozenset[str]:
@@ -184,6 +195,7 @@ def _judge(
     sentences: Mapping[str, str] | None = None,
     table: Path | None = None,
     as_json: bool = False,
+    tell_path: Callable[[str], None] = note,
 ) -> None:
     """Judge, and tell what came out."""
     import json
@@ -191,8 +203,7 @@ def _judge(
     from capgen.dataset.layout import RunLayout
     from capgen.pipeline.judging.judge import judge_run
 
-    console = terminal(stderr=True)
-    with console.status("judging") as status:
+    with working("judging") as tell:
         summary = judge_run(
             out,
             settings,
@@ -200,7 +211,7 @@ def _judge(
             sentences=sentences,
             table=table,
             gpus=gpus,
-            told=lambda done, total: status.update(f"judged {done:,} of {total:,}"),
+            told=lambda done, total: tell(f"judged {done:,} of {total:,}"),
         )
     told = summary.as_json()
     if as_json:
@@ -208,7 +219,8 @@ def _judge(
         return
     cost = f"{told['tokens_a_caption']:,.0f} prompt tokens a caption, {summary.cached_tokens:,} cached in all"
     counts = ", ".join(f"{told[name]:,} {name}" for name in ("right", "wrong", "unknown"))
-    echo(f"{told['judged']:,} captions judged by {rules.method}: {counts} (threshold {rules.threshold:.3f})")
-    echo(cost if rules.method != "confidence" else "the captions' own log-probabilities: nothing was asked")
+    note(f"{told['judged']:,} captions judged by {rules.method}: {counts} (threshold {rules.threshold:.3f})")
+    note(cost if rules.method != "confidence" else "the captions' own log-probabilities: nothing was asked")
     where = table or RunLayout(out).judge
-    echo(f"written: {where}\nask again for what is wrong: capgen retry {out} --refused {where}")
+    tell_path(f"written: {where}")
+    note(f"ask again for what is wrong: capgen retry {out} --refused {where}")

@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from capgen.cli import options
-from capgen.display import echo
+from capgen.cli.runs.output import long_work
+from capgen.display import echo, working
 
 app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()
+@long_work("the folder's path")
 def sample(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to create.")],
     images: Annotated[int, typer.Option(help="Number of images (LVIS format).")] = 200,
@@ -27,7 +29,13 @@ def sample(
     """
     from capgen.sample.write import write_world
 
-    echo(str(write_world(directory, images=images, videos=videos, seed=seed)))
+    with working("drawing") as tell:
+
+        def progress(done: int, of: int) -> None:
+            tell(f"drawing: {done:,} of {of:,} scenes")
+
+        summary = write_world(directory, images=images, videos=videos, seed=seed, progress=progress)
+    echo(str(summary))
 
 
 @app.command()

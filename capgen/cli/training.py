@@ -12,7 +12,7 @@ from rich.console import Console
 
 from capgen.dataset.layout import TRAINING_ENTRIES
 from capgen.dataset.lock import exclusive
-from capgen.display import terminal
+from capgen.display import progress_terminal
 from capgen.errors import Interrupted, UserError
 from capgen.maskcaptioner.settings import TrainSettings, load_train_settings
 from capgen.stop import Stop
@@ -40,6 +40,7 @@ def train(
     out: Path,
     root: Path | None = None,
     assignments: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
     seams: Seams | None = None,
     console: Console | None = None,
 ) -> Path:
@@ -47,6 +48,7 @@ def train(
 
     Args:
         root: where the captioned dataset is now; the same as the setting ``data.pictures``.
+        flags: further settings by dotted keys; None values are left out.
 
     Raises:
         UnknownName: no such training file, split, preset or module.
@@ -55,13 +57,13 @@ def train(
         Diverged: the loss is no longer a number.
         Interrupted: Ctrl-C or SIGTERM; what was learnt is saved.
     """
-    flags = {"data.releases": [str(path) for path in data] or None, "data.pictures": root and str(root)}
-    settings = load_train_settings(file, flags, assignments)
+    given = {"data.releases": [str(path) for path in data] or None, "data.pictures": root and str(root)}
+    settings = load_train_settings(file, {**given, **(flags or {})}, assignments)
     _needs_torch()
     from capgen.maskcaptioner.training.loop import accelerator_of
 
     accelerator = accelerator_of(settings)
-    console = console or terminal(stderr=True, quiet=not accelerator.is_main_process)
+    console = console or progress_terminal(quiet=not accelerator.is_main_process)
     try:
         with Stop(_STOPPING) as stop, _alone(out, accelerator):
             _train(settings, out, seams or Seams(), console, stop)

@@ -58,11 +58,14 @@ class ShardTable(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         folders: by ``dataset/split``, the folders below the root in which its pictures are.
         left_out: how many annotations of the source are no objects of the plan, by reason.
+        new_media, new_objects: how many of them a source that has grown has just added.
     """
 
     shards: tuple[ShardEntry, ...]
     folders: dict[str, tuple[str, ...]] = {}
     left_out: dict[str, int] = {}
+    new_media: int = 0
+    new_objects: int = 0
 
     @property
     def media(self) -> int:
@@ -75,8 +78,10 @@ class ShardTable(msgspec.Struct, frozen=True, kw_only=True):
         return sum(entry.objects for entry in self.shards)
 
     def text(self) -> str:
-        """The counts in one line, with what the source left out."""
+        """The counts in one line, with what the source has added and what it left out."""
         line = f"{self.objects:,} objects of {self.media:,} media planned in {len(self.shards):,} shards"
+        if self.new_media:
+            line += f", of them {self.new_objects:,} objects of {self.new_media:,} media that are new in the dataset"
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
         return f"{line} (left out: {left_out})" if left_out else line
 
@@ -93,6 +98,18 @@ class ModelName(msgspec.Struct, frozen=True):
     revision: str | None = None
 
 
+class SourceGrowth(msgspec.Struct, frozen=True, kw_only=True):
+    """Media were added to a plan, because its source or its limit had grown.
+
+    Args:
+        source: the part ``source`` that a fingerprint would have had then.
+        shards: how many shards were planned before.
+    """
+
+    source: dict[str, Any]
+    shards: int
+
+
 class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
     """``OUT/plan.json``.
 
@@ -102,6 +119,7 @@ class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
         root: where the dataset was when it was planned; ``--root`` says where it is now.
         limit: so many objects were planned at most; None is all.
         folders, left_out: see ``ShardTable``.
+        grown: how the source has grown since, in order; the fingerprint stays that of the first planning.
     """
 
     version: str
@@ -113,7 +131,13 @@ class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = None
     folders: dict[str, tuple[str, ...]] = {}
     left_out: dict[str, int] = {}
+    grown: tuple[SourceGrowth, ...] = ()
     shards: tuple[ShardEntry, ...]
+
+    @property
+    def parts_now(self) -> dict[str, Any]:
+        """``parts`` with the source as it was when media were added last."""
+        return self.parts | {"source": self.grown[-1].source} if self.grown else self.parts
 
     @property
     def table(self) -> ShardTable:

@@ -167,6 +167,7 @@ class TrainRunSettings(TrainTable):
     ``device``: ``auto`` is the GPU where there is one. ``checkpoint_every``: steps between two checkpoints.
     ``keep``: how many checkpoints stay.
     ``log_every``: steps between two lines of the log. ``tensorboard``: whether OUT/logs is written for TensorBoard.
+    ``wandb``: whether numbers are sent to Weights & Biases, as its own ``WANDB_`` variables say.
     ``threads``: of PyTorch on a CPU; 0 leaves its default.
     """
 
@@ -178,6 +179,7 @@ class TrainRunSettings(TrainTable):
     keep: Positive = 2
     log_every: Positive = 10
     tensorboard: bool = True
+    wandb: bool = False
 
 
 class ValidationSettings(TrainTable):

@@ -10,8 +10,9 @@ import typer
 
 from capgen.cli import options
 from capgen.cli.providers import Providers
+from capgen.cli.runs.output import long_work
 from capgen.cli.settings import settings_of, with_world
-from capgen.display import echo, terminal
+from capgen.display import echo, note, progress_terminal
 from capgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()
+@long_work("the table and the files' path")
 def ablate(
     ctx: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="Ablation file (TOML): a name in ablations/, or a path.")],
@@ -72,8 +74,8 @@ def ablate(
             chosen,
             devices.gpus,
             truth,
-            terminal(stderr=True),
-            lambda line: echo(line, stderr=as_json),
+            progress_terminal(),
+            lambda line: note(line, stderr=as_json),
         )
         result = run_ablation(request)
     if as_json:

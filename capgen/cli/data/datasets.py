@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from capgen.cli import options
+from capgen.cli.runs.output import long_work
 from capgen.cli.settings import AUTO, settings_of
-from capgen.display import echo, terminal
+from capgen.display import echo, working
 
 app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()
+@long_work("what the folder holds")
 def describe(
     root: options.RootFlag = None,
     dataset: Annotated[str, typer.Option(help="Dataset as for run; auto looks what the folder holds.")] = AUTO,
@@ -29,7 +31,7 @@ def describe(
     from capgen.pipeline.planning.describe import describe as summarise
 
     settings, _ = settings_of(dataset, None, {"source.root": root, "source.split": split}, set_ or ())
-    with terminal(stderr=True).status("reading"):
+    with working("reading"):
         summary = summarise(settings)
     if as_json:
         typer.echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))

@@ -9,13 +9,15 @@ import typer
 
 from capgen.cli import options
 from capgen.cli.pipeline import embed_of
-from capgen.display import echo, terminal
+from capgen.cli.runs.output import long_work
+from capgen.display import echo, note, terminal, working
 from capgen.exporting import FORMATS
 
 app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()
+@long_work("the folder's path")
 def export(
     out: options.RunFolder,
     dest: Annotated[Path, typer.Argument(metavar="DEST", help="Folder to create.")],
@@ -44,13 +46,13 @@ def export(
     form = FORMATS.build(to, {name: value for name, value in given.items() if value is not None}, "option ")
     files = annotation_files(out, root) if out.is_dir() else {}
     request = ExportRequest(out, dest, to, form, check_pictures_mode(pictures), root, follow_links, files)
-    console = terminal(stderr=True)
-    with console.status("exporting") as shown:
-        report = export_release(request, lambda split, media: shown.update(f"exporting {split}: {media:,} media"))
+    with working("exporting") as tell:
+        report = export_release(request, lambda split, media: tell(f"exporting {split}: {media:,} media"))
     echo(f"{report.dest}{' is complete already' if report.already else ''}: {report.text()}")
 
 
 @app.command("import")
+@long_work("the release's path")
 def import_(
     given: Annotated[
         Path, typer.Argument(metavar="FILE|DIR", help="LVISCap or LV-VISCap JSON, COCO or YouTube-VIS with captions.")
@@ -71,14 +73,14 @@ def import_(
     """
     from capgen.pipeline.importing.imports import ImportRequest, counts_text, import_captions
 
-    console = terminal(stderr=True)
     request = ImportRequest(given, out, root, split, dataset, model, license_, embed_of(embed))
-    with console.status("importing") as shown:
-        ledger = import_captions(request, lambda verb, done, of: shown.update(f"{verb}: {done:,}/{of:,}"))
+    with working("importing") as tell:
+        ledger = import_captions(request, lambda verb, done, of: tell(f"{verb}: {done:,}/{of:,}"))
     echo(f"{out}: {counts_text(ledger)}")
 
 
 @app.command()
+@long_work("the address")
 def push(
     out: options.RunFolder,
     repo: Annotated[str, typer.Argument(metavar="REPO", help="Dataset repository on the Hub: OWNER/NAME.")],
@@ -95,22 +97,22 @@ def push(
     plan = plan_push(out)
     console = terminal()
     for file in plan.files:
-        echo(f"{file.bytes:>15,}  {file.path}")
-    echo(f"{plan.bytes:>15,}  bytes in {len(plan.files)} files for {repo}{f' ({revision})' if revision else ''}")
-    echo(f"\n{plan.card}")
+        note(f"{file.bytes:>15,}  {file.path}")
+    note(f"{plan.bytes:>15,}  bytes in {len(plan.files)} files for {repo}{f' ({revision})' if revision else ''}")
+    note(f"\n{plan.card}")
     if plan.edited:
-        echo("README.md was edited after the release was packed")
+        note("README.md was edited after the release was packed")
     if plan.warning:
-        echo(f"the release is marked: {plan.warning}")
+        note(f"the release is marked: {plan.warning}")
     if not yes and not (console.is_terminal and typer.confirm(f"Send this to {repo}?")):
         echo("nothing was sent; --yes sends it")
         return
-    with terminal(stderr=True).status("sending") as shown:
+    with working("sending") as tell:
         address = push_release(
             plan,
             repo,
             private=private,
             revision=revision,
-            progress=lambda name, done, of: shown.update(f"sending {done + 1}/{of}: {name}"),
+            progress=lambda name, done, of: tell(f"sending {done + 1}/{of}: {name}"),
         )
     echo(f"sent: {address}")

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from capgen.cli import options
-from capgen.display import echo, plain, terminal
+from capgen.cli.runs.output import long_work
+from capgen.display import echo, note, plain, progress_terminal
 from capgen.text import tidy
 
 app = typer.Typer(rich_markup_mode=None)
@@ -18,6 +19,7 @@ _SHOWN = 160  # characters of a caption
 
 
 @app.command()
+@long_work("the page's path")
 def report(
     out: options.RunFolder,
     price: Annotated[float | None, typer.Option(help="Price of an hour of one GPU, in any currency.")] = None,
@@ -43,7 +45,7 @@ def report(
     from capgen.report.write import write_report
 
     wanted = ReportRequest(price, facts, labels)
-    with ProgressDisplay(terminal(stderr=True)) as display:
+    with ProgressDisplay(progress_terminal()) as display:
         page, _ = write_report(out, wanted, folder=to, progress=display.steps("reading"))
     if as_json:
         typer.echo((page.with_name("figures.json")).read_text("utf-8"))
@@ -57,6 +59,6 @@ def tell_release(out: Path) -> None:
     page, figures = write_report(out)
     for one in figures.captions.examples:
         said = tidy(one.text)
-        echo(plain(f"  {one.key}: {said if len(said) <= _SHOWN else f'{said[: _SHOWN - 1]}…'}"))
-    echo(f"report:  {page}")
-    echo(f"look at: capgen gallery {shlex.quote(str(out))}")
+        note(plain(f"  {one.key}: {said if len(said) <= _SHOWN else f'{said[: _SHOWN - 1]}…'}"))
+    note(f"report:  {page}")
+    note(f"look at: capgen gallery {shlex.quote(str(out))}")

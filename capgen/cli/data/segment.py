@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from capgen.display import echo, terminal
+from capgen.cli.runs.output import long_work
+from capgen.display import echo, note, working
 from capgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()
+@long_work("the file's path")
 def segment(
     given: Annotated[Path, typer.Argument(metavar="INPUT", help="Picture, video file, or folder of them.")],
     model: Annotated[
@@ -48,7 +50,6 @@ def segment(
     from capgen.segmenting.segment import SegmentRequest
     from capgen.segmenting.segment import segment as run
 
-    console = terminal(stderr=True)
     segmenter: Any
     if is_maskcaptioner(model):
         segmenter = MaskCaptionerTracks(model, threshold, max_objects, device)
@@ -57,16 +58,16 @@ def segment(
         sam2 = open_sam2(model, device) if isinstance(segmenter, MaskGenerator) else None
         segmenter = segmenter if sam2 is None else Sam2Tracks(sam2, segmenter, max_objects)
     request = SegmentRequest(given, out, model, threshold, every, max_frames, max_objects, kind=kind)
-    with console.status("segmenting") as shown:
+    with working("segmenting") as tell:
         report = run(
             request,
             segmenter,
-            say=lambda line: echo(line, stderr=True),
-            progress=lambda done, of: shown.update(f"segmenting: {done}/{of} files"),
+            say=lambda line: note(line, stderr=True),
+            progress=lambda done, of: tell(f"segmenting: {done}/{of} files"),
         )
     dataset = "coco" if report.kind == "image" else "youtube-vis"
     echo(f"{report.objects} objects of {report.media} {report.kind}s in {report.file}")
-    echo(f"caption them: capgen run --dataset {dataset} --root {report.root} --split {report.file.resolve()}")
+    note(f"caption them: capgen run --dataset {dataset} --root {report.root} --split {report.file.resolve()}")
 
 
 def is_maskcaptioner(name: str) -> bool:

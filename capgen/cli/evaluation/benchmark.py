@@ -29,6 +29,7 @@ from capgen.cli.evaluation.tracks import (
     show,
 )
 from capgen.cli.providers import Providers
+from capgen.cli.runs.output import long_work
 from capgen.display import terminal
 from capgen.evaluation.benchmarks import BENCHMARKS
 
@@ -39,6 +40,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()
+@long_work("the numbers")
 def benchmark(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help=f"Benchmark: {', '.join(BENCHMARKS)}.")],

@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from capgen.cli import options
 from capgen.cli.evaluation.tracks import AsJsonFlag, OutFlag
-from capgen.display import echo, terminal
+from capgen.cli.runs.output import long_work
+from capgen.display import StepLog, echo, progress_terminal
 from capgen.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _BENCHMARKS = ("dlc-bench", "questions", "videorefer-d", "gar-simple", "gar-deta
 
 
 @app.command()
+@long_work("the numbers")
 def captions(
     gt: Annotated[Path | None, typer.Option(help="References by key, or the file or folder of --benchmark.")] = None,
     pred: Annotated[Path | None, typer.Option(help="Captions by key.")] = None,
@@ -148,13 +150,18 @@ class _JudgeFlags:
             raise UserError("there are no captions to judge", "give --pred")
         if self.repeat < 1:
             raise UserError(f"--repeat {self.repeat} is no number of judgements", "give 1 or more")
-        console = terminal(stderr=True)
+        console = progress_terminal()
         columns = (TextColumn("judging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with (
             JudgementCache(self.cache or usual_folder(), judge.identity) as cache,
             Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
         ):
-            task = progress.add_task("judging", total=None)
+            task, steps = progress.add_task("judging", total=None), StepLog()
+
+            def tell(done: int, total: int) -> None:
+                progress.update(task, completed=done, total=total)
+                steps(f"judged {done:,} of {total:,}")
+
             scores: JudgedScores = judge_captions(
                 self.name,
                 BenchmarkFiles(self.gt, self.pred, self.images),
@@ -163,7 +170,7 @@ class _JudgeFlags:
                 prompt=self.prompt,
                 repeat=self.repeat,
                 structured=self.structured,
-                progress=lambda done, total: progress.update(task, completed=done, total=total),
+                progress=tell,
             )
         return scores.as_json(), scores.lines()
 

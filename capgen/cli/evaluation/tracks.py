@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import Progress
 
-from capgen.display import echo, terminal
+from capgen.cli.runs.output import long_work
+from capgen.display import StepLog, echo, progress_terminal, terminal
 from capgen.errors import UnknownName, UserError
 from capgen.evaluation import THRESHOLD
 
@@ -48,6 +49,7 @@ LineBreaksFlag = Annotated[
 
 
 @app.command(context_settings={"allow_extra_args": True})
+@long_work("the numbers")
 def tracks(
     ctx: typer.Context,
     gt: Annotated[Path, typer.Option(help="Ground truth: COCO or YouTube-VIS JSON with track ids and captions.")],
@@ -148,12 +150,15 @@ def evaluate_with_progress(gt: Path, pred: Path, options: Options) -> Evaluation
     """Evaluate, with a bar on the terminal."""
     from capgen.evaluation.evaluate import evaluate
 
-    console = terminal(stderr=True)
+    console = progress_terminal()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("videos", total=None)
-        return evaluate(
-            gt, pred, options, progress=lambda done, all_: progress.update(task, completed=done, total=all_)
-        )
+        task, steps = progress.add_task("videos", total=None), StepLog()
+
+        def tell(done: int, of: int) -> None:
+            progress.update(task, completed=done, total=of)
+            steps(f"evaluated {done:,} of {of:,} videos")
+
+        return evaluate(gt, pred, options, progress=tell)
 
 
 def show(

@@ -31,6 +31,7 @@ def dry_run(
         UserError: a setting is wrong, or the page cannot be written.
     """
     from capgen.pipeline.estimating.cost import EstimateRequest, estimate_run
+    from capgen.pipeline.estimating.token_counter import token_counter
     from capgen.pipeline.pages.preview import preview_page
     from capgen.pipeline.planning.prepare import checked
 
@@ -45,7 +46,8 @@ def dry_run(
         echo(estimate_text(estimate_run(settings, EstimateRequest(count, tensor_parallel, 0, None, price)), model.name))
         few = min(_SHOWN, settings.source.limit or _SHOWN)
         source = settings.source.model_copy(update={"limit": few})
-        shown = preview_page(settings.model_copy(update={"source": source}), _PAGE)
+        settings = settings.model_copy(update={"source": source})
+        shown = preview_page(settings, _PAGE, counter=token_counter(settings))
     echo(f"preview:   {shown} objects in {_PAGE}")
 
 

@@ -14,8 +14,9 @@ from capgen.cli import options
 from capgen.cli.data import places
 from capgen.cli.pipeline import embed_of, finish
 from capgen.cli.providers import Providers
+from capgen.cli.runs.output import long_work
 from capgen.cli.settings import in_world
-from capgen.display import plain, terminal
+from capgen.display import plain, progress_terminal
 from capgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class _Known:
 
 
 @app.command()
+@long_work("the release's path")
 def resume(
     ctx: typer.Context,
     out: options.RunFolder,
@@ -76,7 +78,7 @@ def resume(
         embed=embed_of(embed),
         planned=lambda job: note_run(job, devices, embed),
     )
-    console = terminal()
+    console = progress_terminal(stderr=False)
     made, report = run_session(in_world(known.settings), wanted, console)
     finish(made, report, console)
 

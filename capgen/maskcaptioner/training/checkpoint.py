@@ -25,7 +25,15 @@ from capgen.dataset.layout import PART
 from capgen.errors import CapgenError, UserError
 from capgen.maskcaptioner.settings import TrainSettings
 
-FREE = ("run.checkpoint_every", "run.keep", "run.log_every", "run.tensorboard", "run.threads", "run.device")
+FREE = (
+    "run.checkpoint_every",
+    "run.keep",
+    "run.log_every",
+    "run.tensorboard",
+    "run.wandb",
+    "run.threads",
+    "run.device",
+)
 """Settings that change nothing of what is learnt: they may differ on resuming."""
 _FREE_TABLES = ("validation.",)
 _FREE_DATA = ("data.workers", "data.threads", "data.prefetch", "data.cache_dir", "data.releases", "data.pictures")

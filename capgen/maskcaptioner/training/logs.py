@@ -1,9 +1,10 @@
-"""What a training leaves to look at: CSV, TensorBoard, the plot of the losses, and the line that shows where it is."""
+"""What a training leaves to look at: CSV, the plot of the losses, and the line that shows where it is."""
 
 from __future__ import annotations
 
 import csv
 import io
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +17,10 @@ from rich.live import Live
 
 from capgen.dataset.files import telling_disk_trouble, whole_file, write_whole
 from capgen.display import mathless
-from capgen.errors import UserError
+from capgen.maskcaptioner.training.trackers import ScalarTracker
 from capgen.text import duration
+
+log = logging.getLogger(__name__)
 
 _LOG_EVERY_S = 15.0
 _SMOOTH = 0.05  # share of the plotted points that one of the smooth line averages over
@@ -26,19 +29,20 @@ Value = float | int | str
 
 
 class ScalarLog:
-    """A CSV that is appended to, and TensorBoard beside it; on resuming, what came after the checkpoint is cut off.
+    """A CSV that is appended to, and trackers beside it; on resuming, what came after the checkpoint is cut off.
 
     Args:
         name: of ``OUT/logs/<name>.csv``, with a column ``step``.
+        trackers: take the numbers too; who opened them closes them.
     """
 
-    def __init__(self, out: Path, name: str, *, step: int, tensorboard: bool) -> None:
+    def __init__(self, out: Path, name: str, *, step: int, trackers: Sequence[ScalarTracker] = ()) -> None:
+        self._name, self._trackers = name, trackers
         self.path = out / "logs" / f"{name}.csv"
         self._columns: list[str] = []
         self.rows = [row for row in read_csv(self.path) if int(row["step"]) <= step]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._rewrite()
-        self._board = _board(out / "logs" / "tensorboard" / name, step) if tensorboard else None
 
     def add(self, row: Mapping[str, Value]) -> None:
         """Append a row; a column that is new is added to the whole file."""
@@ -49,15 +53,10 @@ class ScalarLog:
         else:
             with telling_disk_trouble(self.path.parent), self.path.open("a", encoding="utf-8", newline="") as file:
                 csv.DictWriter(file, self._columns, restval="").writerow(said)
-        if self._board is not None:
-            for key, value in row.items():
-                if key != "step" and not isinstance(value, str):
-                    self._board.add_scalar(key, value, int(row["step"]))
-
-    def close(self) -> None:
-        """Write out what TensorBoard holds back."""
-        if self._board is not None:
-            self._board.close()
+        log.info("%s", ", ".join(f"{key} {value}" for key, value in said.items()))
+        numbers = {key: value for key, value in row.items() if key != "step" and not isinstance(value, str)}
+        for tracker in self._trackers:
+            tracker.add(self._name, int(row["step"]), numbers)
 
     def _rewrite(self) -> None:
         self._columns = list(dict.fromkeys(key for row in self.rows for key in row))
@@ -67,16 +66,6 @@ class ScalarLog:
             writer.writeheader()
             writer.writerows(self.rows)
             write_whole(self.path, text.getvalue().encode())
-
-
-def _board(folder: Path, step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UserError(
-            "run.tensorboard needs the package tensorboard", "pip install tensorboard, or --set run.tensorboard=false"
-        ) from error
-    return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

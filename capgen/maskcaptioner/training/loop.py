@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from capgen.maskcaptioner.data.training_clip import ClipMaker
 from capgen.maskcaptioner.settings import StageSettings, TrainSettings
 from capgen.maskcaptioner.training import checkpoint, optim
 from capgen.maskcaptioner.training.logs import Meter, ScalarLog, TrainingProgress, plot_losses
+from capgen.maskcaptioner.training.trackers import open_trackers
 from capgen.stop import Stop
 
 Validate = Callable[[Any, int], Mapping[str, float]]
@@ -90,17 +91,20 @@ class Trainer:
             UserError: the data or a checkpoint will not do.
         """
         state, folder = self._open()
-        tensorboard = self.settings.run.tensorboard and self.main
         out = self.out if self.main else self.out / "logs" / f"process-{self.accelerator.process_index}"
-        self.journal = ScalarLog(out, "steps", step=self.step, tensorboard=tensorboard)
-        self.scores = ScalarLog(out, "validation", step=self.step, tensorboard=tensorboard)
-        if self.step:
-            self._validated(missing_only=True)
-        number, done = optim.place([stage for _, stage in self.stages], self.step)
-        for index in range(number, len(self.stages)):
-            self._stage(index, done if index == number else 0, state, folder)
-            state = None
-        self._finish()
+        with ExitStack() as opened:
+            trackers = open_trackers(self.settings, self.out, self.step) if self.main else []
+            for tracker in trackers:
+                opened.enter_context(closing(tracker))
+            self.journal = ScalarLog(out, "steps", step=self.step, trackers=trackers)
+            self.scores = ScalarLog(out, "validation", step=self.step, trackers=trackers)
+            if self.step:
+                self._validated(missing_only=True)
+            number, done = optim.place([stage for _, stage in self.stages], self.step)
+            for index in range(number, len(self.stages)):
+                self._stage(index, done if index == number else 0, state, folder)
+                state = None
+            self._finish()
 
     def _open(self) -> tuple[dict[str, Any] | None, Path | None]:
         """The last checkpoint, its weights restored; a fresh start seeds each process differently."""
@@ -261,8 +265,6 @@ class Trainer:
         if self.main:
             checkpoint.save_model(self.out, self.model)
             self._plot()
-        self.journal.close()
-        self.scores.close()
         self.accelerator.wait_for_everyone()
 
 

@@ -8,13 +8,14 @@ from typing import Any, Protocol
 
 from capgen.pipeline.engines.transformers import chat
 from capgen.pipeline.planning.model_profiles import ModelProfile, profile_named
-from capgen.pipeline.settings import Settings
+from capgen.pipeline.settings import ModelSettings, Settings
 from capgen.pipeline.template_limit import check_templates, limited
 from capgen.pipeline.view import View
 
 _LETTERS_A_TOKEN = 4.0
 _CHAT_MARKS = 12
 _USUAL_PATCH = 28
+_NOT_HERE = "the model's processor is not here ({})"
 
 
 class TokenCounter(Protocol):
@@ -33,11 +34,17 @@ class TokenCounter(Protocol):
         """Tokens of a prompt up to the end of its first ``parts`` parts."""
         ...
 
+    def text(self, view: View) -> str | None:
+        """The prompt as the model's chat template writes it; None where that is not here."""
+        ...
+
 
 def token_counter(settings: Settings) -> TokenCounter:
     """The counter for the model of some settings."""
     model = settings.model
     args = settings.engine.options.get("args", {})
+    if not _is_here(model):  # without loading transformers, which takes seconds
+        return ByProfile(profile_named(model.profile), _NOT_HERE.format("not in the local cache"))
     try:
         from transformers import AutoProcessor
 
@@ -49,11 +56,23 @@ def token_counter(settings: Settings) -> TokenCounter:
     except (ImportError, OSError, ValueError, AttributeError, TypeError) as error:
         told = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
         why = told if Path(model.id).is_dir() else "not in the local cache"
-        return ByProfile(profile_named(model.profile), f"the model's processor is not here ({why})")
+        return ByProfile(profile_named(model.profile), _NOT_HERE.format(why))
     for owner in (processor, processor.tokenizer):
         check_templates(owner.chat_template, model.id)
     processor.apply_chat_template = limited(processor.apply_chat_template, model.id)
     return ByProcessor(processor, model.template, dict(args.get("mm_processor_kwargs") or {}))
+
+
+def _is_here(model: ModelSettings) -> bool:
+    """Whether a model's files are in a folder or in the hub's cache on this machine."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(model.id).is_dir():
+        return True
+    try:
+        return isinstance(try_to_load_from_cache(model.id, "config.json", revision=model.revision), str)
+    except ValueError:  # no name of the hub
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +107,23 @@ class ByProcessor:
         """
         from PIL import Image
 
-        text = self.processor.apply_chat_template(
-            chat(view),
-            chat_template=self.processor.chat_template or self.processor.tokenizer.chat_template,
-            **{**self.template, "add_generation_prompt": ends, "tokenize": False},
-        )
+        text = self._written(view, ends=ends)
         pictures = [Image.fromarray(picture.pixels) for picture in view.pictures]
         shown = {"images": [pictures]} if pictures else {}
         made = self.processor(text=[text], add_special_tokens=False, **shown, **self.options)
         return [int(token) for token in made["input_ids"][0]]
+
+    def text(self, view: View) -> str:
+        """The prompt as the chat template writes it, with a mark in the place of each picture."""
+        return self._written(view, ends=True)
+
+    def _written(self, view: View, *, ends: bool) -> str:
+        text: str = self.processor.apply_chat_template(
+            chat(view),
+            chat_template=self.processor.chat_template or self.processor.tokenizer.chat_template,
+            **{**self.template, "add_generation_prompt": ends, "tokenize": False},
+        )
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +153,9 @@ class ByProfile:
         letters = sum(map(len, texts))
         pictures = sum(self._picture(one.pixels.shape[1], one.pixels.shape[0]) for one in begun.pictures)
         return round(letters / _LETTERS_A_TOKEN) + _CHAT_MARKS + pictures
+
+    def text(self, view: View) -> None:
+        """Not known without the processor."""
 
     def _picture(self, width: int, height: int) -> int:
         known = self.profile.visual.count(width, height) if self.profile else None

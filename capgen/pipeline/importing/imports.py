@@ -26,7 +26,8 @@ from capgen.errors import LedgerError, UserError
 from capgen.pipeline.importing.files import CaptionFile, CaptionIndex, caption_files
 from capgen.pipeline.planning.config import load_settings
 from capgen.pipeline.planning.fingerprint import digest
-from capgen.pipeline.planning.plan import file_sha256, write_plan, write_plan_json
+from capgen.pipeline.planning.open_source import file_sha256
+from capgen.pipeline.planning.plan import write_plan, write_plan_json
 from capgen.pipeline.planning.prepare import card_info
 from capgen.pipeline.releasing.embedded import Embed
 from capgen.pipeline.releasing.pack import pack

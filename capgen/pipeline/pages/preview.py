@@ -1,42 +1,25 @@
-"""What the model would see, as one HTML page that needs nothing else."""
+"""What the model would see of some objects of a dataset, and on demand what it says to that."""
 
 from __future__ import annotations
 
 import random
-from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import cv2
-
-from capgen.dataset.files import whole_file
 from capgen.dataset.layout import picture_bounds
 from capgen.dataset.plan import PlannedMedia
-from capgen.dataset.types import Fault, MediaObject
-from capgen.display import html, html_head
+from capgen.dataset.types import Media, MediaObject
 from capgen.errors import UserError
+from capgen.pipeline.pages.answers import ask_once
+from capgen.pipeline.pages.request_page import PartCounter, PreviewItem, write_preview
 from capgen.pipeline.planning.open_source import build_source
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources.reading.decode import decode_media
-from capgen.pipeline.view import Part, Picture, View
-
-_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
-_STYLE = """
-:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
-body { max-width: 64rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
-article { border: 1px solid #8886; border-radius: .5rem; margin: 1.5rem 0; padding: 0 1rem 1rem; }
-h2 { font-size: 1rem; }
-.part { margin: .75rem 0; }
-.part > small, summary { opacity: .7; }
-p, dd { white-space: pre-wrap; margin: .25rem 0; }
-figure { display: inline-block; margin: .25rem .75rem .25rem 0; vertical-align: top; }
-figcaption { font-size: .8rem; opacity: .7; }
-img { display: block; max-width: 100%; height: auto; }
-"""
+from capgen.pipeline.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,32 +62,36 @@ class PreviewSample:
             yield planned, frozenset(key for where, _, key in taken if where == place)
 
 
-def preview_page(settings: Settings, out: Path, sample: PreviewSample | None = None) -> int:
+def preview_page(
+    settings: Settings,
+    out: Path,
+    sample: PreviewSample | None = None,
+    *,
+    counter: PartCounter | None = None,
+    ask_gpus: int | None = None,
+) -> int:
     """Write what the model would see of ``source.limit`` objects of a pipeline; how many they were.
 
     Args:
         sample: which objects; None is the first ones.
+        counter: counts tokens and writes the chat template's text; None leaves both out.
+        ask_gpus: ask, with one engine on so many GPUs, and show the answers too; None asks nothing.
 
     Raises:
-        UserError: no object is of the sample, the source or the prompt is not usable, or the page cannot be written.
+        UserError: no object is of the sample, the source or the prompt is not usable, the engine cannot start, or the
+            page cannot be written.
     """
-    prompt = prompt_of(settings.prompt)
-    renderer = Renderer(settings.render, prompt)
-    bounds = picture_bounds(settings.source.root, settings.source.follow_links)
-
     chosen = sample or PreviewSample()
-
-    def shown() -> Iterator[tuple[MediaObject, View | Fault]]:
-        for planned, keys in chosen.of(build_source(settings).scan(), settings.source.limit):
-            media = decode_media(planned, settings.source.root or "", bounds)
-            for obj, result in zip(media.objects, render_media(media, renderer), strict=True):
-                if obj.key in keys:
-                    yield obj, result if isinstance(result, View) else result[1]
-
-    title = f"{settings.name}: what the model would see ({prompt.name}, {prompt.layout_for(settings.kind).highlight})"
+    items: Iterator[PreviewItem] = islice(_items(settings, chosen), settings.source.limit)
+    if ask_gpus is not None:
+        items = iter(_answered(settings, list(items), ask_gpus))
+    layout = prompt_of(settings.prompt).layout_for(settings.kind).highlight
+    title = f"{settings.name}: what the model would see ({settings.prompt.name}, {layout})"
+    if ask_gpus is not None:
+        title = f"{settings.name}: what the model sees and says ({settings.prompt.name}, {layout})"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        count = write_preview(islice(shown(), settings.source.limit), out, title)
+        count = write_preview(items, out, title, counter)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}", "give another place with --out") from None
     if not count and (chosen.keys or chosen.categories):
@@ -112,59 +99,31 @@ def preview_page(settings: Settings, out: Path, sample: PreviewSample | None = N
     return count
 
 
-def write_preview(views: Iterable[tuple[MediaObject, View | Fault]], file: Path, title: str) -> int:
-    """Write the requests of some objects, part by part in the order the model gets them; how many they were.
-
-    The page needs nothing else: pictures are inside it. Every text from data is escaped, and it runs no script. An
-    object that cannot be shown has its fault there instead.
-
-    Raises:
-        OSError: ``file`` cannot be written.
-    """
-    with whole_file(file) as part, part.open("w", encoding="utf-8", errors="replace") as page:
-        page.write(f"{html_head(title, style=_STYLE)}<h1>{html(title)}</h1>\n")
-        count = 0
-        for obj, view in views:
-            count += 1
-            page.write(_article(obj, view) if isinstance(view, View) else _fault(obj, view))
-        page.write(f"<p>{count} objects, each as one request.</p>\n</body></html>\n")
-    return count
+def _items(settings: Settings, sample: PreviewSample) -> Iterator[PreviewItem]:
+    """The objects of a sample with their requests."""
+    renderer = Renderer(settings.render, prompt_of(settings.prompt))
+    bounds = picture_bounds(settings.source.root, settings.source.follow_links)
+    for planned, keys in sample.of(build_source(settings).scan(), settings.source.limit):
+        media = decode_media(planned, settings.source.root or "", bounds)
+        others = frozenset(obj.key for obj in media.objects) - keys
+        shown = (obj for obj in media.objects if obj.key in keys)
+        for obj, result in zip(shown, render_media(media, renderer, others), strict=True):
+            if isinstance(result, View):
+                yield PreviewItem(obj, result, _labels(renderer, media, obj, result))
+            else:
+                yield PreviewItem(obj, result[1])
 
 
-def _heading(obj: MediaObject) -> str:
-    category = f" · {html(obj.category)}" if obj.category else ""
-    return f"<h2>{html(obj.key)}{category}</h2>\n"
+def _labels(renderer: Renderer, media: Media, obj: MediaObject, view: View) -> list[str]:
+    """What each picture of a request is; nothing where the frames do not tell."""
+    clean = renderer.clean_frames(media)
+    marked = renderer.marked_frames(media, obj) if view.numbered is None else view.marked_frames
+    if media.kind == "image":
+        return [*("unmarked" for _ in clean), *("marked" for _ in marked)]
+    return [*(f"frame {i + 1}" for i in clean), *(f"frame {i + 1}, marked" for i in marked)]
 
 
-def _fault(obj: MediaObject, fault: Fault) -> str:
-    return f"<article>{_heading(obj)}<p>not asked: {html(fault.reason)}, {html(fault.message)}</p></article>\n"
-
-
-def _article(obj: MediaObject, view: View) -> str:
-    examples = "".join(
-        f"<div class=part><small>example</small><p>{html(turn.user)}</p><p>→ {html(turn.assistant)}</p></div>"
-        for turn in view.examples
-    )
-    fixed = f"<p>{html(view.system)}</p>{examples}"
-    frames = ", ".join(str(i + 1) for i in view.marked_frames)
-    return (
-        f"<article>{_heading(obj)}"
-        f"<details><summary>system text, {len(view.examples)} examples</summary>{fixed}</details>\n"
-        + "".join(_part(part) for part in view.parts)
-        + f"<small>marked on frame {frames}</small></article>\n"
-    )
-
-
-def _part(part: Part) -> str:
-    if isinstance(part, str):
-        return f"<div class=part><small>text</small><p>{html(part)}</p></div>\n"
-    return f"<figure>{_image(part)}</figure>\n"
-
-
-def _image(picture: Picture) -> str:
-    """Nearly without loss, and colours at full resolution, so that a line of one pixel is as the model sees it."""
-    height, width = picture.pixels.shape[:2]
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2BGR), _JPEG)
-    source = "data:image/jpeg;base64," + b64encode(data.tobytes()).decode("ascii")
-    caption = f"<figcaption>{width} x {height}</figcaption>"
-    return f'<img src="{source}" width="{width}" height="{height}" alt="">{caption}'
+def _answered(settings: Settings, items: list[PreviewItem], gpus: int) -> list[PreviewItem]:
+    asked = [(item.obj, item.shown) for item in items if isinstance(item.shown, View)]
+    answers = iter(ask_once(settings, asked, gpus))
+    return [replace(item, answer=next(answers)) if isinstance(item.shown, View) else item for item in items]

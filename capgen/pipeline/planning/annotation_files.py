@@ -10,7 +10,7 @@ from capgen.dataset.plan import PlanRecord
 from capgen.dataset.reader import find_plan
 from capgen.dataset.release_record import stem
 from capgen.errors import UserError
-from capgen.pipeline.planning.plan import file_sha256
+from capgen.pipeline.planning.open_source import file_sha256
 from capgen.pipeline.sources import SOURCES
 from capgen.pipeline.sources.base import Source
 from capgen.pipeline.sources.reading.json_splits import JsonSplits
@@ -35,14 +35,15 @@ def annotation_files(out: Path, root: Path | None = None) -> dict[str, Path]:
         return {}
     try:
         source = _source(record, root)
-        files = source.files if isinstance(source, JsonSplits) else ()
+        parts = source.parts() if isinstance(source, JsonSplits) else ()
     except (UserError, TypeError, ValueError):  # the dataset is gone, or the settings are nobody's
         return {}
-    splits = record.table.splits
+    files = {stem(part.split): part.path for part in parts}
     hashes = _recorded_hashes(record)
-    if len(files) != len(splits) or any(file_sha256(file) not in hashes for file in files):
+    splits = {stem(split) for split in record.table.splits}
+    if files.keys() != splits or any(file_sha256(file) not in hashes for file in files.values()):
         return {}
-    return {stem(split): file for split, file in zip(splits, files, strict=True)}
+    return files
 
 
 def _source(record: PlanRecord, root: Path | None) -> Source:
@@ -57,5 +58,5 @@ def _source(record: PlanRecord, root: Path | None) -> Source:
 
 
 def _recorded_hashes(record: PlanRecord) -> set[Any]:
-    recorded = record.parts.get("source", {})
+    recorded = record.parts_now.get("source", {})
     return set(recorded.values()) if isinstance(recorded, Mapping) else set()

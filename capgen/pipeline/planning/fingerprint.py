@@ -131,6 +131,16 @@ def same_run(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return digest(before) == digest(now)
 
 
+def may_have_grown(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two runs' parts differ in the contents of their source's files alone."""
+    return same_run(*({**parts, "source": _kept_of_source(parts)} for parts in (old, new)))
+
+
+def _kept_of_source(parts: Mapping[str, Any]) -> dict[str, Any]:
+    source = parts.get("source", {})
+    return {name: source.get(name) for name in ("type", "split")}
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """What differs between two runs' parts, in one short line, what a person most likely has changed first."""
     names = [*_BY_WEIGHT, *sorted({*old, *new} - {*_BY_WEIGHT, "limit"})]

@@ -17,12 +17,13 @@ from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.types import MediaObject
 from capgen.encoding import check_name
 from capgen.errors import UserError
-from capgen.pipeline.planning.plan import file_sha256
 from capgen.pipeline.rendering.frames import shown_area
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources import SOURCES
 from capgen.pipeline.sources.base import Source
 from capgen.pipeline.sources.reading.decode import decode_media
+
+_HASHED = 32 * 2**20  # so much is hashed at a time: between two pieces a thread waits for the interpreter
 
 
 def build_source(settings: Settings) -> Source:
@@ -119,4 +120,15 @@ def listing_sha256(files: Iterable[Path], root: Path) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{Path(os.path.relpath(file, root)).as_posix()}\0{file.stat().st_size}\0".encode())
+    return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file's contents."""
+    digest = hashlib.sha256()
+    piece = bytearray(min(_HASHED, max(1, path.stat().st_size)))
+    view = memoryview(piece)
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(piece):
+            digest.update(view[:size])
     return digest.hexdigest()

@@ -37,7 +37,6 @@ from capgen.pipeline.tasks import InThisProcess, TaskRunner, Tell
 PlanProgress = Callable[[int, int], None]
 """Told after every shard how many media and objects are planned so far."""
 
-_HASHED = 32 * 2**20  # so much is hashed at a time: between two pieces a thread waits for the interpreter
 _SWITCH_S = 0.0005  # the threads that hash and write need the interpreter often and briefly
 _NAME = re.compile(r"\d{5,}(-\d+)?\.jsonl(\.part)?")
 _SPLIT = re.compile(r"\w+(\.\w+)*")
@@ -84,8 +83,7 @@ def write_shards(
     tasks: ChooseTasks | None = None,
 ) -> ShardTable:
     """The shards' files in a folder of OUT; see ``write_plan``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _clear(folder)
+    _make_empty(folder)
     parts = getattr(source, "parts", lambda: [source])()
     if len(parts) > 1:
         runner = tasks(_likely_objects(parts)) if tasks is not None and limit is None else InThisProcess()
@@ -96,13 +94,16 @@ def write_shards(
                 joined.add(planned)
         if not joined.twice():
             return joined.table()
-        _clear(folder)  # ids that come twice need one look at all of them
-    planned = _plan_source(source, folder, shard_objects, limit, progress)
-    return ShardTable(
-        shards=planned.entries,
-        folders={name: tuple(names) for name, names in planned.folders.items()},
-        left_out=dict(sorted(planned.left_out.items())),
-    )
+        _make_empty(folder)  # ids that come twice need one look at all of them
+    return _plan_source(source, folder, shard_objects, limit, progress).table()
+
+
+def write_media(
+    media: Iterable[PlannedMedia], folder: Path, shard_objects: int, progress: PlanProgress | None
+) -> ShardTable:
+    """Write chosen media, as shards from 0 on, into a folder of OUT; see ``write_plan``."""
+    _make_empty(folder)
+    return _plan_media(media, folder, shard_objects, progress).table()
 
 
 class _PlannedPart(NamedTuple):
@@ -118,6 +119,14 @@ class _PlannedPart(NamedTuple):
     folders: dict[str, dict[str, None]]
     left_out: Counter[str]
     media: dict[tuple[str, str], array[int]]
+
+    def table(self) -> ShardTable:
+        """The plan, where this is all of it."""
+        return ShardTable(
+            shards=self.entries,
+            folders={name: tuple(names) for name, names in self.folders.items()},
+            left_out=dict(sorted(self.left_out.items())),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,20 +245,26 @@ def _plan_source(
     source: Source, folder: Path, shard_objects: int, limit: int | None, progress: PlanProgress | None
 ) -> _PlannedPart:
     """The media of a source, in one go."""
+    return _plan_media(loadable(_limited(source.scan(), limit)), folder, shard_objects, progress)
+
+
+def _plan_media(
+    chosen: Iterable[PlannedMedia], folder: Path, shard_objects: int, progress: PlanProgress | None
+) -> _PlannedPart:
     entries: list[ShardEntry] = []
     noted = _PlannedPart(folder, (), {}, Counter(), {})
-    media = objects = 0
+    done = 0, 0
     with _quick_threads():
-        planned = _noting(_loadable(_limited(source.scan(), limit)), noted)
-        for entry in _written(folder, _shards(planned, shard_objects)):
+        for entry in _written(folder, _shards(_noting(chosen, noted), shard_objects)):
             entries.append(entry)
-            media, objects = media + entry.media, objects + entry.objects
+            done = done[0] + entry.media, done[1] + entry.objects
             if progress is not None:
-                progress(media, objects)
+                progress(*done)
     return noted._replace(entries=tuple(entries))
 
 
-def _clear(folder: Path) -> None:
+def _make_empty(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         if _NAME.fullmatch(old.name):
             old.unlink()
@@ -275,17 +290,6 @@ def write_plan_json(out: Path, record: PlanRecord) -> None:
     write_whole(RunLayout(out).plan_json, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
 
-def file_sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file's contents."""
-    digest = hashlib.sha256()
-    piece = bytearray(min(_HASHED, max(1, path.stat().st_size)))
-    view = memoryview(piece)
-    with path.open("rb", buffering=0) as file:
-        while size := file.readinto(piece):
-            digest.update(view[:size])
-    return digest.hexdigest()
-
-
 @contextmanager
 def _quick_threads() -> Iterator[None]:
     before = sys.getswitchinterval()
@@ -299,17 +303,14 @@ def _quick_threads() -> Iterator[None]:
 def _limited(media: Iterable[PlannedMedia], limit: int | None) -> Iterator[PlannedMedia]:
     left = limit
     for medium in media:
-        if left is None:
-            yield medium
-            continue
-        if len(medium.objects) >= left:
+        if left is not None and len(medium.objects) >= left:
             yield msgspec.structs.replace(medium, objects=medium.objects[:left])
             return
-        left -= len(medium.objects)
+        left = None if left is None else left - len(medium.objects)
         yield medium
 
 
-def _loadable(media: Iterable[PlannedMedia]) -> Iterator[PlannedMedia]:
+def loadable(media: Iterable[PlannedMedia]) -> Iterator[PlannedMedia]:
     """The media, whose splits must have names that ``datasets`` can load.
 
     Raises:

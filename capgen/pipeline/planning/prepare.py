@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from capgen.buckets.places import url_of
 from capgen.dataset.card import CardInfo, check_card
 from capgen.dataset.layout import RunLayout
@@ -16,13 +18,14 @@ from capgen.errors import UserError
 from capgen.pipeline.checks.base import build_checks
 from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.engines.base import build_engine
-from capgen.pipeline.planning.extend import check_limit, extend
+from capgen.pipeline.planning.adding.extend import check_limit, extend, grow
 from capgen.pipeline.planning.fingerprint import (
     differences,
     digest,
     fingerprint_parts,
     further_parts,
     further_steps,
+    may_have_grown,
     same_run,
 )
 from capgen.pipeline.planning.job import Job
@@ -60,21 +63,25 @@ def prepare(
     gpus: int,
     model: ModelName,
     fork: bool = False,
+    may_grow: bool = True,
     progress: PlanProgress | None = None,
     tasks: ChooseTasks | None = None,
 ) -> tuple[Job, ShardTable]:
     """Plan a run, or take up the plan that OUT already has.
 
-    A plan of other settings under which nothing was asked yet is replaced. A larger limit adds to the plan.
+    A plan of other settings under which nothing was asked yet is replaced. A larger limit, and new media of a source
+    whose files have changed, add to the plan.
 
     Args:
         gpus: GPUs of one engine.
         fork: where OUT belongs to a run of another fingerprint, plan beside it (``OUT-<fingerprint>``).
+        may_grow: False refuses a source whose files have changed.
         tasks: see ``write_plan``.
 
     Raises:
-        UserError: anything that the user can mend; a differing OUT is refused with what differs, and a root that does
-            not hold the planned pictures with the root that they were planned in.
+        UserError: anything that the user can mend; a differing OUT is refused with what differs, a root that does not
+            hold the planned pictures with the root that they were planned in, and a source that has not only grown with
+            the media that have changed.
     """
     source, prompt = checked(settings)
     model = named(settings, model)
@@ -85,17 +92,19 @@ def prepare(
         hashes = pool.submit(source_hashes, source, _root(settings))
         fresh = _planned(source, out, settings, progress, tasks) if find_plan(out) is None else None
         parts = fingerprint_parts(settings, prompt, hashes.result()) | further_parts(settings, prompts, remarks)
-    out = _settle_out(out, parts, fork=fork)
+    out = _settle_out(out, parts, fork=fork, may_grow=may_grow)
     record = find_plan(out)
+    new = 0, 0
     if record is None:
         record = _recorded(settings, parts, model, fresh or _planned(source, out, settings, progress, tasks))
         write_plan_json(out, record)
     else:
         if _root(settings) != Path(record.root or "") or not _finished(out, record):
             check_root(out, record, _root(settings))
-        check_limit(settings.source.limit, record.limit, out)
-        if settings.source.limit != record.limit:
-            record = extend(source, out, _recorded(settings, parts, model, ShardTable(shards=())), record)
+        before = record
+        record = _added(source, out, _recorded(settings, parts, model, ShardTable(shards=())), record, progress)
+        if record.parts_now != before.parts_now:
+            new = record.table.media - before.table.media, record.table.objects - before.table.objects
     name, revision = model.name, model.revision
     job = Job(
         out.resolve(),
@@ -111,7 +120,24 @@ def prepare(
         url=url_of(out.resolve()),
         root_url=url_of(settings.source.root),
     )
-    return job, record.table
+    return job, msgspec.structs.replace(record.table, new_media=new[0], new_objects=new[1])
+
+
+def _added(
+    source: Source, out: Path, wanted: PlanRecord, planned: PlanRecord, progress: PlanProgress | None
+) -> PlanRecord:
+    """The record of a plan, to which a larger limit and a source that has grown have added.
+
+    Raises:
+        UserError: the limit is smaller than before, or the source has not only grown.
+    """
+    check_limit(wanted.limit, planned.limit, out)
+    same = same_run(planned.parts_now, wanted.parts)
+    if same and wanted.limit == planned.limit:
+        return planned
+    if same and not planned.grown:
+        return extend(source, out, wanted, planned)
+    return grow(source, out, wanted, planned, progress)
 
 
 def checked(settings: Settings) -> tuple[Source, Prompt]:
@@ -204,21 +230,26 @@ def _planned(
     return write_plan(source, out, shard_objects=run.shard_objects, limit=limit, progress=progress, tasks=tasks)
 
 
-def _settle_out(out: Path, parts: dict[str, Any], *, fork: bool) -> Path:
+def _settle_out(out: Path, parts: dict[str, Any], *, fork: bool, may_grow: bool) -> Path:
     """The folder of the run with these parts; a plan in it that nothing was asked of and that differs is removed.
 
     Raises:
         UserError: OUT holds another run.
     """
     plan = find_plan(out)
-    if plan is None or same_run(plan.parts, parts):
+    if plan is None or same_run(plan.parts_now, parts):
         return out
     if not RunLayout(out).has_answers():
         RunLayout(out).plan_json.unlink()
         return out
     if fork:
-        return _settle_out(out.with_name(f"{out.name}-{digest(parts)[:8]}"), parts, fork=False)
+        return _settle_out(out.with_name(f"{out.name}-{digest(parts)[:8]}"), parts, fork=False, may_grow=may_grow)
+    grown = may_have_grown(plan.parts_now, parts)
+    if grown and may_grow:
+        return out
     raise UserError(
-        f"{out} holds a run with other settings: {differences(plan.parts, parts)}",
-        "give this run a folder of its own with --out, or --fork to start beside it",
+        f"{out} holds a run with other settings: {differences(plan.parts_now, parts)}",
+        f"`capgen resume {out}` captions what is new in its dataset; then retry"
+        if grown
+        else "give this run a folder of its own with --out, or --fork to start beside it",
     )

@@ -175,14 +175,18 @@ def _digest(
 
 
 def _current(out: Path, inputs: str) -> Release | None:
-    """The release that is there, if it is of these inputs and none of its files changed its size."""
+    """The release that is there, if it is of these inputs, its plan is as it was, and no file changed its size."""
     try:
         release = read_release(out)
     except LedgerError:
         return None
     if release is None or release.inputs != inputs:
         return None
-    sizes = ((RunLayout(out).released(file.path), file.bytes) for file in release.files)
+    layout = RunLayout(out)
+    plan = layout.record_of(layout.plan_json)  # a larger limit may have left its size and all shards as they were
+    if any(file.path == plan and file.sha256 != sha256_of(layout.plan_json) for file in release.files):
+        return None
+    sizes = ((layout.released(file.path), file.bytes) for file in release.files)
     return release if all(path.is_file() and path.stat().st_size == size for path, size in sizes) else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from capgen.text import duration
 
 _LOG_EVERY_S = 10.0
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class ProgressDisplay:
@@ -32,6 +35,7 @@ class ProgressDisplay:
     _next_line: float = 0.0
     _last: str = ""
     _stage: str = ""
+    _begun: str = ""
 
     def __enter__(self) -> ProgressDisplay:
         if self.console.is_terminal:
@@ -60,6 +64,9 @@ class ProgressDisplay:
         return lambda done, of: self._show(verb, f"{verb}: {done:,}/{of:,} shards", done, of)
 
     def _show(self, stage: str, line: str, done: int | None, of: int | None) -> None:
+        if stage != self._begun:
+            log.info("%s", line)
+            self._begun = stage
         if self._live is not None:
             bar = ProgressBar(None if of is None else of or 1, done or 0, width=32, pulse=of is None)
             grid = Table.grid(padding=(0, 1))

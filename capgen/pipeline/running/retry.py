@@ -20,7 +20,7 @@ from capgen.dataset.reader import holds_pictures, read_columns, read_plan
 from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.shards import Manifest, committed_manifest, is_committed
 from capgen.encoding import read_text
-from capgen.errors import UserError
+from capgen.errors import UserError, did_you_mean
 from capgen.layered_toml import merge, nested, sentence
 from capgen.pipeline.asking.retry_state import REFUSED, earlier, is_reopened, reopen
 from capgen.pipeline.planning.job import Job
@@ -194,7 +194,10 @@ def _check(codes: Sequence[str], there: Mapping[str, int], out: Path) -> None:
             )
         if code not in there:
             known = ", ".join(f"{name} {count:,}" for name, count in sorted(there.items()))
-            raise UserError(f"--reason {code}: no object of {out} has it", f"there are: {known or 'none'}")
+            raise UserError(
+                f"--reason {code}: no object of {out} has it{did_you_mean(code, there)}",
+                f"there are: {known or 'none'}",
+            )
 
 
 def embed_of(release: Release) -> Embed | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +14,8 @@ from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError
 from capgen.pipeline.asking.first_requests import FirstFailures
 from capgen.pipeline.asking.handed.open_shards import OpenShards, ShardCounts
+
+log = logging.getLogger(__name__)
 
 
 class FirstRequestsFailed(CapgenError):
@@ -78,6 +81,9 @@ class RunProgress:
         """An engine is up; ``start_s`` of its facts are the seconds that took."""
         self.engines.append(facts)
         self._passed()
+        log.info(
+            "engine %d is up: %s", len(self.engines), ", ".join(f"{name} {value}" for name, value in facts.items())
+        )
         if self.ready_s is None:
             self.ready_s = self.seconds
         self.show(self)
@@ -120,6 +126,7 @@ class RunProgress:
         self.reasons.update(manifest.failed)
         self.trusted = self.trusted or manifest.kept > 0 or bool(manifest.dropped)
         self._passed()
+        log.info("%s", _told(manifest))
         self.show(self)
 
     def ending(self) -> None:
@@ -149,6 +156,15 @@ class RunProgress:
     def rate(self) -> float:
         """Objects settled a second since the first engine was up, without those of earlier starts."""
         return max(0, self.settled - self.resumed) / self.asking_s if self.asking_s > 0 else 0.0
+
+
+def _told(manifest: Manifest) -> str:
+    """A committed shard in a line."""
+    lost = [f"{name} {count:,}" for counts in (manifest.dropped, manifest.failed) for name, count in counts.items()]
+    took = "" if manifest.seconds is None else f" in {manifest.seconds:.1f} s"
+    return f"shard {manifest.index:05d}: {manifest.kept:,} of {manifest.rows:,} kept{took}" + (
+        f" (out: {', '.join(lost)})" if lost else ""
+    )
 
 
 def _stopped(failures: tuple[FirstFailures, ...]) -> FirstRequestsFailed:

@@ -114,6 +114,7 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
             gpus=wanted.devices.gpus,
             model=wanted.model,
             fork=wanted.fork,
+            may_grow=wanted.again is None,
             progress=display.planning,
             tasks=tasks,
         )

@@ -163,12 +163,12 @@ def test_bf16_and_a_frozen_segmenter_train(home, tmp_path):
 
 
 def test_a_journal_forgets_what_came_after_the_checkpoint(tmp_path):
-    journal = ScalarLog(tmp_path, "steps", step=0, tensorboard=False)
+    journal = ScalarLog(tmp_path, "steps", step=0)
     for step in range(1, 5):
         journal.add({"step": step, "loss": 1.0 / step})
     with journal.path.open("a") as file:
         file.write("5,0.")
-    journal = ScalarLog(tmp_path, "steps", step=2, tensorboard=False)
+    journal = ScalarLog(tmp_path, "steps", step=2)
     journal.add({"step": 3, "loss": 0.5, "loss/lm": 0.1})
     assert [(row["step"], row["loss"]) for row in read_csv(journal.path)] == [("1", "1"), ("2", "0.5"), ("3", "0.5")]
     assert read_csv(journal.path)[2]["loss/lm"] == "0.1"

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from capgen.dataset.plan import PlannedMedia, PlannedObject, ShardTable
 from capgen.dataset.reader import read_media
 from capgen.errors import UserError
-from capgen.pipeline.planning.plan import file_sha256, write_plan
+from capgen.pipeline.planning.open_source import file_sha256
+from capgen.pipeline.planning.plan import write_plan
 from capgen.pipeline.sources.images.lvis import Lvis
 from capgen.pipeline.sources.reading.decode import decode_media
 from tests.pipeline.sources.files import SQUARE, lvis, lvis_root

@@ -69,6 +69,12 @@ def test_a_limit_is_raised_in_the_middle_of_a_run(lvis_root, tmp_path):
     assert verify(out).ok
 
 
+def test_a_larger_limit_that_adds_nothing_leaves_a_release_whose_ledger_closes(lvis_root, tmp_path):
+    session(limited(lvis_root, 20), tmp_path / "out")
+    out, report = session(limited(lvis_root, 40), tmp_path / "out")  # plan.json has another content of the same size
+    assert (report.asked, verify(out).ok) == (0, True)
+
+
 def test_a_raised_limit_is_remembered(lvis_root, tmp_path):
     planned(tmp_path / "out", lvis_root, "source.limit=4")
     planned(tmp_path / "out", lvis_root, "source.limit=9")
