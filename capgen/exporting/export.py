@@ -23,7 +23,7 @@ from capgen.exporting.folder import ExportFolder, opened_export, part_of_export,
 from capgen.exporting.media import caption_of, released_media
 from capgen.exporting.pictures import PictureFiles, PictureMode
 
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 """Changes when the same release and options give other bytes."""
 _CHECKPOINT = 2000  # media between two checkpoints
 

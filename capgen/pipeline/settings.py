@@ -80,6 +80,8 @@ class RenderSettings(Table):
     and no crop; masks in the release stay the source's, and the column ``shown`` says what was shown.
     ``coordinates``: how prompts say places: ``percent`` of the frame, ``unit`` (0 to 1), ``thousand`` (0 to 1000) or
     ``pixel`` of the frame as it is sent. Models read best what they were trained on.
+    ``system``: where the prompt's system text stands: in a ``message`` of its own, or at the start of the ``user``'s,
+    for models whose chat template refuses system messages.
     """
 
     patch: Positive = 32
@@ -89,6 +91,7 @@ class RenderSettings(Table):
     margin: Annotated[float, Field(ge=0, le=10)] = 1.0
     coordinates: Coordinates = "percent"
     pieces: Literal["all", "largest"] = "all"
+    system: Literal["message", "user"] = "message"
 
 
 FrameRule = Literal["uniform", "visible", "largest"]

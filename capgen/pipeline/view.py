@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import msgspec
@@ -92,6 +92,18 @@ class View:
     def pictures(self) -> tuple[Picture, ...]:
         """The pictures of the user's message, in order."""
         return tuple(part for part in self.parts if isinstance(part, Picture))
+
+    def with_system_in_user(self) -> View:
+        """The same request without a system message: its text opens the first message of the user."""
+        if not self.system:
+            return self
+        if self.examples:
+            first, *others = self.examples
+            told = replace(first, user=f"{self.system}\n{first.user}")
+            return replace(self, system="", examples=(told, *others))
+        head, *rest = self.parts or ("",)
+        opening: tuple[Part, ...] = (f"{self.system}\n{head}",) if isinstance(head, str) else (self.system, head)
+        return replace(self, system="", parts=(*opening, *rest))
 
 
 _STOPPED = frozenset(

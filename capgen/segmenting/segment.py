@@ -48,6 +48,7 @@ class SegmentRequest:
         every: of a video every Nth frame is looked at, and captioned.
         max_frames: so many frames of a video at most.
         max_objects: so many objects of a picture or video at most.
+        points, redetect: as for the segmenter, which has them; told here because they decide what is found.
         kind: what of a folder is taken; None for its videos, or its pictures where it has no video.
     """
 
@@ -58,6 +59,8 @@ class SegmentRequest:
     every: int = 5
     max_frames: int = 40
     max_objects: int = 50
+    points: int = 32
+    redetect: int = 0
     split: str = "train"
     kind: Kind | None = None
 
@@ -87,6 +90,8 @@ def segment(
     """
     if request.every < 1 or request.max_frames < 1 or request.max_objects < 1:
         raise UserError("--every, --max-frames and --max-objects count from 1")
+    if request.points < 1 or request.redetect < 0:
+        raise UserError("--points counts from 1, --redetect from 0")
     say, progress = say or (lambda _: None), progress or (lambda *_: None)
     root, kind, names, others = inputs_of(request.given, request.kind)
     if others:

@@ -35,7 +35,13 @@ def test_three_layouts_are_asked_and_their_facts_written(tmp_path):
     for row in found["rows"]:
         assert (row["objects"], row["answered"], row["faults"]) == (20, 20, 0)
         assert row["objects_per_s"] > 0
+        assert row["prompt_tokens"] > row["cached_tokens"] >= 0
+        assert row["render_share"] > 0
+        assert (row["idle_share"], row["memory_gib"]) == (None, None), "there is no GPU to watch"
+        assert row["gpus"] == 0
     default, _, single = found["rows"]
     assert default["cached_tokens"] > single["cached_tokens"]
-    assert "embedded captioner" in found["note"]
+    score = json.loads(found["note"].partition("embedded captioner: ")[2].partition("; all of it took ")[0])
+    assert score["objects"] > 0
+    assert "layout" in done.stdout.splitlines()[0], "the table"
     assert "transformers" in found["machine"]

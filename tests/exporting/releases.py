@@ -31,8 +31,11 @@ def spoil(row):
     return failed(row, "bad_mask") if row.object_id == "41" else row
 
 
-def image_release(tmp_path: Path) -> Path:
-    """Five images of two splits with eight objects, of which six have captions; pictures in ``pictures/``."""
+def image_release(tmp_path: Path, alike: str | None = None) -> Path:
+    """Five images of two splits with eight objects, of which six have captions; pictures in ``pictures/``.
+
+    ``alike``: an object whose caption does not tell it from a neighbour.
+    """
     root = tmp_path / "pictures"
     url = "http://images.cocodataset.org/train2017/{}.jpg"
     media = [planned_image(str(n), objects=0 if n == 3 else 2, split="val" if n == 5 else "train") for n in range(1, 6)]
@@ -43,7 +46,9 @@ def image_release(tmp_path: Path) -> Path:
     for one in media:
         write_picture(root / one.file_names[0], int(one.media_id))
     run = plan_run(tmp_path / "out", [media[:2], media[2:4], media[4:]], str(root))
-    run.commit(change=spoil).pack(root=root)
+    run.commit(change=lambda row: dropped(row, "not_distinct") if row.object_id == alike else spoil(row)).pack(
+        root=root
+    )
     return tmp_path / "out"
 
 
@@ -72,15 +77,21 @@ def video(number: int) -> PlannedMedia:
     )
 
 
-def video_release(tmp_path: Path) -> Path:
-    """Two videos with two tracks each; of one track no caption was kept."""
+def video_release(tmp_path: Path, alike: str | None = None) -> Path:
+    """Two videos with two tracks each; of one track no caption was kept. ``alike``: see ``image_release``."""
     root = tmp_path / "pictures"
     media = [video(1), video(2)]
     for one in media:
         for frame, name in enumerate(one.file_names):
             write_picture(root / name, 10 * int(one.media_id) + frame)
     run = plan_run(tmp_path / "out", [media], str(root))
-    run.commit(change=lambda row: dropped(row, "length") if row.object_id == "21" else row).pack(root=root)
+
+    def change(row):
+        if row.object_id == alike:
+            return dropped(row, "not_distinct")
+        return dropped(row, "length") if row.object_id == "21" else row
+
+    run.commit(change=change).pack(root=root)
     return tmp_path / "out"
 
 

@@ -55,6 +55,29 @@ class Chat:
         return chosen + body.replace("@SYSTEM@", system).replace("@USER@", user).replace("@ANSWER@", answer)
 
 
+@dataclass(frozen=True)
+class PicturesFirst(Chat):
+    """All pictures stand before the conversation, numbered where there are several; other roles are refused."""
+
+    @property
+    def template(self) -> str:
+        """The Jinja template."""
+        marks = json.dumps({"user": self.user, "assistant": self.assistant})
+        return (
+            "{% set marks = " + marks + " %}{% set seen = namespace(all=0) %}"
+            "{% for message in messages %}{% if message.role not in marks %}"
+            "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+            "{% if message.content is not string %}{% for part in message.content %}{% if part.type == 'image' %}"
+            "{% set seen.all = seen.all + 1 %}{% endif %}{% endfor %}{% endif %}{% endfor %}"
+            "{% for number in range(seen.all) %}{% if seen.all > 1 %}Image {{ number + 1 }}{% endif %}"
+            "{{ " + json.dumps(self.image) + " }}{% endfor %}"
+            "{% for message in messages %}{{ marks[message.role][0] }}{% if message.content is string %}"
+            "{{ message.content }}{% else %}{{ message.content | selectattr('type', 'equalto', 'text') "
+            "| map(attribute='text') | join(' ') }}{% endif %}{{ marks[message.role][1] }}{% endfor %}"
+            "{% if add_generation_prompt %}{{ " + json.dumps(self.ask) + " }}{% endif %}"
+        )
+
+
 _ROLES = ("system", "user", "assistant")
 
 
@@ -154,4 +177,11 @@ LLAMA4 = Chat(
     assistant=("<|header_start|>assistant<|header_end|>\n\n", "<|eot|>"),
     image="<|image|>",
     ask="<|header_start|>assistant<|header_end|>\n\n",
+)
+MOLMO2 = PicturesFirst(
+    system=("", ""),
+    user=("<|im_start|>user\n", "<|im_end|>\n"),
+    assistant=("<|im_start|>assistant\n", "<|im_end|>\n"),
+    image="<|image|>",
+    ask="<|im_start|>assistant\n",
 )

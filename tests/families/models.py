@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.families import chats, qwen_models, tiny_tokenizers
+from tests.families import chats, molmo2, qwen_models, tiny_tokenizers
 from tests.families.parts import CHATML, PATCHES, TEXT, THINK, TOWER, WIDE, Parts, config_of, made, rope
 
 
@@ -263,34 +264,14 @@ PROCESSORS: dict[str, Callable[[], tuple[Any, chats.Chat]]] = {
 }
 """Families whose models vLLM's CPU build does not run, or not without code of their own: processor and chat alone."""
 
-BUILDERS: dict[str, tuple[str, Callable[[], Parts]]] = {
-    "qwen2.5-vl": ("qwen2.5-vl", qwen_models.qwen25),
-    "qwen3-vl": ("qwen3-vl", qwen_models.qwen3),
-    "qwen3-vl-moe": ("qwen3-vl", qwen_models.qwen3_moe),
-    "qwen3.5": ("qwen3.5", qwen_models.qwen35),
-    "qwen3.5-moe": ("qwen3.5", qwen_models.qwen35_moe),
-    "internvl": ("internvl", internvl),
-    "gemma3": ("gemma3", gemma3),
-    "gemma4": ("gemma4", gemma4),
-    "glm-v": ("glm-v", glm),
-    "glm-v-moe": ("glm-v", glm_moe),
-    "pixtral": ("pixtral", pixtral),
-    "mistral3": ("mistral3", mistral3),
-    "llava-onevision": ("llava-onevision", llava_onevision),
-    "smolvlm": ("smolvlm", smolvlm),
-    "idefics3": ("idefics3", idefics3),
-    "minicpm-v": ("minicpm-v", qwen_models.minicpm),
-}
-"""A model's name: the profile that is expected for it, and what builds it."""
 
-
-def build(name: str, folder: Path) -> Path:
-    """Write the model folder of a name in ``BUILDERS``."""
+def save(make: Callable[[], Parts], folder: Path) -> None:
+    """Write a model folder of parts that transformers has."""
     import torch
     from transformers import AutoModelForImageTextToText, GenerationConfig
 
     torch.manual_seed(0)
-    parts = BUILDERS[name][1]()
+    parts = make()
     tokenizer = parts.processor.tokenizer
     end = tokenizer.convert_tokens_to_ids(parts.ends)
     parts.config.get_text_config().eos_token_id = end
@@ -301,10 +282,37 @@ def build(name: str, folder: Path) -> Path:
         model = AutoModelForImageTextToText.from_config(parts.config, dtype=torch.float32)
         model.generation_config = generation
         model.save_pretrained(folder)
-    else:
-        parts.config.architectures = [AutoModelForImageTextToText._model_mapping[type(parts.config)].__name__]
-        parts.config.save_pretrained(folder)
-        generation.save_pretrained(folder)
+        return
+    parts.config.architectures = [AutoModelForImageTextToText._model_mapping[type(parts.config)].__name__]
+    parts.config.save_pretrained(folder)
+    generation.save_pretrained(folder)
+
+
+BUILDERS: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "qwen2.5-vl": ("qwen2.5-vl", partial(save, qwen_models.qwen25)),
+    "qwen3-vl": ("qwen3-vl", partial(save, qwen_models.qwen3)),
+    "qwen3-vl-moe": ("qwen3-vl", partial(save, qwen_models.qwen3_moe)),
+    "qwen3.5": ("qwen3.5", partial(save, qwen_models.qwen35)),
+    "qwen3.5-moe": ("qwen3.5", partial(save, qwen_models.qwen35_moe)),
+    "internvl": ("internvl", partial(save, internvl)),
+    "gemma3": ("gemma3", partial(save, gemma3)),
+    "gemma4": ("gemma4", partial(save, gemma4)),
+    "glm-v": ("glm-v", partial(save, glm)),
+    "glm-v-moe": ("glm-v", partial(save, glm_moe)),
+    "pixtral": ("pixtral", partial(save, pixtral)),
+    "mistral3": ("mistral3", partial(save, mistral3)),
+    "llava-onevision": ("llava-onevision", partial(save, llava_onevision)),
+    "smolvlm": ("smolvlm", partial(save, smolvlm)),
+    "idefics3": ("idefics3", partial(save, idefics3)),
+    "minicpm-v": ("minicpm-v", partial(save, qwen_models.minicpm)),
+    "molmo2": ("molmo2", molmo2.write),
+}
+"""A model's name: the profile that is expected for it, and what writes its folder."""
+
+
+def build(name: str, folder: Path) -> Path:
+    """Write the model folder of a name in ``BUILDERS``."""
+    BUILDERS[name][1](folder)
     return folder
 
 

@@ -126,7 +126,9 @@ async def ask(folder: Path, *, weights: bool) -> dict[str, Any]:
     from capgen.pipeline.planning.config import load_settings
     from capgen.pipeline.planning.model_profiles import find_profile, profile_named
 
-    flags = {"model.id": str(folder), "engine.name": "vllm"}
+    known = find_profile(str(folder))[0]
+    code = known is not None and known.remote_code
+    flags = {"model.id": str(folder), "engine.name": "vllm", "model.trust_remote_code": code}
     with tempfile.TemporaryDirectory() as temporary:
         root = photographs(Path(temporary) / "lvis")
         settings = load_settings("lvis", flags | {"source.root": root, "sampling.max_tokens": 6})

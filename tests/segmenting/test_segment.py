@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from capgen.pipeline.sources.images.coco import Coco
 from capgen.pipeline.sources.videos.youtube_vis import YoutubeVis
 from capgen.segmenting import segment as segmenting
 from capgen.segmenting.models import FoundMask, open_sam2, open_segmenter, without_repeats
-from capgen.segmenting.propagation import Sam2Tracks, padded_mask
+from capgen.segmenting.propagation import Sam2Tracks, padded_mask, uncovered
 from capgen.segmenting.segment import SegmentRequest, segment
 from capgen.segmenting.tracks import linked
 from tests.exporting.releases import film_release, write_picture
@@ -83,6 +84,79 @@ def test_sam_2_follows_what_it_found_on_the_first_frame(tmp_path, folders):
     assert open_sam2(str(folders["sam"]), "cpu") is None
 
 
+@dataclass
+class Scripted:
+    """A model of pictures that finds on each frame what was written down for it, and remembers where it looked."""
+
+    found: list
+    looked: list = field(default_factory=list)
+    device: str = "cpu"
+    side: int = 64
+
+    def __call__(self, pixels):
+        number = int(pixels[0, 0, 0])
+        self.looked.append(number)
+        return self.found[number]
+
+    @property
+    def frames(self):
+        """Frames of a grey that is their number."""
+        return [np.full((48, 64, 3), number, np.uint8) for number in range(len(self.found))]
+
+
+def small_and_late(late, frames=6, appears=3):
+    """What is found on each frame: a small object on all, and another one that appears later."""
+    small = np.zeros((48, 64), bool)
+    small[4:12, 4:12] = True
+    return [[FoundMask(small, 0.9)] + [FoundMask(late, 0.8)] * (i >= appears) for i in range(frames)]
+
+
+def test_sam_2_finds_an_object_that_appears_later_where_it_looks_again(folders):
+    """The tiny model is made to lose every object at once, so that nothing covers the later one."""
+    model = open_sam2(str(folders["sam2_video"]), "cpu")
+    model.mask_decoder.pred_obj_score_head.proj_out.bias.data.fill_(-100.0)
+    late = np.zeros((48, 64), bool)
+    late[24:44, 40:60] = True
+    found = small_and_late(late)
+    first, again, few = Scripted(found), Scripted(found), Scripted(found)
+    assert [sorted(one.counts) for one in Sam2Tracks(model, first, 5).tracks(first.frames)] == [[0]]
+    assert first.looked == [0]
+    tracks = Sam2Tracks(model, again, 5, redetect=2).tracks(again.frames)
+    assert again.looked == [0, 2, 4]
+    later = [one for one in tracks if 4 in one.counts and one.scores == [0.8]]
+    shown = coco_mask.decode({"size": [48, 64], "counts": later[0].counts[4]}).astype(bool)
+    assert np.count_nonzero(shown & late) / np.count_nonzero(shown | late) > 0.8
+    assert len(Sam2Tracks(model, few, 1, redetect=2).tracks(few.frames)) == 1
+
+
+def test_a_later_object_changes_nothing_of_those_that_were_followed_already(folders):
+    model = open_sam2(str(folders["sam2_video"]), "cpu")
+    alone = Scripted(small_and_late(np.zeros((48, 64), bool), appears=9))
+    (before,) = Sam2Tracks(model, alone, 5).tracks(alone.frames)
+    shown = coco_mask.decode({"size": [48, 64], "counts": before.counts[4]}).astype(bool)
+    both = Scripted(small_and_late(~shown, appears=4))
+    after, later = Sam2Tracks(model, both, 5, redetect=2).tracks(both.frames)
+    assert min(later.counts) == 4
+    assert after.counts == before.counts
+    assert sorted(before.counts) == list(range(6))
+
+
+def test_only_what_mostly_lies_where_nothing_is_followed_is_new():
+    def box(left, right):
+        bitmap = np.zeros((10, 20), bool)
+        bitmap[:, left:right] = True
+        return bitmap
+
+    masks = [
+        FoundMask(box(0, 10), 0.9),
+        FoundMask(box(8, 12), 0.8),
+        FoundMask(box(9, 11), 0.7),
+        FoundMask(box(6, 12), 0.6),
+    ]
+    assert [one.score for one in uncovered(masks, [box(0, 5), box(5, 10)])] == [0.8, 0.7]
+    assert len(uncovered(masks, [])) == 4
+
+
 def test_a_mask_lies_in_the_square_where_its_picture_does():
     bitmap = np.zeros((48, 64), bool)
     bitmap[24:48, 32:64] = True
@@ -116,6 +190,8 @@ def test_what_was_found_is_not_looked_for_again_and_other_settings_are(tmp_path,
     assert len(times) == 1
     segment(SegmentRequest(pictures, tmp_path / "out", "m", threshold=0.9), whole)
     assert len(times) == 4
+    segment(SegmentRequest(pictures, tmp_path / "out", "m", threshold=0.9, points=8), whole)
+    assert len(times) == 7
 
 
 def test_a_damaged_picture_is_one_line_and_left_out(tmp_path, pictures):

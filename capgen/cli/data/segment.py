@@ -33,6 +33,9 @@ def segment(
     max_frames: Annotated[int, typer.Option(help="Maximum number of frames of a video.")] = 40,
     max_objects: Annotated[int, typer.Option(help="Maximum number of objects of a picture or video.")] = 50,
     points: Annotated[int, typer.Option(help="Points along each side of the grid of mask generation.")] = 32,
+    redetect: Annotated[
+        int, typer.Option(help="SAM 2 on videos: look for new objects on every Nth used frame; 0: on the first alone.")
+    ] = 10,
     device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
     kind: Annotated[
         Literal["image", "video"] | None,
@@ -56,8 +59,10 @@ def segment(
     else:
         segmenter = open_segmenter(model, threshold=threshold, points=points, device=device)
         sam2 = open_sam2(model, device) if isinstance(segmenter, MaskGenerator) else None
-        segmenter = segmenter if sam2 is None else Sam2Tracks(sam2, segmenter, max_objects)
-    request = SegmentRequest(given, out, model, threshold, every, max_frames, max_objects, kind=kind)
+        segmenter = segmenter if sam2 is None else Sam2Tracks(sam2, segmenter, max_objects, redetect)
+    request = SegmentRequest(
+        given, out, model, threshold, every, max_frames, max_objects, points=points, redetect=redetect, kind=kind
+    )
     with working("segmenting") as tell:
         report = run(
             request,

@@ -125,6 +125,8 @@ class EngineJudge:
             schema=request.schema,
             seed=self.settings.sampling.seed + request.repetition,
         )
+        if self.settings.render.system == "user":
+            view = view.with_system_in_user()
         try:
             settled = await asker.ask(view, "")
         except Postponed as postponed:

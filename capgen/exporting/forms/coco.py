@@ -1,4 +1,4 @@
-"""COCO instances: an entry an image and an object, masks as run lengths, ``caption`` where there is one.
+"""COCO instances: an entry an image and an object, masks as run lengths, ``caption`` or the reason why there is none.
 
 A video becomes its frames, with ``video_id`` and ``track_id``: the ground truth that ``capgen eval tracks`` reads.
 Source: Lin et al., ECCV 2014, cocodataset.org/#format-data.
@@ -16,6 +16,7 @@ from capgen.exporting.base import ExportSplit, SplitWriter
 from capgen.exporting.forms.sections import (
     JsonSections,
     captioned,
+    captioned_or_dropped,
     category_of,
     extra_fields,
     json_id,
@@ -58,7 +59,7 @@ class _Images:
             number = self.sections.object_id(media, one)
             extra: dict[str, Any] = {"iscrowd": 0} | extra_fields(one.extra)
             row = {"id": number, "image_id": json_id(media.media_id)} | category_of(one) | _shape(one, 0)
-            self.sections.add("annotations", row | extra | captioned(one))
+            self.sections.add("annotations", row | extra | captioned_or_dropped(one))
 
     def finish(self) -> Sequence[str]:
         return _finish(self.sections)

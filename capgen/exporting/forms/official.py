@@ -47,7 +47,7 @@ class OfficialForm:
         sections = JsonSections(split, pictures_of(split, self.pictures_in(split.kind)))
         if split.kind == "image":
             return _LvisCap(sections)
-        return Tracks(sections, "lvviscap_{split}_instances.json", boxes="bbox")
+        return Tracks(sections, "lvviscap_{split}_instances.json", boxes="bbox", reasons=False)
 
 
 @dataclass(slots=True)

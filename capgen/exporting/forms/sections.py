@@ -120,6 +120,11 @@ def captioned(one: ReleasedObject) -> dict[str, Any]:
     return {} if caption is None else {"caption": caption}
 
 
+def captioned_or_dropped(one: ReleasedObject) -> dict[str, Any]:
+    """``caption``; where the object has none, ``dropped`` with the code of the reason, where the release says it."""
+    return captioned(one) or ({"dropped": one.dropped} if one.dropped else {})
+
+
 def category_of(one: ReleasedObject) -> dict[str, Any]:
     """``category_id``, where the object has one."""
     return {} if one.category_id is None else {"category_id": one.category_id}

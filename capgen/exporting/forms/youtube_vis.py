@@ -16,6 +16,7 @@ from capgen.exporting.forms.sections import (
     JsonSections,
     by_frame,
     captioned,
+    captioned_or_dropped,
     category_of,
     extra_fields,
     json_id,
@@ -45,11 +46,13 @@ class Tracks:
     Args:
         file: the name of the split's file, with ``{split}``.
         boxes: the key of the boxes, which LV-VISCap spells ``bbox``.
+        reasons: whether a track without a caption says why, which LV-VISCap has no field for.
     """
 
     sections: JsonSections
     file: str
     boxes: str = "bboxes"
+    reasons: bool = True
 
     def skip(self, media: ReleasedMedia) -> None:
         """Pass a medium that is written."""
@@ -76,7 +79,7 @@ class Tracks:
         row: dict[str, Any] = {"id": self.sections.object_id(media, one), "video_id": json_id(media.media_id)}
         row |= category_of(one) | {"iscrowd": 0, "length": len(media.file_names)}
         row |= {"width": media.width, "height": media.height, "segmentations": masks, "areas": areas, self.boxes: boxes}
-        return row | extra_fields(one.extra) | captioned(one)
+        return row | extra_fields(one.extra) | (captioned_or_dropped(one) if self.reasons else captioned(one))
 
     def finish(self) -> Sequence[str]:
         """Put the file together."""

@@ -22,12 +22,18 @@ from capgen.dataset.annotations.source_fields import (
     top_level,
 )
 from capgen.dataset.plan import PlannedMedia
+from capgen.dataset.stats import NOT_DISTINCT
 from capgen.dataset.types import Kind
 from capgen.errors import MissingFile, UserError
+from capgen.pipeline.checks import CHECKS
+from capgen.pipeline.reasons import REASONS
 from capgen.pipeline.sources.images import coco, lvis
 from capgen.pipeline.sources.reading import common, planner
 from capgen.pipeline.sources.reading.sections import Form, read_sections
 from capgen.pipeline.sources.videos import lvvis, youtube_vis
+
+CARRIED = frozenset({*CHECKS, NOT_DISTINCT, "duplicate", "said_too_often", "flagged"})
+"""Reasons for which a caption is dropped, which stay those of an object that was exported and is imported."""
 
 _PATTERNS = (
     *("lviscap_v1_*.json", "lvis/lviscap_v1_*.json", "lvviscap_*_instances*.json", "LVVIS/lvviscap_*_instances*.json"),
@@ -134,6 +140,8 @@ class CaptionIndex:
 
     captions: dict[str, str] = field(default_factory=dict)
     extras: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why an object has no caption, where ``capgen export`` wrote a code of ``CARRIED``."""
 
     def add(self, row: RawRow) -> None:
         """Take up an annotation; the first of several with one id counts."""
@@ -143,10 +151,16 @@ class CaptionIndex:
         caption = _text(raw)
         odd = raw is not None and caption is None and bytes(raw) != b"null"
         known = OBJECT_KEYS - {"caption"} if odd else OBJECT_KEYS
-        single = bytes(row.get("iscrowd", b"")) in (b"0", b"false")  # which every export of tracks and COCO says
-        extra = extra_json(row, known | {"iscrowd"} if single else known)
+        if bytes(row.get("iscrowd", b"")) in (b"0", b"false"):  # which every export of tracks and COCO says
+            known |= {"iscrowd"}
+        reason = _text(row.get("dropped"))
         if caption is not None and caption.strip():
             self.captions.setdefault(key, caption)
+        elif reason is not None and (reason in CARRIED or reason in REASONS):
+            known |= {"dropped"}
+            if reason in CARRIED:  # others, such as a failed engine, are of the run that is no more
+                self.reasons.setdefault(key, reason)
+        extra = extra_json(row, known)
         if extra is not None:
             self.extras.setdefault(key, extra)
 

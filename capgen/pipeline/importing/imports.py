@@ -1,11 +1,11 @@
 """``capgen import``: plan, candidates and release of captions that somebody else wrote, as a run leaves them.
 
-Nothing is asked, checked or deduplicated. An object without a caption is one that was dropped for ``no_caption``.
+Nothing is asked, checked or deduplicated. An object without a caption is one that was dropped for ``no_caption``, or
+for the reason that an export of capgen gives.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -200,12 +200,13 @@ def _commit(request: ImportRequest, record: PlanRecord, files: Sequence[CaptionF
 def _rows(media: Media, index: CaptionIndex, request: ImportRequest) -> Iterator[Row]:
     for item in media.objects:
         key = f"{media.media_id}/{item.object_id}"
-        yield _row(media, item, index.captions.get(key), index.extras.get(key), request.model)
+        yield _row(media, item, key, index, request.model)
 
 
-def _row(media: Media, item: MediaObject, caption: str | None, extra: str | None, model: str | None) -> Row:
-    fault = item.fault
-    reasons: tuple[str, ...] = (fault.reason,) if fault else () if caption else (NO_CAPTION,)
+def _row(media: Media, item: MediaObject, key: str, index: CaptionIndex, model: str | None) -> Row:
+    fault, caption, dropped = item.fault, index.captions.get(key), index.reasons.get(key)
+    reasons: tuple[str, ...] = (fault.reason,) if fault else () if caption else (dropped or NO_CAPTION,)
+    without = "its caption was dropped before it was exported" if dropped else "the file has no caption for it"
     size = [media.height, media.width]
     return Row(
         **media.header(),
@@ -220,7 +221,7 @@ def _row(media: Media, item: MediaObject, caption: str | None, extra: str | None
         caption=caption,
         status="failed" if fault else "dropped" if reasons else "kept",
         reasons=reasons,
-        message=fault.message if fault else None if caption else "the file has no caption for it",
+        message=fault.message if fault else None if caption else without,
         model=model,
         model_revision=None,
         engine=ENGINE,
@@ -234,13 +235,13 @@ def _row(media: Media, item: MediaObject, caption: str | None, extra: str | None
         output_tokens=None,
         attempts=0,
         request_sha256=None,
-        extra=extra,
+        extra=index.extras.get(key),
     )
 
 
 def counts_text(ledger: Ledger) -> str:
     """What an import holds, in one line."""
-    without = Counter(ledger.dropped)[NO_CAPTION]
+    without = sum(ledger.dropped.values())
     failed = ", ".join(f"{code} {count:,}" for code, count in ledger.failed.items())
     line = f"{ledger.planned:,} objects, {ledger.kept:,} captions, {without:,} objects without one"
     return f"{line}; without a usable mask: {failed}" if failed else line

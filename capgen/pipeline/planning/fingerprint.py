@@ -33,7 +33,7 @@ def fingerprint_parts(settings: Settings, prompt: Prompt, source_hashes: Mapping
         "dataset": settings.dataset,
         "source": dict(source_hashes) | {"type": settings.source.type, "split": settings.source.split},
         "shard_objects": settings.run.shard_objects,
-        "render": _unless_default(settings.render, "coordinates", "pieces") | {"version": RENDER_VERSION},
+        "render": _unless_default(settings.render, "coordinates", "pieces", "system") | {"version": RENDER_VERSION},
         "prompt": {"name": prompt.name, "sha256": prompt.sha256, "category": settings.prompt.category}
         | settings.prompt.changes(),
         "engine": settings.engine.name,

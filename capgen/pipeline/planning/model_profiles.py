@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from math import ceil, floor, sqrt
+from math import ceil, floor, inf, sqrt
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,13 +43,18 @@ class VisualTokens(Table):
 
     ``rule``: ``patches`` (one for each ``side`` x ``side`` pixels, and ``per_row`` for each row), ``tiles`` (``tokens``
     for a picture of exactly ``side`` x ``side``), ``fixed`` (``tokens`` for any picture), ``budget`` (any picture is
-    scaled to at most ``tokens`` squares of ``side``), ``unknown``.
+    scaled to at most ``tokens`` squares of ``side``), ``crops`` (the whole picture at ``tokens``, then overlapping
+    crops of ``side`` pixels, each of which adds ``window`` pixels to the others, at most ``most_crops`` of them, with
+    one token for each ``cell`` x ``cell`` pixels and ``per_row`` for each row), ``unknown``.
     ``extra``: tokens around each picture. ``fewest_pixels``, ``most_pixels``: the processor resizes what lies outside.
     """
 
-    rule: Literal["patches", "tiles", "fixed", "budget", "unknown"]
+    rule: Literal["patches", "tiles", "fixed", "budget", "crops", "unknown"]
     side: int = 0
     tokens: int = 0
+    window: int = 0
+    cell: int = 1
+    most_crops: int = 1
     per_row: int = 0
     extra: int = 0
     fewest_pixels: int = 0
@@ -68,7 +73,32 @@ class VisualTokens(Table):
         if self.rule == "patches":
             across, down = self._grid(width, height)
             return across * down + self.per_row * down
+        if self.rule == "crops":
+            across, down = (
+                ceil((crops * self.window + self._overlap) / self.cell) for crops in self._crops(width, height)
+            )
+            return self.tokens + (across + self.per_row) * down
         return None
+
+    @property
+    def _overlap(self) -> int:
+        """Pixels of a crop that belong to its neighbours."""
+        return self.side - self.window
+
+    def _crops(self, width: int, height: int) -> tuple[int, int]:
+        """Crops across and down: those for which a picture is enlarged least, else shrunk least, the fewest of equals.
+
+        A picture that is narrower than the overlap is one crop.
+        """
+        wide, high = width - self._overlap, height - self._overlap
+        if min(wide, high) < 0:
+            return 1, 1
+        most = range(1, self.most_crops + 1)
+        grids = [(across, down) for across in most for down in most if across * down <= self.most_crops]
+        grids.sort(key=lambda grid: (grid[0] * grid[1], grid[1]))
+        scale = {grid: min(_scale(grid[0] * self.window, wide), _scale(grid[1] * self.window, high)) for grid in grids}
+        enlarged = [grid for grid in grids if scale[grid] >= 1]
+        return min(enlarged, key=scale.__getitem__) if enlarged else max(grids, key=scale.__getitem__)
 
     def _grid(self, width: int, height: int) -> tuple[int, int]:
         """Patches across and down, after the processor has resized a picture outside its bounds."""
@@ -83,8 +113,12 @@ class VisualTokens(Table):
         return across, down
 
 
+def _scale(target: int, pixels: int) -> float:
+    return target / pixels if pixels else inf
+
+
 class _Render(Table):
-    """What a profile may say of pictures."""
+    """What a profile may say of pictures, and of where the system text stands."""
 
     patch: int | None = None
     clean_pixels: int | None = None
@@ -92,6 +126,7 @@ class _Render(Table):
     square: bool | None = None
     margin: float | None = None
     coordinates: Coordinates | None = None
+    system: Literal["message", "user"] | None = None
 
 
 class _Text(Table):

@@ -76,7 +76,7 @@ class Renderer:
         text = self.prompt.text(said)
         parts: tuple[Part, ...] = (self.prompt.before, *clean, *(shown for shown, _ in marked), text)
         category = said["category"]
-        return View(
+        view = View(
             key=obj.key,
             system=self.prompt.system,
             examples=self.prompt.examples,
@@ -84,6 +84,7 @@ class Renderer:
             category=category if isinstance(category, str) else None,
             marked_frames=tuple(i for i, (_, at) in zip(indices, marked, strict=True) if at is not None),
         )
+        return self._placed(view)
 
     def numbered_views(
         self,
@@ -103,8 +104,8 @@ class Renderer:
         parts: tuple[Part, ...] = (self.prompt.before, *clean, *(drawn for drawn, _ in marked), text)
         parts = tuple(part for part in parts if part != "")
         schema = captions_schema(len(shown))
-        return {
-            obj.key: View(
+        views = [
+            View(
                 key=obj.key,
                 system=self.prompt.system,
                 examples=self.prompt.examples,
@@ -115,7 +116,12 @@ class Renderer:
                 numbered=Numbered(number, len(shown), shown[0].key),
             )
             for number, obj in enumerate(shown, 1)
-        }
+        ]
+        return {view.key: self._placed(view) for view in views}
+
+    def _placed(self, view: View) -> View:
+        """The view with its system text where the model's chat template takes it."""
+        return view if self.settings.system == "message" else view.with_system_in_user()
 
     def _mark_all(
         self,

@@ -224,6 +224,31 @@ def test_numbers_of_visual_tokens_are_predicted():
     assert VisualTokens(rule="unknown").count(10, 20) is None
 
 
+@pytest.mark.parametrize(
+    ("size", "crops"),
+    [
+        ((378, 378), (1, 1)),
+        ((644, 476), (2, 2)),
+        ((224, 392), (1, 2)),
+        ((1064, 490), (4, 2)),
+        ((4000, 3000), (3, 2)),
+        ((112, 392), (1, 2)),
+        ((98, 700), (1, 1)),
+        ((2000, 140), (8, 1)),
+    ],
+)
+def test_molmo_2_cuts_a_picture_into_crops_that_overlap(size, crops):
+    """The rows of crops end with a token each; a side of n crops has 266 n + 112 pixels, a token for 28 of them."""
+    across, down = (-(-(266 * number + 112) // 28) for number in crops)
+    assert model_profiles()["molmo2"].visual.count(*size) == 14 * 14 + down * (across + 1)
+
+
+def test_molmo_2_gets_its_system_text_from_the_user():
+    settings = load_settings("lvis", {"model.id": "allenai/Molmo2-8B"})
+    assert (settings.render.system, settings.render.coordinates) == ("user", "thousand")
+    assert load_settings("lvis", {"model.id": "Qwen/Qwen3-VL-8B-Instruct"}).render.system == "message"
+
+
 def test_a_prompt_with_more_pictures_than_the_model_takes_is_refused_before_anything_is_asked():
     settings = load_settings("lv-vis", {}, ["model.max_pictures=5"])
     prompt = load_prompt("shared-crop_v1", category=True)

@@ -20,7 +20,7 @@ from capgen.pipeline.settings import PromptSettings, RenderSettings
 from capgen.pipeline.sources.images.lvis import Lvis
 from capgen.pipeline.sources.reading.decode import decode_media
 from capgen.pipeline.sources.videos.lvvis import LvVis
-from capgen.pipeline.view import Picture, View
+from capgen.pipeline.view import Picture, View, request_digest
 
 HEIGHT, WIDTH = 240, 320
 GREEN = (0, 255, 0)
@@ -115,6 +115,26 @@ def test_the_parts_come_in_the_order_that_lets_objects_share_work(tmp_path):
     assert (first.system, first.category, second.category) == (using.prompt.system, "cup", "tea pot")
     assert [view.key for view in (first, second)] == [obj.key for obj in media.objects]
     assert "tea pot" in second.parts[3]
+
+
+def test_the_system_text_opens_the_users_message_where_there_can_be_no_system_message(tmp_path):
+    """Nothing else of a request changes; with examples it opens the first of them."""
+    media = medium(tmp_path, thing(0), thing(1))
+    usual = views(media, renderer())
+    moved = views(media, renderer(system="user"))
+    for before, after in zip(usual, moved, strict=True):
+        assert after.system == ""
+        assert after.parts == (f"{before.system}\n{before.parts[0]}", *before.parts[1:])
+        assert request_digest(before, "") != request_digest(after, "")
+    (numbered, _) = views(media, renderer("numbered_v1", system="user"))
+    assert numbered.system == ""
+    assert numbered.parts[0].startswith("You write captions for single objects")
+    (shown, _) = views(media, renderer("paper_v1"))
+    told = shown.with_system_in_user()
+    assert (told.system, told.parts) == ("", shown.parts)
+    assert told.examples[0].user == f"{shown.system}\n{shown.examples[0].user}"
+    assert told.examples[1:] == shown.examples[1:]
+    assert told.with_system_in_user() is told
 
 
 def test_the_clean_picture_carries_no_mark_and_the_marked_one_does(tmp_path):
