@@ -109,7 +109,7 @@ def train_verb(
         bool | None,
         typer.Option(
             "--wandb/--no-wandb",
-            help="Send numbers to Weights & Biases (pip install 'capgen[wandb]'); its WANDB_ variables count.",
+            help="Send numbers to Weights & Biases (extra wandb), as its WANDB_ variables say.",
             show_default=False,
         ),
     ] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +22,17 @@ def dataset_names() -> tuple[str, ...]:
         return ()
 
 
+def one_of(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """What a shell completes a value with: those of some names that begin as it does."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
+
+
 DatasetFlag = Annotated[
     str | None,
     typer.Option(
-        help=f"Dataset to caption: {', '.join(dataset_names())}; auto looks what --root holds.", show_default=False
+        help=f"Dataset to caption: {', '.join(dataset_names())}; auto looks what --root holds.",
+        show_default=False,
+        autocompletion=one_of((*dataset_names(), "auto")),
     ),
 ]
 PipelineFlag = Annotated[str | None, typer.Option(help="Pipeline file (TOML) to use instead of --dataset.")]
@@ -45,7 +53,9 @@ EmbedFlag = Annotated[
 ]
 SplitFlag = Annotated[str | None, typer.Option(help="Split, several separated by commas, or all.")]
 ModelFlag = Annotated[str | None, typer.Option(help="Hub name, model folder, or embedded.")]
-EngineFlag = Annotated[str | None, typer.Option(help=f"Inference engine: {', '.join(ENGINES)}.")]
+EngineFlag = Annotated[
+    str | None, typer.Option(help=f"Inference engine: {', '.join(ENGINES)}.", autocompletion=one_of(ENGINES))
+]
 GpusFlag = Annotated[
     str | None,
     typer.Option(

@@ -23,6 +23,8 @@ _LOGGED: dict[str, tuple[str, ...]] = {
     "transformers.configuration_utils": (r"Model config: pad_token_id must be",),
     # the segmenter of the sample presets has a ResNet, which works
     "transformers.models.mask2former.configuration_mask2former": (r"Backbone \w+ is not a supported model",),
+    # capgen needs no torchvision: the processors that work on PIL images give the same pixels
+    "transformers.utils.import_utils": (r"requires torchvision \(not installed\); falling back to",),
     # a dataset folder's README needs no metadata for us
     "huggingface_hub.repocard": (r"Repo card metadata block was not found",),
 }

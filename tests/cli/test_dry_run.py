@@ -1,8 +1,8 @@
 """``capgen run --dry-run`` starts nothing; the shell completes verbs and flags."""
 
-import os
-import subprocess
-import sys
+import re
+
+import pytest
 
 from capgen.cli.main import app
 
@@ -17,10 +17,25 @@ def test_a_dry_run_plans_prices_and_previews_and_leaves_no_out(lvis_root, tmp_pa
     assert [path.name for path in tmp_path.iterdir() if path.name != "lvis"] == ["preview.html"]
 
 
-def test_bash_completes_verbs():
-    env = os.environ | {"_CAPGEN_COMPLETE": "complete_bash", "COMP_WORDS": "capgen res", "COMP_CWORD": "1"}
-    code = "import sys; sys.argv = ['capgen']; from capgen.cli.main import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, env=env
-    )
-    assert done.stdout.split() == ["resume"], done.stderr
+BASH = {"_CAPGEN_COMPLETE": "complete_bash"}
+ZSH = {"_CAPGEN_COMPLETE": "complete_zsh"}
+FISH = {"_CAPGEN_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+
+
+@pytest.mark.parametrize(
+    ("shell", "typed", "offered"),
+    [
+        (BASH, "capgen res", ["resume"]),
+        (ZSH, "capgen preview --see", ["--seed"]),
+        (FISH, "capgen run --dataset vip", ["vipseg"]),
+    ],
+)
+def test_shells_complete_verbs_flags_and_names(shell, typed, offered, monkeypatch, capsys):
+    words = typed.split()
+    told = {"COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1), "_TYPER_COMPLETE_ARGS": typed}
+    for name, value in (shell | told).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        app([], prog_name="capgen", standalone_mode=False)
+    said = capsys.readouterr().out
+    assert [word for word in re.findall(r"[-\w]+", said) if word.startswith(words[-1])] == offered, said

@@ -21,7 +21,7 @@ app = typer.Typer(rich_markup_mode=None)
 def export(
     out: options.RunFolder,
     dest: Annotated[Path, typer.Argument(metavar="DEST", help="Folder to create.")],
-    to: Annotated[str, typer.Option(help=f"Form: {', '.join(FORMATS)}.")],
+    to: Annotated[str, typer.Option(help=f"Form: {', '.join(FORMATS)}.", autocompletion=options.one_of(FORMATS))],
     pictures: Annotated[
         str, typer.Option(help="Pictures by reference, copied (copy) or in tar files (tar).")
     ] = "reference",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from capgen.pipeline.planning.job import CheckFindings, Job
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.view import Settled, View
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,9 @@ def ask_once(settings: Settings, asked: Sequence[tuple[MediaObject, View]], gpus
 
 async def _ask(job: Job, views: Sequence[View]) -> list[Settled]:
     context = EngineContext(job.settings.model, job.settings.sampling, job.gpus)
+    log.info("starting the engine %s", job.settings.engine.name)
     session = SharedRequests(await job.engine.start(context))
+    log.info("asking for %d objects", len(views))
     asker, slots = Asker(session, job.settings.run.attempts), asyncio.Semaphore(job.in_flight)
 
     async def ask(view: View) -> Settled:

@@ -11,6 +11,7 @@ from pathlib import Path
 from capgen.dataset.layout import picture_bounds
 from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.types import Media, MediaObject
+from capgen.display import StepLog
 from capgen.errors import UserError
 from capgen.pipeline.pages.answers import ask_once
 from capgen.pipeline.pages.request_page import PartCounter, PreviewItem, write_preview
@@ -103,11 +104,13 @@ def _items(settings: Settings, sample: PreviewSample) -> Iterator[PreviewItem]:
     """The objects of a sample with their requests."""
     renderer = Renderer(settings.render, prompt_of(settings.prompt))
     bounds = picture_bounds(settings.source.root, settings.source.follow_links)
+    steps = StepLog()
     for planned, keys in sample.of(build_source(settings).scan(), settings.source.limit):
         media = decode_media(planned, settings.source.root or "", bounds)
         others = frozenset(obj.key for obj in media.objects) - keys
         shown = (obj for obj in media.objects if obj.key in keys)
         for obj, result in zip(shown, render_media(media, renderer, others), strict=True):
+            steps(f"rendered {obj.key}")
             if isinstance(result, View):
                 yield PreviewItem(obj, result, _labels(renderer, media, obj, result))
             else:

@@ -132,7 +132,7 @@ class _Page:
             body = self._request(view, item.labels)
         self._before = view
         frames = ", ".join(str(i + 1) for i in view.marked_frames)
-        marked = f"<p class=note>marked on frame {frames}</p>" if frames else ""
+        marked = f"<p class=note>marked on frame {frames}</p>" if frames and not item.labels else ""
         return f"{shared}{head}{body}{marked}{_answer(item.answer) if item.answer else ''}</article>\n"
 
     def _said_once(self, view: View) -> str:
@@ -150,8 +150,10 @@ class _Page:
         """How tokens are counted, and why the chat template's text is not shown where it is not."""
         if self._counter is None:
             return ""
-        missing = "The chat template's text is not shown, and tokens are estimated: "
-        return f"<p class=note>{html('' if self._counter.text(view) else missing)}{html(self._counter.how)}.</p>\n"
+        said = "Tokens are counted by the model's own processor."
+        if self._counter.text(view) is None:
+            said = f"The chat template's text is not shown, and tokens are estimated: {self._counter.how}."
+        return f"<p class=note>{html(said)}</p>\n"
 
     def _request(self, view: View, labels: Sequence[str]) -> str:
         """The parts of a request that not all have alike, pictures that follow each other side by side."""

@@ -244,12 +244,14 @@ def _settle_out(out: Path, parts: dict[str, Any], *, fork: bool, may_grow: bool)
         return out
     if fork:
         return _settle_out(out.with_name(f"{out.name}-{digest(parts)[:8]}"), parts, fork=False, may_grow=may_grow)
-    grown = may_have_grown(plan.parts_now, parts)
-    if grown and may_grow:
-        return out
+    found = differences(plan.parts_now, parts)
+    if may_have_grown(plan.parts_now, parts):
+        if may_grow:
+            return out
+        raise UserError(
+            f"the dataset of {out} is not as it was captioned: {found}", f"`capgen resume {out}` first, then retry"
+        )
     raise UserError(
-        f"{out} holds a run with other settings: {differences(plan.parts_now, parts)}",
-        f"`capgen resume {out}` captions what is new in its dataset; then retry"
-        if grown
-        else "give this run a folder of its own with --out, or --fork to start beside it",
+        f"{out} holds a run with other settings: {found}",
+        "give this run a folder of its own with --out, or --fork to start beside it",
     )

@@ -166,7 +166,7 @@ def test_a_split_that_has_come_is_added(grow, tmp_path):
 def test_retry_asks_for_nothing_new_and_fork_begins_beside(grow, tmp_path):
     out, _ = session(asked_once(grow(1, 2)), tmp_path / "out")
     root = grow(1, 2, 3)
-    with pytest.raises(UserError, match=r"lvis_v1_train.json has changed; `capgen resume .* captions what is new"):
+    with pytest.raises(UserError, match=r"lvis_v1_train.json has changed; `capgen resume .*` first, then retry"):
         session(asked_once(root), out, again=())
     beside, report = session(asked_once(root), out, fork=True)
     assert beside != out
