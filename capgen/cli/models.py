@@ -192,7 +192,8 @@ def _text(settings: Settings, profile: ModelProfile | None, name: str) -> dict[s
         if profile.thinks_always(name):
             thinking = "cannot be switched off: raise sampling.max_tokens"
     marks = [" ... ".join(pair) for pair in settings.model.reasoning]
-    return {"thinking": thinking, "reasoning marks": ", ".join(marks) or "the usual ones"}
+    system = {"message": "a message of its own", "user": "opens the user's message"}[settings.render.system]
+    return {"system text": system, "thinking": thinking, "reasoning marks": ", ".join(marks) or "the usual ones"}
 
 
 def _memory(settings: Settings, profile: ModelProfile) -> dict[str, str]:

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ _PICTURE_DICTIONARY = 64 * 2**20
 
 log = logging.getLogger(__name__)
 
+_REMOVALS, _BETWEEN_S = 20, 0.05
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -159,14 +161,21 @@ def write_whole(path: Path, data: bytes) -> None:
 
 @contextmanager
 def scratch_folder(out: Path) -> Iterator[Path]:
-    """An empty folder in a run's OUT for what tasks leave for each other; call it only while OUT is held."""
+    """An empty folder in a run's OUT for what tasks leave for each other; call it only while OUT is held.
+
+    Where a task has failed, others may still write into it for a moment: it is removed until it stays away.
+    """
     folder = RunLayout(out).scratch
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(_REMOVALS):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(_BETWEEN_S)
 
 
 def remove_parts(folder: Path) -> list[Path]:

@@ -1,10 +1,15 @@
-"""Warnings of libraries that users of capgen can do nothing about, each named here with its reason; all others stay."""
+"""What libraries print that users of capgen can do nothing about: warnings by name, and all output of an engine."""
 
 from __future__ import annotations
 
 import logging
+import os
 import re
+import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _WARNED: tuple[tuple[type[Warning], str], ...] = (
     # Pillow on broken metadata of a picture whose pixels are whole; what cannot be shown is a fault of its own
@@ -49,3 +54,26 @@ def hide_library_warnings() -> None:
         logger = logging.getLogger(name)
         if not any(isinstance(found, _Unless) for found in logger.filters):
             logger.addFilter(_Unless(patterns))
+
+
+@contextmanager
+def engine_output_hidden() -> Iterator[None]:
+    """Send what this process and those that it starts write to stdout and stderr to a file that is then gone.
+
+    For an engine in the process of a command: vLLM, transformers and torch tell of their own start there, and an engine
+    that does not start says why in its error. Processes that outlive the block go on writing to the file.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, descriptor in enumerate(kept, 1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)

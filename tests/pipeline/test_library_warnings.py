@@ -25,3 +25,25 @@ def test_only_the_named_warnings_are_hidden():
     assert "something else" in done.stderr
     assert "the weights do not fit" in done.stderr
     assert done.stdout.strip() == "1"
+
+
+ENGINE = """
+import os, subprocess, sys
+from capgen.pipeline.library_warnings import engine_output_hidden
+print("before")
+try:
+    with engine_output_hidden():
+        print("an engine's words")
+        print("and its warnings", file=sys.stderr)
+        subprocess.run([sys.executable, "-c", "print('of a process of its own')"])
+        raise ValueError("it does not start")
+except ValueError as error:
+    print(error)
+print("after", file=sys.stderr)
+"""
+
+
+def test_what_an_engine_prints_is_hidden_and_what_went_wrong_is_told():
+    done = subprocess.run([sys.executable, "-c", ENGINE], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == ["before", "it does not start"]
+    assert done.stderr.splitlines() == ["after"]

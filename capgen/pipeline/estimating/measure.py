@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,7 +13,9 @@ from capgen.dataset.layout import picture_bounds
 from capgen.dataset.plan import PlannedMedia
 from capgen.errors import UserError
 from capgen.pipeline.asking.shared_requests import SharedRequests
+from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.engines.base import EngineContext, EngineFault, Session, build_engine
+from capgen.pipeline.library_warnings import engine_output_hidden
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import Settings
@@ -58,7 +61,9 @@ def measure_engine(settings: Settings, views: list[View], gpus: int) -> Measured
     """
     if not views:
         raise UserError("no object of the sample can be shown", "look at capgen preview")
-    return asyncio.run(_measure(settings, views, gpus))
+    loads = getattr(ENGINES.load(settings.engine.name), "loads_model", False)
+    with engine_output_hidden() if loads else nullcontext():  # a server's engine may have something to say
+        return asyncio.run(_measure(settings, views, gpus))
 
 
 async def ask_all(session: Session, views: list[View], in_flight: int) -> tuple[list[Answer], list[EngineFault], float]:
