@@ -40,7 +40,7 @@ def open_trackers(settings: TrainSettings, out: Path, step: int) -> list[ScalarT
     if settings.run.tensorboard:
         found.append(TensorBoardTracker(out / "logs" / "tensorboard", step))
     if settings.run.wandb:
-        found.append(WandbTracker(out / "logs", settings))
+        found.append(WandbTracker(out, settings))
     return found
 
 
@@ -81,30 +81,33 @@ class WandbTracker:
     Its own variables say where it goes: ``WANDB_PROJECT``, ``WANDB_NAME``, ``WANDB_ENTITY``, ``WANDB_MODE`` and so on.
     Numbers stand over the metric ``step``, since a training that goes on from a checkpoint counts some steps again.
 
-    Args:
-        folder: takes the run's files, and ``wandb.json`` with its id.
+    Its files lie in ``OUT/wandb``, apart from what a training writes: there are links among them, which no training
+    follows. ``OUT/logs/wandb.json`` has the run's id.
 
     Raises:
         UserError: the package is not installed, nobody is logged in, or the server does not answer.
     """
 
-    def __init__(self, folder: Path, settings: TrainSettings) -> None:
+    def __init__(self, out: Path, settings: TrainSettings) -> None:
         try:
             import wandb
         except ImportError as error:
             raise UserError(
                 "Weights & Biases needs the package wandb", "pip install 'capgen[wandb]', or leave --wandb out"
             ) from error
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = out / "wandb"
+        if folder.is_symlink():
+            raise UserError(f"{folder} is a symbolic link; nothing is written through links", "delete it")
+        (out / "logs").mkdir(parents=True, exist_ok=True)
         own = {"WANDB_PROJECT": ("project", _PROJECT), "WANDB_NAME": ("name", settings.name)}
         named: dict[str, Any] = {key: value for variable, (key, value) in own.items() if not os.environ.get(variable)}
         try:
             self._run = wandb.init(
-                id=_run_id(folder / "wandb.json"),
+                id=_run_id(out / "logs" / "wandb.json"),
                 resume=None if os.environ.get("WANDB_MODE") in _NOT_SENT else "allow",
-                dir=str(folder),
+                dir=str(out),
                 config=settings.model_dump(mode="json"),
-                settings=wandb.Settings(console="off", silent=True),
+                settings=wandb.Settings(console="off", silent=True, symlink=False),
                 **named,
             )
         except wandb.errors.Error as error:

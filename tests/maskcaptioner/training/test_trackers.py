@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from capgen.dataset.layout import TRAINING_ENTRIES, refuse_links
 from capgen.errors import UnknownName, UserError
 from capgen.maskcaptioner.settings import load_train_settings
 from capgen.maskcaptioner.training.logs import ScalarLog
@@ -102,8 +103,9 @@ def test_wandb_keeps_a_run_offline_under_the_id_that_the_training_has(tmp_path, 
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "wandb.json").write_text('{"id": "begun1st"}')
     tracked(tmp_path, "run.wandb=true", 0, [1, 2, 2, 3])
+    refuse_links(tmp_path, TRAINING_ENTRIES)  # as the training does that goes on
     wandb.teardown()  # its own process writes the file's end
-    (file,) = (tmp_path / "logs" / "wandb").glob("offline-run-*/run-*.wandb")
+    (file,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
     runs, rows = [], []
     for data in logged(file.read_bytes()):
         record = Record.FromString(data)
