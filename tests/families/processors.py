@@ -19,7 +19,7 @@ def facts_of(name: str) -> dict[str, Any]:
     """The pictures' sizes with predicted and real tokens, and the ends of the prompt with and without thinking."""
     from PIL import Image
 
-    from capgen.pipeline.engines.transformers import chat
+    from capgen.pipeline.engines.chat_completions import template_messages
     from capgen.pipeline.planning.config import load_settings
     from capgen.pipeline.planning.model_profiles import model_profiles
 
@@ -32,7 +32,7 @@ def facts_of(name: str) -> dict[str, Any]:
 
     def prompt(**template: Any) -> str:
         told = {"chat_template": written.template, "add_generation_prompt": True, "tokenize": False}
-        return str(processor.tokenizer.apply_chat_template(chat(view), **told, **template))
+        return str(processor.tokenizer.apply_chat_template(template_messages(view), **told, **template))
 
     text = prompt(**settings.model.template)
     found = []

@@ -14,7 +14,7 @@ from capgen.dataset.row import Row
 from capgen.dataset.shards import Manifest, write_candidates
 from capgen.dataset.stats import NOT_DISTINCT
 from capgen.dataset.types import Fault, Media, MediaObject
-from capgen.pipeline.asking.distinct import Candidate, DistinctState, neighbours_of, state_of
+from capgen.pipeline.asking.distinct.captions import Candidate, DistinctState, neighbours_of, state_of
 from capgen.pipeline.asking.handed.pieces import Piece
 from capgen.pipeline.asking.journal import ShardJournal
 from capgen.pipeline.asking.render_ahead import RenderedMedia

@@ -107,7 +107,8 @@ class Engine(Protocol):
 
     Class attributes that may be added: ``loads_model = True``, the engine loads ``--model`` itself, so that a wrong
     name is refused before anything is started; ``needs_model = False``, it answers without a model, and rows and cards
-    say so; ``decides``, names of options that decide what is answered, which enter the run's fingerprint.
+    say so; ``decides``, names of options that decide what is answered, which enter the run's fingerprint;
+    ``scores = True``, its sessions have a method ``scorer()``, see ``engines.scoring``.
     """
 
     @property
@@ -143,3 +144,8 @@ def refuse_remote_code(args: Mapping[str, Any]) -> None:
     """
     if "trust_remote_code" in args:
         raise ValueError("args: trust_remote_code is no argument of the engine; use --set model.trust_remote_code=true")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a library's error, 300 characters at most; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -119,6 +119,18 @@ class BodyWriter:
         return await asyncio.shield(task)
 
 
+def template_messages(view: View) -> list[dict[str, Any]]:
+    """The messages of a view as chat templates of Hugging Face take them, with a placeholder for each picture."""
+    turns: list[dict[str, Any]] = []
+    if view.system:
+        turns.append({"role": "system", "content": [{"type": "text", "text": view.system}]})
+    for example in view.examples:
+        turns.append({"role": "user", "content": [{"type": "text", "text": example.user}]})
+        turns.append({"role": "assistant", "content": [{"type": "text", "text": example.assistant}]})
+    parts = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in view.parts]
+    return [*turns, {"role": "user", "content": parts}]
+
+
 def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The field that holds a model to a JSON schema."""
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": True}}

@@ -7,9 +7,12 @@ count of ours is ignored; one odd value never costs more than its own answer.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -24,6 +27,8 @@ from capgen.redaction import LONGEST_MESSAGE
 LONGEST_TEXT = 100_000
 """Characters of an answer; no caption has as many."""
 
+_TOKEN = re.compile(r"capgen-[0-9a-f]{32}")
+_REMEMBERED = 4096
 _TEXT_PARTS = frozenset({"text", "output_text"})
 _THINKING = ("reasoning_content", "reasoning", "thinking")
 
@@ -85,13 +90,15 @@ class _Choice(msgspec.Struct):
 class Completion(msgspec.Struct):
     """A chat completion; fields that no caption needs are left out.
 
-    ``error``: what some gateways send with status 200 instead of choices.
+    ``error``: what some gateways send with status 200 instead of choices. ``prompt_logprobs``: where they were asked
+    for of vLLM's server: for each token of the prompt a table of token to its log-probability, rank and text.
     """
 
     choices: list[_Choice] | None = None
     id: Any = None
     usage: Any = None
     error: Any = None
+    prompt_logprobs: Any = None
 
     @property
     def identity(self) -> str | None:
@@ -124,18 +131,23 @@ class Completion(msgspec.Struct):
         if len(text) > LONGEST_TEXT:
             raise EngineFault(f"the answer has {len(text):,} characters, more than any caption")
         sure = confidence(of_completion(self.choices[0].logprobs), whole, text)
-        usage = self.usage if isinstance(self.usage, Mapping) else {}
-        details = usage.get("prompt_tokens_details")
-        cached = details.get("cached_tokens") if isinstance(details, Mapping) else usage.get("cached_tokens")
         return Answer(
             text=text.encode("utf-8", "replace").decode(),
             finish_reason=reason,
-            prompt_tokens=count(usage.get("prompt_tokens")),
-            cached_tokens=count(cached),
-            output_tokens=count(usage.get("completion_tokens")),
+            prompt_tokens=self.tokens("prompt_tokens"),
+            cached_tokens=self.tokens("cached_tokens"),
+            output_tokens=self.tokens("completion_tokens"),
             logprob_min=sure.least if sure else None,
             logprob_mean=sure.mean if sure else None,
         )
+
+    def tokens(self, name: str) -> int:
+        """A count of the server's: ``prompt_tokens``, ``cached_tokens`` or ``completion_tokens``; 0 is not known."""
+        usage = self.usage if isinstance(self.usage, Mapping) else {}
+        details = usage.get("prompt_tokens_details")
+        if name == "cached_tokens" and isinstance(details, Mapping):
+            usage = details
+        return count(usage.get(name))
 
     @property
     def reasons(self) -> bool:
@@ -149,6 +161,39 @@ class Completion(msgspec.Struct):
             or any(isinstance(part, Mapping) and part.get("type") in {"thinking", "reasoning"} for part in parts)
             or bool(split_reasoning(_text(said.content) or "")[1])
         )
+
+
+@dataclass(slots=True)
+class AnswerIds:
+    """Tells whether an answer is the one to its request, as far as servers let it be seen."""
+
+    _seen: deque[bytes] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+    def check(
+        self, token: str, headers: Mapping[str, str], completion: Completion, data: bytes, *, repeated: bool
+    ) -> None:
+        """Look at an answer.
+
+        Args:
+            token: the request's own, which some servers repeat.
+            repeated: whether an answer may come again, id and all.
+
+        Raises:
+            EngineFault: it names another request, or repeats another answer.
+        """
+        identity = completion.identity
+        named = _TOKEN.findall(f"{headers.get('x-request-id', '')} {identity or ''}")
+        if any(name != token for name in named):
+            raise EngineFault("answered with another request's answer")
+        if repeated or not identity:
+            return
+        digest = hashlib.blake2b(data, digest_size=16).digest()
+        if digest in self._seen:
+            raise EngineFault(
+                f"gave the answer {identity!r} twice; engine.options.check_ids=false is for servers that call all "
+                "their answers alike"
+            )
+        self._seen.append(digest)
 
 
 def read_completion(data: bytes | msgspec.Raw) -> Completion:

@@ -7,21 +7,20 @@ plan, journal and messages hold the variable's name at most, and a server's mess
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import re
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
 from capgen.pipeline.engines.chat_completions import BodyOptions, BodyWriter
-from capgen.pipeline.engines.completion import Completion, error_text, named_limit, read_completion
+from capgen.pipeline.engines.completion import AnswerIds, Completion, error_text, named_limit, read_completion
 from capgen.pipeline.engines.reasoning import USUAL
+from capgen.pipeline.engines.scoring.base import Scorer
 from capgen.pipeline.engines.servers import (
     USUAL_VARIABLE,
     Dispatcher,
@@ -36,12 +35,12 @@ from capgen.pipeline.view import Answer, View
 from capgen.redaction import message, repeats
 
 log = logging.getLogger(__name__)
+Read = TypeVar("Read")
+Reader = Callable[[Completion], Read]
 
-_TOKEN = re.compile(r"capgen-[0-9a-f]{32}")
 _REFUSED = frozenset({400, 413, 415, 422})
 _PASSING = frozenset({408, 409, 425, 429})
 _BROKE = "insufficient_quota"
-_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,7 @@ class Openai:
         answer_mib: an answer's body is given up at this size.
     """
 
+    scores: ClassVar[bool] = True
     decides: ClassVar[tuple[str, ...]] = (
         *("image_format", "jpeg_quality", "image_detail", "token_limit", "omit", "extra_body"),
         "logprobs",
@@ -193,7 +193,7 @@ class OpenaiSession:
     _dispatcher: Dispatcher = field(init=False)
     _thought: bool = False
     _knows_logprobs: bool = True
-    _seen: deque[bytes] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _ids: AnswerIds = field(default_factory=AnswerIds)
 
     def __post_init__(self) -> None:
         slack = self.options.concurrency // (4 * max(1, len(self.servers)))
@@ -218,23 +218,12 @@ class OpenaiSession:
             )
 
     async def answer(self, view: View) -> Answer:
-        """Send the request to the server that should have it, again and elsewhere where that helps."""
-        from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
-
+        """Ask for a caption; a server that refuses log-probabilities is asked without."""
         body = await self.writer.body(view)
         if not self._knows_logprobs:
             body.pop("logprobs", None)
-        limit = stop_after_attempt(self.options.max_retries + 1) | stop_after_delay(2 * self.options.timeout_s)
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(_Passing), stop=limit, wait=self._wait, sleep=asyncio.sleep, reraise=True
-        )
-        tried: list[Server] = []
         try:
-            answer: Answer = await retrying(self._ask, body, view.key.rpartition("/")[0], tried)
-        except _Passing as fault:
-            if fault.unreached and not any(await asyncio.gather(*(self._state(server) for server in self.servers))):
-                raise EngineDead(f"no server answers: {fault}") from None
-            raise EngineFault(str(fault)) from None
+            return await self.ask(body, view.key, self._said)
         except (RequestRefused, UserError) as refusal:
             if "logprobs" not in body or "logprob" not in str(refusal):
                 raise
@@ -242,7 +231,34 @@ class OpenaiSession:
                 log.warning("engine openai: asked without log-probabilities from now on (%s)", refusal)
             self._knows_logprobs = False
             return await self.answer(view)
-        return answer
+
+    async def ask(self, body: Mapping[str, Any], key: str, read: Reader[Read]) -> Read:
+        """Send a request to the server that should have it, again and elsewhere where that helps.
+
+        Args:
+            key: of the object that it is about.
+            read: what is wanted of the server's answer; what it raises as ``EngineFault`` may pass.
+        """
+        from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
+
+        limit = stop_after_attempt(self.options.max_retries + 1) | stop_after_delay(2 * self.options.timeout_s)
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(_Passing), stop=limit, wait=self._wait, sleep=asyncio.sleep, reraise=True
+        )
+        tried: list[Server] = []
+        try:
+            found: Read = await retrying(self._ask, body, key.rpartition("/")[0], tried, read)
+        except _Passing as fault:
+            if fault.unreached and not any(await asyncio.gather(*(self._state(server) for server in self.servers))):
+                raise EngineDead(f"no server answers: {fault}") from None
+            raise EngineFault(str(fault)) from None
+        return found
+
+    def scorer(self) -> Scorer:
+        """See ``engines.scoring``."""
+        from capgen.pipeline.engines.scoring.openai import OpenaiScorer
+
+        return OpenaiScorer(self)
 
     async def stop(self) -> None:
         """Close the connections."""
@@ -256,7 +272,7 @@ class OpenaiSession:
         longest = min(self.options.max_wait_s, self.options.backoff_s * 2.0 ** (tried - 1))
         return min(self.options.max_wait_s, max(fault.wait_s, longest * random()))
 
-    async def _ask(self, body: Mapping[str, Any], medium: str, tried: list[Server]) -> Answer:
+    async def _ask(self, body: Mapping[str, Any], medium: str, tried: list[Server], read: Reader[Read]) -> Read:
         """One exchange; a server that failed at it is put into ``tried``, until all have."""
         server = self._dispatcher.choose(medium, tried)
         token = f"capgen-{uuid4().hex}"
@@ -268,27 +284,33 @@ class OpenaiSession:
             tried[:] = [*tried, server] if len(tried) + 1 < len(self.servers) else []
             raise
         server.failures = 0
-        return self._read(server, token, headers, data)
+        return self._read(server, token, headers, data, read)
 
-    def _read(self, server: Server, token: str, headers: Mapping[str, str], data: bytes) -> Answer:
-        """The answer in a body with status 200.
+    def _said(self, completion: Completion) -> Answer:
+        answer = completion.answer((*USUAL, *self.writer.context.model.reasoning))
+        if self.key and repeats(answer.text, self.key):
+            raise EngineFault("the answer repeats the key")
+        return answer
+
+    def _read(self, server: Server, token: str, headers: Mapping[str, str], data: bytes, read: Reader[Read]) -> Read:
+        """What is wanted of a body with status 200.
 
         Raises:
-            EngineFault: it is none, or an error, or somebody else's.
+            EngineFault: it is no completion, or an error, or somebody else's.
             UserError: the error is one that only the user can mend.
         """
         try:
             completion = read_completion(data)
-            if not completion.failed:
-                answer = completion.answer((*USUAL, *self.writer.context.model.reasoning))
-                if self.key and repeats(answer.text, self.key):
-                    raise EngineFault("the answer repeats the key")
+            if completion.failed:
+                told, code = error_text({"error": completion.error})
+                status = int(code) if re.fullmatch(r"[45]\d\d", code) else 500
+                raise self._failed(server, status, told, code, headers)
+            found = read(completion)
+            self._ids.check(token, headers, completion, data, repeated=not self.options.check_ids)
+        except (_Passing, RequestRefused):
+            raise
         except EngineFault as fault:
             raise _Passing(self._clean(f"{server.name}: {fault}")) from None
-        if completion.failed:
-            told, code = error_text({"error": completion.error})
-            raise self._failed(server, int(code) if re.fullmatch(r"[45]\d\d", code) else 500, told, code, headers)
-        self._check(server, token, headers, completion, data)
         if completion.reasons and not self._thought:
             self._thought = True
             log.warning(
@@ -297,7 +319,7 @@ class OpenaiSession:
                 server.name,
             )
         self.answered = True
-        return answer
+        return found
 
     async def _exchange(self, server: Server, body: Mapping[str, Any], token: str) -> tuple[Mapping[str, str], bytes]:
         """The headers and the body of a successful answer.
@@ -349,27 +371,6 @@ class OpenaiSession:
             return self._unusable(server, status, told)
         limit = named_limit(status, told)
         return RequestRefused(f"{sentence} ({limit})" if limit else sentence)
-
-    def _check(
-        self, server: Server, token: str, headers: Mapping[str, str], completion: Completion, data: bytes
-    ) -> None:
-        """That this is the answer to this request, as far as the server lets it be seen.
-
-        Raises:
-            _Passing: it names another request, or repeats another answer.
-        """
-        identity = completion.identity
-        named = _TOKEN.findall(f"{headers.get('x-request-id', '')} {identity or ''}")
-        if any(name != token for name in named):
-            raise _Passing(f"{server.name} answered with another request's answer")
-        if self.options.check_ids and identity:
-            digest = hashlib.blake2b(data, digest_size=16).digest()
-            if digest in self._seen:
-                raise _Passing(
-                    f"{server.name} gave the answer {self._clean(identity)!r} twice; engine.options.check_ids=false is "
-                    "for servers that call all their answers alike"
-                )
-            self._seen.append(digest)
 
     async def _state(self, server: Server) -> int | None:
         """The HTTP status of a small question to the server; None where nothing comes."""

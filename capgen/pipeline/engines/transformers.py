@@ -15,8 +15,17 @@ from typing import Any, ClassVar
 
 from capgen.errors import UserError
 from capgen.pipeline.confidence import confidence
-from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, refuse_remote_code
+from capgen.pipeline.engines.base import (
+    EngineContext,
+    EngineDead,
+    EngineFault,
+    RequestRefused,
+    first_line,
+    refuse_remote_code,
+)
+from capgen.pipeline.engines.chat_completions import template_messages
 from capgen.pipeline.engines.reasoning import USUAL, Markers, special_tokens, without_reasoning
+from capgen.pipeline.engines.scoring.base import Scorer
 from capgen.pipeline.engines.token_logprobs import LogprobRecord
 from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.pipeline.settings import SamplingSettings
@@ -42,6 +51,7 @@ class Transformers:
     """
 
     loads_model: ClassVar[bool] = True
+    scores: ClassVar[bool] = True
     decides: ClassVar[tuple[str, ...]] = ("dtype", "logprobs", "args")
 
     batch_size: int = 16
@@ -121,7 +131,7 @@ class Model:
         """
         import torch
 
-        inputs = self._inputs(views)
+        inputs = self.inputs(views)
         width = inputs["input_ids"].shape[1]
         most = self.max_tokens * max(view.captions for view in views)
         if width + most > self.max_len:
@@ -140,10 +150,10 @@ class Model:
                 further = own | ({"logits_processor": [record]} if self.logprobs else {})
                 out = self.weights.generate(**inputs.to(self.weights.device), **further)
         except torch.OutOfMemoryError as error:
-            raise EngineFault(f"transformers: {_first_line(error)}; lower engine.options.batch_size") from error
+            raise EngineFault(f"transformers: {first_line(error)}; lower engine.options.batch_size") from error
         except Exception as error:  # one batch's failure, of whatever kind, must not end the shard
             kind = EngineDead if "CUDA error" in str(error) else EngineFault
-            raise kind(f"transformers failed: {type(error).__name__}: {_first_line(error)}") from error
+            raise kind(f"transformers failed: {type(error).__name__}: {first_line(error)}") from error
         prompts = inputs["attention_mask"].sum(1).tolist()
         answers, values = out[:, width:], record.of(out)
         return [self._answer(*one) for one in zip(answers.tolist(), prompts, values, strict=True)]
@@ -156,7 +166,8 @@ class Model:
             return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         return {"do_sample": True, "temperature": view.temperature, "top_p": self.top_p, "top_k": 0}
 
-    def _inputs(self, views: Sequence[View]) -> Any:
+    def inputs(self, views: Sequence[View]) -> Any:
+        """The processor's tensors of some views; raises ``RequestRefused`` where it fails."""
         from PIL import Image
 
         try:
@@ -171,11 +182,11 @@ class Model:
             )
         except Exception as error:  # templates and processors are the model's own code, and raise what they like
             raise RequestRefused(
-                f"the model's processor refused: {type(error).__name__}: {_first_line(error)}"
+                f"the model's processor refused: {type(error).__name__}: {first_line(error)}"
             ) from error
 
     def _prompt(self, view: View) -> str:
-        return str(self.processor.apply_chat_template(chat(view), **self.template))
+        return str(self.processor.apply_chat_template(template_messages(view), **self.template))
 
     def _answer(self, tokens: list[int], prompt_tokens: int, logprobs: list[float]) -> Answer:
         """The text up to the first end token, which counts as a token of the answer."""
@@ -222,6 +233,12 @@ class TransformersSession:
         self._waiting.append((view, future))
         self._more.set()
         return await future
+
+    def scorer(self) -> Scorer:
+        """See ``engines.scoring``."""
+        from capgen.pipeline.engines.scoring.transformers import TransformersScorer
+
+        return TransformersScorer(self.model, self.thread)
 
     async def stop(self) -> None:
         """End; who still waits is told that the engine is gone."""
@@ -272,18 +289,6 @@ def _kind(view: View) -> tuple[object, ...]:
     return len(view.pictures), view.temperature, view.seed
 
 
-def chat(view: View) -> list[dict[str, Any]]:
-    """The messages of a view, with a placeholder for each picture."""
-    turns: list[dict[str, Any]] = []
-    if view.system:
-        turns.append({"role": "system", "content": [{"type": "text", "text": view.system}]})
-    for example in view.examples:
-        turns.append({"role": "user", "content": [{"type": "text", "text": example.user}]})
-        turns.append({"role": "assistant", "content": [{"type": "text", "text": example.assistant}]})
-    parts = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in view.parts]
-    return [*turns, {"role": "user", "content": parts}]
-
-
 def load_model(options: Transformers, context: EngineContext) -> Model:
     """The weights on their device, with the sampling of the context as their only generation settings.
 
@@ -320,7 +325,7 @@ def load_model(options: Transformers, context: EngineContext) -> Model:
         weights = AutoModelForImageTextToText.from_pretrained(model.id, **arguments).eval()
     except (OSError, ValueError, ImportError) as error:
         raise UserError(
-            f"transformers cannot load model {context.model.id!r}: {_first_line(error)}", "check the model"
+            f"transformers cannot load model {context.model.id!r}: {first_line(error)}", "check the model"
         ) from error
     processor.chat_template = processor.chat_template or processor.tokenizer.chat_template
     if not processor.chat_template:
@@ -393,7 +398,3 @@ def _resolve(future: asyncio.Future[Answer], said: Answer | EngineFault) -> None
         future.set_exception(said)
     else:
         future.set_result(said)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

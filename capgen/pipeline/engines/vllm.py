@@ -14,8 +14,16 @@ from typing import Any, ClassVar
 
 from capgen.errors import UserError
 from capgen.pipeline.confidence import confidence
-from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, refuse_remote_code
+from capgen.pipeline.engines.base import (
+    EngineContext,
+    EngineDead,
+    EngineFault,
+    RequestRefused,
+    first_line,
+    refuse_remote_code,
+)
 from capgen.pipeline.engines.reasoning import USUAL, Markers, special_tokens, without_reasoning
+from capgen.pipeline.engines.scoring.base import Scorer
 from capgen.pipeline.engines.token_logprobs import of_vllm
 from capgen.pipeline.template_limit import LIMIT_S, check_templates, limited
 from capgen.pipeline.view import Answer, Picture, View
@@ -52,6 +60,7 @@ class Vllm:
     """
 
     loads_model: ClassVar[bool] = True
+    scores: ClassVar[bool] = True
     decides: ClassVar[tuple[str, ...]] = ("dtype", "logprobs", *(f"args.{name}" for name in _DECIDING))
 
     max_num_seqs: int = 256
@@ -97,7 +106,7 @@ class Vllm:
             engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), usage_context=served)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"vLLM cannot load model {context.model.id!r}: {_first_line(error)}", "check the model"
+                f"vLLM cannot load model {context.model.id!r}: {first_line(error)}", "check the model"
             ) from error
         try:
             return VllmSession.over(engine, context, logprobs=self.logprobs)
@@ -184,13 +193,13 @@ class VllmSession:
             async for output in self.engine.generate(prompts[0], self._sampling(view), request_id):
                 final = output
         except self.dead_error as error:
-            raise EngineDead(f"vLLM's engine died: {_first_line(error)}") from error
+            raise EngineDead(f"vLLM's engine died: {first_line(error)}") from error
         except (self.client_error, ValueError) as error:
-            raise RequestRefused(f"vLLM refused the request: {_first_line(error)}") from error
+            raise RequestRefused(f"vLLM refused the request: {first_line(error)}") from error
         except Exception as error:  # one request's failure, of whatever kind, must not end the shard
             if self.engine.errored:
-                raise EngineDead(f"vLLM's engine died: {_first_line(error)}") from error
-            raise EngineFault(f"vLLM failed: {type(error).__name__}: {_first_line(error)}") from error
+                raise EngineDead(f"vLLM's engine died: {first_line(error)}") from error
+            raise EngineFault(f"vLLM failed: {type(error).__name__}: {first_line(error)}") from error
         if final is None or not final.outputs:
             raise EngineFault("vLLM ended the request without an answer")
         said = final.outputs[0]
@@ -228,6 +237,12 @@ class VllmSession:
         await self.engine.reset_prefix_cache()
         await self.engine.reset_mm_cache()
         await self.engine.reset_encoder_cache()
+
+    def scorer(self) -> Scorer:
+        """See ``engines.scoring``."""
+        from capgen.pipeline.engines.scoring.vllm import VllmScorer
+
+        return VllmScorer(self)
 
     async def stop(self) -> None:
         """End vLLM's own processes."""
@@ -279,7 +294,3 @@ def _prepare_cpu(kv_gib: int) -> None:
         "VLLM_LOGGING_LEVEL": "ERROR",
     }.items():
         os.environ.setdefault(name, value)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

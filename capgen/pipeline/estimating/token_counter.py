@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from capgen.pipeline.engines.transformers import chat
+from capgen.pipeline.engines.chat_completions import template_messages
 from capgen.pipeline.planning.model_profiles import ModelProfile, profile_named
 from capgen.pipeline.settings import ModelSettings, Settings
 from capgen.pipeline.template_limit import check_templates, limited
@@ -119,7 +119,7 @@ class ByProcessor:
 
     def _written(self, view: View, *, ends: bool) -> str:
         text: str = self.processor.apply_chat_template(
-            chat(view),
+            template_messages(view),
             chat_template=self.processor.chat_template or self.processor.tokenizer.chat_template,
             **{**self.template, "add_generation_prompt": ends, "tokenize": False},
         )

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from capgen.dataset.files import open_parquet, whole_file
 from capgen.dataset.layout import RunLayout, picture_bounds
-from capgen.dataset.plan import PlanRecord
+from capgen.dataset.plan import PlannedMedia, PlanRecord
 from capgen.dataset.quality.judge_scores import SCORES
 from capgen.dataset.reader import check_root, read_columns, read_media, read_plan
 from capgen.dataset.shards import finished_shards
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, Session, build_engine
+from capgen.pipeline.engines.scoring.base import Scorer, check_scores, scorer_of
+from capgen.pipeline.engines.scoring.fit import fit_of, to_compare
 from capgen.pipeline.judging import questions
 from capgen.pipeline.judging.records import JudgeJournal, JudgeRules, JudgeSummary, score_table
-from capgen.pipeline.judging.scores import JudgedCaption, fit_score, to_compare, yes_score
+from capgen.pipeline.judging.scores import JudgedCaption, yes_score
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources.reading.decode import decode_media
 from capgen.pipeline.view import View
 
-_AT_ONCE = 32
+_AHEAD = 2
+"""Sentences of media that are begun, for each one that may be with the engine."""
 _SHARD_COLUMNS = ("key", "category", "caption", "status", "logprob_min")
 
 
@@ -121,6 +125,33 @@ def _batches(work: _Judging, gpus: int, running: RunningEngine | None) -> Iterat
             runner.run(shards.aclose())
 
 
+@dataclass(frozen=True, slots=True)
+class _Medium:
+    """A picture or video with the rows of its objects, and the sentences about them by key."""
+
+    shard: int
+    planned: PlannedMedia
+    rows: list[dict[str, Any]]
+    wanted: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A medium in hand: its shard, how many sentences there are about it, and the task that judges them."""
+
+    shard: int
+    sentences: int
+    task: asyncio.Future[list[JudgedCaption]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scoring:
+    """The engine's scorer, and the gate of the sentences that are with it."""
+
+    scorer: Scorer
+    gate: asyncio.Semaphore
+
+
 class _Judging:
     """A call in progress."""
 
@@ -153,44 +184,58 @@ class _Judging:
             ]
 
     async def asked(self, gpus: int, running: Session | None) -> AsyncGenerator[list[JudgedCaption], None]:
-        """Scores by an engine, a shard at a time."""
-        async with self._scores(gpus, running) as scores:
-            for entry in finished_shards(self._out, self._plan):
-                rows = {row["key"]: row for row in read_columns(self._out, entry.index, _SHARD_COLUMNS).to_pylist()}
-                judged: list[JudgedCaption] = []
-                for planned in read_media(self._out, entry, legacy_root=self._plan.legacy_root):
-                    of_medium = [rows[planned.key_of(item.object_id)] for item in planned.objects]
-                    wanted = {row["key"]: text for row in of_medium if (text := self._text(row)) is not None}
-                    if wanted:
-                        judged += await self._medium(scores, planned, of_medium, wanted)
-                yield judged
+        """Scores by an engine, a shard at a time; the next images and videos are begun while one is waited for."""
+        check_scores(self._settings.engine.name, "--method confidence")
+        engine = build_engine(self._settings.engine)
+        media, ahead = self._media(), deque[_Begun]()
+        session = running or await engine.start(EngineContext(self._settings.model, self._settings.sampling, gpus))
+        requests = self.rules.contrast + 1 if self.rules.method == "fit" else 1
+        at_once = max(2, -(-engine.in_flight // requests))
+        scoring = _Scoring(scorer_of(session), asyncio.Semaphore(at_once))
+        try:
+            shard, judged = 0, list[JudgedCaption]()
+            while self._begin(ahead, media, scoring, _AHEAD * at_once):
+                one = ahead.popleft()
+                if one.shard != shard:
+                    yield judged
+                    shard, judged = one.shard, []
+                judged += await one.task
+            yield judged
+        finally:
+            for begun in ahead:
+                begun.task.cancel()
+            await asyncio.gather(*(begun.task for begun in ahead), return_exceptions=True)
+            if running is None:
+                await session.stop()
+
+    def _begin(self, ahead: deque[_Begun], media: Iterator[_Medium], scoring: _Scoring, sentences: int) -> bool:
+        """Begin media, two at least, until so many sentences are in hand; False where none is left in hand."""
+        while len(ahead) < 2 or sum(begun.sentences for begun in ahead) < sentences:
+            medium = next(media, None)
+            if medium is None:
+                break
+            task = asyncio.ensure_future(self._medium(scoring, medium))
+            ahead.append(_Begun(medium.shard, len(medium.wanted), task))
+        return bool(ahead)
+
+    def _media(self) -> Iterator[_Medium]:
+        """The media with sentences to judge, in the order of the plan."""
+        for entry in finished_shards(self._out, self._plan):
+            rows = {row["key"]: row for row in read_columns(self._out, entry.index, _SHARD_COLUMNS).to_pylist()}
+            for planned in read_media(self._out, entry, legacy_root=self._plan.legacy_root):
+                of_medium = [rows[planned.key_of(item.object_id)] for item in planned.objects]
+                wanted = {row["key"]: text for row in of_medium if (text := self._text(row)) is not None}
+                if wanted:
+                    yield _Medium(entry.index, planned, of_medium, wanted)
 
     def _text(self, row: Mapping[str, Any]) -> str | None:
         if self._sentences is not None:
             return self._sentences.get(row["key"])
         return row["caption"] if row["status"] == "kept" else None
 
-    @asynccontextmanager
-    async def _scores(self, gpus: int, running: Session | None) -> AsyncIterator[Any]:
-        engine = build_engine(self._settings.engine)
-        if self._settings.engine.name != "vllm":
-            raise UserError(
-                f"engine {self._settings.engine.name} tells no log-probabilities of sentences that it did not write",
-                "use --engine vllm, or --method confidence",
-            )
-        session = running or await engine.start(EngineContext(self._settings.model, self._settings.sampling, gpus))
-        try:
-            from capgen.pipeline.judging.vllm_scores import VllmScores
-
-            yield VllmScores(session)  # type: ignore[arg-type]
-        finally:
-            if running is None:
-                await session.stop()
-
-    async def _medium(
-        self, scores: Any, planned: Any, rows: list[dict[str, Any]], wanted: Mapping[str, str]
-    ) -> list[JudgedCaption]:
+    async def _medium(self, scoring: _Scoring, medium: _Medium) -> list[JudgedCaption]:
         """The sentences about one picture or video."""
+        planned, rows, wanted = medium.planned, medium.rows, medium.wanted
         known = {key: self._journal.get(key, text) for key, text in wanted.items()}
         views: dict[str, View] = {}
         why: dict[str, str] = {}
@@ -201,7 +246,6 @@ class _Judging:
                     views[result.key] = result
                 else:
                     why[result[0].key] = result[1].message
-        gate = asyncio.Semaphore(_AT_ONCE)
 
         async def one(place: int, key: str, text: str) -> JudgedCaption:
             if (found := known[key]) is not None:
@@ -209,8 +253,8 @@ class _Judging:
             if key not in views:
                 return JudgedCaption(key=key, caption=text, message=why.get(key, "it cannot be shown"))
             try:
-                async with gate:
-                    judged = await self._one(scores, key, text, place, rows, views)
+                async with scoring.gate:
+                    judged = await self._one(scoring.scorer, key, text, place, rows, views)
             except EngineDead:
                 raise
             except EngineFault as error:
@@ -223,7 +267,7 @@ class _Judging:
 
     async def _one(
         self,
-        scores: Any,
+        scorer: Scorer,
         key: str,
         text: str,
         place: int,
@@ -231,27 +275,25 @@ class _Judging:
         views: Mapping[str, View],
     ) -> JudgedCaption:
         if self.rules.method == "yes_no":
-            return await self._questions(scores, key, text, views[key])
+            return await self._questions(scorer, key, text, views[key])
         categories = [row["category"] for row in rows]
         others = [rows[other]["key"] for other in to_compare(place, categories, self.rules.contrast)]
-        shown = [views[key], *(views[other] for other in others if other in views)]
-        found = await asyncio.gather(*(scores.sentence(view, text) for view in shown))
-        score, least, contrast = fit_score(found[0].logprobs, [each.logprobs for each in found[1:]])
+        found = await fit_of(scorer, text, views[key], [views[other] for other in others if other in views])
         return JudgedCaption(
             key=key,
             caption=text,
-            score=score,
-            least=least,
-            contrast=contrast,
-            prompt_tokens=sum(each.prompt_tokens for each in found),
-            cached_tokens=sum(each.cached_tokens for each in found),
+            score=found.score,
+            least=found.least,
+            contrast=found.contrast,
+            prompt_tokens=found.prompt_tokens,
+            cached_tokens=found.cached_tokens,
         )
 
-    async def _questions(self, scores: Any, key: str, text: str, view: View) -> JudgedCaption:
+    async def _questions(self, scorer: Scorer, key: str, text: str, view: View) -> JudgedCaption:
         answers: dict[str, float] = {}
         tokens = cached = 0
         for name in questions.order(key, self.rules.seed):
-            found = await scores.first_word(questions.asked(view, text, name))
+            found = await scorer.first_word(questions.asked(view, text, name))
             tokens, cached = tokens + found.prompt_tokens, cached + found.cached_tokens
             yes = questions.probability_of_yes(found.choices)
             if yes is not None:

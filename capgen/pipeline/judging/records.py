@@ -17,7 +17,8 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.quality.judge_scores import SCORES
 from capgen.encoding import read_bytes
 from capgen.errors import UserError
-from capgen.pipeline.judging.scores import CONTRAST, THRESHOLD, JudgedCaption, Method
+from capgen.pipeline.engines.scoring.fit import CONTRAST
+from capgen.pipeline.judging.scores import THRESHOLD, JudgedCaption, Method
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.settings import Settings
 

@@ -7,7 +7,7 @@ likely wrong than right, or where another object of its picture is as good a sub
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -16,8 +16,6 @@ Method = Literal["fit", "yes_no", "confidence"]
 JudgeVerdict = Literal["right", "wrong", "unknown"]
 
 THRESHOLD = math.log(0.5)
-CONTRAST = 3
-"""Objects of the same picture or video against which a sentence is held at most; those of its category first."""
 
 
 class JudgedCaption(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,28 +49,6 @@ class JudgedCaption(msgspec.Struct, frozen=True, kw_only=True):
         return "right" if self.score >= threshold else "wrong"
 
 
-def fit_score(own: Sequence[float], others: Sequence[Sequence[float]]) -> tuple[float, float, float | None]:
-    """Score, least token and contrast of a sentence.
-
-    Args:
-        own: log-probabilities of its tokens for its own object.
-        others: the same for other objects.
-
-    Raises:
-        ValueError: it has no token.
-    """
-    least = min(own)
-    contrast = sum(own) - max(map(sum, others)) if others else None
-    return (least if contrast is None else min(least, contrast)), least, contrast
-
-
 def yes_score(answers: Mapping[str, float]) -> float:
     """The logarithm of the smallest P(yes), at least -50."""
     return math.log(max(min(answers.values()), 2e-22))
-
-
-def to_compare(place: int, categories: Sequence[str | None], most: int = CONTRAST) -> list[int]:
-    """The places of the objects of a picture against which one is held: its category first, then its neighbours."""
-    rest = [other for other in range(len(categories)) if other != place]
-    rest.sort(key=lambda other: (categories[other] != categories[place], abs(other - place), other))
-    return rest[:most]

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from capgen.dataset.reader import media_batches, media_of, released_captions
-from capgen.pipeline.asking.distinct import Candidate, state_of
+from capgen.pipeline.asking.distinct.captions import Candidate, state_of
 from capgen.pipeline.asking.tries import JudgedAnswer, Tries
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.view import Settled

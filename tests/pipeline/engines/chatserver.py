@@ -19,7 +19,8 @@ class Request:
     @property
     def text(self) -> str:
         """The last text of the user's message: each object's is its own."""
-        return [part["text"] for part in self.body["messages"][-1]["content"] if part["type"] == "text"][-1]
+        content = self.body["messages"][-1]["content"]
+        return content if isinstance(content, str) else [part["text"] for part in content if part["type"] == "text"][-1]
 
     @property
     def answer(self) -> str:

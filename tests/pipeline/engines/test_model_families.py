@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from capgen.pipeline.engines.transformers import chat
+from capgen.pipeline.engines.chat_completions import template_messages
 from capgen.pipeline.planning.config import load_settings
 from capgen.pipeline.planning.model_profiles import model_profiles
 from capgen.pipeline.rendering.highlights.base import Fit
@@ -153,5 +153,5 @@ def test_thinking_is_off_in_the_rendered_prompt(name):
     view = View("k", "Be brief.", (), ("Look.", Picture(np.zeros((32, 32, 3), np.uint8), "d"), "What?"), "cup")
     tiny = tokenizer(image_token="<|image_pad|>")
     told = {"chat_template": TEMPLATE, "add_generation_prompt": True, "tokenize": False}
-    assert tiny.apply_chat_template(chat(view), **told).endswith("<think>\n")
-    assert tiny.apply_chat_template(chat(view), **told, **template).endswith("<think>\n\n</think>\n\n")
+    assert tiny.apply_chat_template(template_messages(view), **told).endswith("<think>\n")
+    assert tiny.apply_chat_template(template_messages(view), **told, **template).endswith("<think>\n\n</think>\n\n")

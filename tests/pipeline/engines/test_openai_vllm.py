@@ -52,8 +52,14 @@ def url(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = (tmp_path_factory.mktemp("serve") / "log").open("wb")
+    folder = tmp_path_factory.mktemp("serve")
+    log, template = (folder / "log").open("wb"), folder / "template.jinja"
+    # the model's own puts a blank before what an assistant has said, and the model answers without one
+    told = (MODEL / "chat_template.jinja").read_text()
+    assert told.count("' ' + ") == 2
+    template.write_text(told.replace("' ' + ", "('' if message['role'] == 'assistant' else ' ') + "))
     options = ["--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details"]
+    options += ["--chat-template", str(template)]
     process = subprocess.Popen(**vllm("openai.api_server", *options) | {"stdout": log})
     try:
         deadline = time.monotonic() + SECONDS
@@ -143,6 +149,34 @@ def test_cached_tokens_are_reported_and_a_prompt_that_is_too_long_is_refused(url
     (refused,) = ask(engine, [long(400, "three")])
     assert refused.fault == "request_refused"
     assert "maximum" in refused.message
+
+
+def test_servers_and_transformers_score_sentences_alike(url, views, served):
+    """The captions as somebody's sentences, each for its own object and for the next one; and first words."""
+    from capgen.pipeline.engines.scoring.base import scorer_of
+
+    shown = views[:4]
+    sentences = [one.text.strip() for one in served[:4]] + ["A crème brûlée."]
+
+    async def run(engine):
+        session = await engine.start(EngineContext(ModelSettings(id=str(MODEL)), SamplingSettings(max_tokens=24)))
+        try:
+            scorer = scorer_of(session)
+            found = [await scorer.sentence(one, text) for one in shown for text in sentences]
+            return found, [await scorer.first_word(one) for one in shown]
+        finally:
+            await session.stop()
+
+    engines = (Openai(base_urls=url, image_format="png", timeout_s=120), Transformers(dtype="float32"))
+    (server, first), (here, first_here) = (asyncio.run(run(engine)) for engine in engines)
+    for one, other in zip(server, here, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=0.02)
+        assert one.prompt_tokens == other.prompt_tokens
+    for one, other in zip(first, first_here, strict=True):
+        best = max(other.choices, key=other.choices.__getitem__)
+        assert one.choices[best] == pytest.approx(other.choices[best], abs=0.01)
+    sums = [sum(one.logprobs) for one in server]
+    assert sums[0] > sums[1], "the first object's own caption fits it better than the second one's"
 
 
 def test_run_batch_answers_what_batchfile_asks(served, views, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from capgen.errors import UserError
 from capgen.pipeline.asking.ask import Asker
-from capgen.pipeline.engines.base import EngineContext, EngineDead, RequestRefused
+from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
 from capgen.pipeline.engines.token_logprobs import LogprobRecord
 from capgen.pipeline.engines.transformers import Transformers, load_model
 from capgen.pipeline.settings import ModelSettings, SamplingSettings
@@ -149,7 +149,7 @@ def test_log_probabilities_are_those_of_the_models_own_logits(model):
     context = EngineContext(ModelSettings(id=str(model)), SamplingSettings(max_tokens=6))
     loaded = load_model(Transformers(dtype="float32"), context)
     views = [view(0), view(1)]
-    inputs = loaded._inputs(views)
+    inputs = loaded.inputs(views)
     record = LogprobRecord()
     with torch.inference_mode():
         told = loaded.weights.generate(
@@ -190,3 +190,29 @@ def test_a_template_that_loops_for_ever_fails_its_request_alone(model, tmp_path)
     said = loaded.say([view(number) for number in range(3)])
     assert [isinstance(one, RequestRefused) for one in said] == [False, True, False]
     assert "the chat template of model 'm' was not done after" in str(said[1])
+
+
+def test_somebody_elses_sentence_has_a_log_probability_for_each_token(model):
+    from capgen.pipeline.engines.scoring.base import scorer_of
+
+    views = [view(0), view(4)]
+    context = EngineContext(ModelSettings(id=str(model)), SamplingSettings(max_tokens=6))
+
+    async def run():
+        session = await Transformers(dtype="float32").start(context)
+        scorer = scorer_of(session)
+        tokenizer = session.model.processor.tokenizer
+        said = tokenizer.decode(tokenizer.encode("red cup", add_special_tokens=False))
+        found = [await scorer.sentence(one, said) for one in views]
+        first = await scorer.first_word(views[0])
+        with pytest.raises(EngineFault, match="no token"):
+            await scorer.sentence(views[0], "")
+        await session.stop()
+        return found, first, len(tokenizer.encode(said, add_special_tokens=False))
+
+    (one, other), first, count = asyncio.run(run())
+    assert len(one.logprobs) == len(other.logprobs) == count
+    assert all(value < 0 for value in one.logprobs)
+    assert one.logprobs != other.logprobs, "the pictures count"
+    assert 0 < sum(first.choices.values()) <= 1 + 1e-5
+    assert one.prompt_tokens == first.prompt_tokens + count

@@ -54,7 +54,7 @@ def test_prompts_are_counted_by_the_models_own_processor(tmp_path):
     model = load_model(Transformers(dtype="float32"), EngineContext(settings.model, settings.sampling))
     views = real_requests(settings, list(build_source(settings).scan()), 100)
     assert found.requests == len(views) == 6
-    assert found.prompt_tokens == sum(model._inputs([view])["input_ids"].shape[1] for view in views)
+    assert found.prompt_tokens == sum(model.inputs([view])["input_ids"].shape[1] for view in views)
     assert 0 <= found.cached_tokens < found.prompt_tokens
 
 

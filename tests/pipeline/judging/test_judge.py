@@ -12,10 +12,11 @@ from msgspec.structs import replace
 from capgen.dataset.layout import RunLayout
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.calibration.read import read_labels, table_scores
+from capgen.pipeline.engines.scoring.fit import fit_score, to_compare
 from capgen.pipeline.judging import questions
 from capgen.pipeline.judging.judge import judge_run
 from capgen.pipeline.judging.records import JudgeJournal, JudgeRules, read_sentences
-from capgen.pipeline.judging.scores import JudgedCaption, fit_score, to_compare, yes_score
+from capgen.pipeline.judging.scores import JudgedCaption, yes_score
 from capgen.pipeline.planning.config import load_settings, with_model
 from capgen.pipeline.view import View
 from capgen.sample.embedded_model import model_dir

@@ -13,32 +13,20 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from capgen.pipeline.engines.base import EngineDead, EngineFault
+from capgen.pipeline.engines.base import EngineDead, EngineFault, first_line
+from capgen.pipeline.engines.scoring.base import FIRST_TOKENS, Scored
 from capgen.pipeline.engines.vllm import VllmSession, messages
 from capgen.pipeline.view import View
 
-_CHOICES = 20  # of the first token, the most that vLLM gives by default
 _TRIES = 3  # under load vLLM 0.32 leaves out values of some prompts
 _TOLERANCE = 0.2  # natural logarithm; batches of other sizes change less
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Log-probabilities of a sentence's tokens, or probabilities of first tokens by their text, and the cost."""
-
-    logprobs: tuple[float, ...] = ()
-    choices: Mapping[str, float] = field(default_factory=dict)
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-
-
-class VllmScores:
-    """Scores with the engine of a session."""
+class VllmScorer:
+    """The scorer over a session."""
 
     def __init__(self, session: VllmSession) -> None:
         from vllm import SamplingParams
@@ -52,14 +40,10 @@ class VllmScores:
         self._of_prompt = SamplingParams(skip_reading_prefix_cache=False, **given)
         self._of_whole_prompt = SamplingParams(skip_reading_prefix_cache=True, **given)
         self._reads_cache: bool | None = None  # None until a sentence was scored both ways
-        self._of_answer = SamplingParams(logprobs=_CHOICES, **common)
+        self._of_answer = SamplingParams(logprobs=FIRST_TOKENS, **common)
 
     async def sentence(self, view: View, sentence: str) -> Scored:
-        """How probable each token of a sentence is as the answer to a request.
-
-        Raises:
-            EngineFault: the engine refuses the request, or ended.
-        """
+        """See ``Scorer.sentence``."""
         prompt = await self._prompt(view)
         ids = self._session.engine.renderer.tokenizer.encode(sentence, add_special_tokens=False)
         if not ids:
@@ -91,11 +75,7 @@ class VllmScores:
         return Scored(logprobs=logprobs, prompt_tokens=len(before) + len(ids), cached_tokens=cached)
 
     async def first_word(self, view: View) -> Scored:
-        """The probabilities of the first token of the answer to a request.
-
-        Raises:
-            EngineFault: as ``sentence``.
-        """
+        """See ``Scorer.first_word``."""
         prompt = await self._prompt(view)
         final = await self._run(prompt, self._of_answer)
         choices = {(one.decoded_token or ""): math.exp(one.logprob) for one in final.outputs[0].logprobs[0].values()}
@@ -114,7 +94,7 @@ class VllmScores:
         except self._session.dead_error as error:
             raise EngineDead(f"vLLM's engine died: {error}") from error
         except (self._session.client_error, ValueError) as error:
-            raise EngineFault(f"vLLM refused the request: {str(error).splitlines()[0][:300]}") from error
+            raise EngineFault(f"vLLM refused the request: {first_line(error)}") from error
         if final is None:
             raise EngineFault("vLLM ended the request without an answer")
         return final

@@ -1,0 +1,1 @@
+"""Captions that tell the objects of one category apart: by their words, and where wanted by what fits whom."""
