@@ -20,7 +20,7 @@ from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault,
 from capgen.pipeline.engines.chat_completions import BodyOptions, BodyWriter
 from capgen.pipeline.engines.completion import AnswerIds, Completion, error_text, named_limit, read_completion
 from capgen.pipeline.engines.reasoning import USUAL
-from capgen.pipeline.engines.scoring.base import Scorer
+from capgen.pipeline.engines.scoring.base import SentenceScorer
 from capgen.pipeline.engines.servers import (
     USUAL_VARIABLE,
     Dispatcher,
@@ -254,7 +254,7 @@ class OpenaiSession:
             raise EngineFault(str(fault)) from None
         return found
 
-    def scorer(self) -> Scorer:
+    def scorer(self) -> SentenceScorer:
         """See ``engines.scoring``."""
         from capgen.pipeline.engines.scoring.openai import OpenaiScorer
 

@@ -25,7 +25,7 @@ from capgen.pipeline.engines.base import (
 )
 from capgen.pipeline.engines.chat_completions import template_messages
 from capgen.pipeline.engines.reasoning import USUAL, Markers, special_tokens, without_reasoning
-from capgen.pipeline.engines.scoring.base import Scorer
+from capgen.pipeline.engines.scoring.base import SentenceScorer
 from capgen.pipeline.engines.token_logprobs import LogprobRecord
 from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.pipeline.settings import SamplingSettings
@@ -234,7 +234,7 @@ class TransformersSession:
         self._more.set()
         return await future
 
-    def scorer(self) -> Scorer:
+    def scorer(self) -> SentenceScorer:
         """See ``engines.scoring``."""
         from capgen.pipeline.engines.scoring.transformers import TransformersScorer
 

@@ -23,7 +23,7 @@ from capgen.pipeline.engines.base import (
     refuse_remote_code,
 )
 from capgen.pipeline.engines.reasoning import USUAL, Markers, special_tokens, without_reasoning
-from capgen.pipeline.engines.scoring.base import Scorer
+from capgen.pipeline.engines.scoring.base import SentenceScorer
 from capgen.pipeline.engines.token_logprobs import of_vllm
 from capgen.pipeline.template_limit import LIMIT_S, check_templates, limited
 from capgen.pipeline.view import Answer, Picture, View
@@ -238,7 +238,7 @@ class VllmSession:
         await self.engine.reset_mm_cache()
         await self.engine.reset_encoder_cache()
 
-    def scorer(self) -> Scorer:
+    def scorer(self) -> SentenceScorer:
         """See ``engines.scoring``."""
         from capgen.pipeline.engines.scoring.vllm import VllmScorer
 

@@ -18,7 +18,7 @@ from capgen.dataset.reader import check_root, read_columns, read_media, read_pla
 from capgen.dataset.shards import finished_shards
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, Session, build_engine
-from capgen.pipeline.engines.scoring.base import Scorer, check_scores, scorer_of
+from capgen.pipeline.engines.scoring.base import SentenceScorer, check_scores, scorer_of
 from capgen.pipeline.engines.scoring.fit import fit_of, to_compare
 from capgen.pipeline.judging import questions
 from capgen.pipeline.judging.records import JudgeJournal, JudgeRules, JudgeSummary, score_table
@@ -148,7 +148,7 @@ class _Begun:
 class _Scoring:
     """The engine's scorer, and the gate of the sentences that are with it."""
 
-    scorer: Scorer
+    scorer: SentenceScorer
     gate: asyncio.Semaphore
 
 
@@ -267,7 +267,7 @@ class _Judging:
 
     async def _one(
         self,
-        scorer: Scorer,
+        scorer: SentenceScorer,
         key: str,
         text: str,
         place: int,
@@ -289,7 +289,7 @@ class _Judging:
             cached_tokens=found.cached_tokens,
         )
 
-    async def _questions(self, scorer: Scorer, key: str, text: str, view: View) -> JudgedCaption:
+    async def _questions(self, scorer: SentenceScorer, key: str, text: str, view: View) -> JudgedCaption:
         answers: dict[str, float] = {}
         tokens = cached = 0
         for name in questions.order(key, self.rules.seed):

@@ -33,7 +33,7 @@ class Scored:
     cached_tokens: int = 0
 
 
-class Scorer(Protocol):
+class SentenceScorer(Protocol):
     """A started engine that tells probabilities of what somebody else wrote."""
 
     async def sentence(self, view: View, sentence: str) -> Scored:
@@ -72,7 +72,7 @@ def check_scores(engine: str, remedy: str) -> None:
         )
 
 
-def scorer_of(session: Any) -> Scorer:
+def scorer_of(session: Any) -> SentenceScorer:
     """The scorer over a started engine for which ``check_scores`` raises nothing."""
-    scorer: Scorer = session.scorer()
+    scorer: SentenceScorer = session.scorer()
     return scorer

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from capgen.pipeline.engines.base import EngineFault
-from capgen.pipeline.engines.scoring.base import Scorer
+from capgen.pipeline.engines.scoring.base import SentenceScorer
 from capgen.pipeline.view import View
 
 CONTRAST = 3
@@ -18,7 +18,7 @@ CONTRAST = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class SentenceFit:
     """How well a sentence fits.
 
     Args:
@@ -43,19 +43,19 @@ class Fit:
         return self.contrast is not None and self.contrast < 0
 
 
-async def fit_of(scorer: Scorer, sentence: str, own: View, others: Sequence[View]) -> Fit:
+async def fit_of(scorer: SentenceScorer, sentence: str, own: View, others: Sequence[View]) -> SentenceFit:
     """Score a sentence for its object and for others.
 
     Raises:
-        EngineFault: as ``Scorer.sentence``; or a request is about several objects, whose pictures are the same.
-        UserError: as ``Scorer.sentence``.
+        EngineFault: as ``SentenceScorer.sentence``; or a request is about several objects, whose pictures are the same.
+        UserError: as ``SentenceScorer.sentence``.
     """
     if own.numbered is not None:
         raise EngineFault("the prompt asks for several objects at once: it shows the same pictures for each of them")
     found = await asyncio.gather(*(scorer.sentence(view, sentence) for view in (own, *others)))
     score, least, contrast = fit_score(found[0].logprobs, [each.logprobs for each in found[1:]])
     sums = [(sum(each.logprobs), -place) for place, each in enumerate(found[1:])]
-    return Fit(
+    return SentenceFit(
         score=score,
         least=least,
         contrast=contrast,

@@ -36,7 +36,7 @@ class OpenaiScorer:
     looked: bool = False
 
     async def sentence(self, view: View, sentence: str) -> Scored:
-        """See ``Scorer.sentence``."""
+        """See ``SentenceScorer.sentence``."""
         if not sentence.strip():
             raise EngineFault("the sentence has no token")
         body = await self._body(view)
@@ -54,7 +54,7 @@ class OpenaiScorer:
         return Scored(values, {}, completion.tokens("prompt_tokens"), completion.tokens("cached_tokens"))
 
     async def first_word(self, view: View) -> Scored:
-        """See ``Scorer.first_word``."""
+        """See ``SentenceScorer.first_word``."""
         body = await self._body(view) | {"logprobs": True, "top_logprobs": FIRST_TOKENS}
         completion = await self._told(body, view, "top_logprobs", "yes_no")
         choices = _first_choices(completion) or {}

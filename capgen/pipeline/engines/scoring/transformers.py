@@ -24,11 +24,11 @@ class TransformersScorer:
     thread: ThreadPoolExecutor
 
     async def sentence(self, view: View, sentence: str) -> Scored:
-        """See ``Scorer.sentence``."""
+        """See ``SentenceScorer.sentence``."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, self._sentence, view, sentence)
 
     async def first_word(self, view: View) -> Scored:
-        """See ``Scorer.first_word``."""
+        """See ``SentenceScorer.first_word``."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, self._first_word, view)
 
     def _sentence(self, view: View, sentence: str) -> Scored:

@@ -43,7 +43,7 @@ class VllmScorer:
         self._of_answer = SamplingParams(logprobs=FIRST_TOKENS, **common)
 
     async def sentence(self, view: View, sentence: str) -> Scored:
-        """See ``Scorer.sentence``."""
+        """See ``SentenceScorer.sentence``."""
         prompt = await self._prompt(view)
         ids = self._session.engine.renderer.tokenizer.encode(sentence, add_special_tokens=False)
         if not ids:
@@ -75,7 +75,7 @@ class VllmScorer:
         return Scored(logprobs=logprobs, prompt_tokens=len(before) + len(ids), cached_tokens=cached)
 
     async def first_word(self, view: View) -> Scored:
-        """See ``Scorer.first_word``."""
+        """See ``SentenceScorer.first_word``."""
         prompt = await self._prompt(view)
         final = await self._run(prompt, self._of_answer)
         choices = {(one.decoded_token or ""): math.exp(one.logprob) for one in final.outputs[0].logprobs[0].values()}
