@@ -9,7 +9,7 @@ run_flags = $(if $(OUT),--out "$(OUT)") $(if $(MODEL),--model "$(MODEL)") $(if $
 # every program of benchmarks/ and its folders, but gpu/check, which needs a GPU: make gpu-check
 benchmarks = $(subst /,.,$(basename $(filter-out %/__init__.py %/common.py %/gpu/check.py,$(wildcard benchmarks/*.py benchmarks/*/*.py))))
 
-.PHONY: help setup lviscap lv-viscap predict test test-engines check docs bench gpu-check clean
+.PHONY: help setup lviscap lv-viscap predict test test-engines test-machines check docs bench gpu-check clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ endif
 
 test-engines: .venv/.ready ## further real engines: a server, a judge, tiny models of three families
 	$(PY) -m pytest -m engines
+
+test-machines: .venv/.ready ## a Ray cluster of several machines made of namespaces; needs the right to make them
+	$(PY) -m pytest -m machines
 
 docs: .venv/.ready ## the documents as a site in out/site; a dead link fails
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet

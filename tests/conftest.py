@@ -17,8 +17,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="capgen-tests-state-")  # records of runs stay out of the home
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
-_SLOW_LAST = ("ray", "vllm", "engines", "families")
-_ONLY_IF_ASKED = ("engines", "families")
+_SLOW_LAST = ("ray", "vllm", "engines", "machines", "families")
+_ONLY_IF_ASKED = ("engines", "machines", "families")
 
 
 def pytest_collection_modifyitems(config, items):

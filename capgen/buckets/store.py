@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+_BUCKET_PARTS = dict.fromkeys(_PACKAGES, 1) | {"hf": 3}
+"""By scheme, how many parts of a path name the bucket, which must be there: ``datasets/OWNER/NAME`` on the Hub."""
 _TRIES = 8
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
 _NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -169,8 +171,9 @@ class ObjectStore:
         """
         try:
             self.list("plan/")
-            if self.url.partition("://")[0] in _PACKAGES:
-                bucket = self._root.partition("/")[0]
+            parts = _BUCKET_PARTS.get(self.url.partition("://")[0])
+            if parts is not None:
+                bucket = "/".join(self._root.split("/")[:parts])
                 self._patiently(f"looking for {bucket}", lambda: self._fs.ls(bucket))
         except (BucketTrouble, PermissionError, FileNotFoundError) as error:
             why = error.why if isinstance(error, BucketTrouble) else message(str(error))
@@ -224,5 +227,5 @@ def _opened(url: str) -> tuple[Any, str]:
 
 
 def _stamp(info: Mapping[str, Any]) -> Stamp:
-    tag = info.get("ETag") or info.get("etag") or info.get("md5Hash") or info.get("LastModified") or info.get("created")
-    return Stamp(int(info["size"]), str(tag or ""))
+    tags = ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "created")  # blob_id: the Hub's
+    return Stamp(int(info["size"]), str(next((info[name] for name in tags if info.get(name)), "")))
