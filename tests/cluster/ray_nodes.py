@@ -31,9 +31,17 @@ class RayMachines:
         environment: of everything that runs there, beside the machine's own.
     """
 
-    def __init__(self, head: Machine, **environment: str) -> None:
+    def __init__(self, head: Machine, *flags: str, **environment: str) -> None:
         self.head, self.token, self._environment = head, secrets.token_hex(32), environment
-        self._ray(head, "--head", f"--port={_PORT}", "--temp-dir=/mnt/ray", "--include-dashboard=false", "--num-cpus=0")
+        self._ray(
+            head,
+            "--head",
+            f"--port={_PORT}",
+            "--temp-dir=/mnt/ray",
+            "--include-dashboard=false",
+            "--num-cpus=0",
+            *flags,
+        )
 
     @property
     def address(self) -> str:

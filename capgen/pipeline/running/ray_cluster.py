@@ -36,6 +36,7 @@ _MACHINES_S = 5.0
 _STOP_S = 20.0
 _REFUSED_S = 3.0
 _AWAY_S = 120.0
+_AGAIN_S = 60.0  # until an engine that could not be started is tried again, where others are up
 _BUSY_S = 8.0
 _BUSY_AGAIN_S = 60.0
 _STARTS = 3  # so often an engine is started before the run gives up; it may be killed while it loads
@@ -269,20 +270,29 @@ class _Session:
     def _not_started(self, number: int, sent: float, error: Exception) -> None:
         """Once more, but not for ever: an engine may be killed while it loads, and a machine may be gone.
 
-        Until Ray has noticed that (it takes half a minute) it refuses every call to the actor at once.
+        Until Ray has noticed that (it takes half a minute) it refuses every call to the actor at once. While other
+        engines are up the run goes on with them, and this one is tried again every minute.
+
+        Raises:
+            RunFailed: it was tried often enough, and no other engine is up.
         """
-        now = time.monotonic()
+        now, pause = time.monotonic(), _WAIT_S
         if isinstance(error, self.ray.exceptions.ActorUnavailableError) and now - sent < _REFUSED_S:
             given_up = now - self.away.setdefault(number, now) > _AWAY_S
         else:
             self.starts[number] += 1
             given_up = self.starts[number] >= _STARTS
         if given_up:
-            log = RunLayout(self.job.out).engine_log(number)
-            cause = logged_cause(log)
-            told = f" (the last error in {log}: {cause})" if cause and cause not in str(error) else ""
-            raise RunFailed(f"engine {number} could not be started: {first_line(error)}{told}") from error
-        self._lost(number, dead=isinstance(error, EngineDead | self.ray.exceptions.RayTaskError), pause_s=_WAIT_S)
+            file = RunLayout(self.job.out).engine_log(number)
+            cause = logged_cause(file)
+            told = f" (the last error in {file}: {cause})" if cause and cause not in str(error) else ""
+            why = f"engine {number} could not be started: {first_line(error)}{told}"
+            if not self.up:
+                raise RunFailed(why) from error
+            log.warning("%s; the others go on", why)
+            self.starts[number], pause = 0, _AGAIN_S
+            self.away.pop(number, None)
+        self._lost(number, dead=isinstance(error, EngineDead | self.ray.exceptions.RayTaskError), pause_s=pause)
 
     def _lost(self, number: int, *, dead: bool, pause_s: float = 0.0) -> None:
         """The end of an actor's life; Ray brings up the next one, here or on another machine."""

@@ -38,9 +38,14 @@ def connected(workers: int, gpus: int) -> Iterator[Any]:
     """The module ``ray`` for as long as the block runs; see ``_connect``."""
     try:
         ray = _connect(workers, gpus)
+        cluster = bool(os.environ.get("RAY_ADDRESS"))
         try:
+            if cluster:
+                _want(workers, gpus)
             yield ray
         finally:
+            if cluster:
+                _want(0, 0)
             ray.shutdown()
     finally:
         _unlock()
@@ -81,11 +86,27 @@ def _connect(workers: int, gpus: int) -> Any:
             "the Ray cluster has no CPU to give, and every engine needs one",
             "start one of its nodes with --num-cpus=1 or more, or unset RAY_ADDRESS to run on this machine alone",
         )
-    there = ray.cluster_resources().get("GPU", 0)
-    if there < workers * gpus:
-        ray.shutdown()
-        raise UserError(f"--gpus asks for {workers * gpus} GPUs, the Ray cluster has {there:g}", "lower --gpus")
+    _check_gpus(ray, workers, gpus, grows=bool(address))
     return ray
+
+
+def _check_gpus(ray: Any, workers: int, gpus: int, *, grows: bool) -> None:
+    """That there are GPUs for all engines, or in a cluster, which others may join, for one."""
+    there, wanted = ray.cluster_resources().get("GPU", 0), workers * gpus
+    if there >= wanted:
+        return
+    if not grows or there < gpus:
+        ray.shutdown()
+        raise UserError(f"--gpus asks for {wanted} GPUs, the Ray cluster has {there:g}", "lower --gpus")
+    log.warning("--gpus asks for %d GPUs, the Ray cluster has %g: further engines start as nodes join", wanted, there)
+
+
+def _want(workers: int, gpus: int) -> None:
+    """Have the cluster's autoscaler, if it has one, see to room for so many engines; none takes that back."""
+    from ray.autoscaler.sdk import request_resources
+
+    each = {"CPU": 1, "GPU": gpus} if gpus else {"CPU": 1}
+    request_resources(bundles=[each] * workers)
 
 
 def _not_started(address: str | None, error: Exception) -> CapgenError:

@@ -1,0 +1,51 @@
+"""A cluster whose autoscaler starts machines for a run, as KubeRay's and that of `ray up` do."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import ray
+import yaml
+
+from capgen.pipeline.releasing.verify import verify
+from tests.cluster.machines import machines, why_not
+from tests.cluster.ray_nodes import RayMachines, shared, wait_until
+from tests.conftest import write_lvis
+from tests.pipeline.drivers import settled
+
+pytestmark = [pytest.mark.machines, pytest.mark.timeout(300)]
+NODE = {"CPU": 1, "GPU": 1, "object_store_memory": 80 * 2**20}
+
+
+def autoscaling(folder):
+    """A configuration of Ray's own provider of nodes that are processes of this machine: one, and two more at most."""
+    example = Path(ray.__file__).parent / "autoscaler" / "_private" / "fake_multi_node" / "example.yaml"
+    config = yaml.safe_load(example.read_text())
+    kinds = {"head": {"resources": {}, "node_config": {}, "max_workers": 0}}
+    kinds["gpu"] = {"resources": NODE, "node_config": {}, "min_workers": 1, "max_workers": 2}
+    config |= {"available_node_types": kinds, "head_node_type": "head", "max_workers": 2, "idle_timeout_minutes": 10}
+    (folder / "autoscaling.json").write_text(json.dumps(config))
+    return "/mnt/shared/autoscaling.json"
+
+
+def test_an_autoscaler_starts_machines_for_all_the_gpus_that_a_run_asks_for(tmp_path):
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    with machines(tmp_path / "machines") as world:
+        write_lvis(world.shared / "lvis", images=41)
+        anna = world.add("anna")
+        quick = {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
+        cluster = RayMachines(anna, f"--autoscaling-config={autoscaling(world.shared)}", **quick)
+        count = (sys.executable, "-c", "import ray; ray.init('auto'); print(ray.cluster_resources().get('GPU', 0))")
+        while anna.run(*count, RAY_AUTH_MODE="token", RAY_ADDRESS=cluster.address).strip() != "1.0":
+            pass
+        slow = ("--gpus", "2", "--set", "engine.options.latency_s=0.5", "--set", "engine.options.concurrency=2")
+        run = cluster.capgen("--root", shared("lvis"), "--out", shared("out"), *slow)
+        wait_until(lambda: settled(world.shared / "out") > 0, "the first engine asks", run)
+        assert "--gpus asks for 2 GPUs, the Ray cluster has 1: further engines start as nodes join" in anna.said()
+        assert run.wait(200) == 0, anna.said()
+        assert verify(world.shared / "out").ok
+        report = json.loads((world.shared / "out" / "report.json").read_text())
+        assert len(report["engine_start_s"]) == 2
