@@ -94,17 +94,11 @@ def prepare(
         parts = fingerprint_parts(settings, prompt, hashes.result()) | further_parts(settings, prompts, remarks)
     out = _settle_out(out, parts, fork=fork, may_grow=may_grow)
     record = find_plan(out)
-    new = 0, 0
     if record is None:
         record = _recorded(settings, parts, model, fresh or _planned(source, out, settings, progress, tasks))
         write_plan_json(out, record)
-    else:
-        if _root(settings) != Path(record.root or "") or not _finished(out, record):
-            check_root(out, record, _root(settings))
-        before = record
-        record = _added(source, out, _recorded(settings, parts, model, ShardTable(shards=())), record, progress)
-        if record.parts_now != before.parts_now:
-            new = record.table.media - before.table.media, record.table.objects - before.table.objects
+    elif _root(settings) != Path(record.root or "") or not _finished(out, record):
+        check_root(out, record, _root(settings))
     name, revision = model.name, model.revision
     job = Job(
         out.resolve(),
@@ -120,24 +114,28 @@ def prepare(
         url=url_of(out.resolve()),
         root_url=url_of(settings.source.root),
     )
-    return job, msgspec.structs.replace(record.table, new_media=new[0], new_objects=new[1])
+    now = _added(source, job, _recorded(settings, parts, model, ShardTable(shards=())), record, progress)
+    if now.parts_now == record.parts_now:
+        return job, now.table
+    media, objects = now.table.media - record.table.media, now.table.objects - record.table.objects
+    return job, msgspec.structs.replace(now.table, new_media=media, new_objects=objects)
 
 
 def _added(
-    source: Source, out: Path, wanted: PlanRecord, planned: PlanRecord, progress: PlanProgress | None
+    source: Source, job: Job, wanted: PlanRecord, planned: PlanRecord, progress: PlanProgress | None
 ) -> PlanRecord:
     """The record of a plan, to which a larger limit and a source that has grown have added.
 
     Raises:
         UserError: the limit is smaller than before, or the source has not only grown.
     """
-    check_limit(wanted.limit, planned.limit, out)
+    check_limit(wanted.limit, planned.limit, job.out)
     same = same_run(planned.parts_now, wanted.parts)
     if same and wanted.limit == planned.limit:
         return planned
     if same and not planned.grown:
-        return extend(source, out, wanted, planned)
-    return grow(source, out, wanted, planned, progress)
+        return extend(source, job.out, wanted, planned)
+    return grow(source, job, wanted, planned, progress)
 
 
 def checked(settings: Settings) -> tuple[Source, Prompt]:

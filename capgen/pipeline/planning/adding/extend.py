@@ -19,7 +19,9 @@ from msgspec.structs import replace
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia, PlanRecord, ShardEntry, SourceGrowth
 from capgen.errors import UserError
-from capgen.pipeline.planning.adding.comparison import SourceComparison, compact, plan_bytes
+from capgen.pipeline.planning.adding.comparison import SourceComparison
+from capgen.pipeline.planning.adding.lines import compact, plan_bytes
+from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.plan import PlanProgress, loadable, write_media, write_plan_json, write_shards
 from capgen.pipeline.sources.base import Source
 
@@ -72,7 +74,7 @@ def extend(source: Source, out: Path, wanted: PlanRecord, planned: PlanRecord) -
 
 
 def grow(
-    source: Source, out: Path, wanted: PlanRecord, planned: PlanRecord, progress: PlanProgress | None = None
+    source: Source, job: Job, wanted: PlanRecord, planned: PlanRecord, progress: PlanProgress | None = None
 ) -> PlanRecord:
     """Plan the media of a source that are not planned yet; the record that ``OUT/plan.json`` has then.
 
@@ -80,6 +82,7 @@ def grow(
     the source is now.
 
     Args:
+        job: the run as it was planned.
         wanted: the new record, its shards left out.
         planned: the record that OUT has.
 
@@ -88,11 +91,11 @@ def grow(
             or is gone.
         LedgerError: a file of the plan is missing or damaged.
     """
-    layout = RunLayout(out)
-    _refuse_legacy(planned, f"{out} cannot be extended")
+    layout = RunLayout(job.out)
+    _refuse_legacy(planned, f"{job.out} cannot be extended")
     _drop_unnamed(layout, planned)
     first = len(planned.shards)
-    comparison = SourceComparison(out, planned, wanted)
+    comparison = SourceComparison(job, planned, wanted)
     try:
         new = comparison.new(loadable(source.scan()))
         table = write_media(new, layout.plan_part, int(planned.parts["shard_objects"]), progress)
