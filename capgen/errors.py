@@ -76,3 +76,10 @@ class Interrupted(CapgenError):
 
     def __str__(self) -> str:
         return f"stopped; {self.args[0]}: run the same command again to resume"
+
+
+def first_leaf(group: BaseException) -> BaseException:
+    """The first leaf of an exception group."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group

@@ -38,7 +38,8 @@ REASONS: dict[str, ReasonMeaning] = {
     ),
     "not_distinct": ReasonMeaning(
         "release",
-        "the caption has the words of a neighbour of its category, also after it was asked for what differs",
+        "the caption has the words of a neighbour of its category, or (`distinct.fit`) is more probable for that "
+        "neighbour, also after it was asked for what differs",
         "says the same as the caption of lvis/train/7/24",
         "`distinct.keep` says where such captions go; `distinct.again` how they are asked again",
     ),

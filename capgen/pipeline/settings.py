@@ -260,12 +260,16 @@ class DistinctSettings(Table):
     """Objects of one category in one image or video whose captions do not tell them apart.
 
     ``enabled``: whether they are looked for and asked again.
+    ``fit``: whether captions are compared by their probabilities too, not by their words alone: one that the model
+    finds more probable for another object's pictures than for its own does not tell them apart. It costs a prompt for
+    the object and one for each of up to three neighbours.
     ``again``: how they are asked again, step by step. ``keep``: where a caption goes that still tells no difference:
     ``media`` (into the released media alone, its object marked ``not_distinct``), ``both`` (released as any other) or
     ``none``.
     """
 
     enabled: bool = False
+    fit: bool = False
     again: tuple[TryAgain, ...] = (TryAgain(),)
     keep: Literal["media", "both", "none"] = "media"
 

@@ -60,19 +60,36 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
     lost: bool = True
 
 
-Line = Settled | Strike | Flight | Lost
+class CaptionFit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How well a caption fits its object against the neighbours of its category; see ``SentenceFit``.
+
+    ``fit``: the object's key. ``prefers``: the neighbour for which the caption is more probable. ``message``: why there
+    is no score.
+    """
+
+    fit: str
+    caption: str
+    contrast: float | None = None
+    prefers: str | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    message: str | None = None
+
+
+Line = Settled | Strike | Flight | Lost | CaptionFit
 
 
 @dataclass(slots=True)
 class Record:
     """What the lines of a shard's journal say together.
 
-    ``settled``: the first answers; ``further``: the others, by key and step. ``alone``: the strikes of each key that it
-    had alone. ``lost``: how often a worker's process died.
+    ``settled``: the first answers; ``further``: the others, by key and step. ``fits``: scores by key and caption.
+    ``alone``: the strikes of each key that it had alone. ``lost``: how often a worker's process died.
     """
 
     settled: dict[str, Settled] = field(default_factory=dict)
     further: dict[str, dict[str, Settled]] = field(default_factory=dict)
+    fits: dict[tuple[str, str], CaptionFit] = field(default_factory=dict)
     strikes: dict[str, int] = field(default_factory=dict)
     alone: dict[str, list[Strike]] = field(default_factory=dict)
     lost: int = 0
@@ -107,7 +124,7 @@ class ShardJournal:
             folder.mkdir(parents=True, exist_ok=True)
             files = _files(folder)
             self._record = _read(files)
-        self.settled, self.further = self._record.settled, self._record.further
+        self.settled, self.further, self.fits = self._record.settled, self._record.further, self._record.fits
         self.strikes, self.alone = self._record.strikes, self._record.alone
         number = 1 + max((_number(file) for file in files), default=0)
         self._path = RunLayout.journal_file(folder, number, uuid4().hex[:8])
@@ -148,6 +165,8 @@ class ShardJournal:
         """Take a line; ``flush`` writes it."""
         if isinstance(line, Settled):
             self._record.settle(line)
+        elif isinstance(line, CaptionFit):
+            self.fits.setdefault((line.fit, line.caption), line)
         self._waiting.append(msgspec.json.encode(line) + b"\n")
 
     def flush(self) -> None:
@@ -248,6 +267,9 @@ def _read(files: Iterable[Path]) -> Record:
             elif isinstance(line, Strike):
                 record.strike(line)
                 struck = True
+            elif isinstance(line, CaptionFit):
+                record.fits.setdefault((line.fit, line.caption), line)
+                flying.pop(line.fit, None)
             elif isinstance(line, Flight):
                 flying[line.flight] = line
             else:
@@ -283,5 +305,6 @@ _KINDS = (
     (b'{"strike"', msgspec.json.Decoder(Strike).decode),
     (b'{"flight"', msgspec.json.Decoder(Flight).decode),
     (b'{"lost"', msgspec.json.Decoder(Lost).decode),
+    (b'{"fit"', msgspec.json.Decoder(CaptionFit).decode),
 )
 _SETTLED = msgspec.json.Decoder(Settled).decode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,8 +15,9 @@ from capgen.dataset.shards import Manifest, write_candidates
 from capgen.dataset.stats import NOT_DISTINCT
 from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.pipeline.asking.distinct.captions import Candidate, DistinctState, neighbours_of, state_of
+from capgen.pipeline.asking.distinct.fits import FitRequest, fit_requests, fit_totals
 from capgen.pipeline.asking.handed.pieces import Piece
-from capgen.pipeline.asking.journal import ShardJournal
+from capgen.pipeline.asking.journal import Line, ShardJournal
 from capgen.pipeline.asking.render_ahead import RenderedMedia
 from capgen.pipeline.asking.retry_state import REFUSED, RetryState
 from capgen.pipeline.asking.rows import answered_row, failed_row
@@ -131,7 +132,7 @@ class Shard:
         go_on = [item.key for item in media.objects if self.next_try(item.key) is not None]
         asked = {view.key for view in rendered.views}
         if not asked and not go_on:
-            go_on = [request.item.key for request in self.to_differ(media)[:1]]
+            go_on = [request.key for request in self.to_differ(media)[:1]]
         self.pending[media.name] = {*asked, *go_on}
         return go_on
 
@@ -161,12 +162,16 @@ class Shard:
         else:
             tries.again.append(self._judged(settled))
 
-    def settle(self, settled: Settled) -> None:
-        """Write an answer to the journal, at the end of this turn of the event loop, and judge it."""
+    def note(self, line: Line) -> None:
+        """Write a line to the journal, at the end of this turn of the event loop."""
         if not self._flush_is_due:
             self._flush_is_due = True
             asyncio.get_running_loop().call_soon(self._flush)
-        self.journal.add(settled)
+        self.journal.add(line)
+
+    def settle(self, settled: Settled) -> None:
+        """Write an answer to the journal and judge it."""
+        self.note(settled)
         if settled.step:
             self._further(settled)
         elif settled.fault is not None:
@@ -193,12 +198,14 @@ class Shard:
         pending.discard(key)
         return None if pending else media
 
-    def to_differ(self, media: Media) -> list[FurtherRequest]:
-        """The requests that are due because captions of a medium do not tell its objects apart."""
+    def to_differ(self, media: Media) -> Sequence[FurtherRequest | FitRequest]:
+        """The requests that are due because captions of a medium may not tell its objects apart."""
         if not self.job.settings.distinct.enabled:
             return []
         candidates = self._candidates(media)
         state = self._distinct(candidates)
+        if state.unscored:
+            return fit_requests(media, candidates, state.unscored)
         if state.due is None:
             return []
         number, keys = state.due
@@ -234,7 +241,9 @@ class Shard:
         return found
 
     def _distinct(self, candidates: list[Candidate]) -> DistinctState:
-        return state_of(candidates, len(self.job.settings.distinct.again))
+        wanted = self.job.settings.distinct
+        scores = {pair: fit.prefers for pair, fit in self.journal.fits.items()} if wanted.fit else None
+        return state_of(candidates, len(wanted.again), scores)
 
     def _flush(self) -> None:
         self._flush_is_due = False
@@ -250,6 +259,8 @@ class Shard:
         answers = [*self.journal.settled.values(), *further]
         more: dict[str, Any] = {name: sum(getattr(answer, name) for answer in answers) for name in _COUNTS}
         more |= totals(self.answers.values())
+        if self.job.settings.distinct.fit:
+            more |= fit_totals(self.journal.fits.values())
         rows: Iterable[Row] = self._rows()
         if self.retry is not None:
             rows = list(rows)
@@ -276,8 +287,18 @@ class Shard:
             return failed_row(self.job, media, item, fault, JudgedAnswer(settled))
         tries = self.answers[item.key]
         chosen = state.chosen.get(item.key) or self._best(tries)
-        if item.key in state.alike:
-            found = ((NOT_DISTINCT, f"says the same as the caption of {state.alike[item.key]}"),)
+        why = _not_distinct(item.key, state)
+        if why is not None:
+            found = ((NOT_DISTINCT, why),)
             both = self.job.settings.distinct.keep == "both"
             chosen = replace(chosen, **({"advice": chosen.advice + found} if both else {"findings": found}))
         return answered_row(self.job, media, item, tries, chosen)
+
+
+def _not_distinct(key: str, state: DistinctState) -> str | None:
+    """Why a caption does not tell its object from a neighbour."""
+    if key in state.alike:
+        return f"says the same as the caption of {state.alike[key]}"
+    if key in state.preferred:
+        return f"is more probable for the pictures of {state.preferred[key]}"
+    return None

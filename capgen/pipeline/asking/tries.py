@@ -122,6 +122,11 @@ class FurtherRequest:
     neighbours: tuple[Neighbour, ...] = ()
 
     @property
+    def key(self) -> str:
+        """The object's key."""
+        return self.item.key
+
+    @property
     def name(self) -> str:
         """What tells this request from the object's others, in any order of asking."""
         return step_name(self.number, distinct=self.distinct)

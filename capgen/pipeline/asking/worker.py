@@ -17,9 +17,10 @@ from capgen.dataset.files import telling_disk_trouble
 from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest, committed_manifest, read_manifest
 from capgen.dataset.types import Fault
-from capgen.errors import CapgenError, Interrupted
+from capgen.errors import CapgenError, Interrupted, first_leaf
 from capgen.pipeline.asking import retry_state
 from capgen.pipeline.asking.ask import Asker
+from capgen.pipeline.asking.distinct.fits import FitAsker, FitRequest
 from capgen.pipeline.asking.first_requests import FirstRequests
 from capgen.pipeline.asking.handed.open_shards import OpenShards, ShardCounts
 from capgen.pipeline.asking.handed.pieces import Piece, PieceKey
@@ -57,6 +58,7 @@ class Worker:
         self._guard = EngineGuard(session, in_flight=job.in_flight, attempts=run.attempts, stall_s=run.stall_s)
         self._first = FirstRequests(job.in_flight)
         self._render = RenderAhead(job)
+        self._fits = FitAsker(job, session, self._guard, self._render)
         self._feeding = asyncio.Lock()
         self._ends: float | None = None
         self._mirror = job.mirror
@@ -245,15 +247,18 @@ class Worker:
                 return
         media = shard.complete(key)
         while media is not None and (due := shard.to_differ(media)):
-            for request in due:
-                if not await self._ask_again(shard, request, isolated=isolated):
+            for further in due:
+                if not await self._ask_again(shard, further, isolated=isolated):
                     return
 
-    async def _ask_again(self, shard: Shard, request: FurtherRequest, *, isolated: bool) -> bool:
+    async def _ask_again(self, shard: Shard, request: FurtherRequest | FitRequest, *, isolated: bool) -> bool:
         """Make a further request and settle it; False where it was not answered because the run is to end or wait."""
         if self._to_end(shard):
             return False
-        key = request.item.key
+        key = request.key
+        if isinstance(request, FitRequest):
+            shard.note(await self._fits.ask(shard.journal, request, isolated=isolated))
+            return True
         shown = await self._render.in_thread(view_of, self.job, request)
         if isinstance(shown, Fault):
             settled: Settled | None = Settled(key=key, request="", fault=shown.reason, message=shown.message)
@@ -389,10 +394,3 @@ class Worker:
     def detach(self) -> None:
         """Stop the threads; the engine stays, for another worker."""
         self._render.close()
-
-
-def first_leaf(group: BaseException) -> BaseException:
-    """The first leaf of an exception group."""
-    while isinstance(group, BaseExceptionGroup):
-        group = group.exceptions[0]
-    return group

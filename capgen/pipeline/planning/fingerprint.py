@@ -62,7 +62,8 @@ def further_parts(settings: Settings, prompts: Mapping[str, Prompt], remarks: Re
     if settings.tries.again:
         parts["tries"] = settings.tries.model_dump(mode="json")
     if settings.distinct.enabled:
-        parts["distinct"] = settings.distinct.model_dump(mode="json")
+        dumped = settings.distinct.model_dump(mode="json")
+        parts["distinct"] = dumped if settings.distinct.fit else {n: v for n, v in dumped.items() if n != "fit"}
     texts = {f"prompt {name}": prompt.sha256 for name, prompt in prompts.items()}
     if remarks is not None:
         texts["remarks"] = remarks.sha256

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from capgen.errors import UserError
 from capgen.pipeline.engines import ENGINES
+from capgen.pipeline.engines.scoring.base import check_scores
 from capgen.pipeline.planning.model_profiles import find_profile, profile_named
 from capgen.pipeline.rendering.prompt import Prompt
 from capgen.pipeline.settings import Settings
@@ -61,6 +62,22 @@ def check_unsure(settings: Settings) -> None:
         raise UserError(
             "the check unsure has no checks.options.unsure.threshold",
             "capgen calibrate OUT finds the one of your model and prompt; or take unsure out of [checks]",
+        )
+
+
+def check_distinct(settings: Settings, prompt: Prompt) -> None:
+    """That captions can be compared by their probabilities, where ``distinct.fit`` asks for that.
+
+    Raises:
+        UserError: the engine tells none of sentences that are given to it, or a request is about several objects.
+    """
+    if not (settings.distinct.enabled and settings.distinct.fit):
+        return
+    check_scores(settings.engine.name, "set distinct.fit=false")
+    if prompt.layout_for(settings.kind).objects_per_request > 1:
+        raise UserError(
+            f"distinct.fit: prompt {prompt.name} shows the same pictures for all objects of a request",
+            "choose a prompt with one object a request, or set distinct.fit=false",
         )
 
 

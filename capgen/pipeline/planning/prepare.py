@@ -32,7 +32,14 @@ from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.model_profiles import profile_named
 from capgen.pipeline.planning.open_source import build_source, source_hashes
 from capgen.pipeline.planning.plan import ChooseTasks, PlanProgress, write_plan, write_plan_json
-from capgen.pipeline.planning.preflight import check_masks, check_model, check_pictures, check_unsure, tell_model
+from capgen.pipeline.planning.preflight import (
+    check_distinct,
+    check_masks,
+    check_model,
+    check_pictures,
+    check_unsure,
+    tell_model,
+)
 from capgen.pipeline.rendering.prompt import Prompt, load_prompt, prompt_of, with_highlights
 from capgen.pipeline.rendering.remarks import Remarks, load_remarks
 from capgen.pipeline.settings import ModelSettings, Settings
@@ -154,6 +161,7 @@ def checked(settings: Settings) -> tuple[Source, Prompt]:
     check_masks(source, settings, prompt)
     _ = build_checks(settings.checks.all_names, settings.checks.options)
     check_unsure(settings)
+    check_distinct(settings, prompt)
     _ = further_prompts(settings, prompt)
     return source, prompt
 

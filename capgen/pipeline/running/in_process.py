@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import is_committed
-from capgen.errors import CapgenError, Interrupted
-from capgen.pipeline.asking.worker import Worker, first_leaf
+from capgen.errors import CapgenError, Interrupted, first_leaf
+from capgen.pipeline.asking.worker import Worker
 from capgen.pipeline.engines.base import EngineDead, Postponed, Session, together
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.driver import Losses

@@ -5,13 +5,14 @@ import time
 import pytest
 
 from capgen.dataset.reader import media_batches, media_of, released_captions
+from capgen.errors import UserError
 from capgen.pipeline.asking.distinct.captions import Candidate, state_of
 from capgen.pipeline.asking.tries import JudgedAnswer, Tries
 from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.view import Settled
 from capgen.text import word_bag
 from tests.pipeline.asking.test_tries import moody, rows_of
-from tests.pipeline.runs import session
+from tests.pipeline.runs import echo_settings, manifests, released, session
 
 
 def judged(text, *codes):
@@ -80,6 +81,23 @@ def test_the_row_of_an_earlier_commit_counts_as_a_neighbour_but_is_not_asked():
     assert state.due == (0, ("b",))
 
 
+def test_a_caption_that_is_more_probable_for_a_neighbour_is_scored_asked_and_marked():
+    twins = [candidate("a", "A red cup."), candidate("b", "A blue cup."), candidate("c", "A jug.", category="jug")]
+    scores = {}
+    state = state_of(twins, 1, scores)
+    assert (state.unscored, state.due) == ((("a", "A red cup."), ("b", "A blue cup.")), None)
+    scores |= {("a", "A red cup."): "b", ("b", "A blue cup."): None}
+    assert state_of(twins, 1, scores).due == (0, ("a",))
+    twins[0].tries.distinct[0] = judged("A green cup.")
+    assert state_of(twins, 1, scores).unscored == (("a", "A green cup."),)
+    told = state_of(twins, 1, scores | {("a", "A green cup."): "b"})
+    assert (told.captions["a"], told.preferred, told.alike) == ("A red cup.", {"a": "b"}, {})
+    told = state_of(twins, 1, scores | {("a", "A green cup."): None})
+    assert (told.captions["a"], told.preferred, told.unscored) == ("A green cup.", {}, ())
+    assert state_of(twins, 0, scores).preferred == {"a": "b"}
+    assert state_of(twins, 1).due is None, "without scores the words alone decide"
+
+
 def run(root, out, *assignments, **options):
     return session(moody(root, "distinct.enabled=true", *assignments, steps="tries.again=[]", **options), out)[0]
 
@@ -112,6 +130,50 @@ def test_captions_that_stay_the_same_are_in_the_media_but_not_among_the_captions
         "A small cup on a table.",
     ]
     assert [one.dropped for one in first] == ["not_distinct", None, "not_distinct"]
+
+
+def test_captions_that_fit_their_neighbours_better_are_asked_again_and_marked_where_that_does_not_help(
+    lvis_root, tmp_path
+):
+    out = run(lvis_root, tmp_path / "out", "distinct.fit=true", mistakes="0", differs="")
+    ledger = verify(out)
+    assert (ledger.ok, ledger.dropped) == (True, {"not_distinct": 5})
+    row = rows_of(out)["lvis/train/1/100"]
+    assert row.message == "is more probable for the pictures of lvis/train/1/102"
+    assert row.tries == 2
+    counts = [manifest["extra"] for manifest in manifests(out)]
+    assert sum(one["fits"] for one in counts) == 10, "cups alone have neighbours; a new answer says the same"
+    assert sum(one["fits_of_neighbours"] for one in counts) == 5
+    assert sum(one["fit_prompt_tokens"] for one in counts) == 200
+    mended = run(lvis_root, tmp_path / "mended", "distinct.fit=true", mistakes="0", differs="0")
+    assert verify(mended).dropped == {}
+    assert rows_of(mended)["lvis/train/1/100"].caption == "A cup with the number 100 on it."
+    words_alone = run(lvis_root, tmp_path / "words", mistakes="0", differs="")
+    assert verify(words_alone).dropped == {}
+
+
+@pytest.mark.parametrize("dies_after", [2, 5, 9])
+def test_an_engine_that_dies_while_it_scores_changes_no_byte(lvis_root, tmp_path, dies_after):
+    more = ("distinct.fit=true", "run.attempts=60")
+    calm = run(lvis_root, tmp_path / "calm", *more, mistakes="0", differs="")
+    torn = run(lvis_root, tmp_path / "torn", *more, mistakes="0", differs="", dies_after=dies_after)
+    assert released(torn) == released(calm)
+    names = ("fits", "fits_unknown", "fits_of_neighbours")
+    told = [[[one["extra"][name] for name in names] for one in manifests(out)] for out in (torn, calm)]
+    assert told[0] == told[1]
+
+
+def test_a_score_that_ends_the_engine_fails_alone(lvis_root, tmp_path):
+    options = {"mistakes": "0", "differs": "", "poison": "lvis/train/2/200 fit"}
+    out = run(lvis_root, tmp_path / "out", "distinct.fit=true", "run.attempts=2", **options)
+    assert verify(out).dropped == {"not_distinct": 4}, "one has no score, and so no neighbour that it fits better"
+    assert sum(manifest["extra"]["fits_unknown"] for manifest in manifests(out)) == 2
+
+
+def test_probabilities_are_asked_of_engines_that_have_them(lvis_root, tmp_path):
+    settings = echo_settings(lvis_root, "distinct.enabled=true", "distinct.fit=true", "distinct.again=[]")
+    with pytest.raises(UserError, match=r"engine echo tells no log-probabilities.*distinct.fit=false"):
+        session(settings, tmp_path / "out")
 
 
 @pytest.mark.parametrize(("keep", "kept", "shown"), [("both", 15, True), ("none", 5, False)])

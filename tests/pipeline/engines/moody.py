@@ -6,9 +6,11 @@ What it says depends on the key and the step alone. It writes no files, and afte
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 
 from capgen.pipeline.engines.base import EngineDead
+from capgen.pipeline.engines.scoring.base import Scored
 from capgen.pipeline.view import Answer
 
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -21,7 +23,8 @@ class Moody:
     ``refuses``: object numbers (the last digit of the key) that refuse at first. ``stubborn``: that always refuse.
     ``twins``: those that give one caption at first. ``differs``: those that say something else when asked to differ.
     ``revises``: those that say another thing when asked again.
-    ``poison``: ``KEY STEP`` of a request that ends the engine.
+    ``mistakes``: those that at first speak of the number of the object after the next one, of the same category.
+    ``poison``: ``KEY STEP`` of a request that ends the engine; of a score the step is ``fit``.
     """
 
     dies_after: int = 0
@@ -30,8 +33,11 @@ class Moody:
     twins: str = ""
     differs: str = ""
     revises: str = ""
+    mistakes: str = ""
     poison: str = ""
     latency_s: float = 0.0
+
+    scores = True
 
     @property
     def in_flight(self):
@@ -49,11 +55,7 @@ class MoodySession:
     async def answer(self, view):
         await asyncio.sleep(self.options.latency_s)
         options, number = self.options, view.key[-1]
-        if options.poison == f"{view.key} {view.step}".strip():
-            raise EngineDead("poison")
-        if options.dies_after and self.answered >= options.dies_after:
-            raise EngineDead("its time has come")
-        self.answered += 1
+        self.live(f"{view.key} {view.step}".strip())
         own = f"A {view.category} with the number {view.key.rsplit('/', 1)[-1]} on it."
         if number in options.revises and view.step.startswith("again"):
             own = f"A shiny {view.category} that somebody has polished."
@@ -61,7 +63,36 @@ class MoodySession:
             own = REFUSAL
         elif number in options.twins and not (view.step.startswith("distinct") and number in options.differs):
             own = f"A small {view.category} on a table."
+        elif number in options.mistakes and not (view.step.startswith("distinct") and number in options.differs):
+            own = f"A {view.category} on which the number {int(view.key.rsplit('/', 1)[-1]) + 2} stands."
         return Answer(own, "stop", 10, 5, 4, -0.5 if view.step else -1.0, -0.25)
+
+    def live(self, request):
+        if self.options.poison == request:
+            raise EngineDead("poison")
+        if self.options.dies_after and self.answered >= self.options.dies_after:
+            raise EngineDead("its time has come")
+        self.answered += 1
+
+    def scorer(self):
+        return MoodyScorer(self)
 
     async def stop(self):
         pass
+
+
+@dataclass(slots=True)
+class MoodyScorer:
+    """A sentence that speaks of a number fits the object with that number best, others fit all alike."""
+
+    session: MoodySession
+
+    async def sentence(self, view, sentence):
+        await asyncio.sleep(self.session.options.latency_s)
+        self.session.live(f"{view.key} fit")
+        said = re.search(r"number (\d+)", sentence)
+        fits = said is None or view.key.endswith(f"/{said[1]}")
+        return Scored(logprobs=(-0.5, -0.1 if fits else -4.0), prompt_tokens=10, cached_tokens=6)
+
+    async def first_word(self, view):
+        return Scored(choices={"yes": 0.9, "no": 0.1}, prompt_tokens=10)
