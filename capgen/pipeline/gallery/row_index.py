@@ -179,6 +179,11 @@ class RowIndex:
             self._folder.cleanup()
 
     @property
+    def shards(self) -> tuple[int, int]:
+        """How many shards are here, and how many there will be."""
+        return len(self._taken), len(self.plan.shards)
+
+    @property
     def note(self) -> str:
         """How much of the run is here, in a sentence."""
         table = self.plan.table
@@ -188,12 +193,13 @@ class RowIndex:
         """Take up what the run commits from now on, in a thread of its own, until the index is closed."""
 
         def poll() -> None:
-            while not self._closed.wait(_POLL_SECONDS):
+            while not self._closed.is_set():
                 try:
                     self.refresh()
                 except (CapgenError, OSError, duckdb.Error) as error:
                     if not self._closed.is_set():
                         _LOG.warning("the gallery cannot read on: %s", error)
+                self._closed.wait(_POLL_SECONDS)
 
         thread = threading.Thread(target=poll, name="gallery-index", daemon=True)
         thread.start()
@@ -203,7 +209,7 @@ class RowIndex:
         """Take up what has changed in the run; whether nothing is left to take up.
 
         Args:
-            seconds: go on next time after so many.
+            seconds: go on next time after so many: rows come first then, and scores of the judge when there is time.
             progress: is told how many shards are done, and how many there are.
         """
         until = time.monotonic() + seconds
@@ -211,22 +217,32 @@ class RowIndex:
             self.plan = read_plan(self.out)
             self._reviews = read_reviews(self.out)
             self._take_second_pass()
-            # scores take at most half of the time: shards that were taken without them are taken once more
-            judged = self._judge.refresh(until - seconds / 2 if seconds < float("inf") else until)
-            for entry in self.plan.shards:
-                committed = content_stamp(RunLayout(self.out).manifest(entry.index))
-                stamp = (committed, self._judge.version)
-                if committed is None or self._taken.get(entry.index) == stamp:
-                    continue
-                if not is_committed(self.out, entry.index, self.plan.fingerprint):
-                    continue
-                if self._closed.is_set() or time.monotonic() > until:
-                    return False
-                self._take(entry)
-                self._taken[entry.index] = stamp
-                if progress:
-                    progress(len(self._taken), len(self.plan.shards))
-        return judged
+            if seconds == float("inf"):
+                self._judge.refresh()
+            while self._take_shards(until, progress):
+                version = self._judge.version
+                if self._judge.refresh(until) and version == self._judge.version:
+                    return True
+                if time.monotonic() > until:
+                    break
+        return False
+
+    def _take_shards(self, until: float, progress: Callable[[int, int], None] | None) -> bool:
+        """Take up shards that are new, or were taken with other scores; whether none is left."""
+        for entry in self.plan.shards:
+            committed = content_stamp(RunLayout(self.out).manifest(entry.index))
+            stamp = (committed, self._judge.version)
+            if committed is None or self._taken.get(entry.index) == stamp:
+                continue
+            if not is_committed(self.out, entry.index, self.plan.fingerprint):
+                continue
+            if self._closed.is_set() or (self._taken and time.monotonic() > until):
+                return False
+            self._take(entry)
+            self._taken[entry.index] = stamp
+            if progress:
+                progress(len(self._taken), len(self.plan.shards))
+        return True
 
     def add_review(self, review: Review) -> None:
         """Show a judgement at once."""

@@ -81,11 +81,20 @@ class Gallery:
             groups=list(views.list_groups(result.rows)),
             facets=self.index.facets(),
             note=self.index.note,
+            shards=self.index.shards[0],
             pages=pages,
             planned=bool(sum(result.by_status.values())) or bool(self.index.facets()["split"]),
             beside=self.beside,
             more=any(getattr(selection, name) is not None for name in more),
         )
+
+    def note(self, request: Request) -> Response:
+        """How much of the run is here by now; a page that shows nothing yet is loaded anew when there is something."""
+        here, planned = self.index.shards
+        shown = _number(request, "shards", 0)
+        headers = {"hx-refresh": "true"} if here and not shown else {}
+        status = 286 if here == planned else 200 if here != shown else 204  # 286 tells htmx to ask no more
+        return self._html("note.html", status, headers, note=self.index.note, new=here != shown)
 
     def object(self, request: Request) -> Response:
         """The page of an object: its medium, with the object chosen."""
@@ -193,8 +202,10 @@ class Gallery:
             raise KeyError(key)
         return row
 
-    def _html(self, template: str, **values: Any) -> HTMLResponse:
-        return HTMLResponse(render(template, name=self.name, **values))
+    def _html(
+        self, template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+    ) -> HTMLResponse:
+        return HTMLResponse(render(template, name=self.name, **values), status, headers)
 
     def trouble(self, text: str, status: int) -> HTMLResponse:
         """A page that says in a sentence why there is no other."""
@@ -210,6 +221,7 @@ def gallery_app(gallery: Gallery, *, token: str, hosts: list[str]) -> Starlette:
     """
     pages = {
         "/": gallery.listed,
+        "/note": gallery.note,
         "/object": gallery.object,
         "/medium": gallery.medium,
         "/picture": gallery.picture,

@@ -206,10 +206,12 @@ def test_the_judge_is_shown_and_chosen_in_the_form(tmp_path, browser):
         assert order == ["wrong", "right", "stale"]
 
 
-def test_shards_appear_while_the_run_goes_on(tmp_path):
+def test_shards_appear_while_the_run_goes_on(tmp_path, browser):
     run = three_shards(tmp_path / "out", str(pictures(tmp_path / "pictures")))
     with served(run.out) as address:
+        browser.open(address)
         assert "Nothing is finished yet" in page(address)[2].decode()
+        assert page(address, "/note?shards=0")[0] == 204
         run.commit(1, change=judged)
         for _ in range(100):
             body = page(address)[2].decode()
@@ -217,6 +219,11 @@ def test_shards_appear_while_the_run_goes_on(tmp_path):
                 break
             time.sleep(0.1)
         assert "1 of 3 shards" in body
+        browser.wait_for("document.querySelectorAll('main li').length == 2")
+        run.commit(0, change=judged)
+        browser.wait_for("document.querySelector('#note a')")
+        assert "2 of 3 shards" in browser.evaluate("document.querySelector('#note').innerText")
+        assert browser.evaluate("document.querySelectorAll('main li').length") == 2, "nothing moves while people look"
 
 
 def test_two_runs_are_shown_beside_each_other(tmp_path):

@@ -131,7 +131,7 @@ function play(player) {
       const group = make("g", { "data-n": number, class: known });
       const label = make("text", { x, y: Math.max(y, 0.05 * Number(player.dataset.height)) });
       label.textContent = number;
-      group.append(make("path", { class: "edge", d: path }), make("path", { class: "line", d: path }), label);
+      group.append(...["edge", "rim", "line"].map((name) => make("path", { class: name, d: path })), label);
       return group;
     }));
     const hot = $("li.hot", player.closest("article"));
