@@ -52,12 +52,26 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
         raise typer.Exit
 
 
+def _complete_on_the_first_tab() -> None:
+    """Have the script that ``--install-completion`` writes for zsh complete when it is loaded.
+
+    Zsh loads it at the first TAB of each session; typer's own script only registers itself then, so that this TAB
+    completes nothing.
+    """
+    from typer import _completion_shared as shared
+
+    scripts: dict[str, str] = shared._completion_scripts
+    if "$@" not in scripts["zsh"]:
+        scripts["zsh"] += '\n[ -z "${CURRENT:-}" ] || %(complete_func)s "$@"\n'
+
+
 def main(providers: Providers | None = None) -> None:
     """Run a verb; any error becomes one line on stderr: exit 2 for the user's, 3 for a broken ledger, 1 otherwise."""
     handler = StderrHandler()
     handler.setFormatter(PlainFormatter("capgen: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     hide_library_warnings()
+    _complete_on_the_first_tab()
     try:
         code = app(standalone_mode=False, obj=providers or Providers())
         places.give_back()

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from capgen.cli import main as main_module
 from capgen.cli.main import app
 
 
@@ -39,3 +40,11 @@ def test_shells_complete_verbs_flags_and_names(shell, typed, offered, monkeypatc
         app([], prog_name="capgen", standalone_mode=False)
     said = capsys.readouterr().out
     assert [word for word in re.findall(r"[-\w]+", said) if word.startswith(words[-1])] == offered, said
+
+
+def test_zsh_completes_at_the_first_tab_of_a_session():
+    from typer._completion_shared import get_completion_script
+
+    main_module._complete_on_the_first_tab()
+    script = get_completion_script(prog_name="capgen", complete_var="_CAPGEN_COMPLETE", shell="zsh")
+    assert script.splitlines()[-1] == '[ -z "${CURRENT:-}" ] || _capgen_completion "$@"'
