@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from capgen.errors import CapgenError
+from capgen.errors import CapgenError, UserError
 from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.settings import EngineSettings, ModelSettings, SamplingSettings
 from capgen.pipeline.view import Answer, View
+
+_VALIDATION = re.compile(r"\d+ validation errors? for ")
+_VALUE_ERROR = "Value error, "
 
 
 class EngineFault(CapgenError):
@@ -147,5 +151,21 @@ def refuse_remote_code(args: Mapping[str, Any]) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of a library's error, 300 characters at most; its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    """The first line of a library's error, 300 characters at most; its kind where it says nothing.
+
+    Of a pydantic error, which begins with the name of a class, it is the first sentence that says what is wrong.
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if _VALIDATION.match(lines[0]):
+        told = next((line for line in lines[1:] if _VALUE_ERROR in line), lines[-1])
+        return told.partition(_VALUE_ERROR)[2].strip()[:300] or told.strip()[:300]
+    return lines[0][:300]
+
+
+def not_loaded(library: str, model: ModelSettings, error: Exception) -> UserError:
+    """Why a library cannot load a model, and the remedy."""
+    needs_code = not model.trust_remote_code and "trust_remote_code=True" in str(error)
+    allow = "give --set model.trust_remote_code=true if you trust the code in the model's folder"
+    return UserError(
+        f"{library} cannot load model {model.id!r}: {first_line(error)}", allow if needs_code else "check the model"
+    )

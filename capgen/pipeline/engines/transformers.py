@@ -21,6 +21,7 @@ from capgen.pipeline.engines.base import (
     EngineFault,
     RequestRefused,
     first_line,
+    not_loaded,
     refuse_remote_code,
 )
 from capgen.pipeline.engines.chat_completions import template_messages
@@ -324,9 +325,7 @@ def load_model(options: Transformers, context: EngineContext) -> Model:
         processor = AutoProcessor.from_pretrained(model.id, **loading)
         weights = AutoModelForImageTextToText.from_pretrained(model.id, **arguments).eval()
     except (OSError, ValueError, ImportError) as error:
-        raise UserError(
-            f"transformers cannot load model {context.model.id!r}: {first_line(error)}", "check the model"
-        ) from error
+        raise not_loaded("transformers", context.model, error) from error
     processor.chat_template = processor.chat_template or processor.tokenizer.chat_template
     if not processor.chat_template:
         raise UserError(f"model {context.model.id!r} has no chat template", "give an instruction-tuned model")

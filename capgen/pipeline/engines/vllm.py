@@ -20,6 +20,7 @@ from capgen.pipeline.engines.base import (
     EngineFault,
     RequestRefused,
     first_line,
+    not_loaded,
     refuse_remote_code,
 )
 from capgen.pipeline.engines.reasoning import USUAL, Markers, special_tokens, without_reasoning
@@ -105,9 +106,7 @@ class Vllm:
             served = UsageContext.OPENAI_API_SERVER
             engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), usage_context=served)
         except (OSError, ValueError) as error:
-            raise UserError(
-                f"vLLM cannot load model {context.model.id!r}: {first_line(error)}", "check the model"
-            ) from error
+            raise not_loaded("vLLM", context.model, error) from error
         try:
             return VllmSession.over(engine, context, logprobs=self.logprobs)
         finally:
