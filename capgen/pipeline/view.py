@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 import numpy as np
@@ -104,6 +104,27 @@ class View:
         head, *rest = self.parts or ("",)
         opening: tuple[Part, ...] = (f"{self.system}\n{head}",) if isinstance(head, str) else (self.system, head)
         return replace(self, system="", parts=(*opening, *rest))
+
+
+class TokenCounter(Protocol):
+    """Counts tokens of prompts, and writes what the model's chat template makes of them."""
+
+    @property
+    def how(self) -> str:
+        """How it counts, as a sentence."""
+        ...
+
+    def prompt(self, view: View) -> int:
+        """Tokens of a whole prompt."""
+        ...
+
+    def beginning(self, view: View, parts: int) -> int:
+        """Tokens of a prompt up to the end of its first ``parts`` parts."""
+        ...
+
+    def text(self, view: View) -> str | None:
+        """The prompt as the model's chat template writes it; None where that is not here."""
+        ...
 
 
 _STOPPED = frozenset(

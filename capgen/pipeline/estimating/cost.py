@@ -17,7 +17,7 @@ from capgen.pipeline.estimating.dataset_scan import (
     sampled_requests,
 )
 from capgen.pipeline.estimating.measure import Measured, measure_engine, real_requests
-from capgen.pipeline.estimating.token_counter import TokenCounter, token_counter
+from capgen.pipeline.estimating.token_counter import token_counter
 from capgen.pipeline.planning.model_profiles import profile_named
 from capgen.pipeline.planning.preflight import check_pictures
 from capgen.pipeline.rendering.prompt import prompt_of

@@ -4,39 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from capgen.pipeline.engines.chat_completions import template_messages
 from capgen.pipeline.planning.model_profiles import ModelProfile, profile_named
 from capgen.pipeline.settings import ModelSettings, Settings
 from capgen.pipeline.template_limit import check_templates, limited
-from capgen.pipeline.view import View
+from capgen.pipeline.view import TokenCounter, View
 
 _LETTERS_A_TOKEN = 4.0
 _CHAT_MARKS = 12
 _USUAL_PATCH = 28
 _NOT_HERE = "the model's processor is not here ({})"
-
-
-class TokenCounter(Protocol):
-    """Counts tokens of prompts."""
-
-    @property
-    def how(self) -> str:
-        """How it counts, as a sentence."""
-        ...
-
-    def prompt(self, view: View) -> int:
-        """Tokens of a whole prompt."""
-        ...
-
-    def beginning(self, view: View, parts: int) -> int:
-        """Tokens of a prompt up to the end of its first ``parts`` parts."""
-        ...
-
-    def text(self, view: View) -> str | None:
-        """The prompt as the model's chat template writes it; None where that is not here."""
-        ...
 
 
 def token_counter(settings: Settings) -> TokenCounter:

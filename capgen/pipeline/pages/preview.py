@@ -14,13 +14,13 @@ from capgen.dataset.types import Media, MediaObject
 from capgen.display import StepLog
 from capgen.errors import UserError
 from capgen.pipeline.pages.answers import ask_once
-from capgen.pipeline.pages.request_page import PartCounter, PreviewItem, write_preview
+from capgen.pipeline.pages.request_page import PreviewItem, write_preview
 from capgen.pipeline.planning.open_source import build_source
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources.reading.decode import decode_media
-from capgen.pipeline.view import View
+from capgen.pipeline.view import TokenCounter, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def preview_page(
     out: Path,
     sample: PreviewSample | None = None,
     *,
-    counter: PartCounter | None = None,
+    counter: TokenCounter | None = None,
     ask_gpus: int | None = None,
 ) -> int:
     """Write what the model would see of ``source.limit`` objects of a pipeline; how many they were.

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 
@@ -18,7 +17,7 @@ from capgen.dataset.files import whole_file
 from capgen.dataset.types import Fault, MediaObject
 from capgen.display import html, html_head
 from capgen.pipeline.pages.answers import PreviewAnswer
-from capgen.pipeline.view import Picture, View
+from capgen.pipeline.view import Picture, TokenCounter, View
 
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 _STYLE = """
@@ -31,38 +30,16 @@ h2 { font-size: 1rem; }
 .part > small, summary, figcaption, .note { opacity: .75; }
 p, pre { white-space: pre-wrap; margin: .25rem 0; font-size: inherit; }
 pre { font: .85rem/1.4 ui-monospace, monospace; }
-.frames { display: flex; gap: .75rem; margin: .75rem 0; }
-.frames > figure { margin: 0; flex: 0 1 auto; min-width: 0; }
+.frames { display: flex; gap: .75rem; margin: .75rem 0; overflow-x: auto; }
+.frames > figure { margin: 0; flex: 0 1 auto; min-width: 9rem; }
 figcaption { font-size: .8rem; }
 img { display: block; max-width: 100%; height: auto; }
-body:has(#actual:checked) .frames { overflow-x: auto; }
 body:has(#actual:checked) .frames > figure { flex-shrink: 0; }
 body:has(#actual:checked) img { max-width: none; }
 .answer { border-left: 4px solid #2a7; padding-left: .75rem; }
 .dropped { border-left-color: #c33; }
 """
 _ACTUAL = '<p class=note><label><input type="checkbox" id="actual"> pictures in their actual size</label></p>\n'
-
-
-class PartCounter(Protocol):
-    """Counts a request's tokens, and writes what the model's chat template makes of it."""
-
-    @property
-    def how(self) -> str:
-        """How it counts, as a sentence."""
-        ...
-
-    def prompt(self, view: View) -> int:
-        """Tokens of a whole prompt."""
-        ...
-
-    def beginning(self, view: View, parts: int) -> int:
-        """Tokens of a prompt up to the end of its first ``parts`` parts."""
-        ...
-
-    def text(self, view: View) -> str | None:
-        """The prompt as the chat template writes it; None where the model's processor is not here."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +58,7 @@ class PreviewItem:
     answer: PreviewAnswer | None = None
 
 
-def write_preview(items: Iterable[PreviewItem], file: Path, title: str, counter: PartCounter | None = None) -> int:
+def write_preview(items: Iterable[PreviewItem], file: Path, title: str, counter: TokenCounter | None = None) -> int:
     """Write the requests of some objects, part by part in the order the model gets them; how many they were.
 
     Args:
@@ -102,7 +79,7 @@ def write_preview(items: Iterable[PreviewItem], file: Path, title: str, counter:
 class _Page:
     """The articles, and what was said before them once."""
 
-    def __init__(self, counter: PartCounter | None) -> None:
+    def __init__(self, counter: TokenCounter | None) -> None:
         self.count = 0
         self._counter = counter
         self._shared: View | None = None
