@@ -23,6 +23,7 @@ from capgen.pipeline.planning.preflight import check_pictures
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer
 from capgen.pipeline.settings import Settings
+from capgen.pipeline.view import TokenCounter
 
 ASSUMED_RATE = 76.0
 """Objects a second and GPU: an estimate for a model of 7 to 8 billion parameters on an H100, which nobody measured."""
