@@ -7,9 +7,10 @@ rectangle, background first).
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
@@ -24,29 +25,20 @@ from capgen.pipeline.reviewing.said import Said
 ANNOTATIONS, LABELS = "annotations.xml", "labels.json"
 _LARGEST = 2**31  # bytes of the XML in an archive
 _VERDICTS = ("none", "good", "bad")
-_LABEL = {
-    "name": "object",
-    "attributes": [
-        *(
-            {"name": name, "mutable": False, "input_type": "text", "default_value": "", "values": []}
-            for name in ("key", "category", "caption", "said", "why")
-        ),
-        {
-            "name": "verdict",
-            "mutable": False,
-            "input_type": "select",
-            "default_value": _VERDICTS[0],
-            "values": list(_VERDICTS),
-        },
-    ],
-}
+_TEXTS = ("key", "category", "caption", "said", "why")
+_ATTRIBUTES: list[dict[str, Any]] = [
+    *({"name": name, "input_type": "text", "default_value": "", "values": []} for name in _TEXTS),
+    {"name": "verdict", "input_type": "select", "default_value": _VERDICTS[0], "values": list(_VERDICTS)},
+]
+_LABEL = {"name": "object", "attributes": [{"mutable": False, **one} for one in _ATTRIBUTES]}
 
 
 def write_cvat(pictures: Iterable[ReviewPicture], folder: Path) -> int:
     """Write ``annotations.xml`` and ``labels.json`` (the raw form of a project's labels); how many objects."""
     count = 0
     with whole_file(folder / ANNOTATIONS) as part, part.open("w", encoding="utf-8", errors="replace") as file:
-        file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n<meta/>\n')
+        file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
+        file.write(_meta())
         for number, picture in enumerate(pictures):
             name = quoteattr(picture.name)
             file.write(f'<image id="{number}" name={name} width="{picture.width}" height="{picture.height}">\n')
@@ -57,6 +49,21 @@ def write_cvat(pictures: Iterable[ReviewPicture], folder: Path) -> int:
         file.write("</annotations>\n")
     write_whole(folder / LABELS, msgspec.json.format(msgspec.json.encode([_LABEL]), indent=1) + b"\n")
     return count
+
+
+def _meta() -> str:
+    """The label and its attributes, which readers of such files look for (CVAT itself has them from its task)."""
+    attributes = "".join(map(_described, _ATTRIBUTES))
+    label = f"<label><name>object</name><type>mask</type><attributes>\n{attributes}</attributes></label>"
+    return f"<meta><task><mode>annotation</mode><labels>\n{label}\n</labels></task></meta>\n"
+
+
+def _described(one: Mapping[str, Any]) -> str:
+    values = "\n".join(one["values"])
+    return (
+        f"<attribute><name>{one['name']}</name><mutable>False</mutable><input_type>{one['input_type']}</input_type>"
+        f"<default_value>{one['default_value']}</default_value><values>{values}</values></attribute>\n"
+    )
 
 
 def _mask(one: ReviewObject) -> str:

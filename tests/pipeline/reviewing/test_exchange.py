@@ -129,6 +129,11 @@ def test_cvat_gets_exact_masks_and_gives_reviews_back(run, tmp_path):
     assert {one.caption for one in read_reviews(run.out).values()} == {"A red cup.", None}
     labels = json.loads((folder / "labels.json").read_text())
     assert {one["name"] for one in labels[0]["attributes"]} == set(shapes["10"])
+    (label,) = tree.iterfind("./meta/task/labels/label")
+    assert label.findtext("name") == labels[0]["name"]
+    assert {one.findtext("name"): one.findtext("input_type") for one in label.iterfind("attributes/attribute")} == {
+        one["name"]: one["input_type"] for one in labels[0]["attributes"]
+    }, "readers of the form look for the label here"
 
 
 def test_files_that_are_no_exports_are_refused_in_one_line(run, tmp_path):
