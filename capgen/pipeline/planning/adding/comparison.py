@@ -24,7 +24,7 @@ class SourceComparison:
     """A source against a plan: what is new in it is given, what has changed or is gone is refused at the end.
 
     Attributes:
-        longer: by shard, its last medium with more of its objects than a limit had left it.
+        longer: by a shard's place in the plan, its last medium with more of its objects than a limit had left it.
     """
 
     def __init__(self, job: Job, planned: PlanRecord, wanted: PlanRecord) -> None:
@@ -34,7 +34,7 @@ class SourceComparison:
         self._lines = PlannedLines(RunLayout(job.out), planned)
         self._seen = np.zeros(len(self._lines), np.bool_)
         ends = {len(planned.shards), *(one.shards for one in planned.grown)} if planned.limit is not None else ()
-        self._cut = {self._lines.last[end - 1] for end in ends if end}
+        self._cut = {self._lines.last[end - 1] for end in ends if end - 1 in self._lines.last}
         self._pictures = PlannedPictures(job, self._lines)
         self._changed: list[str] = []
 
@@ -88,7 +88,7 @@ class SourceComparison:
         if difference is not None:
             self._changed.append(f"{medium.name} ({difference})")
         elif cut and (more := self._taken(medium.objects[had:])):
-            self.longer[self._lines.shard(number).index] = replace(medium, objects=(*old.objects, *more))
+            self.longer[self._lines.place(number)] = replace(medium, objects=(*old.objects, *more))
 
 
 def _difference(old: PlannedMedia, new: PlannedMedia) -> str | None:
@@ -111,7 +111,11 @@ def _difference(old: PlannedMedia, new: PlannedMedia) -> str | None:
 
 
 def _value(segmentation: msgspec.Raw) -> Any:
-    return msgspec.json.decode(segmentation)
+    """What a segmentation says; its text where that is no JSON of usual numbers."""
+    try:
+        return msgspec.json.decode(segmentation)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return bytes(segmentation)
 
 
 def _short(value: object) -> str:

@@ -101,8 +101,8 @@ def grow(
         table = write_media(new, layout.plan_part, int(planned.parts["shard_objects"]), progress)
         comparison.check()
         entries = [*planned.shards]
-        for index, medium in comparison.longer.items():
-            entries[index] = _rewritten(layout, entries[index], medium)
+        for place, medium in comparison.longer.items():
+            entries[place] = _rewritten(layout, entries[place], medium)
         entries += [_moved(layout, replace(entry, index=first + entry.index)) for entry in table.shards]
     finally:
         shutil.rmtree(layout.plan_part, ignore_errors=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 import numpy as np
@@ -12,6 +14,7 @@ import xxhash
 
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia, PlanRecord, ShardEntry
+from capgen.encoding import is_below
 from capgen.errors import LedgerError
 
 _RESTORE = "restore it, or start anew in another --out"
@@ -56,7 +59,14 @@ def line_digest(text: bytes) -> int:
 
 
 class PlannedLines:
-    """The lines of a plan by the names of their media, in 32 bytes each."""
+    """The lines of a plan by the names of their media, in 32 bytes each.
+
+    Attributes:
+        last: the number of each shard's last line, by the shard's place in the plan.
+
+    Raises:
+        LedgerError: a file is missing or damaged.
+    """
 
     def __init__(self, layout: RunLayout, planned: PlanRecord) -> None:
         self._layout, self._planned = layout, planned
@@ -64,13 +74,14 @@ class PlannedLines:
         self.last: dict[int, int] = {}
         names = array("Q")
         decode = msgspec.json.Decoder(_Name).decode
-        for entry in planned.shards:
+        for place, entry in enumerate(planned.shards):
             offset = 0
             for line in io.BytesIO(plan_bytes(layout, entry)):
-                self.last[entry.index] = len(names)
-                names.append(line_digest(decode(line).name.encode()))
-                self.digests.append(line_digest(compact(line)))
-                self._shards.append(entry.index)
+                self.last[place] = len(names)
+                with self._decoding(entry):
+                    names.append(line_digest(decode(line).name.encode()))
+                    self.digests.append(line_digest(compact(line)))
+                self._shards.append(place)
                 self._offsets.append(offset)
                 offset += len(line)
         unsorted = np.frombuffer(names, np.uint64)
@@ -86,12 +97,32 @@ class PlannedLines:
         at = int(np.searchsorted(self._sorted, np.uint64(digest)))
         return int(self._order[at]) if at < len(self) and int(self._sorted[at]) == digest else None
 
+    def place(self, number: int) -> int:
+        """The place in the plan of a line's shard."""
+        return self._shards[number]
+
     def shard(self, number: int) -> ShardEntry:
         """The shard of a line."""
         return self._planned.shards[self._shards[number]]
 
     def read(self, number: int) -> PlannedMedia:
-        """A line."""
-        with self._layout.plan_file(self.shard(number).file).open("rb") as lines:
+        """A line.
+
+        Raises:
+            LedgerError: it is damaged, or names a folder outside of the root.
+        """
+        entry = self.shard(number)
+        path = self._layout.plan_file(entry.file)
+        with path.open("rb") as lines, self._decoding(entry):
             lines.seek(self._offsets[number])
-            return msgspec.json.decode(lines.readline(), type=PlannedMedia)
+            media = msgspec.json.decode(lines.readline(), type=PlannedMedia)
+        if media.folder and not is_below(media.folder):
+            raise LedgerError(f"{path} has pictures in {media.folder!r}, outside of the dataset's root; {_RESTORE}")
+        return media
+
+    @contextmanager
+    def _decoding(self, entry: ShardEntry) -> Iterator[None]:
+        try:
+            yield
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise LedgerError(f"{self._layout.plan_file(entry.file)} is damaged ({error}); {_RESTORE}") from error

@@ -84,8 +84,10 @@ class PlannedPictures:
         """When a finished shard was begun, in seconds since 1970; None where it is not finished."""
         if index not in self._begun:
             manifest = committed_manifest(self._job.out, index, self._job.fingerprint)
-            begun = manifest.started if manifest else None
-            self._begun[index] = datetime.fromisoformat(begun).timestamp() if begun else None
+            try:
+                self._begun[index] = datetime.fromisoformat((manifest and manifest.started) or "").timestamp()
+            except ValueError:
+                self._begun[index] = None
         return self._begun[index]
 
     def _folder(self, folder: Path) -> dict[str, float]:
