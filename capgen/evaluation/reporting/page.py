@@ -253,15 +253,26 @@ def _canvas(size: tuple[int, int], place: tuple[Path, str] | None, shape: Detect
 def _outline(canvas: NDArray[np.uint8], shapes: Sequence[tuple[Detection | None, tuple[int, int, int]]]) -> None:
     """Draw contours of masks, or of boxes, between a dark and a light edge; nothing is filled.
 
-    They are as wide as stays visible when the picture is made small. No edge lies over another shape's colour.
+    They are as wide as stays visible when the picture is made small. No edge lies over another shape's colour, and
+    shapes after the first are dashed, so that equal ones are both seen.
     """
     unit = max(1, round(canvas.shape[1] / _WIDTH))
     drawn = [(_lines(one), colour) for one, colour in shapes if one is not None]
     for shade, wide in ((_DARK, 8), (_LIGHT, 5)):
         for lines, _ in drawn:
             cv2.polylines(canvas, lines, True, shade, wide * unit, cv2.LINE_AA)
-    for lines, colour in drawn:
-        cv2.polylines(canvas, lines, True, colour, 2 * unit, cv2.LINE_AA)
+    for number, (lines, colour) in enumerate(drawn):
+        strokes = [dash for line in lines for dash in _dashes(line, 10 * unit)] if number else lines
+        cv2.polylines(canvas, strokes, not number, colour, 2 * unit, cv2.LINE_AA)
+
+
+def _dashes(line: NDArray[np.int32], length: int) -> list[NDArray[np.int32]]:
+    """Every other piece of a closed line, each of about ``length`` pixels."""
+    corners = np.concatenate((line.reshape(-1, 2), line.reshape(-1, 2)[:1])).astype(np.float64)
+    along = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))))
+    at = np.arange(0.0, along[-1] + 1)
+    points = np.stack([np.interp(at, along, corners[:, axis]) for axis in (0, 1)], axis=1).round().astype(np.int32)
+    return [points[start : start + length + 1] for start in range(0, len(points), 2 * length)]
 
 
 def _lines(one: Detection) -> list[NDArray[np.int32]]:

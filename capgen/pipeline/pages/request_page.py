@@ -22,6 +22,7 @@ from capgen.pipeline.view import Picture, TokenCounter, View
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
+html { background: Canvas; color: CanvasText; }
 body { max-width: 72rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
 article, section { border: 1px solid #8886; border-radius: .5rem; margin: 1.5rem 0; padding: 0 1rem 1rem; }
 section { background: #8881; }
@@ -68,11 +69,11 @@ def write_preview(items: Iterable[PreviewItem], file: Path, title: str, counter:
         OSError: ``file`` cannot be written.
     """
     with whole_file(file) as part, part.open("w", encoding="utf-8", errors="replace") as page:
-        page.write(f"{html_head(title, style=_STYLE)}<h1>{html(title)}</h1>\n{_ACTUAL}")
+        page.write(f"{html_head(title, style=_STYLE)}<main><h1>{html(title)}</h1>\n{_ACTUAL}")
         writer = _Page(counter)
         for item in items:
             page.write(writer.article(item))
-        page.write(f"<p>{writer.count} objects{writer.together}</p>\n</body></html>\n")
+        page.write(f"<p>{writer.count} objects{writer.together}</p>\n</main></body></html>\n")
     return writer.count
 
 

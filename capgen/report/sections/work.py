@@ -21,7 +21,7 @@ def tokens(found: RunFigures) -> ReportSection | None:
             ("all answers, tries included", one.all_prompt, one.all_cached, one.all_output),
         )
     ]
-    header = ("", "prompt tokens", "of them cached", "cached share", "tokens written")
+    header = ("what", "prompt tokens", "of them cached", "cached share", "tokens written")
     lines = ("Cached tokens are those that an engine took over from an earlier request that began alike.",)
     return ReportSection("Tokens", lines, (ReportTable(header, tuple(rows), "lrrrr"),))
 
@@ -40,7 +40,7 @@ def asking_again(found: RunFigures) -> ReportSection | None:
         ("of these, given another caption", count(one.differing)),
         ("engines started anew", count(found.speed.lost)),
     ]
-    tables = [ReportTable(("", "number"), tuple(rows), "lr")]
+    tables = [ReportTable(("what", "number"), tuple(rows), "lr")]
     if one.retried:
         told = tuple(
             (code, *(count(did[name]) for name in ("rounds", "asked", "changed", "kept")))
