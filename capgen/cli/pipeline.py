@@ -219,12 +219,9 @@ def retry(
     console = progress_terminal(stderr=False)
     wanted = RunRequest(places.out_to_run(out), was.model, devices, embed=was.embed, again=again, refused=wrong)
     made, report = run_session(in_world(was.settings), wanted, console)
-    console.print(report.table())
     if report.retried and not any(did["changed"] for did in report.retried.values()):
         note("nothing changed: the same engine gives the same answers; change what made them fail first")
-    tell_release(made)
-    places.give_written(made)
-    _fail_where_marked(report)
+    finish(made, report, console)
 
 
 def _wrong(
