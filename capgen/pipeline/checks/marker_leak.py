@@ -152,6 +152,31 @@ _PHRASES = (
     _phrase("segmented by|with|in A? LINE* COLOUR|mask|outline|overlay"),
     _phrase("is|are|been|was|being fully? segmented !into|by", not_after="SEGMENTS", not_before="SEGMENTS"),
     _phrase("visual prompt|marker|marking"),
+    _phrase(
+        "emphasised|emphasized|queried|numbered|targeted|designated|specified|requested|referenced|referred|chosen|"
+        "enumerated|indexed|labelled|labeled|pointed|flagged "
+        "object|objects|item|items|thing|region|area|instance|target|subject",
+        not_after="DRAWN",
+    ),
+    _phrase("the focus|emphasis|attention is|lies|rests on|upon !her|his|their|its"),
+    _phrase(
+        "everything else|rest|remainder|surroundings|other _* "
+        "darkened|dimmed|greyed|grayed|blurred|faded|masked|desaturated"
+    ),
+    _phrase("object|instance|binary|pixel|ground|segment @mask|masks|truth|region|regions"),
+    _phrase("foreground|background region|object|mask|instance|pixels|segment"),
+    _phrase("polygon|polygons covers|of|around|outlining|encloses|enclosing|marks|marking|for|is"),
+    _phrase(
+        "delimited|bordered|bounded by|with|in A? LINE* COLOUR @line|square|rectangle|border|frame|circle",
+        not_after="DRAWN PAGE",
+    ),
+    _phrase("COLOUR @mask|overlay|tint|shading over|on|across|atop|covering it|him|her|them|top"),
+    _phrase(
+        "tint|overlay|colour|color|line|arrow|box to|that|which "
+        "mark|marks|indicate|indicates|highlight|identify|identifies it|the"
+    ),
+    _phrase("cut|cropped|clipped|cut off|out by|at the|edge|image|picture !of"),
+    _phrase("blank|plain|transparent|empty|removed|uniform background|backdrop .|cut"),
     # bounding box, thin box, green rectangular box
     _phrase("bounding SHAPE|boxes|frame|region|area|line|lines|square|circle|polygon|border|borders|rectangles"),
     _phrase("bbox|bboxes"),
@@ -225,7 +250,25 @@ _PHRASES = (
     ),
     _phrase("at|the|box|with coordinates"),
     # masks, tints, dimming
-    _phrase("segmentation mask|map|overlay"),
+    _phrase("segmentation"),
+    _phrase(". the? masked region|area|part|portion|section|object|instance|pixels"),
+    _phrase(
+        "covered|overlaid|painted|filled|tinted|shaded|coloured|colored|marked|indicated|given|denoted|shown "
+        "by|with|in|under "
+        "A? LINE* COLOUR? semi? transparent|translucent? @mask|overlay",
+    ),
+    _phrase(
+        "under|beneath|behind|of|inside|within|outside the LINE* @mask|overlay", not_unnamed="he she his her their"
+    ),
+    _phrase("semi transparent|translucent? mask|overlay|tint|layer|colour|color"),
+    _phrase("LINE|semi? transparent|translucent mask|overlay"),
+    _phrase("cutout|silhouette on|against|over|with a|an plain? black|white|blank|grey|gray|plain|transparent"),
+    _phrase(". a|an|the? cut out|cutout|crop|segment of a|an|the", not_before="cardboard wooden paper"),
+    _phrase("isolated|segmented|separated|extracted object|subject|on|from|against|item|instance", not_before="island"),
+    _phrase("instance|instances of a|an|the? class|category|object|type"),
+    _phrase("an|one|single|this instance of"),
+    _phrase("the|these|those|of pixels"),
+    _phrase("pixels belong|belonging|of|that|which|in|inside|correspond|corresponding"),
     _phrase("mask overlay|region|area"),
     _phrase("masked out|area|part|portion|section|pixels"),
     _phrase(
@@ -255,7 +298,14 @@ _PHRASES = (
     _phrase("closeup|closeups", not_after="SCREEN"),
     _phrase("zoomed !past|by|down|away|off", not_after="OPTIC"),
     _phrase("zoom|zooms in", not_after="OPTIC"),
-    _phrase("magnified|enlarged view|image|crop|picture|section", not_after="OPTIC"),
+    _phrase(
+        "magnified|enlarged|zoomed|blown up? "
+        "view|image|crop|picture|section|patch|portion|area|region|detail|part|inset",
+        not_after="OPTIC",
+    ),
+    _phrase(
+        "image|picture|this|the|square patch|tile of|shows|contains|containing", not_after="fabric quilt cloth jacket"
+    ),
     _phrase("inset image|picture|photo|view|box|crop|shows"),
     _phrase("in|of the inset"),
     # in the second image, across the frames, region 1
@@ -282,11 +332,18 @@ _MARKED_NAME = (
     r"|tinted|contoured) (?:[^ .]{1,15} )?NAME "
     r"| NAME (?:(?:which|that) )?(?:is |are |was )?(?:circled|boxed|highlighted|annotated|spotlighted)"
     r" (?!in |by |with |up |for |against |under |from |text|hair)"
+    r"| (?:crop|cropping|mask|segmentation|segment|silhouette|outline|contour|rendering|render|close ?up|view|cutout)"
+    r" of "
+    r"(?:an? |the |this )?(?:[^ .]{1,15} ){0,3}NAME "
+    r"| (?:emphasi[sz]ed|queried|requested|specified|designated|referenced|targeted|numbered) (?:[^ .]{1,15} )?NAME "
+    r"| \. (?:the|this) (?:colou?red )?"
+    r"(?P<thing>crop|polygon|mask|segment|overlay|annotation|contour|cutout|inset|highlight|region) "
+    r"(?!of |on |that |in |worn |with |hanging |and |or |is |grows |hangs |lies |sits |stands )"
     r"| an? (?:highlighted|spotlighted|segmented|masked|annotated|delineated) (?:[^ .]{1,15} )?NAME (?!segment)"
 )
 # What has segments of its own, and may be called segmented.
 _SEGMENTED = frozenset(_VOCABULARY["SEGMENTS"].split()) | {"mandarin", "tangerine", "clementine", "grapefruit", "lemon"}
-_MARKED_WORDS = frozenset(re.findall(r"[a-z]{5,}", _MARKED_NAME))
+_MARKED_WORDS = frozenset(re.findall(r"[a-z]{4,}", _MARKED_NAME))
 
 
 def _marked_name(said: CheckedCaption) -> str | None:
@@ -296,11 +353,19 @@ def _marked_name(said: CheckedCaption) -> str | None:
         return None
     pattern = names_pattern(_MARKED_NAME, said.category, said.synonyms)
     found = None if pattern is None else pattern.search(text)
-    if found is not None and " masked " in found.group() and _may_wear_a_mask(said):
+    thing = found["thing"] if found is not None else None
+    if thing is not None and thing in _own_words(said):
+        return None
+    if found is not None and (" masked " in found.group() or thing == "mask") and _may_wear_a_mask(said):
         return None
     if found is None or (" segmented " in found.group() and not _SEGMENTED.isdisjoint(found.group().split())):
         return None
     return found.group().strip()
+
+
+def _own_words(said: CheckedCaption) -> frozenset[str]:
+    """What the object may be called."""
+    return phrases.own_words((said.category or "", *said.synonyms), _FAMILIES)
 
 
 def _may_wear_a_mask(said: CheckedCaption) -> bool:

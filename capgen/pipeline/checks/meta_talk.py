@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary import phrases
+from capgen.pipeline.checks.vocabulary.names import names_pattern
 from capgen.pipeline.checks.vocabulary.prompt_echo import repeated
 
 _VOCABULARY = {
@@ -155,6 +157,33 @@ _PHRASES = (
     _phrase("let|feel me|free know|to"),
     _phrase("if|would you like|need|want|have|would"),
     _phrase("hope this helps"),
+    _phrase(
+        ". describe|caption|write|answer|summarise|summarize|explain|identify|mention|name|list "
+        "the|this|a|an|in|only|what|one|your|each"
+    ),
+    _phrase(". do|don't|never not? mention|describe|include|refer|use|write|name|repeat|guess|add|output"),
+    _phrase("is|are|was a|the|my|an short|brief|one? description|caption|summary|answer|response of|for|to|."),
+    _phrase("description|caption of|for the|a|an|this", not_after="PRINTED"),
+    _phrase("out of focus image|photo|picture|shot|photograph"),
+    _phrase("resolution|lighting|exposure|contrast|quality of|in the|this @STILL|MOVING"),
+    _phrase("resolution|quality|lighting is|are|was too"),
+    _phrase(
+        ". place|location|position|object|category|name|label|class|subject|action|colour|color|"
+        "material|size|type|state ."
+    ),
+    _phrase("image|picture|photo|video|visual quality|resolution|clarity|noise", not_after="PRINTED"),
+    _phrase("quality|resolution|clarity is|are|was|makes poor|low|bad|limited|high|good|it"),
+    _phrase("low|poor|high image? quality|resolution|res !screen|display|monitor|camera|print|tv|television"),
+    _phrase(
+        "pixelated|pixellated|overexposed|underexposed|grainy",
+        not_before="screen display monitor pattern art game design print wood leather surface texture style",
+    ),
+    _phrase("no|not more|longer than _ words|sentences|sentence"),
+    _phrase("in|under|with|within|about|of _ words|sentences or? less|fewer|max|maximum|only|long|total"),
+    _phrase(
+        ". a|one|single|short|brief|concise* sentence|caption|description|summary describing|about|that|of|for|which"
+    ),
+    _phrase(". option|choice|candidate|version|alternative|variant|suggestion|caption|answer 1|2|one|two|a|b ."),
     _phrase("in one sentence"),
     _phrase(". one sentence ."),
     _phrase(". caption|description a|an|the|of|for"),
@@ -174,6 +203,24 @@ _PHRASES = (
 _BOOK = phrases.PhraseBook(_PHRASES, _FAMILIES)
 
 
+_OF_NAME = (
+    r" (?:image|images|picture|pictures|photo|photos|photograph|photographs|snapshot|screenshot|footage|rendering"
+    r"|render|shot) of "
+    r"(?:an? |the |this |two |some )?(?:[^ .]{1,15} ){0,3}NAME "
+)
+_OF_WORDS = frozenset(re.findall(r"[a-z]{4,}", _OF_NAME.partition(")")[0]))
+
+
+def _picture_of(said: CheckedCaption) -> str | None:
+    """A photograph of a dog, where the dog was asked for."""
+    text, present = phrases.plain(said.caption)
+    if _OF_WORDS.isdisjoint(present):
+        return None
+    pattern = names_pattern(_OF_NAME, said.category, said.synonyms)
+    found = None if pattern is None else pattern.search(text)
+    return None if found is None else found.group().strip()
+
+
 @dataclass(frozen=True, slots=True)
 class MetaTalk:
     """Drops "the image shows", "the object is", "Caption:" and "Sure, here is".
@@ -185,5 +232,5 @@ class MetaTalk:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the talk."""
-        found = _BOOK.first(said) or repeated(said.caption, phrases.plain(said.caption).words)
+        found = _BOOK.first(said) or _picture_of(said) or repeated(said.caption, phrases.plain(said.caption).words)
         return None if found is None else f"talks about the picture or the task: {found!r}"

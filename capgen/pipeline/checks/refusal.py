@@ -81,6 +81,49 @@ _PHRASES = (
         "SEE|object|objects|item|subject|category not visible|found|detected|present|available|clear|identifiable|seen"
     ),
     _phrase(". n|not|no a|applicable|caption|description|object ."),
+    # What the model is not sure of.
+    _phrase(". seems|appears|looks|likely|probably|possibly|resembles to|like|a|an|some|it"),
+    _phrase("may|might|could or may|might|could not"),
+    _phrase(
+        "unidentifiable|unidentified|unclear|indistinct|ambiguous|unrecognizable|unrecognisable|undefined|vague "
+        "object|shape|thing|figure|item|form|structure"
+    ),
+    _phrase("maybe|perhaps|possibly|potentially|probably a|an !s|few"),
+    _phrase("no sign|signs|trace|evidence|hint|glimpse of"),
+    _phrase("out of view|sight|shot|frame ."),
+    _phrase("not something i|we|that|to"),
+    _phrase(". for privacy|safety|legal|security reasons"),
+    _phrase(
+        ". possibly|maybe|perhaps|probably|presumably|potentially|conceivably|likely|apparently "
+        "a|an|the|some|this|it|one|two|part|just|something|someone"
+    ),
+    _phrase(
+        ". not|hard|difficult|impossible|tough entirely|quite|very|completely|totally|really? sure|certain|clear|to"
+    ),
+    _phrase("am|is|i'm|be|being not? sure|certain what|which|whether|if|about|of|.", not_after="QUOTED"),
+    _phrase(
+        "hard|difficult|impossible|tough|tricky to be|make|say|tell|know|judge|discern|identify",
+        not_before="apart time from",
+    ),
+    _phrase("not|hardly|barely possible|enough to be|say|tell|know"),
+    _phrase(
+        "it's|it|is|this unclear|uncertain|ambiguous|indistinct|unidentifiable|debatable "
+        ".|what|if|whether|which|from|how"
+    ),
+    _phrase(". what|something looks|appears|seems|might|may|could to|like|be"),
+    _phrase("looks|seems|appears like? it|to could|might|may be"),
+    _phrase("some|a kind|sort|type of _ _? or _"),
+    _phrase("a|an|of some kind|sort|type ."),
+    _phrase("either a|an _ _? or a|an !half"),
+    _phrase("or possibly|maybe|perhaps|potentially|something a|an|some|similar|else"),
+    _phrase(". nothing resembling|like|similar|matching|that|in|can|here|of"),
+    _phrase(". without a|an|any|the visible|clear|discernible|identifiable"),
+    _phrase("nothing|anything|not|cannot can|could? be described|captioned|identified|recognised|recognized"),
+    _phrase("and|so|thus|therefore cannot|can't|couldn't be seen|described|identified|made"),
+    _phrase(
+        "completely|fully|entirely|totally hidden|obscured|occluded|covered|invisible .|and|from|by|in",
+        not_unnamed="behind",
+    ),
 )
 _BOOK = phrases.PhraseBook(_PHRASES)
 # The default model also knows Chinese, and falls back on it; in the form that `plain` leaves.

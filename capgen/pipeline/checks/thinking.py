@@ -80,6 +80,23 @@ _BOOK = phrases.PhraseBook(
         _phrase(". thinking|going|judging|reasoning about|by|from|over|through the|this|what"),
         _phrase(". to describe|caption|identify|determine|answer this|the|it"),
         _phrase(". considering|given|analyzing|analysing|examining|observing the|this SIGHT|provided|given|visual"),
+        _phrase(
+            ". given|considering|following|per|under|within the|these|those|all|your|such _? constraints|constraint|"
+            "instructions|instruction|requirements|rules|limits|limit|guidelines|format|request|task|prompt"
+        ),
+        _phrase("sentence|sentences|words suffices|suffice|is|are enough|sufficient|. .|a|an|the"),
+        # No caption of an object speaks of itself: what a sign reads is between quotation marks or after QUOTED.
+        _phrase("i|i'm|i'd|i'll|i've|my|we|we're|we've|our|let's !. |love|heart|beam", not_after="QUOTED"),
+        _phrase(". user|users wants|asks|asked|wanted|needs|requested|prompt"),
+        _phrase(". need|needs|needed|must|should|have|try|trying|going|have to|be|not|avoid|describe"),
+        _phrase(". that|this|it|which gives|leaves|yields|makes|tells|suggests us|me .|a|an|the|it|that"),
+        _phrase(". looking|checking|judging|examining|zooming|focusing more|again|the|once|further|at|in|it"),
+        _phrase(
+            ". first|second|next|then|finally|now|lastly i|we|describe|identify|look|the|its|note|mention "
+            ".|at|colour|color"
+        ),
+        _phrase(". in short|brief|sum|other|summary|conclusion|essence .|words|my|the"),
+        _phrase(". plan|note|goal|task|thought|idea|guess|answer|final|draft|constraint|rule ."),
         _phrase("step by step", not_after="QUOTED guide photos instructions"),
         _phrase("thinking|thought|reasoning|chain process|of|steps ."),
         _phrase(". thinking|thought|thoughts|reasoning|analysis|analyze|draft|rationale|reflection ."),

@@ -1,4 +1,4 @@
-"""A caption without a single word."""
+"""A caption without a single word, or with none that says anything of the object."""
 
 from __future__ import annotations
 
@@ -7,19 +7,32 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.confidence import FUNCTION_WORDS
 from capgen.text import words
 
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
+_IDLE = FUNCTION_WORDS | frozenset(
+    """object objects item items thing things something anything stuff entity subject instance target region area part
+    kind sort type piece image picture photo scene frame view video caption description answer text output yes ok okay
+    present visible seen shown located placed center centre middle left right background foreground appears appear looks
+    simple single certain particular same main""".split()  # noqa: SIM905
+)
+_MOST = 14  # words of a caption that is looked through
 
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """Drops what holds neither a letter nor a digit."""
+    """Drops what holds neither a letter nor a digit, and words that would do for any object: an item in a scene."""
 
     final: ClassVar[bool] = True
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Say so where there is nothing to judge."""
-        if _LETTER_OR_DIGIT.search(said.caption) or words(said.caption):
+        if not _LETTER_OR_DIGIT.search(said.caption) and not words(said.caption):
+            return f"no words (finish_reason {said.finish_reason!r})"
+        if len(said.caption) > _MOST * 10:
             return None
-        return f"no words (finish_reason {said.finish_reason!r})"
+        heard = said.caption.lower().replace(".", " ").replace(",", " ").split()
+        if not _IDLE.issuperset(heard) or not _IDLE.isdisjoint((said.category or "").lower().split("_")):
+            return None
+        return f"says nothing of the object: {said.caption.strip()[:60]!r}"

@@ -3,6 +3,28 @@
 from __future__ import annotations
 
 _GROUPS = """
+rabbit hare bunny
+alligator crocodile caiman
+pitcher jug ewer carafe
+coffeepot pot
+suitcase trunk
+jean bottoms denims
+guitar bass ukulele
+boat trawler gondola barge ferry
+skateboard cruiser longboard
+bed double bunk cot crib mattress
+armchair wingback recliner rocker
+toilet loo lavatory commode urinal latrine
+orange clementine satsuma
+sunglasses aviator aviators wayfarer wayfarers
+doughnut donut ring cruller fritter
+sushi nigiri maki roll sashimi salmon tuna
+pumpkin lantern gourd squash
+truck wheeler rig semi dumper tanker
+pony shetland
+sign notice chalkboard octagon
+signboard notice chalkboard
+microphone mic
 book paperback hardcover hardback novel textbook volume notebook
 building tower skyscraper house
 screen board billboard

@@ -27,6 +27,7 @@ _BREAKS = _set(
     his her their lies flies rests stands sits leans hangs runs walks waits shows plays rides holds swims eats drinks
     jumps climbs faces covers crosses passes reads carries wears looks bears features contains displays leads rolls
     rises drops falls cuts cooks cleans drives pushes pulls throws kicks hits catches serves sleeps grazes drinks
+    full lie stand hang sit rest lean run walk fly stretch
     cut sliced topped covered folded parked painted printed mounted placed wrapped tied stacked"""
 )
 _DETERMINERS = _set("a an the this that these those two three four five six several some many one both")
@@ -48,10 +49,13 @@ _SILENT = _set(
     white black orange gold silver rose violet lavender tan cream olive chocolate pink brown peach plum maker"""
 )
 _PRONOUNS = _set("he she his her him someone somebody they their i you we people man woman everyone anyone")
+_LIKENESSES = _set("statue sculpture figurine bust puppet effigy")  # of anything
+_YOUNG = _set("calf cub pup bull male female infant baby adult juvenile youngster buck mother kit")
 _BODY = _set(
     """hand hands finger fingers arm arms leg legs foot feet face head hair beard eye eyes mouth knee knees shoulder
     shoulders wrist neck chest torso body skin elbow ankle thumb toes lips back"""
 )
+_NO_NOUN = ("ing", "ed", "ly", "en", "ward", "up", "down", "out")  # how what follows a noun may end
 _SHORTEST = 4  # letters of a word that counts as part of a compound: the board of a skateboard
 
 
@@ -65,6 +69,7 @@ class _Wanted:
     above: frozenset[int]
     person: bool
     food: bool
+    animal: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class WrongCategory:
         if said.category is None:
             return None
         wanted = _wanted(said.category, said.synonyms)
-        if not wanted.synsets:
+        if not wanted.synsets or not _LIKENESSES.isdisjoint(wanted.heads):
             return None
         text, present = plain(said.caption)
         if not wanted.heads.isdisjoint(present):
@@ -113,13 +118,15 @@ def _wanted(category: str, synonyms: tuple[str, ...]) -> _Wanted:
     kinds = frozenset(kind for synset in synsets for kind in table.kinds_of(synset))
     heads = {name.rsplit(" ", 1)[-1] for name in names}
     heads |= {table.singular(head) for head in heads}
-    heads |= {like for head in heads - _APART for like in ALIKE.get(head, ())}
+    called = {name.split()[0] if name.rsplit(" ", 1)[-1] in _APART else name.rsplit(" ", 1)[-1] for name in names}
+    heads |= {like for head in called | (heads - _APART) for like in ALIKE.get(head, ())}
     return _Wanted(
         names=frozenset(names),
         heads=frozenset(heads),
         synsets=frozenset(synsets),
         above=kinds,
         person=table.people in kinds,
+        animal=not kinds.isdisjoint(table.senses["animal"]),
         food=not kinds.isdisjoint(table.senses["food"]),
     )
 
@@ -142,8 +149,12 @@ def _kinds(word: str) -> frozenset[int]:
 def _is_wanted(word: str, wanted: _Wanted, table: Nouns) -> bool:
     if word in wanted.heads:
         return True
+    if wanted.animal and word in _YOUNG:
+        return True
     if wanted.person and (word in _PRONOUNS or word in _BODY):
         return True
+    if word in _SILENT:
+        return False  # a colour is no person, whatever people are called
     one = table.singular(word)
     if one in wanted.heads or word.removesuffix("s") in wanted.heads or not wanted.synsets.isdisjoint(_kinds(one)):
         return True
@@ -170,11 +181,16 @@ def _subject(words: list[str], table: Nouns, quantities: frozenset[str]) -> str 
         elif word in _BREAKS or word == "of" or (phrase and (word in _DETERMINERS or _is_verb(word, table))):
             if phrase:
                 break
+        elif phrase and word.endswith("ing") and len(word) > _SHORTEST and table.singular(phrase[-1]) in table.senses:
+            break
         elif word not in _DETERMINERS:
             phrase.append(word)
     singular = ("person" if word == "people" else table.singular(word) for word in phrase[:6])
-    known = [one for one in singular if one in table.senses]
-    return known[-1] if known and known[-1] not in quantities | _SILENT else None
+    named = list(singular)
+    while named and named[-1] not in table.senses and named[-1].endswith(_NO_NOUN):
+        named.pop()
+    head = named[-1] if named else ""
+    return head if head in table.senses and head not in quantities | _SILENT else None
 
 
 def _is_verb(word: str, table: Nouns) -> bool:
