@@ -47,7 +47,7 @@ _COORDINATES = re.compile(
     r"|\bbbox(?:es|_2d)?\b|\bpoint_2d\b",
     re.IGNORECASE,
 )
-_DIGIT_OR_MARK = re.compile(r"\d|[<\[]|bbox|coordinate|[xy]m(?:in|ax)|point_2d", re.IGNORECASE)
+_DIGIT_OR_MARK = re.compile(r"[\d<\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ class LeakedCoordinates:
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the place."""
         if _DIGIT_OR_MARK.search(said.caption) is None:
-            return None
+            text = said.caption.lower()
+            if not ("bbox" in text or "coordinate" in text or "xm" in text or "ym" in text):
+                return None
         found = _COORDINATES.search(without_readings(said.caption))
         return None if found is None else f"gives a place in numbers: {found.group().strip()[:60]!r}"

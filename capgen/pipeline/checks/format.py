@@ -53,10 +53,10 @@ _PARTS = re.compile(
 _LITTLE = re.compile(r"\b(?:a|an|the|with|of|in|on|and|is|are|its|his|her|at|by|to|for|from|has|that)\b", re.IGNORECASE)
 _PARTING = re.compile(r"[,;]\s*")
 # What no sentence ends with, whatever the engine says of its end.
-_CUT = re.compile(
-    r"\b(?:a|an|the|and|or|of|its|their|your|our|my|which|into|onto|with|while|whose|between|is|are)\s{0,3},?\s{0,3}$",
-    re.IGNORECASE,
+_CUT = frozenset(
+    "a an the and or of its their your our my which into onto with while whose between is are".split()  # noqa: SIM905
 )
+_LAST_WORD = re.compile(r"(\w+)\s{0,3},?\s{0,3}\Z")
 _SUSPICIOUS = re.compile(
     r"[<>{}\[\]`*#?/|\\$_=&~\n\u2022\u25cf\u25aa\u2013!-]|\d[.)] |[\"']\s?:|[a-d]\)|end_?of|eot_id|^\s*\w+(?: \w+)?:\s"
 )
@@ -77,8 +77,8 @@ class Format:
         broken = mojibake(said.caption)
         if broken is not None:
             return f"has broken characters: {broken!r}"
-        if cut := _CUT.search(said.caption[-20:]):
-            return f"breaks off in the middle of a sentence: {cut.group().strip()!r}"
+        if (cut := _cut(said.caption)) is not None:
+            return f"breaks off in the middle of a sentence: {cut!r}"
         if ":" in said.caption and (label := _LABEL.search(without_readings(said.caption))):
             return f"begins with a label: {label.group().strip()[:60]!r}"
         if _are_words_alone(said.caption):
@@ -92,6 +92,14 @@ def _no_text(caption: str) -> str | None:
         if found := pattern.search(caption):
             return f"has {kind}: {found.group().strip()[:60]!r}"
     return None
+
+
+def _cut(caption: str) -> str | None:
+    """The last word, where no sentence ends with it."""
+    if caption[-1:] == ".":
+        return None
+    last = _LAST_WORD.search(caption[-20:])
+    return last.group().strip() if last is not None and last[1].lower() in _CUT else None
 
 
 def _are_words_alone(caption: str) -> bool:

@@ -321,6 +321,7 @@ _PHRASES = (
 )
 _BOOK = phrases.PhraseBook(_PHRASES, _FAMILIES)
 # Numbered pictures and regions: searched in the caption as it is, with a bounded repeat.
+_DIGIT = re.compile(r"\d")
 _NUMBERED = re.compile(
     r"\b(?:image|picture|frame|photo|view|region|object|instance|mask|bbox|segment|subject)s?\s?(?:number\s)?#?\d{1,3}\b",
     re.IGNORECASE,
@@ -390,6 +391,7 @@ class MarkerLeak:
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the leak."""
         found = _BOOK.first(said) or _marked_name(said)
-        if found is None and (numbered := _NUMBERED.search(without_readings(said.caption))):
-            found = numbered.group().strip()
+        if found is None and _DIGIT.search(said.caption) is not None:
+            numbered = _NUMBERED.search(without_readings(said.caption))
+            found = numbered.group().strip() if numbered else None
         return None if found is None else f"speaks of how the object was shown: {found!r}"

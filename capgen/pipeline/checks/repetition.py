@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from operator import eq
 from typing import ClassVar
@@ -50,7 +51,7 @@ class Repetition:
         return self._cycle(unit, joint) or self._repeated_share(unit, joint)
 
     def _character_run(self, caption: str) -> str | None:
-        found = re.search(rf"(\D)\1{{{self.max_characters}}}", "".join(caption.split()))
+        found = _run_of(self.max_characters)("".join(caption.split()))
         return None if found is None else f"{found[1]!r} more than {self.max_characters} times in a row"
 
     def _cycle(self, said: Sequence[str], joint: str) -> str | None:
@@ -73,6 +74,11 @@ class Repetition:
             return None
         quote = joint.join(grams.most_common(1)[0][0])
         return f"{repeats} of {total} runs of {n} repeat an earlier one, most often {quote!r}"
+
+
+@cache
+def _run_of(characters: int) -> Callable[[str], re.Match[str] | None]:
+    return re.compile(rf"(\D)\1{{{characters}}}").search
 
 
 def _run(said: Sequence[str], period: int, length: int) -> int:

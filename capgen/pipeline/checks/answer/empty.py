@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary.names import spoken
+from capgen.pipeline.checks.vocabulary.phrases import plain
 from capgen.pipeline.confidence import FUNCTION_WORDS
 from capgen.text import words
 
@@ -15,9 +17,8 @@ _IDLE = FUNCTION_WORDS | frozenset(
     """object objects item items thing things something anything stuff entity subject instance target region area part
     kind sort type piece image picture photo scene frame view video caption description answer text output yes ok okay
     present visible seen shown located placed center centre middle left right background foreground appears appear looks
-    simple single certain particular same main""".split()  # noqa: SIM905
+    simple single certain particular same main .""".split()  # noqa: SIM905
 )
-_MOST = 14  # words of a caption that is looked through
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,6 @@ class Empty:
         """Say so where there is nothing to judge."""
         if not _LETTER_OR_DIGIT.search(said.caption) and not words(said.caption):
             return f"no words (finish_reason {said.finish_reason!r})"
-        if len(said.caption) > _MOST * 10:
-            return None
-        heard = said.caption.lower().replace(".", " ").replace(",", " ").split()
-        if not _IDLE.issuperset(heard) or not _IDLE.isdisjoint((said.category or "").lower().split("_")):
+        if not _IDLE.issuperset(plain(said.caption).words) or not _IDLE.isdisjoint(spoken(said.category or "").split()):
             return None
         return f"says nothing of the object: {said.caption.strip()[:60]!r}"

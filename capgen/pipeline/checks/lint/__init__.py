@@ -150,6 +150,9 @@ def _short(value: Any) -> str:
 
 def _dumped(row: CaptionValues) -> str:
     try:
-        return _UNSEEN.sub(lambda mark: f"\\u{ord(mark[0]):04x}", _QUICK_ENCODER.encode(row).decode())
+        data = _QUICK_ENCODER.encode(row)
+        if data.isascii() and b"\x7f" not in data:
+            return data.decode()
+        return _UNSEEN.sub(lambda mark: f"\\u{ord(mark[0]):04x}", data.decode())
     except (UnicodeEncodeError, TypeError, OverflowError):
         return json.dumps(row)  # half a surrogate pair is JSON, but no UTF-8

@@ -42,6 +42,6 @@ def units(caption: str) -> tuple[list[str], str]:
     spaced = list(_words(caption))
     joined = "".join(spaced)
     unspaced = not joined.isascii() and 2 * len(_UNSPACED.findall(joined)) > len(joined)
-    if unspaced or any(len(word) > _LONGEST_WORD for word in spaced):
+    if unspaced or max(map(len, spaced), default=0) > _LONGEST_WORD:
         return list(joined), ""
     return spaced, " "
