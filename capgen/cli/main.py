@@ -115,8 +115,11 @@ def _unforeseen(error: Exception) -> int:
     name = bad_name(error)
     if name is not None:
         return _say(f"the name {name} is not UTF-8, which files of a run must be; rename it", 2)
+    if isinstance(error, PermissionError) and error.filename:  # to read or to write, which is not said
+        remedy = "give yourself the right to read or write it, or name another"
+        return _say(f"{error.filename}: {os.strerror(error.errno or 0)}; {remedy}", 2)
     if isinstance(error, OSError):
-        trouble = disk_trouble(error, Path(error.filename or _full_folder()))
+        trouble = disk_trouble(error, _folder_of(error))
         if trouble is not None:
             return _say(str(trouble), trouble.exit_code)
         if error.errno is not None:  # the system's own, such as a full process table: no mistake of this program
@@ -126,10 +129,13 @@ def _unforeseen(error: Exception) -> int:
     return _say(f"{type(error).__name__}: {first} (a defect of capgen; CAPGEN_DEBUG=1 shows where)", 1)
 
 
-def _full_folder() -> str:
-    """The folder that an error without a name is about: a full one of those that libraries write to on their own."""
+def _folder_of(error: OSError) -> Path:
+    """The folder that an error is about; without a name, a full one of those that libraries write to on their own."""
+    if error.filename:
+        named = Path(os.fsdecode(error.filename))
+        return named if named.is_dir() else named.parent
     places = [tempfile.gettempdir(), str(Path.home()), str(Path.cwd())]
-    return next((place for place in places if shutil.disk_usage(place).free < _NO_ROOM), "the disk")
+    return Path(next((place for place in places if shutil.disk_usage(place).free < _NO_ROOM), "the disk"))
 
 
 def _say(line: str, code: int) -> int:

@@ -55,6 +55,7 @@ def calibrate(
 
     from capgen.dataset.files import write_whole
     from capgen.dataset.layout import RunLayout, refuse_links
+    from capgen.dataset.lock import exclusive_file
     from capgen.evaluation.calibration.curve import as_text, calibrate, scores_of
     from capgen.evaluation.calibration.read import SCORES, fact_labels, file_labels, run_scores, table_scores
     from capgen.pipeline.releasing.reviewed import labels as review_labels
@@ -80,8 +81,9 @@ def calibrate(
         model=run.model,
         without_score=without,
     )
-    write_whole(layout.calibration, msgspec.json.format(msgspec.json.encode(result)) + b"\n")
-    drawn = _draw(result, plot or layout.calibration_plot)
+    with exclusive_file(layout.calibration):
+        write_whole(layout.calibration, msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+        drawn = _draw(result, plot or layout.calibration_plot)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
     else:
@@ -98,10 +100,12 @@ def calibrate(
 
 def _draw(result: Calibration, file: Path) -> Path | None:
     """The picture's file; None, with a warning, where matplotlib is not installed."""
+    from capgen.dataset.lock import exclusive_file
     from capgen.evaluation.calibration.plot import plot_curve
 
     try:
-        plot_curve(result, file)
+        with exclusive_file(file):
+            plot_curve(result, file)
     except ImportError:
         log.warning("no picture of the curve: matplotlib is not installed (pip install 'capgen[eval]')")
         return None

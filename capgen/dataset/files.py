@@ -36,6 +36,7 @@ _REMOVALS, _BETWEEN_S = 20, 0.05
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_PART_NAME = re.compile(rf"(.+)\.[0-9a-f]{{8}}{re.escape(PART)}")  # as part_of makes it
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EBADF})
 
 
@@ -178,12 +179,31 @@ def scratch_folder(out: Path) -> Iterator[Path]:
             time.sleep(_BETWEEN_S)
 
 
-def remove_parts(folder: Path) -> list[Path]:
-    """Delete what a killed process left half-written in ``folder``; returns what was deleted."""
-    parts = sorted(path for path in folder.glob(f"*{PART}") if path.is_file())
-    for part in parts:
-        part.unlink(missing_ok=True)
-    return parts
+def remove_parts(folder: Path, names: re.Pattern[str] | None = None) -> list[Path]:
+    """Delete what killed processes left half-written in ``folder``; returns what was deleted.
+
+    Args:
+        names: of the files whose parts are deleted, where other programs write to the folder too; None is all.
+    """
+    deleted = []
+    for path in sorted(folder.glob(f"*{PART}")):
+        made = _PART_NAME.fullmatch(path.name)
+        if path.is_file() and (names is None or (made is not None and names.fullmatch(made[1]))):
+            path.unlink(missing_ok=True)
+            deleted.append(path)
+    return deleted
+
+
+def put_by_content(folder: Path, stem: str, suffix: str, data: bytes) -> str:
+    """Write a file under a name that is made of its content, and give the name.
+
+    A page that is made anew thus never changes what the page before it shows.
+    """
+    name = f"{stem}-{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
+    path = folder / name
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != len(data):
+        write_whole(path, data)
+    return name
 
 
 def open_parquet(path: Path, schema: pa.Schema) -> Any:

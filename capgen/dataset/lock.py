@@ -11,6 +11,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from capgen.dataset.files import disk_trouble, remove_parts, telling_disk_trouble
 from capgen.dataset.layout import RUN_ENTRIES, OwnEntries, RunLayout, lock_of, refuse_links
 from capgen.encoding import check_name
 from capgen.errors import UserError
@@ -31,6 +33,10 @@ _TRIES = 3  # whoever looks at the lock has it for an instant
 _TRY_AGAIN_S = 0.05
 
 
+class InUse(UserError):
+    """Another process writes there."""
+
+
 @contextmanager
 def exclusive(out: Path, own: OwnEntries = RUN_ENTRIES) -> Iterator[None]:
     """Hold ``OUT/.lock`` for as long as the block runs.
@@ -39,8 +45,8 @@ def exclusive(out: Path, own: OwnEntries = RUN_ENTRIES) -> Iterator[None]:
         own: what is written to OUT.
 
     Raises:
-        UserError: another process holds it (says which process on which machine), OUT cannot be written, or something
-            in it is a link that would lead writes elsewhere.
+        InUse: another process holds it (says which process on which machine).
+        UserError: OUT cannot be written, or something in it is a link that would lead writes elsewhere.
     """
     check_name(out)
     refuse_links(out, own)
@@ -50,15 +56,16 @@ def exclusive(out: Path, own: OwnEntries = RUN_ENTRIES) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         descriptor = _locked(path)
     except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}", "choose another --out") from error
+        trouble = disk_trouble(error, out)
+        raise trouble or UserError(f"{out} cannot be written: {error.strerror}", "choose another --out") from error
     try:
         if descriptor is None:
             log.warning("%s is on a file system without locks; a lock file is used there instead", out)
-            with _lock_file(RunLayout(out).lock_file):
+            with _lock_file(RunLayout(out).lock_file, out):
                 yield
             return
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, _me(), 0)
+        with telling_disk_trouble(out):
+            _sign(descriptor)
         yield
     finally:
         _leave_nothing(path, made)
@@ -70,21 +77,29 @@ def exclusive(out: Path, own: OwnEntries = RUN_ENTRIES) -> Iterator[None]:
 def exclusive_file(path: Path) -> Iterator[None]:
     """Hold a file that is being made, by ``.<name>.lock`` beside it, which is gone afterwards.
 
+    What a killed process left half-written of the file is deleted.
+
     Raises:
-        UserError: another process is making it, or its folder cannot be written.
+        InUse: another process is making it.
+        UserError: its folder cannot be written.
     """
+    check_name(path)
     lock = lock_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _locked(lock, path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}", "give another place") from error
+        trouble = disk_trouble(error, path.parent)
+        raise trouble or UserError(f"{path} cannot be written: {error.strerror}", "give another place") from error
     if descriptor is None:
-        with _lock_file(lock):
+        with _lock_file(lock, path):
+            remove_parts(path.parent, re.compile(re.escape(path.name)))
             yield
         return
     try:
-        os.pwrite(descriptor, _me(), 0)
+        with telling_disk_trouble(path.parent):
+            _sign(descriptor)
+        remove_parts(path.parent, re.compile(re.escape(path.name)))
         yield
     finally:
         lock.unlink(missing_ok=True)
@@ -111,18 +126,27 @@ def lock_holder(out: Path) -> str | None:
     return None
 
 
+def _sign(descriptor: int) -> None:
+    """Write who holds a lock into its file."""
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, _me(), 0)
+
+
 def _me() -> bytes:
     return json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
 
 
 @contextmanager
-def _lock_file(path: Path) -> Iterator[None]:
+def _lock_file(path: Path, held: Path) -> Iterator[None]:
     """Hold a lock that is a file.
 
+    Args:
+        held: what it locks.
+
     Raises:
-        UserError: another process holds it.
+        InUse: another process holds it.
     """
-    _create(path)
+    _create(path, held)
     ended = threading.Event()
 
     def renew() -> None:
@@ -139,11 +163,11 @@ def _lock_file(path: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, held: Path) -> None:
     """Create the lock's file with this process in it, in the place of a stale one."""
     for _ in range(_TRIES):
         with suppress(FileExistsError):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             os.write(descriptor, _me())
             os.close(descriptor)
             return
@@ -156,9 +180,9 @@ def _create(path: Path) -> None:
                 taken.unlink()
             else:  # somebody else took the stale one away first, and this is theirs
                 taken.rename(path)
-    raise UserError(
-        f"{path.parent} is in use by {_named(path)}",
-        f"wait for it or choose another --out; if that process is gone, try again in {_STALE_S:g} s",
+    raise InUse(
+        f"{held} is in use by {_named(path)}",
+        f"wait for it or give another place; if that process is gone, try again in {_STALE_S:g} s",
     )
 
 
@@ -206,11 +230,11 @@ def _locked(path: Path, held: Path | None = None) -> int | None:
         held: what it locks; None is the folder in which it lies.
 
     Raises:
-        UserError: another run holds it.
+        InUse: another process holds it.
     """
     tries = 0
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(descriptor, path):
@@ -223,9 +247,7 @@ def _locked(path: Path, held: Path | None = None) -> int | None:
                 time.sleep(_TRY_AGAIN_S)
                 continue
             os.close(descriptor)
-            raise UserError(
-                f"{held or path.parent} is in use by {holder}", "wait for it or choose another --out"
-            ) from None
+            raise InUse(f"{held or path.parent} is in use by {holder}", "wait for it or give another place") from None
         except OSError as error:
             os.close(descriptor)
             if error.errno in _UNSUPPORTED:

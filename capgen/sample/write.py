@@ -14,6 +14,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from capgen.dataset.files import DiskTrouble, write_whole
+from capgen.dataset.layout import lock_of
+from capgen.dataset.lock import exclusive_file
 from capgen.dataset.types import object_key
 from capgen.errors import UserError
 from capgen.sample.records import LvisFile, LvVisFile, Split
@@ -81,18 +84,22 @@ def write_world(
         if progress:
             progress(done, images + videos)
 
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"{directory} is a file", "name a new folder")
     try:
-        _claim(directory, recipe)
-        if images:
-            _write_images(directory / "lvis", recipe, facts, tell)
-        image_objects = len(facts)
-        if videos:
-            _write_videos(directory / "lv-vis", recipe, facts, lambda done: tell(images + done))
-        body = {**asdict(recipe), "objects": facts, "vocabulary": vocabulary()}
-        _write_json(directory / FACTS, body)
-        (directory / _UNFINISHED).unlink()
-    except OSError as error:
-        what = f"cannot write the sample world to {directory}: {error.strerror or error}"
+        with exclusive_file(directory / _UNFINISHED):
+            _claim(directory, recipe)
+            if images:
+                _write_images(directory / "lvis", recipe, facts, tell)
+            image_objects = len(facts)
+            if videos:
+                _write_videos(directory / "lv-vis", recipe, facts, lambda done: tell(images + done))
+            body = {**asdict(recipe), "objects": facts, "vocabulary": vocabulary()}
+            _write_json(directory / FACTS, body)
+            (directory / _UNFINISHED).unlink()
+    except (OSError, DiskTrouble) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        what = f"cannot write the sample world to {directory}: {getattr(cause, 'strerror', None) or error}"
         raise UserError(what, "choose another folder or make room there") from error
     return WorldSummary(directory, images, videos, image_objects, len(facts) - image_objects)
 
@@ -117,22 +124,19 @@ def _check(recipe: _Recipe) -> None:
 
 
 def _claim(directory: Path, recipe: _Recipe) -> None:
-    """Make the folder and mark it as unfinished.
+    """Mark the folder as unfinished.
 
     Raises:
-        UserError: it is a file, or holds anything but what this recipe left unfinished.
+        UserError: it holds anything but what this recipe left unfinished.
     """
-    if directory.exists() and not directory.is_dir():
-        raise UserError(f"{directory} is a file", "name a new folder")
-    directory.mkdir(parents=True, exist_ok=True)
     mark = directory / _UNFINISHED
     body = msgspec.json.encode(asdict(recipe))
     if mark.is_file():
         if mark.read_bytes() != body:
             raise UserError(f"{directory} holds an unfinished sample world of other numbers", "delete it first")
-    elif any(directory.iterdir()):
+    elif any(path != lock_of(mark) for path in directory.iterdir()):
         raise UserError(f"{directory} is not empty", "name a new folder, or delete this one first")
-    mark.write_bytes(body)
+    write_whole(mark, body)
 
 
 def _write_json(path: Path, body: Any) -> None:

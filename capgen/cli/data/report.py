@@ -54,9 +54,14 @@ def report(
 
 def tell_release(out: Path) -> None:
     """Show three captions of a release, write its report, and say where that is and how to look at the rest."""
+    from capgen.dataset.lock import InUse
     from capgen.report.write import write_report
 
-    page, figures = write_report(out)
+    try:
+        page, figures = write_report(out)
+    except InUse as error:  # somebody calls ``capgen report`` just now: the run is whole all the same
+        echo(f"report:  not written, {error}", stderr=True)
+        return
     for one in figures.captions.examples:
         said = tidy(one.text)
         note(plain(f"  {one.key}: {said if len(said) <= _SHOWN else f'{said[: _SHOWN - 1]}…'}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,27 +75,27 @@ def captions(
     Captions are compared by key with references, a judge answers questions about them (--benchmark, --judge), or
     answers that a judge has given are counted (--judged). docs/evaluation.md explains all three.
     """
+    from capgen.dataset.files import write_whole
+    from capgen.dataset.lock import exclusive_file
     from capgen.evaluation.region_captions.references import ScoringModels
 
-    if judged and not (gt or pred or benchmark or judge):
-        found, lines = _judged(judged)
-    elif benchmark or judge:
-        flags = {"sampling.temperature": temperature, "engine.options.base_urls": server}
-        name = engine or ("openai" if server else "vllm")
-        options_ = _JudgeFlags(_benchmark(benchmark), gt, pred, images, prompt, repeat, not free_answers, cache)
-        found, lines = options_.run(_judge(judge, name, set_ or (), flags, gpus))
-    elif pred and not judged:
-        models = ScoringModels(sentence_model, bert_model, bert_layer, clip_model, regions, images, device)
-        found = _against_references(gt, pred, metrics, models)
-        lines = _reference_lines(found)
-    else:
-        raise UserError("nothing to score", "give --gt and --pred, --benchmark and --judge, or --judged alone")
-    text = json.dumps(found, indent=2)
-    if out:
-        from capgen.dataset.files import write_whole
-
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(out, text.encode() + b"\n")
+    with exclusive_file(out) if out else nullcontext():
+        if judged and not (gt or pred or benchmark or judge):
+            found, lines = _judged(judged)
+        elif benchmark or judge:
+            flags = {"sampling.temperature": temperature, "engine.options.base_urls": server}
+            name = engine or ("openai" if server else "vllm")
+            options_ = _JudgeFlags(_benchmark(benchmark), gt, pred, images, prompt, repeat, not free_answers, cache)
+            found, lines = options_.run(_judge(judge, name, set_ or (), flags, gpus))
+        elif pred and not judged:
+            models = ScoringModels(sentence_model, bert_model, bert_layer, clip_model, regions, images, device)
+            found = _against_references(gt, pred, metrics, models)
+            lines = _reference_lines(found)
+        else:
+            raise UserError("nothing to score", "give --gt and --pred, --benchmark and --judge, or --judged alone")
+        text = json.dumps(found, indent=2)
+        if out:
+            write_whole(out, text.encode() + b"\n")
     echo(text if json_ else "\n".join(lines))
 
 

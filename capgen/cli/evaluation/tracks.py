@@ -183,7 +183,6 @@ def show(
     if json_ or out:
         text = json.dumps(as_json(result, draws=bootstrap, categories=breakdown) | dict(extra or {}), indent=2)
         if out:
-            out.parent.mkdir(parents=True, exist_ok=True)
             write_whole(out, text.encode() + b"\n")
         if json_:
             typer.echo(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from capgen.dataset.files import whole_file
 from capgen.dataset.quality.calibration import Calibration
 from capgen.display import mathless
 
@@ -40,4 +41,8 @@ def plot_curve(found: Calibration, file: Path) -> None:
     axes.set_xlabel("kept share of the captions")
     axes.set_ylabel("share of these that is right")
     axes.set_title(mathless(f"{found.score}, {found.captions:,} captions of {found.model or 'an unknown model'}"))
-    figure.savefig(file, dpi=120, metadata={"Date": None} if file.suffix == ".svg" else {"Software": None})
+    kind = file.suffix.removeprefix(".") or "png"
+    with whole_file(file) as part:
+        figure.savefig(
+            part, format=kind, dpi=120, metadata={"Date": None} if file.suffix == ".svg" else {"Software": None}
+        )

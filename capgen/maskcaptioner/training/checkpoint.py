@@ -123,21 +123,22 @@ def save(
     part = folder.with_name(folder.name + PART)
     if rank == 0:
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        with telling_disk_trouble(out):
+            part.mkdir(parents=True)
     wait()
     try:
-        _write(_rng(), part / f"rng-{rank}.pt")
-        if rank == 0:
-            _write_model(model, part / "model")
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(position)}
-            _write(state, part / "state.pt")
+        with telling_disk_trouble(out):
+            _write(_rng(), part / f"rng-{rank}.pt")
+            if rank == 0:
+                model.save_pretrained(part / "model")
+                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(position)}
+                _write(state, part / "state.pt")
+                _sync_all(part)
     except CapgenError:
         shutil.rmtree(part, ignore_errors=True)  # it would keep the disk full
         raise
     wait()
     if rank == 0:
-        for file in part.rglob("*"):
-            sync(file)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
         sync(folder.parent)
@@ -155,12 +156,12 @@ def save_model(out: Path, model: nn.Module) -> None:
     folder, part, old = (out / f"model{suffix}" for suffix in ("", PART, f".old{PART}"))
     remove_unfinished(out)
     try:
-        _write_model(model, part)
+        with telling_disk_trouble(out):
+            model.save_pretrained(part)
+            _sync_all(part)
     except CapgenError:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    for file in part.rglob("*"):
-        sync(file)
     if folder.exists():
         folder.rename(old)
     part.rename(folder)
@@ -181,13 +182,13 @@ def remove_unfinished(out: Path) -> None:
 
 
 def _write(content: Any, path: Path) -> None:
-    with telling_disk_trouble(path.parent), path.open("wb") as file:  # torch's own files hide what went wrong
+    with path.open("wb") as file:  # torch's own files hide what went wrong
         torch.save(content, file)
 
 
-def _write_model(model: nn.Module, folder: Path) -> None:
-    with telling_disk_trouble(folder.parent):
-        model.save_pretrained(folder)
+def _sync_all(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        sync(path)
 
 
 def _forget(out: Path, keep: int) -> None:

@@ -184,7 +184,7 @@ class ShardJournal:
         try:
             with telling_disk_trouble(self.folder):
                 if self._fd is None:
-                    self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                    self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
                 while data:
                     data = data[os.write(self._fd, data) :]
         finally:

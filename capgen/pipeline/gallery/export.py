@@ -11,8 +11,9 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from capgen.dataset.files import whole_file, write_whole
+from capgen.dataset.files import put_by_content, remove_parts, telling_disk_trouble, whole_file
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.lock import exclusive_file
 from capgen.errors import UserError
 from capgen.images import PictureFault
 from capgen.pipeline.gallery.media_store import MediaStore, ShownMedium, scaled_jpeg
@@ -24,7 +25,10 @@ from capgen.videos.frames import read_frames
 
 _FRAMES = 6  # of a video
 _SIDE = {"image": 900, "video": 480}  # pixels of the longer side of a picture
+_PAGE = "index.html"
 _PICTURES = "pictures"
+_PICTURE = re.compile(r"\d{5,}-\d{5,}(-[0-9a-f]{16})?\.jpg")
+"""The names of pictures of a page."""
 
 
 def export_run(
@@ -53,12 +57,14 @@ def export_run(
 def export_gallery(index: RowIndex, store: MediaStore, selection: Selection, folder: Path, *, limit: int) -> int:
     """Write ``folder/index.html`` and ``folder/pictures/``; how many images and videos are on the page.
 
-    A frame that cannot be shown says why in its place.
+    A frame that cannot be shown says why in its place. A page that was there before stays as it is, with its pictures,
+    until the new one is whole.
 
     Args:
         limit: images and videos at most, spread evenly over all that hold an object of the selection.
 
     Raises:
+        InUse: another process writes a page into the folder.
         UserError: nothing is finished or selected yet, or the folder cannot be written.
         LedgerError: the run's files are damaged.
     """
@@ -72,8 +78,13 @@ def export_gallery(index: RowIndex, store: MediaStore, selection: Selection, fol
     if not media:
         raise UserError(f"{index.out}: no finished object fits the filters", "choose others")
     try:
-        (folder / _PICTURES).mkdir(parents=True, exist_ok=True)
-        _write_page(index, store, selection, folder, media)
+        with telling_disk_trouble(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with exclusive_file(folder / _PAGE):
+                (folder / _PICTURES).mkdir(exist_ok=True)
+                remove_parts(folder / _PICTURES, _PICTURE)
+                shown = _write_page(index, store, selection, folder, media)
+                _forget_others(folder / _PICTURES, shown)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}", "give another folder with --export") from None
     return len(media)
@@ -81,7 +92,8 @@ def export_gallery(index: RowIndex, store: MediaStore, selection: Selection, fol
 
 def _write_page(
     index: RowIndex, store: MediaStore, selection: Selection, folder: Path, media: Sequence[tuple[int, str]]
-) -> None:
+) -> set[str]:
+    """Write the page; the names of its pictures."""
     style, script = static_text("gallery.css"), static_text("export.js")
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     policy = (
@@ -91,18 +103,28 @@ def _write_page(
     title = f"{index.out.resolve().name}: captions"
     article = environment().get_template("article.html").module.article  # type: ignore[attr-defined]
     tally: Counter[tuple[str, str]] = Counter()
+    shown: set[str] = set()
     with (
-        whole_file(folder / "index.html") as part,
+        whole_file(folder / _PAGE) as part,
         part.open("w", encoding="utf-8", errors="replace", newline="\n") as page,
     ):
         page.write(render("export.html", title=title, note=index.note, style=_markup(style), policy=policy))
         for number, (shard, name) in enumerate(media):
             rows = index.of_medium(name, selection)
             figures = list(_figures(store.get(shard, name), rows, folder, number))
+            shown.update(figure.src.rpartition("/")[2] for figure in figures)
             page.write(article(MediumGroup(shard, name, rows[0].kind, figures, rows), links=False, reviews=False))
             for row in rows:
                 tally.update(_facets(row))
         page.write(_end(tally, script))
+    return shown
+
+
+def _forget_others(pictures: Path, shown: set[str]) -> None:
+    """Delete the pictures of an earlier page, which nothing shows any more."""
+    for path in pictures.iterdir():
+        if _PICTURE.fullmatch(path.name) and path.name not in shown and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _figures(shown: ShownMedium, rows: Sequence[IndexedRow], folder: Path, number: int) -> Iterator[Figure]:
@@ -117,8 +139,7 @@ def _figures(shown: ShownMedium, rows: Sequence[IndexedRow], folder: Path, numbe
             yield Figure("", media.width, media.height, "", label, [], fault=str(found))
             continue
         data, scale = scaled_jpeg(found, _SIDE[media.kind])
-        name = f"{_PICTURES}/{number:05d}-{index:05d}.jpg"
-        write_whole(folder / name, data)
+        name = f"{_PICTURES}/{put_by_content(folder / _PICTURES, f'{number:05d}-{index:05d}', '.jpg', data)}"
         drawn = marks(shown, index, scale, [row.number for row in rows])
         yield Figure(name, media.width, media.height, f"{media.kind} {media.name}", label, drawn)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from capgen.dataset.files import open_parquet, whole_file
 from capgen.dataset.layout import RunLayout, picture_bounds
+from capgen.dataset.lock import exclusive_file
 from capgen.dataset.plan import PlannedMedia, PlanRecord
 from capgen.dataset.quality.judge_scores import SCORES
 from capgen.dataset.reader import check_root, read_columns, read_media, read_plan
@@ -69,6 +70,7 @@ def judge_run(
         running: judges with this engine instead of one of its own.
 
     Raises:
+        InUse: another process judges into the same table.
         UserError: nothing can be judged, an engine cannot score, or keys are of no finished object.
         LedgerError: the run's files are damaged.
     """
@@ -77,19 +79,21 @@ def judge_run(
         check_root(out, plan, settings.source.root)
     total = _count(out, plan, sentences)
     summary = JudgeSummary(rules.method, rules.threshold)
-    journal = JudgeJournal.open(out, settings, rules)
-    work = _Judging(out, plan, settings, rules, sentences, journal)
-    with whole_file(table or RunLayout(out).judge) as part, open_parquet(part, SCORES) as writer:
-        done = 0
-        for judged in _batches(work, gpus, running):
-            writer.write_table(score_table(judged, rules))
-            for one in judged:
-                summary.add(one)
-            done += len(judged)
-            if told:
-                told(done, total)
-    summary.reused = journal.reused
-    journal.remove()
+    place = table or RunLayout(out).judge
+    with exclusive_file(place):
+        journal = JudgeJournal.open(out, settings, rules)
+        work = _Judging(out, plan, settings, rules, sentences, journal)
+        with whole_file(place) as part, open_parquet(part, SCORES) as writer:
+            done = 0
+            for judged in _batches(work, gpus, running):
+                writer.write_table(score_table(judged, rules))
+                for one in judged:
+                    summary.add(one)
+                done += len(judged)
+                if told:
+                    told(done, total)
+        summary.reused = journal.reused
+        journal.remove()
     return summary
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from capgen.dataset.layout import picture_bounds
+from capgen.dataset.lock import exclusive_file
 from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.types import Media, MediaObject
 from capgen.display import StepLog
@@ -92,7 +93,8 @@ def preview_page(
         title = f"{settings.name}: what the model sees and says ({settings.prompt.name}, {layout})"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        count = write_preview(items, out, title, counter)
+        with exclusive_file(out):
+            count = write_preview(items, out, title, counter)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}", "give another place with --out") from None
     if not count and (chosen.keys or chosen.categories):

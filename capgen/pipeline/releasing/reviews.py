@@ -5,19 +5,23 @@ The last line of a key counts. A line without a verdict takes back what was said
 
 from __future__ import annotations
 
+import fcntl
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from capgen.dataset.files import telling_disk_trouble
 from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.errors import LedgerError, UserError
 
 Verdict = Literal["good", "bad", "edit", "none"]
 LONGEST = 2000
 """Characters of an edited caption or of a reason."""
+_LONGEST_LINE = 2**20  # bytes
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -72,24 +76,50 @@ def review(
 
 
 def append_reviews(out: Path, reviews: list[Review]) -> None:
-    """Add judgements to a run's file, so that a crash loses none that was added before.
+    """Add judgements to a run's file: all of them or none, and a crash loses none that was added before.
 
     Raises:
         UserError: the file is a link.
-        OSError: it cannot be written.
+        DiskTrouble: the disk is full, or the file may not be written.
     """
     refuse_links(out)
     lines = b"".join(msgspec.json.encode(one) + b"\n" for one in reviews)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-    descriptor = os.open(RunLayout(out).reviews, flags, 0o666)
+    with telling_disk_trouble(out):
+        descriptor = os.open(RunLayout(out).reviews, flags, 0o666)
+        try:
+            with suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            size = _without_torn_line(descriptor)
+            try:
+                _write_all(descriptor, lines)
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def _without_torn_line(descriptor: int) -> int:
+    """Make the file end with a line's end, and give its size; what a kill has cut off of a last line is no review."""
+    size = os.fstat(descriptor).st_size
+    begun = max(0, size - _LONGEST_LINE)
+    last = os.pread(descriptor, size - begun, begun).rpartition(b"\n")[2]
+    if not last:
+        return size
     try:
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            lines = b"\n" + lines  # what a kill cut off stays a line of its own
-        os.write(descriptor, lines)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        msgspec.json.decode(last, type=Review)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        os.ftruncate(descriptor, size - len(last))
+        return size - len(last)
+    os.write(descriptor, b"\n")
+    return size + 1
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:  # a disk that is nearly full takes a part
+        data = data[os.write(descriptor, data) :]
 
 
 def read_reviews(out: Path) -> dict[str, Review]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from capgen.dataset.files import remove_parts, telling_disk_trouble
+from capgen.dataset.lock import exclusive_file
 from capgen.dataset.reader import read_columns, read_plan
 from capgen.dataset.shards import finished_shards
 from capgen.encoding import read_bytes
@@ -18,7 +20,7 @@ from capgen.pipeline.releasing.reviewed import outdated
 from capgen.pipeline.releasing.reviews import Review, append_reviews, read_reviews
 from capgen.pipeline.reviewing.cvat import read_cvat, write_cvat
 from capgen.pipeline.reviewing.label_studio import is_label_studio, read_label_studio, write_label_studio
-from capgen.pipeline.reviewing.objects import Tool, write_pictures
+from capgen.pipeline.reviewing.objects import PICTURE, PICTURES, Tool, write_pictures
 
 _WRITERS = {"label-studio": write_label_studio, "cvat": write_cvat}
 
@@ -46,13 +48,18 @@ def send(out: Path, tool: Tool, folder: Path, selection: Selection, root: Path |
     """Write a selection of a run's objects for an annotation tool; how many.
 
     Raises:
+        InUse: another process writes into ``folder``.
         UserError: nothing fits the selection, or ``folder`` cannot be written.
     """
     index = RowIndex(out)
     try:
         index.refresh()
         store = MediaStore(out, index.plan, root)
-        count = _WRITERS[tool](write_pictures(index, store, selection, folder), folder)
+        with telling_disk_trouble(folder):
+            pictures = write_pictures(index, store, selection, folder)
+            with exclusive_file(folder / PICTURES):
+                remove_parts(folder / PICTURES, PICTURE)
+                count = _WRITERS[tool](pictures, folder)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}", "give another folder") from None
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capgen import rle
-from capgen.dataset.files import write_whole
+from capgen.dataset.files import put_by_content
 from capgen.dataset.layout import RunLayout
 from capgen.errors import UserError
 from capgen.images import PictureFault
@@ -25,6 +26,8 @@ _LOG = logging.getLogger(__name__)
 
 PICTURES = "images"
 """The folder of pictures beside the annotations."""
+PICTURE = re.compile(r"\d{6,}-\d{5,}-[0-9a-f]{16}\.jpg")
+"""The names of pictures there."""
 
 Tool = Literal["label-studio", "cvat"]
 
@@ -89,8 +92,8 @@ def _written(
             if isinstance(pixels, PictureFault):
                 _LOG.warning("%d objects of %s are left out: %s", len(rows), name, pixels)
                 continue
-            file = f"{number:06d}-{frame:05d}.jpg"
-            write_whole(folder / PICTURES / file, scaled_jpeg(pixels, max(size))[0])
+            data = scaled_jpeg(pixels, max(size))[0]
+            file = put_by_content(folder / PICTURES, f"{number:06d}-{frame:05d}", ".jpg", data)
             masks = shown.masks(frame)
             objects = [ReviewObject(row, rle.decode(masks[row.number], size)) for row in rows if row.number in masks]
             yield ReviewPicture(file, shown.media.width, shown.media.height, objects)
