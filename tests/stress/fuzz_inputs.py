@@ -150,7 +150,7 @@ def _values(table: pa.Table, draw: random.Random) -> pa.Table:
 # eval ---------------------------------------------------------------------------------------------------------------
 
 
-def _eval_inputs(base: Path) -> None:
+def eval_inputs(base: Path) -> None:
     truth, found = random_scene(3)
     write(base / "boxes", truth, found)
     for one in [*truth, *found]:
@@ -338,7 +338,7 @@ def _train_case(draw: random.Random, base: Path, place: Path) -> Case:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("eval", _eval_inputs, _eval_case),
+        Kind("eval", eval_inputs, _eval_case),
         Kind("predict", _predict_inputs, _predict_case),
         Kind("lint", _lint_inputs, _lint_case),
         Kind("out", _out_inputs, _out_case),
