@@ -109,12 +109,13 @@ def _leave(code: int) -> None:
 
 
 def _unforeseen(error: Exception) -> int:
-    from capgen.dataset.files import disk_trouble
+    from capgen.dataset.files import disk_trouble, full_disk_behind
     from capgen.encoding import bad_name
 
     name = bad_name(error)
     if name is not None:
         return _say(f"the name {name} is not UTF-8, which files of a run must be; rename it", 2)
+    error = full_disk_behind(error) or error
     if isinstance(error, PermissionError) and error.filename:  # to read or to write, which is not said
         remedy = "give yourself the right to read or write it, or name another"
         return _say(f"{error.filename}: {os.strerror(error.errno or 0)}; {remedy}", 2)

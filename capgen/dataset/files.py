@@ -68,22 +68,27 @@ def telling_disk_trouble(folder: Path) -> Iterator[None]:
     except CapgenError:
         raise
     except Exception as error:
-        found = error if isinstance(error, OSError) else _full_disk_behind(error)
+        found = error if isinstance(error, OSError) else full_disk_behind(error)
         trouble = disk_trouble(found, folder) if found is not None else None
         if trouble is None:
             raise
         raise trouble from error
 
 
-def _full_disk_behind(error: BaseException) -> OSError | None:
-    """The full disk that another library's error is about: torch chains it, safetensors only says its number."""
+def full_disk_behind(error: BaseException) -> OSError | None:
+    """The full disk that another library's error is about.
+
+    torch chains the system's error, safetensors says its number, DuckDB says its text.
+    """
     seen: list[BaseException] = []
     while error not in seen:
         seen.append(error)
         said = _OS_ERROR.search(str(error))
         number = error.errno if isinstance(error, OSError) else int(said[1]) if said else None
-        if number in _FULL:
-            return OSError(number, os.strerror(number or 0))
+        if number not in _FULL:
+            number = next((one for one in _FULL if str(error).endswith(f": {os.strerror(one)}")), None)
+        if number is not None:
+            return OSError(number, os.strerror(number))
         error = error.__cause__ or error.__context__ or error
     return None
 

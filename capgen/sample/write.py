@@ -87,6 +87,7 @@ def write_world(
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory} is a file", "name a new folder")
     try:
+        directory.mkdir(parents=True, exist_ok=True)
         with exclusive_file(directory / _UNFINISHED):
             _claim(directory, recipe)
             if images:

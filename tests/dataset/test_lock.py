@@ -144,3 +144,22 @@ def test_a_file_is_made_by_one_process_and_its_lock_is_gone_afterwards(tmp_path)
     assert list(file.parent.iterdir()) == []
     with exclusive_file(file):
         pass
+
+
+def test_what_a_killed_process_left_of_a_file_is_gone_and_the_files_of_others_stay(tmp_path):
+    names = ["page.html.0a1b2c3d.part", "other.html.0a1b2c3d.part", "page.html.part", ".page.html.lock"]
+    for name in names:
+        (tmp_path / name).write_text("half")
+    with exclusive_file(tmp_path / "page.html"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == set(names[1:3])
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_a_lock_is_as_open_as_the_umask_says(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        with exclusive(tmp_path / "out"):
+            assert RunLayout(tmp_path / "out").lock.stat().st_mode & 0o777 == 0o666 & ~umask
+    finally:
+        os.umask(before)
