@@ -1,8 +1,8 @@
 """SAM 2's video model: what is found on a frame is followed through the video.
 
-Frames are shown one by one. The first frame with any mask gives the first objects. On every ``redetect``-th frame the
-model of single pictures looks again, and what mostly lies where nothing is followed becomes a further object.
-Source: Ravi et al., SAM 2, arXiv:2408.00714.
+Frames are shown one by one, and what no later frame needs is forgotten. The first frame with any mask gives the first
+objects. On every ``redetect``-th frame the model of single pictures looks again, and what mostly lies where nothing is
+followed becomes a further object. Source: Ravi et al., SAM 2, arXiv:2408.00714.
 """
 
 from __future__ import annotations
@@ -78,7 +78,23 @@ class Sam2Tracks:
         with torch.no_grad():
             outputs = self.model(inference_session=session, frame=picture, frame_idx=number)
         logits = outputs.pred_masks[:, 0].float().cpu().numpy()
+        self._forget(session, number)
         return {place: unpadded(one, height, width) > 0 for place, one in zip(outputs.object_ids, logits, strict=True)}
+
+    def _forget(self, session: Any, number: int) -> None:
+        """Drop what no frame after this one needs, which is most: of each frame its pixels, of each object on it a mask
+        of the model's size; memories beyond those that the model looks back to.
+        """
+        config = self.model.config
+        session.processed_frames[number] = session.processed_frames[number].new_empty(0)
+        for place, kinds in session.output_dict_per_obj.items():
+            session.remove_mask_inputs(place, number)
+            for outputs in kinds.values():
+                outputs.get(number, {}).pop("high_res_masks", None)
+            followed = kinds["non_cond_frame_outputs"]
+            followed.pop(number - config.max_object_pointers_in_encoder, None)
+            for name in ("maskmem_features", "maskmem_pos_enc", "pred_masks"):
+                followed.get(number - config.num_maskmem, {}).pop(name, None)
 
     def _fresh(self, number: int, pixels: Pixels, followed: Sequence[NDArray[np.bool_]], known: int) -> list[FoundMask]:
         """The masks of a frame that become further objects; none where it is no frame to look at."""

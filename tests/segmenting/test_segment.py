@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+import torch
 from pycocotools import mask as coco_mask
 
 from capgen.cli.data.segment import MaskCaptionerTracks, is_maskcaptioner
@@ -21,6 +22,15 @@ from capgen.segmenting.segment import SegmentRequest, segment
 from capgen.segmenting.tracks import linked
 from tests.exporting.releases import film_release, write_picture
 from tests.segmenting import models
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Models this small are slower with more, by far on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +149,29 @@ def test_a_later_object_changes_nothing_of_those_that_were_followed_already(fold
     assert min(later.counts) == 4
     assert after.counts == before.counts
     assert sorted(before.counts) == list(range(6))
+
+
+def test_what_is_remembered_of_a_video_does_not_grow_with_it_and_decides_nothing(folders, monkeypatch):
+    """The model looks back six frames, and fifteen for what an object is; transformers keeps all of everything."""
+    model = open_sam2(str(folders["sam2_video"]), "cpu")
+    found = small_and_late(np.ones((48, 64), bool), frames=18, appears=99)
+    sessions = []
+
+    def noted(self, pixels, start=Sam2Tracks._session):
+        sessions.append(start(self, pixels))
+        return sessions[-1]
+
+    monkeypatch.setattr(Sam2Tracks, "_session", noted)
+    (track,) = Sam2Tracks(model, script := Scripted(found), 5).tracks(script.frames)
+    (kept,) = (one["non_cond_frame_outputs"] for one in sessions[0].output_dict_per_obj.values())
+    assert sorted(kept) == list(range(2, 18))
+    assert [number for number, one in kept.items() if "maskmem_features" in one] == list(range(11, 18))
+    assert not any("high_res_masks" in one for one in kept.values())
+    assert not sum(frame.numel() for frame in sessions[0].processed_frames.values())
+    monkeypatch.setattr(Sam2Tracks, "_forget", lambda *_: None)
+    (all_kept,) = Sam2Tracks(model, script := Scripted(found), 5).tracks(script.frames)
+    assert track.counts == all_kept.counts
+    assert len(track.counts) == 18
 
 
 def test_only_what_mostly_lies_where_nothing_is_followed_is_new():
