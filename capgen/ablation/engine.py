@@ -15,6 +15,7 @@ from capgen.pipeline.judging.judge import RunningEngine
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.rendering.render import render_media
 from capgen.pipeline.running.in_process import InProcess
+from capgen.pipeline.running.nodes.needs import NodeNeeds
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.session import Devices
 from capgen.pipeline.settings import Settings
@@ -87,7 +88,7 @@ class SharedDevices(Devices):
 
     engine: SharedEngine = field(default_factory=SharedEngine)
 
-    def executor(self, stop: Stop) -> SharedEngine:
+    def executor(self, stop: Stop, needs: NodeNeeds | None = None) -> SharedEngine:  # noqa: ARG002 - it is up
         """The shared engine, which ends early where ``stop`` says so."""
         self.engine.stop = stop
         return self.engine

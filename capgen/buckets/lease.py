@@ -7,6 +7,7 @@ which only one can. A holder finds at its next renewal that there is a higher nu
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import threading
@@ -18,6 +19,9 @@ from uuid import uuid4
 
 from capgen.buckets.store import BucketTrouble, ObjectStore
 from capgen.errors import UserError
+from capgen.redaction import shown_url
+
+log = logging.getLogger(__name__)
 
 FOLDER = ".lease"
 RENEWED_S = 10.0
@@ -108,6 +112,10 @@ def _taken(store: ObjectStore, stale_s: float, renewed_s: float) -> Lease:
             # The clocks of two machines may differ: nobody is taken for dead who renews it now.
             before = _read(store, number)
             if before is not None and not _is_dead(before):
+                log.warning(
+                    "%s was held by process %s on %s; waiting %.0f s for a sign of it",
+                    *(shown_url(store.url), before.get("pid"), before.get("host"), 1.5 * renewed_s),
+                )
                 time.sleep(1.5 * renewed_s)
             if _read(store, number) != before:
                 who = "a process on a machine whose clock differs"

@@ -102,6 +102,15 @@ class ObjectStore:
             raise OSError(f"{len(data)} of {size} bytes came")
         return data
 
+    def size(self, name: str) -> int | None:
+        """The bytes of an object; None where there is none."""
+        try:
+            return int(
+                self._patiently(f"looking for {self._shown(name)}", lambda: self._fs.info(self._path(name)))["size"]
+            )
+        except FileNotFoundError:
+            return None
+
     def download(self, name: str, file: Path, size: int | None = None) -> None:
         """Copy an object to a file of this machine, which is seen whole or not at all.
 

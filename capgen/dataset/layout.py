@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from capgen.errors import UserError
 
@@ -110,6 +111,9 @@ class RunLayout:
     def scratch(self) -> Path:
         """What tasks that plan, pack or verify leave for each other; gone when they are done."""
         return self.out / f"scratch{PART}"
+
+    nodes_part: ClassVar[str] = f"nodes{PART}"
+    """The folder, below OUT, of what machines of a cluster write to show that they see it; gone when they have."""
 
     @property
     def data_old(self) -> Path:

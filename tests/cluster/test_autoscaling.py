@@ -2,11 +2,10 @@
 
 import json
 import sys
-from pathlib import Path
+import time
 
 import pytest
-import ray
-import yaml
+from ray.autoscaler._private.fake_multi_node import node_provider as fake
 
 from capgen.pipeline.releasing.verify import verify
 from tests.cluster.machines import machines, why_not
@@ -19,12 +18,18 @@ NODE = {"CPU": 1, "GPU": 1, "object_store_memory": 80 * 2**20}
 
 
 def autoscaling(folder):
-    """A configuration of Ray's own provider of nodes that are processes of this machine: one, and two more at most."""
-    example = Path(ray.__file__).parent / "autoscaler" / "_private" / "fake_multi_node" / "example.yaml"
-    config = yaml.safe_load(example.read_text())
-    kinds = {"head": {"resources": {}, "node_config": {}, "max_workers": 0}}
-    kinds["gpu"] = {"resources": NODE, "node_config": {}, "min_workers": 1, "max_workers": 2}
-    config |= {"available_node_types": kinds, "head_node_type": "head", "max_workers": 2, "idle_timeout_minutes": 10}
+    """A configuration of Ray's own provider whose nodes are processes of one machine: one GPU, and one more at most."""
+    config = {
+        "cluster_name": "trial",
+        "provider": {"type": "external", "module": f"{fake.__name__}.{fake.FakeMultiNodeProvider.__name__}"},
+        "available_node_types": {
+            fake.FAKE_HEAD_NODE_TYPE: {"resources": {}, "node_config": {}, "max_workers": 0},
+            "gpu": {"resources": NODE, "node_config": {}, "min_workers": 1, "max_workers": 2},
+        },
+        "head_node_type": fake.FAKE_HEAD_NODE_TYPE,
+        "max_workers": 2,
+        "idle_timeout_minutes": 10,
+    }
     (folder / "autoscaling.json").write_text(json.dumps(config))
     return "/mnt/shared/autoscaling.json"
 
@@ -39,8 +44,9 @@ def test_an_autoscaler_starts_machines_for_all_the_gpus_that_a_run_asks_for(tmp_
         quick = {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
         cluster = RayMachines(anna, f"--autoscaling-config={autoscaling(world.shared)}", **quick)
         count = (sys.executable, "-c", "import ray; ray.init('auto'); print(ray.cluster_resources().get('GPU', 0))")
-        while anna.run(*count, RAY_AUTH_MODE="token", RAY_ADDRESS=cluster.address).strip() != "1.0":
-            pass
+        until = time.monotonic() + 60
+        while anna.run(*count, RAY_AUTH_MODE="token").strip() != "1.0":
+            assert time.monotonic() < until, "the autoscaler has started nothing"
         slow = ("--gpus", "2", "--set", "engine.options.latency_s=0.5", "--set", "engine.options.concurrency=2")
         run = cluster.capgen("--root", shared("lvis"), "--out", shared("out"), *slow)
         wait_until(lambda: settled(world.shared / "out") > 0, "the first engine asks", run)

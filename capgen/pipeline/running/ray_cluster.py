@@ -20,9 +20,13 @@ from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.cluster.balance import HandedPiece
 from capgen.pipeline.running.cluster.handing import Handing
 from capgen.pipeline.running.cluster.looks import EngineLooks
-from capgen.pipeline.running.cluster.ray_actor import LEAVE_S, ShardActor
+from capgen.pipeline.running.cluster.places import EnginePlaces
+from capgen.pipeline.running.cluster.ray_actor import LEAVE_S
 from capgen.pipeline.running.cluster.ray_tasks import RayTasks
+from capgen.pipeline.running.cluster.waits import RunWaits
 from capgen.pipeline.running.driver import Losses, RunFailed
+from capgen.pipeline.running.nodes.checks import NodeChecks, check_here
+from capgen.pipeline.running.nodes.needs import NodeNeeds
 from capgen.pipeline.running.ray_connect import connected, draining_nodes, first_line, logged_cause
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.stop import GRACE_S
@@ -37,8 +41,6 @@ _STOP_S = 20.0
 _REFUSED_S = 3.0
 _AWAY_S = 120.0
 _AGAIN_S = 60.0  # until an engine that could not be started is tried again, where others are up
-_BUSY_S = 8.0
-_BUSY_AGAIN_S = 60.0
 _STARTS = 3  # so often an engine is started before the run gives up; it may be killed while it loads
 
 
@@ -51,13 +53,16 @@ class RayCluster:
         gpus: GPUs of each engine; 0 is the CPU.
         grow: an engine for all GPUs that the cluster has and that join it later, instead of ``workers``.
         stop: says when the user wants the run to end.
+        needs: what the run needs of a machine, as far as that is known before it is planned.
     """
 
     workers: int
     gpus: int
     stop: Stop = field(default_factory=Stop)
     grow: bool = False
+    needs: NodeNeeds | None = None
     _ray: Any = None
+    _nodes: NodeChecks | None = None
     _held: ExitStack = field(default_factory=ExitStack)
 
     def map(self, job: Job, shards: Sequence[ShardEntry], progress: RunProgress) -> None:
@@ -66,7 +71,9 @@ class RayCluster:
             return
         ray = self._connected()
         with self.stop.orderly():
-            _Session(ray, self, job, shards, progress).run()
+            needs = self.needs or NodeNeeds(job.settings, job.out, job.gpus)
+            nodes = self._checked(needs.of_job(job, shards), engines=True)
+            _Session(ray, self, job, shards, progress, nodes).run()
 
     def tasks(self, objects: int) -> TaskRunner:
         """Tasks of the cluster; processes of this machine where there is no cluster and nothing has started one."""
@@ -74,12 +81,29 @@ class RayCluster:
             return InThisProcess()
         if self._ray is None and not os.environ.get("RAY_ADDRESS"):
             return self._held.enter_context(LocalProcesses())
-        return RayTasks(self._connected())
+        ray = self._connected()
+        if self.needs is not None and self._nodes is None:
+            self._checked(self.needs, engines=False)
+        return RayTasks(ray, self._nodes)
 
     def close(self) -> None:
         """Leave the cluster, which ends one of this machine's own."""
-        self._ray = None
+        self._ray = self._nodes = None
         self._held.close()
+
+    def _checked(self, needs: NodeNeeds, *, engines: bool) -> NodeChecks | None:
+        """The machines of a cluster, asked whether they are fit; None for one of this machine's own.
+
+        Args:
+            engines: they are to have engines, of which this machine's own cluster is to have room for one.
+        """
+        if not os.environ.get("RAY_ADDRESS"):
+            if engines:
+                check_here(needs, self.stop)
+            return None
+        self._nodes = self._held.enter_context(NodeChecks(self._connected(), needs))
+        self._nodes.wait(self.stop)
+        return self._nodes
 
     def _connected(self) -> Any:
         if self._ray is None:
@@ -96,9 +120,15 @@ class _Session:
     """
 
     def __init__(
-        self, ray: Any, cluster: RayCluster, job: Job, shards: Sequence[ShardEntry], progress: RunProgress
+        self,
+        ray: Any,
+        cluster: RayCluster,
+        job: Job,
+        shards: Sequence[ShardEntry],
+        progress: RunProgress,
+        checks: NodeChecks | None,
     ) -> None:
-        self.ray, self.cluster, self.job, self.progress = ray, cluster, job, progress
+        self.ray, self.cluster, self.job, self.progress, self.checks = ray, cluster, job, progress, checks
         self.starting: dict[Any, tuple[int, float]] = {}
         self.due: dict[int, float] = {0: 0.0}
         self.away: dict[int, float] = {}
@@ -110,14 +140,13 @@ class _Session:
         self.looks = EngineLooks(ray)
         self.losses = Losses(job)
         self.postponed: list[Postponed] = []
-        self.kind = ray.remote(ShardActor).options(
-            num_cpus=1, num_gpus=cluster.gpus, max_restarts=-1, max_task_retries=0, max_concurrency=16
-        )
-        count = min(self._room() if cluster.grow else cluster.workers, len(shards))
-        self.actors = [self.kind.remote(job, number) for number in range(count)]
+        self.places = EnginePlaces(ray, job, cluster.gpus, checks)
+        self.actors = self.places.actors
+        count = min(self.places.room if cluster.grow else cluster.workers, len(shards))
+        for _ in range(count):
+            self.places.add()
         self.handing = Handing(ray, self.actors, shards)
-        self.placed = self.actors[0].open_shards.remote()  # answered as soon as the first actor has its place
-        self.tell_busy_at: float | None = time.monotonic() + _BUSY_S
+        self.waits = RunWaits(job, progress)
         self.lives = [0] * count
         self.starts = [0] * count
         self.seen = [""] * count
@@ -127,7 +156,7 @@ class _Session:
         while not self.handing.over:
             self._look_at_machines()
             self._start_due()
-            self._tell_busy()
+            self.waits.look(self.up, self._away(), self._lacking)
             staying = [number for number in self.up if number not in self.leaving]
             self.handing.hand_out(staying, self.lives, self.looks.latest)
             for ref in self._ready():
@@ -149,22 +178,13 @@ class _Session:
         if self.postponed:
             raise together(self.postponed)
 
-    def _tell_busy(self) -> None:
-        """Say every minute that the first engine waits for what others of the cluster have."""
-        if self.tell_busy_at is None or time.monotonic() < self.tell_busy_at:
-            return
-        self.tell_busy_at = time.monotonic() + _BUSY_AGAIN_S
-        if self.ray.wait([self.placed], timeout=0)[0]:
-            self.tell_busy_at = None
-            return
-        free = self.ray.available_resources()
-        wanted = {"CPU": 1, "GPU": self.cluster.gpus}
-        short = [kind for kind, count in wanted.items() if free.get(kind, 0) < count]
-        if short:
-            log.warning(
-                "the engine waits: no %s of the Ray cluster is free; end what holds it, or add a node",
-                " and no ".join(short),
-            )
+    def _away(self) -> list[int]:
+        """Engines that are not up, those first that are being started."""
+        begun = [number for number, _ in self.starting.values()]
+        return begun + [number for number in range(len(self.actors)) if number not in (*self.up, *begun)]
+
+    def _lacking(self) -> str | None:
+        return self.places.lacking(self._away(), alone=not self.up)
 
     def _look_at_machines(self) -> None:
         """Now and then: which machines are about to go, and whether there is room for more engines."""
@@ -172,25 +192,30 @@ class _Session:
         if now < self.machines_at:
             return
         self.machines_at = now + _MACHINES_S
+        if self.checks is not None:
+            self.checks.look()
+            self._follow_machines()
         going = draining_nodes()
         for number in self.up:
             if self.nodes.get(number) in going and number not in self.leaving:
                 log.warning("engine %d: its machine is about to go; its shards are handed to others", number)
                 self.actors[number].finish.remote(LEAVE_S)
                 self.leaving.add(number)
-        while self.cluster.grow and self.handing.queue and len(self.actors) < self._room():
-            number = len(self.actors)
-            self.actors.append(self.kind.remote(self.job, number))
+        while self.cluster.grow and self.handing.queue and len(self.actors) < self.places.room:
+            number = self.places.add()
             self.lives.append(0)
             self.starts.append(0)
             self.seen.append("")
             if self.progress.engines:
                 self.due[number] = 0.0
 
-    def _room(self) -> int:
-        """How many engines the GPUs of the cluster are enough for, at least one."""
-        there = self.ray.cluster_resources().get("GPU", 0)
-        return max(1, int(there // max(1, self.cluster.gpus)))
+    def _follow_machines(self) -> None:
+        """Other machines are fit than were: engines that wait for a place may have it there, too."""
+        for number in self.places.follow(self.up):
+            waited = [ref for ref, (other, _) in self.starting.items() if other == number]
+            for ref in waited:
+                del self.starting[ref]
+                self.due[number] = 0.0
 
     def _let_go(self) -> None:
         """End engines of machines that are about to go once they have nothing in hand; Ray starts them elsewhere."""
@@ -200,9 +225,7 @@ class _Session:
         for number in [number for number in self.leaving if not self.handing.has(number)]:
             self.leaving.discard(number)
             if number in self.up:
-                # A new actor waits for room elsewhere; one that is restarted may be put on the machine that goes.
-                self.ray.kill(self.actors[number])
-                self.actors[number] = self.kind.remote(self.job, number)
+                self.places.anew(number)
                 self._lost(number, dead=False)
 
     def _hear(self, workers: OpenShards) -> None:
@@ -243,7 +266,7 @@ class _Session:
         now = time.monotonic()
         for number in [number for number, at in self.due.items() if at <= now]:
             del self.due[number]
-            self.starting[self.actors[number].start.remote()] = (number, now)
+            self.starting[self.places.revived(number).start.remote()] = (number, now)
 
     def _started(self, ref: Any) -> None:
         """An engine is up, or was lost on the way there."""

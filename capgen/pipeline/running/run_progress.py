@@ -49,6 +49,7 @@ class RunProgress:
         stopping: everything is asked, and engines are being stopped.
         heard: what the workers said last.
         lost: engines that died, stalled or did not start, and were started anew.
+        waits: what the run waits for at the moment; None while it gets on.
     """
 
     planned: int
@@ -66,6 +67,7 @@ class RunProgress:
     stopping: bool = False
     heard: OpenShards = field(default_factory=OpenShards)
     lost: int = 0
+    waits: str | None = None
     _begun: float = field(default_factory=time.monotonic)
 
     def begin(self, unfinished: Iterable[ShardEntry], settled: Mapping[int, int]) -> None:

@@ -30,6 +30,7 @@ from capgen.pipeline.releasing.verify import Ledger, verify
 from capgen.pipeline.running.driver import Executor, run_shards
 from capgen.pipeline.running.history import SessionHistory
 from capgen.pipeline.running.in_process import InProcess
+from capgen.pipeline.running.nodes.needs import NodeNeeds
 from capgen.pipeline.running.progress import EndReport, ProgressDisplay, end_report
 from capgen.pipeline.running.ray_cluster import RayCluster
 from capgen.pipeline.running.retry import ask_again, reopen_grown
@@ -56,9 +57,13 @@ class Devices:
     ray: bool = True
     grow: bool = False
 
-    def executor(self, stop: Stop) -> Executor:
-        """The executor that these devices ask for; it ends early where ``stop`` says so."""
-        return RayCluster(self.workers, self.gpus, stop, self.grow) if self.ray else InProcess(stop)
+    def executor(self, stop: Stop, needs: NodeNeeds | None = None) -> Executor:
+        """The executor that these devices ask for; it ends early where ``stop`` says so.
+
+        Args:
+            needs: what the run needs of a machine.
+        """
+        return RayCluster(self.workers, self.gpus, stop, self.grow, needs) if self.ray else InProcess(stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,8 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
     """
     begun = time.monotonic()
     with _in(wanted.out) as stop, ExitStack() as held, ProgressDisplay(console) as display:
-        executor = held.enter_context(closing(wanted.devices.executor(stop)))
+        needs = NodeNeeds(settings, wanted.out.resolve(), wanted.devices.gpus)
+        executor = held.enter_context(closing(wanted.devices.executor(stop, needs)))
         bucket = held.enter_context(open_bucket(wanted.out, settings.source.root, fork=wanted.fork))
         tasks = InThisProcess.for_any if bucket.copies else executor.tasks
         job, table = prepare(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from capgen.dataset.shards import Manifest
 from capgen.pipeline.asking.handed.open_shards import OpenShards
 from capgen.pipeline.asking.handed.pieces import Piece, PieceKey
 from capgen.pipeline.asking.worker import Worker
+from capgen.pipeline.engines.base import EngineDead
 from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.pipeline.parent_watchdog import end_with_parent
 from capgen.pipeline.planning.job import Job
@@ -41,12 +43,21 @@ class ShardActor:
         self._life = uuid4().hex
         sys.setswitchinterval(_SWITCH_S)
         end_with_parent()
-        _log_to(RunLayout(job.out).engine_log(number))
+        if job.url is not None:
+            job.out.mkdir(parents=True, exist_ok=True)  # the copy of a bucket on this machine
+        if job.out.is_dir():  # else `start` says so: a folder made here would hide that OUT is not mounted
+            _log_to(RunLayout(job.out).engine_log(number))
 
     async def start(self) -> dict[str, Any]:
-        """Load the engine, if it is not; says how long that took, and which of the actor's lives this is."""
+        """Load the engine, if it is not; says how long that took, and which of the actor's lives this is.
+
+        Raises:
+            EngineDead: OUT is not on this machine.
+        """
         begun = time.monotonic()
         async with self._starting:
+            if not self._job.out.is_dir():
+                raise EngineDead(f"{socket.gethostname()} has no folder {self._job.out}; mount it there")
             if self._worker is None:
                 self._worker = Worker(self._job, await self._job.engine.start(self._job.context))
                 loop = asyncio.get_running_loop()
@@ -104,7 +115,7 @@ def _node() -> str:
 
 def _log_to(file: Path) -> None:
     """Send this process's output, and that of the engine's own processes, to a file of the run."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)

@@ -7,11 +7,14 @@ from contextlib import suppress
 from typing import Any
 
 from capgen.errors import CapgenError
+from capgen.pipeline.running.cluster.waits import WaitNotices
+from capgen.pipeline.running.nodes.checks import NodeChecks
 from capgen.pipeline.running.ray_connect import first_line
 from capgen.pipeline.tasks import Item, Result, TaskLost, Tell, counted, in_order, nothing, one_thread
 
 _RETRIES = 3
 _EACH_CPU = 2
+_LONG_S = 60.0
 
 
 class RayTasks:
@@ -19,10 +22,11 @@ class RayTasks:
 
     Args:
         ray: the module, connected.
+        nodes: the machines that are fit; None takes all.
     """
 
-    def __init__(self, ray: Any) -> None:
-        self._ray = ray
+    def __init__(self, ray: Any, nodes: NodeChecks | None = None) -> None:
+        self._ray, self._nodes = ray, nodes
 
     def map(
         self,
@@ -37,6 +41,9 @@ class RayTasks:
         options: dict[str, Any] = {"num_cpus": 1, "max_retries": _RETRIES, "scheduling_strategy": "SPREAD"}
         if memory:
             options["memory"] = memory
+        if self._nodes is not None:
+            self._nodes.look()
+            options |= self._nodes.placement
         kind = self._ray.remote(_part).options(name=work.__name__.strip("_"), **options)
         at_once = _EACH_CPU * max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         yield from in_order(_RayCalls(self._ray, kind, work), items, at_once, tell, idle)
@@ -52,6 +59,7 @@ class _RayCalls:
 
     def __init__(self, ray: Any, kind: Any, work: Callable[[Any, Tell], Any]) -> None:
         self._ray, self._kind, self._work = ray, kind, work
+        self._waits = WaitNotices(_LONG_S)
 
     def send(self, item: Any) -> Any:
         return self._kind.remote(self._work, item)
@@ -61,6 +69,10 @@ class _RayCalls:
             return ()
         self._ray.wait(list(running), timeout=seconds)
         ready: list[Any] = self._ray.wait(list(running), num_returns=len(running), timeout=0)[0]
+        idle = not ready and self._ray.available_resources().get("CPU", 0) < 1
+        self._waits.note(
+            "no CPU of the Ray cluster is free for a task; end what holds it, or add a node" if idle else None
+        )
         return ready
 
     def take(self, call: Any) -> tuple[Any, int]:

@@ -1,0 +1,1 @@
+"""Is a machine fit for a run: asked before an engine is placed there, and by ``capgen doctor``."""
