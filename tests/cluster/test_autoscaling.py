@@ -19,9 +19,17 @@ NODE = {"CPU": 1, "GPU": 1, "object_store_memory": 80 * 2**20}
 
 def autoscaling(folder):
     """A configuration of Ray's own provider whose nodes are processes of one machine: one GPU, and one more at most."""
-    config = {
+    lists = ("initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray")
+    config = {f"{name}_commands": [] for name in lists}
+    config |= {"auth": {}, "docker": {}, "file_mounts": {}, "cluster_synced_files": [], "upscaling_speed": 1.0}
+    config |= {
         "cluster_name": "trial",
-        "provider": {"type": "external", "module": f"{fake.__name__}.{fake.FakeMultiNodeProvider.__name__}"},
+        "provider": {
+            "type": "external",
+            "module": f"{fake.__name__}.{fake.FakeMultiNodeProvider.__name__}",
+            "disable_node_updaters": True,
+            "disable_launch_config_check": True,
+        },
         "available_node_types": {
             fake.FAKE_HEAD_NODE_TYPE: {"resources": {}, "node_config": {}, "max_workers": 0},
             "gpu": {"resources": NODE, "node_config": {}, "min_workers": 1, "max_workers": 2},
@@ -39,7 +47,7 @@ def test_an_autoscaler_starts_machines_for_all_the_gpus_that_a_run_asks_for(tmp_
     if reason:
         pytest.skip(reason)
     with machines(tmp_path / "machines") as world:
-        write_lvis(world.shared / "lvis", images=41)
+        write_lvis(world.shared / "lvis", images=31)
         anna = world.add("anna")
         quick = {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
         cluster = RayMachines(anna, f"--autoscaling-config={autoscaling(world.shared)}", **quick)
