@@ -195,6 +195,8 @@ class _Session:
         if self.checks is not None:
             self.checks.look()
             self._follow_machines()
+            if self.checks.asking:
+                self.machines_at = now + _WAIT_S
         going = draining_nodes()
         for number in self.up:
             if self.nodes.get(number) in going and number not in self.leaving:

@@ -12,6 +12,7 @@ from typing import Any
 
 from capgen.buckets.store import ObjectStore
 from capgen.dataset.layout import RunLayout
+from capgen.display import plain
 from capgen.errors import Interrupted, UserError
 from capgen.pipeline.running.cluster.waits import WaitNotices
 from capgen.pipeline.running.nodes import facts
@@ -95,15 +96,17 @@ class NodeChecks:
     @property
     def placement(self) -> dict[str, Any]:
         """The options of actors and tasks that may run on fit machines alone."""
-        if not self.fit:
-            return {}
-        # One name alone binds for good: Ray gives up what waits for a machine that is gone. No machine has the second.
-        return {"label_selector": {_NODE_ID: f"in({','.join([*sorted(self.fit), 'none'])})"}}
+        return {"label_selector": {_NODE_ID: f"in({','.join(sorted(self.fit))})"}} if self.fit else {}
 
     @property
     def room(self) -> int:
         """How many engines fit machines have room for."""
         return sum(node.engines for node in self.fit.values())
+
+    @property
+    def asking(self) -> bool:
+        """Whether answers of machines are still to come."""
+        return bool(self._asked)
 
     @property
     def unfit(self) -> Mapping[str, str]:
@@ -256,8 +259,8 @@ class NodeChecks:
             return
         self._unfit[node.id] = _Unfit(time.monotonic(), found, node.name)
         if before is None or [one.kind for one in before.troubles] != [one.kind for one in found]:
-            for trouble in found:
-                log.warning("node %s is left out: %s", node.name, trouble)
+            also = f" (also: {', '.join(one.what for one in found[1:])})" if found[1:] else ""
+            log.warning("node %s is left out: %s%s", node.name, found[0], plain(also))
 
     def _troubles(self, node: ClusterNode, answer: dict[str, Any]) -> list[NodeTrouble]:
         driver = DriverFacts.of(self._driver, self.told.values())

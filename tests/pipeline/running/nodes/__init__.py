@@ -1,0 +1,1 @@
+"""Whether machines are fit for a run."""
