@@ -36,30 +36,45 @@ def blocks(page):
     return [match.groupdict() for match in BLOCK.finditer(page.read_text("utf-8"))]
 
 
-def all_commands():
+def is_form(line):
+    return bool(SYNOPSIS.search(line.split("  #")[0].split("'")[0]))
+
+
+def all_commands(*, forms=False):
+    """The commands of all pages that can be typed, or the forms of commands."""
     for page in PAGES:
         for block in blocks(page):
             if block["language"] in ("sh", "bash", ""):
-                lines = [
-                    line
-                    for line in block["text"].splitlines()
-                    if not SYNOPSIS.search(line.split("  #")[0].split("'")[0])
-                ]
+                lines = [line for line in block["text"].splitlines() if is_form(line) == forms]
                 for words in commands("\n".join(lines)):
                     yield pytest.param(words, id=f"{page.name}: {' '.join(words)[:60]}")
 
 
-@pytest.mark.parametrize("words", [*all_commands()])
-def test_a_command_in_a_document_has_flags_that_exist(words):
+def command_of(words):
+    """The command that words name, its name, and its arguments."""
     command, name = typer.main.get_command(app), "capgen"
     while getattr(command, "commands", None):
         assert words, f"{name} lacks a verb"
         assert words[0] in command.commands, f"{name} has no {words[0]}"
         name, words, command = words[0], words[1:], command.commands[words[0]]
+    return command, name, words
+
+
+@pytest.mark.parametrize("words", [*all_commands()])
+def test_a_command_in_a_document_has_flags_that_exist(words):
+    command, name, words = command_of(words)
     try:
         command.make_context(name, list(words))
     except TyperException as error:
         pytest.fail(f"capgen {name}: {error.format_message()}")
+
+
+@pytest.mark.parametrize("words", [*all_commands(forms=True)])
+def test_a_form_of_a_command_names_flags_that_exist(words):
+    command, name, words = command_of(words)
+    known = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
+    named = {word.strip("[]|").partition("=")[0] for word in words if word.strip("[").startswith("--")}
+    assert named <= known, f"capgen {name} has no {named - known}"
 
 
 START = ROOT / "docs" / "quickstart.md"
