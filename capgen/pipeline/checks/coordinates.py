@@ -22,6 +22,7 @@ _COORDINATES = re.compile(
     r"|\bx\s?\d{0,3}\.?\d{1,4},?\s?(?:and\s)?y\s?\d|\barea\s?(?:of\s)?0?\.\d"
     r"|\b(?:centre|center|middle|corner) (?:is )?(?:at|near|around) \d"
     r"|\b(?:normali[sz]ed|pixel|image|relative) (?:coordinates|units)"
+    r"|\b(?:grid|image|picture) (?:cell|square|position)s? \(?[a-z]?\d"
     r"|\b[xy]\s?0?\.\d|(?<![\d.] )\b[xy]\s\d{2,4}\b|\b[xy][12]?\s?[=:]\s?\d{1,4}(?:\.\d+)?\b|\b[xy](?:min|max)\b"
     r"|\b(?:left|top|right|bottom|width|height)[ :=]{1,3}[01]?\.\d"
     r"|\b(?:width|height|area)\s?[=:]\s?\d"

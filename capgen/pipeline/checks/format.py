@@ -24,7 +24,7 @@ _SPECIAL = re.compile(
 _TAGS = "a|b|i|u|em|strong|p|br|hr|div|span|h[1-6]|ul|ol|li|table|tr|td|code|pre|small|sub|sup|font|html|body|xml|svg"
 _MARKUP = re.compile(
     rf"</?(?:{_TAGS}|caption|answer|description|response|output|result|final|summary|object|sentence|think)(?:\s[^<>]{{0,80}})?/?>"
-    r"|<([a-z_]{2,20})>[^<>]{1,300}</\1>|<!--|&(?:amp|quot|lt|gt|nbsp|apos|#\d{1,5}|#x[0-9a-f]{1,5});"
+    r"|<([a-z_]{2,20})>[^<>]{1,300}</\1>|<!--|&(?:[a-z]{2,8}|#\d{1,5}|#x[0-9a-f]{1,5});"
     # **bold**, __bold__, *emphasis*, `code`, ## heading, [text](link), | a | b |, ---
     r"|\*\*|(?<!\w)__\w|(?<![\w*])\*[A-Za-z][^*\n]{0,60}\*(?![\w*])|```|`[^`\n]{1,80}`|~~\w"
     r"|^\s{0,5}#{1,6}\s|#{2,}|^\s{0,3}>\s|\\x[0-9a-f]{2}|\?{4,}|\]\([^()\s]{1,200}\)|!\[|^\s{0,3}\|.{1,200}\||^\s{0,3}(?:-{3,}|={3,}|\*{3,}|_{3,})\s{0,3}$"
@@ -45,7 +45,10 @@ _STRUCTURE = re.compile(
 _LABEL = re.compile(r"^\s{0,3}[A-Z][a-z]{1,20}(?: [a-z]{1,20})?:\s+\S")
 # red bus | street | day, violin_on_a_chair, [red] [bus], (a) one (b) two
 _PARTS = re.compile(
-    r"\w{2,}\s?/\s?\w[^/]{0,60}\s/\s\w|\w\s?\|\s?\w[^|]{0,100}\|\s?\w|\b[a-z]{1,20}_[a-z]{1,20}_[a-z]{1,20}|\[[^\[\]]{1,60}\],?\s{0,3}\["
+    # colour - red; type - city bus;
+    r"(?:\b[a-z ]{2,20}\s?[-\u2013=]\s[^;,]{1,30}[;,]\s){1,4}[a-z ]{2,20}\s?[-\u2013=]\s"
+    r"|\w{2,}\s?/\s?\w[^/]{0,60}\s/\s\w"
+    r"|\w\s?\|\s?\w[^|]{0,100}\|\s?\w|\b[a-z]{1,20}_[a-z]{1,20}_[a-z]{1,20}|\[[^\[\]]{1,60}\],?\s{0,3}\["
     r"|\(?\ba\)\s\S.{1,300}?\s\(?b\)\s\S",
     re.IGNORECASE,
 )

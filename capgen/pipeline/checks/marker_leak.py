@@ -10,86 +10,17 @@ from typing import ClassVar
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.categories.nouns import nouns
 from capgen.pipeline.checks.vocabulary import phrases
+from capgen.pipeline.checks.vocabulary.markers import FAMILIES, VOCABULARY
 from capgen.pipeline.checks.vocabulary.names import names_pattern, spoken
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
-_VOCABULARY = {
-    "A": "a an the its",
-    "COLOUR": "red green lime blue yellow magenta pink fuchsia purple cyan turquoise orange neon",
-    "LINE": """thin thick bold solid dashed dotted small large tight rectangular bounding bright light drawn shown given
-        indicated marked highlighted annotated colored coloured colorful colourful COLOUR""",
-    "EDGE": "thin thick dashed dotted bounding bright colored coloured COLOUR",
-    # On a picture these colours are a mark's, in the world they are rare.
-    "GLARING": "magenta cyan lime fuchsia",
-    "RING": "square circle rectangle oval ellipse ring border",
-    "BOX": "box rectangle",
-    "SHAPE": "BOX outline contour",
-    "MARKED": """marked annotated bounded selected singled picked delineated indicated denoted identified demarcated
-        circled encircled highlighted overlaid traced""",
-    "AROUND": "around surrounding enclosing encircling indicating highlighting marking outlining framing delineating",
-    "TELLS": "indicates marks highlights outlines delineates identifies",
-    "TARGET": "object objects subject instance region",
-    "LIVING": "person man woman boy girl child player animal dog cat horse bird",
-    "ADULT": "person man woman player horse",
-    "IT": "it him her them the a an this that",
-    "NTH": """first second third fourth fifth last final next previous other left right top bottom middle upper lower
-        1st 2nd 3rd 4th two three four initial subsequent later earlier close up marked clean full original""",
-    "VIEW": """image images picture pictures photo photos photograph photographs frame frames view views crop crops
-        clip clips shot shots scene""",
-    "PLACED": "frame frames hanging hangs above on",
-    # Light, dye and trimmings highlight things honestly, and hair has highlights.
-    "LIGHT": """sun sunlight sunshine light lights lighting lamp lamps glow moonlight spotlight spotlights accents trim
-        details detailing stripe stripes streaks piping edges lettering stitching shadow shadows embroidery
-        icing frosting glaze gold silver snow hair strands text words letters numbers passages sentences route
-        candlelight candle candles floodlights floodlight lantern flash sunset dawn sky against paragraph paragraphs
-        sentence word passage row column cell cells line lines section date dates""",
-    "TRIM": """light lights leds bulbs stitching stitches thread threads embroidery beads piping tape paint icing
-        frosting chalk sequins rhinestones glitter pearls trim fur lace ribbon ink pencil marker eyeliner lipstick
-        liner stone stones brick bricks tiles flowers cones neon rope""",
-    # What is drawn or written on such things is marked by people.
-    "PAGE": """map maps calendar page pages newspaper notebook book textbook document spreadsheet column row cell cells
-        chart diagram list date dates ad word words sentence sentences paragraph passage route answer name number note
-        notes slide poster flyer menu""",
-    # What shows pictures shows them from near and with marks.
-    "SCREEN": """screen screens monitor tablet laptop phone cellphone television tv billboard magazine cover poster page
-        projector display displays showing displaying""",
-    "OPTIC": """lens lenses camera binoculars telescope microscope objective magnifying magnifier loupe scope zoom
-        camcorder""",
-    "FRAMED": "bicycle bike motorcycle tent window door glasses eyeglasses mirror bed racket stroller painting picture",
-    # What is printed, painted or drawn has outlines of its own.
-    "DRAWN": """sign signs logo logos letter letters lettering text word words number numbers numeral design designs
-        pattern sticker print emblem graphic graphics drawing label stripe stripes jersey shirt poster badge
-        patch tattoo arrow heart hearts star stars flower flowers shape shapes painted printed embroidered map
-        sole soles sneaker shoe diamond diamonds skull skulls tie skateboard deck iris pupil makeup cap helmet hat
-        lane lanes court field road pitch window windows door eyes lips pillow cake cookie plate mug bowl rug
-        towel quilt blanket cartoon figure mural graffiti button buttons chart page line lines parking""",
-    # What has segments of its own.
-    "SEGMENTS": """body bodies tail legs leg antenna antennae worm caterpillar larva lobster shrimp insect sofa couch
-        orange fruit tray plate bowl dish bracelet window windows pane panes dome wheel mirror armor arm arms tube
-        panels compartments pieces slices peel circle chocolate cushions""",
-    "WORN": """jacket jackets top tops tee shirt shirts pants jeans trousers leggings hair haircut sweater
-        sweatshirt hoodie cardigan blouse cut fur mane tail ear ears grass lawn hedge hedges bush bushes bangs
-        beard legs length blazer coat vest tank sleeves hem closely short""",
-}
-_phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
-
-_FAMILIES = phrases.families(
-    {
-        # What is a box, a mask, a frame or a plain shape, or may be called so.
-        """box carton crate package parcel case chest bin container booth kit basket drawer planter trunk""": "box",
-        "mask respirator goggle balaclava helmet snorkel visor": "mask",
-        "picture painting photo photograph portrait poster mirror": "picture photo frame",
-        "television tv monitor screen laptop computer phone camera magazine book": "picture photo image frame",
-        "window door bicycle bike eyeglass glasses spectacle sunglass goggle bed tent racket": "frame",
-        "clip frame square rectangle circle ring shot oval line border arrow marker": "",
-    }
-)
+_phrase = partial(phrases.phrase, vocabulary=VOCABULARY)
 
 _PHRASES = (
     # highlighted, outlined
     _phrase(
         "highlighted",
-        not_before="LIGHT",
+        not_before="LIGHT low evening morning afternoon late early",
         not_after="hair strands streaks curls text words bangs ponytail PAGE textbook",
     ),
     _phrase("highlight|highlights|highlighting the|this TARGET|area|target"),
@@ -165,6 +96,17 @@ _PHRASES = (
     ),
     _phrase("object|instance|binary|pixel|ground|segment @mask|masks|truth|region|regions"),
     _phrase("foreground|background region|object|mask|instance|pixels|segment"),
+    _phrase(
+        "by|of|under|in|with the @overlay|mask .|and|is|shows|covers|marks", not_after="hidden covered wearing wears"
+    ),
+    _phrase(
+        "overlaid|covered|filled|tinted|shaded with|in|by A? semi? transparent|translucent COLOUR? "
+        "colour|color|layer|overlay"
+    ),
+    _phrase("the @mask|overlay|highlight|contour _ it|him|her|them completely|fully|entirely|."),
+    _phrase(". the|a COLOUR? @rectangle|box|outline|contour surrounds|encloses|bounds|encircles|delimits a|an|the|it"),
+    _phrase("ringed in|with|by LINE* COLOUR", not_after="DRAWN eye eyes neck tail"),
+    _phrase("background removed|erased|blacked|whited|blanked|deleted|masked|subtracted"),
     _phrase("polygon|polygons covers|of|around|outlining|encloses|enclosing|marks|marking|for|is"),
     _phrase(
         "delimited|bordered|bounded by|with|in A? LINE* COLOUR @line|square|rectangle|border|frame|circle",
@@ -221,7 +163,8 @@ _PHRASES = (
         "LIVING surrounded|framed|enclosed|bordered by|with|in A LINE* COLOUR LINE* @line|border|frame|circle|square"
     ),
     _phrase(
-        "@SHAPE|line|lines|border|circle|frame|square that? is? tightly|closely? drawn tightly|closely? around|over"
+        "@SHAPE|line|lines|border|circle|frame|square that? is? tightly|closely? drawn tightly|closely? around|over",
+        not_after="PAGE",
     ),
     _phrase("A|thin|rectangular|COLOUR @BOX|outline tightly|closely? AROUND it|him|her|them", not_before="corner"),
     _phrase(
@@ -285,7 +228,7 @@ _PHRASES = (
     _phrase("background is|has? been? dimmed|darkened|grayed|greyed|masked|desaturated"),
     # cropped, close-up, zoomed in, inset
     _phrase("cropped image|view|photo|picture|section|version|region|close"),
-    _phrase("cropped", not_before="WORN", not_after="WORN"),
+    _phrase("cropped", not_before="WORN", not_after="WORN SCREEN"),
     _phrase("image|picture|photo|object|tight|this crop !top|tops|of"),
     _phrase("shown|seen|visible|view|up _? in|within|of|from the crop"),
     _phrase("center|centre|middle|corner|edge|side|part of the crop|inset|cutout !field|circle|circles"),
@@ -319,7 +262,7 @@ _PHRASES = (
     _phrase("clean|marked|unmarked|annotated scene|picture|image|view|photo"),
     _phrase("clean|marked|unmarked|annotated @frame|frames", not_after="FRAMED"),
 )
-_BOOK = phrases.PhraseBook(_PHRASES, _FAMILIES)
+_BOOK = phrases.PhraseBook(_PHRASES, FAMILIES)
 # Numbered pictures and regions: searched in the caption as it is, with a bounded repeat.
 _DIGIT = re.compile(r"\d")
 _NUMBERED = re.compile(
@@ -336,6 +279,8 @@ _MARKED_NAME = (
     r"| (?:crop|cropping|mask|segmentation|segment|silhouette|outline|contour|rendering|render|close ?up|view|cutout)"
     r" of "
     r"(?:an? |the |this )?(?:[^ .]{1,15} ){0,3}NAME "
+    r"| the NAME (?:with|in|inside|within) the (?:red|green|blue|yellow|magenta|cyan|pink|orange|purple|white|bright) "
+    r"(?:border|outline|contour|rectangle|bounding box) (?!of )"
     r"| (?:emphasi[sz]ed|queried|requested|specified|designated|referenced|targeted|numbered) (?:[^ .]{1,15} )?NAME "
     r"| \. (?:the|this) (?:colou?red )?"
     r"(?P<thing>crop|polygon|mask|segment|overlay|annotation|contour|cutout|inset|highlight|region) "
@@ -343,7 +288,7 @@ _MARKED_NAME = (
     r"| an? (?:highlighted|spotlighted|segmented|masked|annotated|delineated) (?:[^ .]{1,15} )?NAME (?!segment)"
 )
 # What has segments of its own, and may be called segmented.
-_SEGMENTED = frozenset(_VOCABULARY["SEGMENTS"].split()) | {"mandarin", "tangerine", "clementine", "grapefruit", "lemon"}
+_SEGMENTED = frozenset(VOCABULARY["SEGMENTS"].split()) | {"mandarin", "tangerine", "clementine", "grapefruit", "lemon"}
 _MARKED_WORDS = frozenset(re.findall(r"[a-z]{4,}", _MARKED_NAME))
 
 
@@ -366,7 +311,7 @@ def _marked_name(said: CheckedCaption) -> str | None:
 
 def _own_words(said: CheckedCaption) -> frozenset[str]:
     """What the object may be called."""
-    return phrases.own_words((said.category or "", *said.synonyms), _FAMILIES)
+    return phrases.own_words((said.category or "", *said.synonyms), FAMILIES)
 
 
 def _may_wear_a_mask(said: CheckedCaption) -> bool:

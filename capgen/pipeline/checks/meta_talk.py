@@ -158,6 +158,10 @@ _PHRASES = (
     _phrase("if|would you like|need|want|have|would"),
     _phrase("hope this helps"),
     _phrase(
+        ". a|an _? _? @photo|photograph|image|snapshot shows|depicts|captures|features a|an|the|two|some",
+        not_before="HANGS",
+    ),
+    _phrase(
         ". describe|caption|write|answer|summarise|summarize|explain|identify|mention|name|list "
         "the|this|a|an|in|only|what|one|your|each"
     ),

@@ -83,6 +83,9 @@ _PHRASES = (
     _phrase(". n|not|no a|applicable|caption|description|object ."),
     # What the model is not sure of.
     _phrase(". seems|appears|looks|likely|probably|possibly|resembles to|like|a|an|some|it"),
+    _phrase("this|it|that may|might|could be a|an|the|some"),
+    _phrase(". something like|resembling|similar|that"),
+    _phrase("object|thing|shape|item|figure|something that|which resembles|looks|appears|seems"),
     _phrase("may|might|could or may|might|could not"),
     _phrase(
         "unidentifiable|unidentified|unclear|indistinct|ambiguous|unrecognizable|unrecognisable|undefined|vague "
@@ -150,6 +153,8 @@ _DENIED = (
     r" no (?:visible |clear |such |actual |identifiable |discernible )?NAME (?!allowed|is allowed|crossing)"
     r"| NAME (?:(?:is|are|was|were) not |isn't |aren't |cannot be |can't be |could not be |not )"
     rf"(?:[^ .]{{1,12}} )?(?:{_GONE}) "
+    r"| NAME (?:does not|doesn't|do not|don't) (?:appear|seem|show|exist) (?:in|to|up|on|at|here|\.)"
+    r"| the NAME (?:is|are) (?:missing|absent|gone|nowhere|lacking) (?:\.|from|in)"
     r"| (?:isn't|aren't|is not|are not|there's not) (?:a|an|any|the) NAME "
     r"| (?:not|don't|doesn't|didn't|cannot|can't) "
     r"(?:appear to be|seem to be|look like|resemble|contain|show|include|see|find|depict|have) "
@@ -158,7 +163,8 @@ _DENIED = (
     r"| (?:rather than|instead of|and not|not) (?:a|an|the) NAME \. "
 )
 _DENIALS = frozenset(
-    """no not isn't aren't cannot can't don't doesn't didn't there's rather instead requested specified mentioned
+    """missing absent gone nowhere lacking
+    no not isn't aren't cannot can't don't doesn't didn't there's rather instead requested specified mentioned
     described referenced""".split()  # noqa: SIM905
 )
 

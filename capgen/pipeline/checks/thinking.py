@@ -87,6 +87,12 @@ _BOOK = phrases.PhraseBook(
         _phrase("sentence|sentences|words suffices|suffice|is|are enough|sufficient|. .|a|an|the"),
         # No caption of an object speaks of itself: what a sign reads is between quotation marks or after QUOTED.
         _phrase("i|i'm|i'd|i'll|i've|my|we|we're|we've|our|let's !. |love|heart|beam", not_after="QUOTED"),
+        _phrase(". the user|users"),
+        _phrase(
+            ". maybe|perhaps|then|also|just mention|describe|say|add|note|include|use|keep|skip|leave|call|start|focus"
+        ),
+        _phrase(". now for|to|on the|a|my final|sentence|caption|description|colour|color|answer|last"),
+        _phrase(". what matters|counts|remains|stands|follows"),
         _phrase(". user|users wants|asks|asked|wanted|needs|requested|prompt"),
         _phrase(". need|needs|needed|must|should|have|try|trying|going|have to|be|not|avoid|describe"),
         _phrase(". that|this|it|which gives|leaves|yields|makes|tells|suggests us|me .|a|an|the|it|that"),
