@@ -273,7 +273,8 @@ def test_layers_with_a_window_keep_no_more_than_that():
 
 
 def test_a_size_whose_configuration_nobody_read_says_so():
-    assert model_profiles()["mistral3"].memory["Ministral 8B"].text(256, 4096).endswith("its configuration was not read")
+    needs = model_profiles()["mistral3"].memory["Ministral 8B"]
+    assert needs.text(256, 4096).endswith("its configuration was not read")
 
 
 def test_the_table_of_memory_in_the_document_is_the_computed_one():
