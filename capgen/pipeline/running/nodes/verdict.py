@@ -124,7 +124,7 @@ def _release(version: str | None) -> str | None:
 
 
 def _out(out: Mapping[str, Any], needs: NodeNeeds) -> list[NodeTrouble]:
-    if needs.out is None:
+    if needs.out is None or not out:  # a machine that was not asked says nothing
         return []
     place = needs.url or str(needs.out)
     if "error" in out:

@@ -88,3 +88,8 @@ def test_clocks_may_differ_by_minutes():
     assert clock_trouble(20) is None
     assert "behind" in str(clock_trouble(900))
     assert "ahead of" in str(clock_trouble(-900))
+
+
+def test_this_machine_itself_is_not_asked_about_out_pictures_and_model(needs):
+    question = needs.question("here") | dict.fromkeys(("out", "root", "model"))
+    assert said(facts_of(question), needs) == []
