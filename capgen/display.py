@@ -33,6 +33,9 @@ _UNSEEN = frozenset(
 """Marks that reorder text or break lines without being seen (Unicode TR 36 and 55)."""
 
 _REFUSED = ("Cc", "Cs", "Co", "Cn")
+_UNSEEN_IN_JSON = re.compile(f"[\x7f-\x9f{''.join(sorted(_UNSEEN))}]")
+_BARE_ADDRESS = re.compile(r"(?i)\bwww\.")
+"""What GitHub's Markdown makes a link of, without a scheme."""
 _MARKDOWN = re.compile(r"[\\`*\[\]#|~!$]|(?<![^\W_])_|_(?![^\W_])")
 """What Markdown may read; an underscore between letters is none of it."""
 
@@ -102,7 +105,13 @@ def html_head(title: str, *, style: str, script: str = "") -> str:
 def markdown(text: str) -> str:
     """The text on one line of a Markdown page, with nothing in it that Markdown or HTML would read."""
     flat = " ".join(plain(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKDOWN.sub(r"\\\g<0>", flat).replace("://", "&#58;//").replace("@", "&#64;")
+    bare = _BARE_ADDRESS.sub(lambda found: f"{found[0][:-1]}&#46;", _MARKDOWN.sub(r"\\\g<0>", flat))
+    return bare.replace("://", "&#58;//").replace("@", "&#64;")
+
+
+def json_text(text: str) -> str:
+    """JSON for a terminal: controls and marks that reorder text, which JSON may hold as they are, become escapes."""
+    return _UNSEEN_IN_JSON.sub(lambda mark: f"\\u{ord(mark[0]):04x}", text)
 
 
 def mathless(text: str) -> str:
@@ -147,13 +156,25 @@ class StepLog:
 def terminal(*, stderr: bool = False, quiet: bool = False, file: Any = None) -> Any:
     """A Rich console that reads no markup and no emoji codes in what it prints, and passes no terminal controls on."""
     from rich.console import Console
+    from rich.status import Status
     from rich.text import Text
 
+    class PlainStatus(Status):
+        """A line beside a spinner; Rich reads markup in it whatever the console says."""
+
+        def update(self, status: Any = None, **options: Any) -> None:
+            super().update(Text(with_urls(plain(status))) if isinstance(status, str) else status, **options)
+
     class PlainConsole(Console):
-        """Strings, in table cells too, are text."""
+        """Strings, in table cells and beside spinners too, are text."""
 
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(with_urls(plain(text, lines=True)), **options)
+
+        def status(self, status: Any, **options: Any) -> Status:
+            shown = PlainStatus("", console=self, **options)
+            shown.update(status)
+            return shown
 
     return PlainConsole(stderr=stderr, quiet=quiet, file=file, markup=False, highlight=False, emoji=False)
 

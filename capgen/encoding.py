@@ -93,6 +93,14 @@ def is_below(name: str) -> bool:
     return bool(name) and "\0" not in name and not outside
 
 
+def leads_below(path: Path, bounds: str | Path) -> bool:
+    """Whether a path is in a folder once its links are followed; False where they go round in circles."""
+    try:
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(bounds))
+    except OSError:
+        return False
+
+
 def check_name(path: Path) -> None:
     """Refuse a file or folder whose name is not UTF-8: Parquet, JSON and Ray could not say it.
 

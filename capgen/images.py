@@ -14,7 +14,6 @@ Only the formats of ``FORMATS`` are opened, recognised by their content; Pillow 
 from __future__ import annotations
 
 import contextlib
-import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from capgen.buckets.roots import here
+from capgen.buckets.store import TooLarge
+from capgen.encoding import leads_below
 from capgen.errors import UserError
 from capgen.rle import Size
 
@@ -261,19 +262,14 @@ def path_under(root: str | Path, name: str, bounds: str | Path | None = None) ->
     windows = PureWindowsPath(name)
     if not name or windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in windows.parts:
         raise PictureFault("bad_path", f"{_label(Path(), name)!r} is not a name under the root folder")
-    path = here(Path(root) / name)
-    if bounds is not None and "\0" not in name and not _leads_below(path, bounds):
+    try:
+        path = here(Path(root) / name)
+    except TooLarge as error:
+        raise PictureFault("picture_too_large", error.what) from None
+    if bounds is not None and "\0" not in name and not leads_below(path, bounds):
         label = _label(Path(), name)
         raise PictureFault("bad_path", f"{label} is a link out of the root folder, which only --follow-links allows")
     return path
-
-
-def _leads_below(path: Path, bounds: str | Path) -> bool:
-    """Whether a path is in a folder once its links are followed; False where they go round in circles."""
-    try:
-        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(bounds))
-    except OSError:
-        return False
 
 
 def _label(source: Path | bytes, name: str | None) -> str:

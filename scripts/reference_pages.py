@@ -87,7 +87,7 @@ def shown_type(schema: Mapping[str, Any]) -> str:
     words = names.get(kind, "table")
     for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<")):
         if key in schema:
-            words += f" {sign} {schema[key]:g}"
+            words += f" {sign} {schema[key]:,}" if isinstance(schema[key], int) else f" {sign} {schema[key]:g}"
     return "path" if schema.get("format") == "path" else words
 
 
@@ -190,7 +190,7 @@ def settings_page() -> str:
             "Sources",
             "`source.KEY`, for the source of the pipeline file",
             SOURCES,
-            frozenset({"root", "split", "dataset"}),
+            frozenset({"root", "split", "dataset", "bounds"}),
         ),
         ("Checks", "`checks.options.CHECK.KEY`; the other checks have no options", CHECKS, frozenset()),
         (

@@ -14,7 +14,7 @@ import pytest
 
 from capgen.errors import MissingFile, UserError
 from capgen.evaluation.benchmarks.frames import FrameVideo
-from capgen.videos import frame_files, read_video, read_video_header
+from capgen.videos import MAX_BYTES, count_frames, frame_files, read_video, read_video_header
 from tests.maskcaptioner.films import HEIGHT, WIDTH, frame, write_video
 
 
@@ -53,6 +53,16 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_vfr("2026-03-01T12:30:05.mp4", range(0, 500, 100))
     assert numbers(Path("2026-03-01T12:30:05.mp4")) == [0, 1, 2, 3, 4]
+
+
+def test_a_file_above_the_limit_is_refused_before_it_is_opened(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 2)
+    os.truncate(path, MAX_BYTES)  # a hole: it takes no room
+    assert numbers(path) == [0, 1]
+    os.truncate(path, MAX_BYTES + 1)
+    for read in (lambda: list(read_video(path)), lambda: read_video_header(path), lambda: count_frames(path)):
+        with pytest.raises(UserError, match=r"a\.mp4 is larger than 64 GiB; cut it into parts"):
+            read()
 
 
 def edited(path, first, count, fps=8):

@@ -19,7 +19,9 @@ from capgen.dataset.plan import ModelName
 from capgen.errors import UserError
 from capgen.pipeline.judging.judge import judge_run
 from capgen.pipeline.judging.records import JudgeRules
+from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.prepare import checked
+from capgen.pipeline.running.own_runs import DeviceFlags, note_run
 from capgen.pipeline.running.session import NothingKept, RunRequest, run_session
 from capgen.pipeline.settings import Settings
 
@@ -78,7 +80,8 @@ def run_ablation(wanted: AblationRequest) -> AblationResult:
     with _engine() as engine:
         for number, one in enumerate(sorted(planned, key=lambda one: order[engine_of(one.settings)]), 1):
             out = wanted.out / RUNS / one.variant.folder
-            request = RunRequest(out, one.model, SharedDevices(gpus=wanted.gpus, ray=False, engine=engine))
+            devices = SharedDevices(gpus=wanted.gpus, ray=False, engine=engine)
+            request = RunRequest(out, one.model, devices, planned=_note)
             with suppress(NothingKept):  # that is what came out of this variant, and the table says so
                 run_session(one.settings, request, wanted.console)
             found = done[one.variant.folder] = measured(out, one.variant.values, wanted.facts)
@@ -104,6 +107,11 @@ def _is_judged(out: Path) -> bool:
         return False
     written = layout.judge.stat().st_mtime_ns
     return all(file.stat().st_mtime_ns < written for file in layout.all_candidates())
+
+
+def _note(job: Job) -> None:
+    """Record a variant as a run of this user's: other commands then look for its pictures where they are."""
+    note_run(job, DeviceFlags(), None)
 
 
 @contextmanager

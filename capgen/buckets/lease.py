@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -24,6 +25,8 @@ from capgen.redaction import shown_url
 log = logging.getLogger(__name__)
 
 FOLDER = ".lease"
+_NAME = re.compile(rf"{re.escape(FOLDER)}/(\d{{8,15}})\.json")
+_LARGEST = 65_536  # bytes of a lease
 RENEWED_S = 10.0
 STALE_S = 60.0
 
@@ -101,7 +104,7 @@ def holder(store: ObjectStore, stale_s: float = STALE_S) -> str | None:
     about = None if number is None else _read(store, number)
     if about is None or _age(about) > stale_s or _is_dead(about):
         return None
-    return f"process {about.get('pid')} on {about.get('host')}"
+    return f"process {str(about.get('pid'))[:20]} on {str(about.get('host'))[:100]}"
 
 
 def _taken(store: ObjectStore, stale_s: float, renewed_s: float) -> Lease:
@@ -131,8 +134,8 @@ def _taken(store: ObjectStore, stale_s: float, renewed_s: float) -> Lease:
 
 
 def _highest(store: ObjectStore) -> int | None:
-    numbers = [int(name.rpartition("/")[2].partition(".")[0]) for name in store.list(f"{FOLDER}/")]
-    return max(numbers, default=None)
+    named = (_NAME.fullmatch(name) for name in store.list(f"{FOLDER}/"))
+    return max((int(found[1]) for found in named if found), default=None)
 
 
 def _name(number: int) -> str:
@@ -141,8 +144,8 @@ def _name(number: int) -> str:
 
 def _read(store: ObjectStore, number: int) -> dict[str, object] | None:
     try:
-        about = json.loads(store.read(_name(number)))
-    except (FileNotFoundError, ValueError):
+        about = json.loads(store.read(_name(number), _LARGEST))
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return about if isinstance(about, dict) else None
 

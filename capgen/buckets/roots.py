@@ -14,8 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from capgen.buckets.places import remember
-from capgen.buckets.store import ObjectStore
-from capgen.encoding import is_below
+from capgen.buckets.store import ObjectStore, misnamed
 from capgen.errors import UserError
 
 _AT_ONCE = 16  # requests
@@ -53,11 +52,9 @@ class RootCopy:
         there = self.store.list()
         if not there:
             raise UserError(f"{self.store.url} holds nothing", "give the URL of the dataset's folder")
-        bad = next((name for name in there if not is_below(name)), None)
-        if bad is not None:
-            raise UserError(
-                f"{self.store.url} holds an object called {bad!r}, which leads out of a folder", "rename it"
-            )
+        wrong = misnamed(there)
+        if wrong is not None:
+            raise UserError(f"{self.store.url} holds {wrong}", "rename or delete it")
         wanted = []
         for name, stamp in there.items():
             file = self.folder / name
@@ -74,13 +71,14 @@ class RootCopy:
 
         Raises:
             BucketTrouble: the bucket does not answer.
+            TooLarge: it takes more than all copies together may.
         """
         with self._lock:
             lock = self._fetching.setdefault(path, threading.Lock())
         try:
             with lock:
                 if not _is_filled(path):
-                    self.store.download(path.relative_to(self.folder).as_posix(), path)
+                    self.store.download(path.relative_to(self.folder).as_posix(), path, most=self._room)
                     self._keep(path)
         except FileNotFoundError:
             return
@@ -131,6 +129,8 @@ def soon(paths: Iterable[Path]) -> None:
 
 
 def _copy_of(path: Path) -> RootCopy | None:
+    if ".." in path.parts:  # nothing is fetched to where a name climbs
+        return None
     return next((copy for folder, copy in _ROOTS.items() if path.is_relative_to(folder)), None)
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from capgen.encoding import is_below
 from capgen.errors import CapgenError, UserError
 from capgen.redaction import message, shown_url
 
@@ -26,8 +28,10 @@ _BUCKET_PARTS = dict.fromkeys(_PACKAGES, 1) | {"hf": 3}
 """By scheme, how many parts of a path name the bucket, which must be there: ``datasets/OWNER/NAME`` on the Hub."""
 _TRIES = 8
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
-_NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+_NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError, CapgenError)
 """What asking once more does not change."""
+_LARGEST_READ = 2**30  # bytes of an object that is read into memory
+_LONGEST_PART = 255  # bytes of a file's name; 20 of them are for what downloads append
 
 
 class BucketTrouble(CapgenError):
@@ -53,6 +57,29 @@ def is_url(text: str) -> bool:
     """Whether a place is in a bucket, not a folder."""
     scheme, mark, rest = text.partition("://")
     return bool(mark and rest) and scheme.replace("+", "").isalnum() and scheme != "file"
+
+
+class TooLarge(UserError):
+    """An object is larger than what it is for allows, or than the disk has room for."""
+
+
+def misnamed(names: Iterable[str]) -> str | None:
+    """What is wrong with the first name that cannot be a file below a folder; None where all can.
+
+    A bucket's names are any text: they may climb, be absolute, too long for a file system, or name a file and a folder
+    at once.
+    """
+    known = set(names)
+    for name in known:
+        if not is_below(name):
+            return f"an object called {name[:200]!r}, which leads out of a folder"
+        parts = name.split("/")
+        if any(not part or part == "." or len(part.encode()) > _LONGEST_PART - 20 for part in parts):
+            return f"an object called {name[:200]!r}, which no file can be called"
+        inside = next((above for i in range(1, len(parts)) if (above := "/".join(parts[:i])) in known), None)
+        if inside is not None:
+            return f"objects called {inside[:200]!r} and {name[:200]!r}: one cannot be a file and a folder"
+    return None
 
 
 class ObjectStore:
@@ -84,20 +111,25 @@ class ObjectStore:
         return {
             path.lstrip("/")[start:]: _stamp(info)
             for path, info in found.items()
-            if path.lstrip("/").startswith(f"{self._root}/") and info.get("type", "file") == "file"
+            if path.lstrip("/").startswith(f"{self._root}/")
+            and info.get("type", "file") == "file"
+            and not (path.endswith("/") and not info.get("size"))  # consoles make such objects for folders
         }
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most: int = _LARGEST_READ) -> bytes:
         """The bytes of an object.
 
         Raises:
             FileNotFoundError: there is none.
+            TooLarge: it has more than ``most`` bytes.
         """
-        return bytes(self._patiently(f"reading {self._shown(name)}", lambda: self._whole(name)))
+        return bytes(self._patiently(f"reading {self._shown(name)}", lambda: self._whole(name, most)))
 
-    def _whole(self, name: str) -> bytes:
-        data: bytes = self._fs.cat_file(self._path(name))
+    def _whole(self, name: str, most: int) -> bytes:
         size = self._fs.info(self._path(name))["size"]
+        if size > most:
+            raise TooLarge(f"{self._shown(name)} has {size:,} bytes, more than any file of its kind", "delete it")
+        data: bytes = self._fs.cat_file(self._path(name))
         if len(data) != size:
             raise OSError(f"{len(data)} of {size} bytes came")
         return data
@@ -111,20 +143,23 @@ class ObjectStore:
         except FileNotFoundError:
             return None
 
-    def download(self, name: str, file: Path, size: int | None = None) -> None:
+    def download(self, name: str, file: Path, size: int | None = None, *, most: float = float("inf")) -> None:
         """Copy an object to a file of this machine, which is seen whole or not at all.
 
         Args:
             size: bytes that it must have; None asks the bucket.
+            most: bytes that it may have.
 
         Raises:
             FileNotFoundError: there is no such object.
+            TooLarge: it has more than ``most`` bytes, or than the disk has room for.
         """
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_name(f"{file.name}.{random.getrandbits(32):08x}.part")
 
         def fetch() -> None:
             wanted = self._fs.info(self._path(name))["size"] if size is None else size
+            self._check_room(name, file.parent, wanted, most)
             self._fs.get_file(self._path(name), str(part))
             got = part.stat().st_size
             if got != wanted:
@@ -135,6 +170,16 @@ class ObjectStore:
             part.replace(file)
         finally:
             part.unlink(missing_ok=True)
+
+    def _check_room(self, name: str, folder: Path, size: int, most: float) -> None:
+        if size > most:
+            raise TooLarge(f"{self._shown(name)} has {size:,} bytes, more than {most:,.0f}", "leave it out")
+        room = shutil.disk_usage(folder).free
+        if size > room:
+            raise TooLarge(
+                f"{self._shown(name)} has {size:,} bytes, and {folder} has room for {room:,}",
+                "name a folder on a larger disk in CAPGEN_SCRATCH",
+            )
 
     def upload(self, file: Path, name: str) -> None:
         """Copy a file of this machine to an object, in place of an earlier one."""
@@ -224,8 +269,11 @@ def _opened(url: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
     scheme = url.partition("://")[0]
-    if "@" in url.partition("://")[2].partition("/")[0]:
-        raise UserError(f"{shown_url(url)}: credentials in an address end in logs", "set them in the environment")
+    if "@" in url.partition("://")[2].partition("/")[0] or "?" in url:
+        raise UserError(
+            f"{shown_url(url)}: an address with a password or a query would end in logs and records",
+            "set the credentials in the environment",
+        )
     try:
         fs, root = url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError) as error:

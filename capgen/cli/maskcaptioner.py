@@ -15,7 +15,7 @@ from rich.progress import Progress
 from capgen.cli import options
 from capgen.cli.data import places
 from capgen.cli.runs.output import long_work
-from capgen.display import StepLog, echo, note, progress_terminal
+from capgen.display import StepLog, echo, note, plain, progress_terminal
 from capgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def predict_verb(
         typer.echo(json.dumps(summary(found, written), indent=1))
         return
     for track in found.tracks:
-        note(f"{track.track_id:>3}  {track.score:.2f}  {track.caption or track.category or ''}{_doubt(track)}")
+        note(plain(f"{track.track_id:>3}  {track.score:.2f}  {track.caption or track.category or ''}{_doubt(track)}"))
     objects = f"{len(found.tracks)} object{'' if len(found.tracks) == 1 else 's'}"
     hint = "" if found.tracks else " (a lower --threshold shows what the model is less sure of)"
     echo(f"{objects} on {found.frames} frame{'' if found.frames == 1 else 's'}{hint}: {written.annotated}")

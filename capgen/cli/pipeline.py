@@ -20,7 +20,7 @@ from capgen.cli.providers import Providers
 from capgen.cli.runs.dry_run import dry_run
 from capgen.cli.runs.output import long_work
 from capgen.cli.settings import in_world, settings_of, with_world
-from capgen.dataset.layout import RunLayout
+from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.display import echo, note, progress_terminal
 from capgen.errors import LedgerError, UnknownName, UserError
 
@@ -208,9 +208,12 @@ def retry(
 
     The release is written anew; rows of all other objects stay as they are.
     """
+    from capgen.cli.runs.roots import picture_root
     from capgen.pipeline.running.retry import recorded
     from capgen.pipeline.running.session import RunRequest, run_session
 
+    refuse_links(out)
+    root = picture_root(out, root, trusted=trust_out)
     flags = {"source.root": root, "source.follow_links": follow_links, "engine.name": engine}
     was = recorded(out, flags, set_ or (), trusted=trust_out)
     again = tuple(dict.fromkeys(reason or ()))
@@ -359,6 +362,7 @@ def gallery(
 
     Dropped and failed objects are shown too, with their reasons. It works while the run goes on. Ctrl-C ends it.
     """
+    from capgen.cli.runs.roots import picture_root
     from capgen.pipeline.gallery.exact_request import ExactRequests, RecordedRequests
     from capgen.pipeline.gallery.export import export_run
     from capgen.pipeline.gallery.media_store import MediaStore
@@ -368,6 +372,8 @@ def gallery(
     from capgen.pipeline.running.own_runs import own_run
 
     selection = Selection.of_query(select)
+    refuse_links(out)
+    root = picture_root(out, root, trusted=trust_out)
     if export is not None:
         count = export_run(out, export, limit=limit, selection=selection, root=root, follow_links=follow_links)
         echo(f"{count} images and videos in {export / 'index.html'}")

@@ -11,7 +11,7 @@ import typer
 from capgen.cli import options
 from capgen.cli.providers import Providers
 from capgen.cli.runs.output import long_work
-from capgen.display import echo, note, working
+from capgen.display import echo, json_text, note, working
 from capgen.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def calibrate(
         write_whole(layout.calibration, msgspec.json.format(msgspec.json.encode(result)) + b"\n")
         drawn = _draw(result, plot or layout.calibration_plot)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
+        typer.echo(json_text(msgspec.json.format(msgspec.json.encode(result)).decode()))
     else:
         echo(as_text(result))
         echo(f"written: {layout.calibration}{f', {drawn}' if drawn else ''}")
@@ -145,7 +145,9 @@ def judge(
     The table has a score and a verdict for each caption; retry --refused, calibrate --scores and report read it. What a
     call that was stopped has judged is kept.
     """
+    from capgen.cli.runs.roots import picture_root
     from capgen.cli.settings import in_world
+    from capgen.dataset.layout import refuse_links
     from capgen.pipeline.judging.records import JudgeRules, read_sentences
     from capgen.pipeline.judging.scores import THRESHOLD
     from capgen.pipeline.planning.config import with_model
@@ -156,10 +158,13 @@ def judge(
         raise UnknownName("--method", method, ("fit", "yes_no", "confidence"))
     sentences = read_sentences(captions) if captions is not None else None
     named = str(model_dir()) if model == "embedded" else model
+    refuse_links(out)
+    if method != "confidence":
+        root = picture_root(out, root, trusted=trust_out)
     flags = {"source.root": root, "source.follow_links": follow_links, "engine.name": engine}
     settings = recorded(out, flags, set_ or (), trusted=trust_out).settings
     if named is not None:
-        settings = with_model(settings, named)
+        settings = with_model(settings, named, set_ or ())
     least = THRESHOLD if threshold is None else threshold
     rules = JudgeRules(method=cast("Method", method), threshold=least, contrast=contrast)
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, 1)

@@ -34,6 +34,7 @@ def reviews(
 
     The next release takes them up; see docs/reviews.md.
     """
+    from capgen.cli.runs.roots import picture_root
     from capgen.pipeline.gallery.selection import Selection
     from capgen.pipeline.reviewing import exchange
 
@@ -41,7 +42,7 @@ def reviews(
         raise UserError("--to and --from are two different things", "give one of them")
     if to is not None:
         where = folder or Path(f"{out.resolve().name}-{to}")
-        count = exchange.send(out, to, where, Selection.of_query(select), root)
+        count = exchange.send(out, to, where, Selection.of_query(select), picture_root(out, root))
         echo(f"{count:,} objects in {where}")
         return
     if take is not None:

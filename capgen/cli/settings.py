@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capgen.cli.options import dataset_names
-from capgen.display import note
+from capgen.display import note, plain
 from capgen.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _recognised(flags: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         raise UserError("--dataset auto needs the folder to look into", "give it with --root DIR")
     first, *others = recognise(root)
     also = f"; it also holds {', '.join(one.text() for one in others)}" if others else ""
-    note(f"capgen: {root} holds {first.text()}: --dataset {first.name}{also}", stderr=True)
+    note(plain(f"capgen: {root} holds {first.text()}: --dataset {first.name}{also}"), stderr=True)
     split = flags.get("source.split") or (None if first.split == "all" else first.split)
     return first.name, {**flags, "source.split": split}
 

@@ -300,6 +300,16 @@ def holds_pictures(file: Path) -> bool:
         return "images" in parquet.schema_arrow.names
 
 
+def holds_media(out: Path) -> bool:
+    """Whether a release holds its pictures itself; False where there is none.
+
+    Raises:
+        LedgerError: its first file cannot be read.
+    """
+    file = next(iter(RunLayout(out).media_files()), None)
+    return file is not None and holds_pictures(file)
+
+
 def media_of(batch: pa.RecordBatch, index: int) -> ReleasedMedia:
     """A row of a release's media as a type.
 
@@ -355,6 +365,7 @@ def parquet_batches(
                 raise LedgerError(f"{path} has no column {name!r}; {remedy}")
         read = [name for name in wanted if name not in lacking]
         for batch in parquet.iter_batches(rows, columns=read):
+            batch.validate(full=True)  # text that is no UTF-8 is damage
             yield _with_nulls(batch, lacking, schema)
 
 

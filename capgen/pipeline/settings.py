@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from capgen.dataset.release_record import DedupRules
+from capgen.images import MAX_PIXELS
 from capgen.layered_toml import Positive, Share
 from capgen.redaction import secret_place
 
@@ -69,6 +70,11 @@ class SourceSettings(Table):
         return kept | {"options": {**options, **own}} if own and isinstance(options, dict) else table
 
 
+Patch = Annotated[int, Field(ge=1, le=1024)]
+PixelCount = Annotated[int, Field(ge=1, le=MAX_PIXELS)]
+"""Of a picture that a model is shown; a model folder from a stranger may say it, too."""
+
+
 class RenderSettings(Table):
     """How large the pictures are that the model sees.
 
@@ -84,9 +90,9 @@ class RenderSettings(Table):
     for models whose chat template refuses system messages.
     """
 
-    patch: Positive = 32
-    clean_pixels: Positive = 448 * 448
-    marked_pixels: Positive = 320 * 320
+    patch: Patch = 32
+    clean_pixels: PixelCount = 448 * 448
+    marked_pixels: PixelCount = 320 * 320
     square: bool = False
     margin: Annotated[float, Field(ge=0, le=10)] = 1.0
     coordinates: Coordinates = "percent"

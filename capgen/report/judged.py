@@ -18,6 +18,8 @@ from capgen.report.truth import KnownTruth
 
 _ROWS = 10_000
 _BINS = 20
+_LARGEST = 1e30
+"""Of a score; a log-probability is a few hundred at most, and a histogram cannot span all numbers."""
 _METHODS = 12
 """So many have a section of their own; the table may be anybody's."""
 _COLUMNS = ("key", "caption", "method", "score", "verdict")
@@ -78,7 +80,7 @@ def _add(methods: dict[str, _Method], rows: list[dict[str, Any]], current: Any, 
             continue
         one.verdicts[str(row.get("verdict") or "none")] += 1
         value = row["score"]
-        if value is not None and np.isfinite(value):
+        if value is not None and abs(value) <= _LARGEST:
             one.scores.append(value)
             if row["key"] in truth.right:
                 one.labelled[row["key"]] = value

@@ -57,6 +57,24 @@ def test_a_light_read_has_what_is_counted_and_no_masks(run):
     assert one.caption
 
 
+@pytest.mark.parametrize("name", ["category", "reasons"])
+def test_text_that_is_no_utf_8_is_damage_that_is_named(run, name):
+    path = RunLayout(run.out).candidates(0)
+
+    def spoilt(table):
+        place, field = table.column_names.index(name), table.schema.field(name)
+        count = table.num_rows
+        values = pa.array([b"\xff\xfe"] * count).view(pa.string())
+        if name == "reasons":
+            values = pa.ListArray.from_arrays(pa.array(range(count + 1), pa.int32()), values)
+        return table.set_column(place, field, values.cast(field.type, safe=False))
+
+    rewritten(path, spoilt)
+    with pytest.raises(LedgerError) as error:
+        list(reader.read_rows(path))
+    assert_one_line(error, str(path), "UTF8")
+
+
 def test_splits_and_releases_that_are_not_there_are_named(run, tmp_path):
     with pytest.raises(UnknownName, match="did you mean 'train'"):
         list(reader.media_batches(run.out, "trian", rows=9))

@@ -16,8 +16,17 @@ from tests.pipeline.runs import echo_settings, session
 from tests.tiny_runs import three_shards
 
 FILES = (".lock", "plan.json", "README.md", "release.json", "report.json", "dedup.parquet", "reviews.jsonl")
-FOLDERS = ("plan", "journal", "candidates", "logs", "data", "batch", "world", "report", "sessions")
-BELOW = ("plan/00000.jsonl", "journal/00000/0001-a.jsonl", "candidates/00000.json", "logs/engine-00.log")
+FILES += ("source.json", "calibration.json", "calibration.png", "judge.parquet")
+FOLDERS = ("plan", "journal", "candidates", "logs", "data", "batch", "world", "report", "sessions", "judge")
+BELOW = (
+    "judge/0123456789abcdef.jsonl",
+    "sessions/0001.json",
+    "report/report.html",
+    "plan/00000.jsonl",
+    "journal/00000/0001-a.jsonl",
+    "candidates/00000.json",
+    "logs/engine-00.log",
+)
 PARTS = ("data.part", "plan.part", "data.old.part", "release.json.0a1b2c3d.part", "dedup.parquet.part")
 
 
@@ -75,7 +84,7 @@ def capgen(*arguments):
     app(list(map(str, arguments)), standalone_mode=False, obj=Providers())
 
 
-@pytest.mark.parametrize("command", [("gallery",), ("retry", "--gpus", "0")])
+@pytest.mark.parametrize("command", [("gallery",), ("retry", "--gpus", "0"), ("judge", "--method", "confidence")])
 def test_commands_that_write_name_the_link(lvis_root, tmp_path, command):
     out, _ = session(echo_settings(lvis_root), tmp_path / "out")
     victim = tmp_path / "victim"

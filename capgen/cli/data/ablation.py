@@ -12,7 +12,7 @@ from capgen.cli import options
 from capgen.cli.providers import Providers
 from capgen.cli.runs.output import long_work
 from capgen.cli.settings import settings_of, with_world
-from capgen.display import echo, note, progress_terminal
+from capgen.display import echo, json_text, note, progress_terminal
 from capgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def ablate(
         )
         result = run_ablation(request)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
+        typer.echo(json_text(msgspec.json.format(msgspec.json.encode(result)).decode()))
     else:
         echo(as_table(result))
         echo(f"written: {out / 'ablation.json'}, ablation.md and ablation.png beside it")

@@ -10,7 +10,7 @@ import typer
 from capgen.cli import options
 from capgen.cli.runs.output import long_work
 from capgen.cli.settings import AUTO, settings_of
-from capgen.display import echo, working
+from capgen.display import echo, json_text, working
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -34,6 +34,6 @@ def describe(
     with working("reading"):
         summary = summarise(settings)
     if as_json:
-        typer.echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
+        typer.echo(json_text(json.dumps(summary.as_json(), indent=1, ensure_ascii=False)))
     else:
         echo(f"dataset {summary.dataset} in {root}\n{summary.text()}")

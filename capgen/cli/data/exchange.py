@@ -10,7 +10,8 @@ import typer
 from capgen.cli import options
 from capgen.cli.pipeline import embed_of
 from capgen.cli.runs.output import long_work
-from capgen.display import echo, note, terminal, working
+from capgen.display import echo, note, plain, terminal, working
+from capgen.errors import UserError
 from capgen.exporting import FORMATS
 
 app = typer.Typer(rich_markup_mode=None)
@@ -39,13 +40,22 @@ def export(
 
     DEST appears when it is complete; the same command resumes an export that was stopped. Forms: docs/export.md.
     """
+    from capgen.cli.runs.roots import picture_root
+    from capgen.dataset.reader import holds_media
     from capgen.exporting.export import ExportRequest, check_pictures_mode, export_release
     from capgen.pipeline.planning.annotation_files import annotation_files
 
     given: dict[str, Any] = {"boxes": boxes, "questions": questions, "frames": frames}
     form = FORMATS.build(to, {name: value for name, value in given.items() if value is not None}, "option ")
-    files = annotation_files(out, root) if out.is_dir() else {}
-    request = ExportRequest(out, dest, to, form, check_pictures_mode(pictures), root, follow_links, files)
+    mode = check_pictures_mode(pictures)
+    try:
+        root = picture_root(out, root)
+        files = annotation_files(out, root) if out.is_dir() else {}
+    except UserError:
+        if (mode != "reference" or form.pictures_in("image") is None) and not holds_media(out):
+            raise
+        root, files = out, {}  # what the source says beside captions is left out, as where its file is gone
+    request = ExportRequest(out, dest, to, form, mode, root, follow_links, files)
     with working("exporting") as tell:
         report = export_release(request, lambda split, media: tell(f"exporting {split}: {media:,} media"))
     echo(f"{report.dest}{' is complete already' if report.already else ''}: {report.text()}")
@@ -66,16 +76,19 @@ def import_(
     model: Annotated[str | None, typer.Option(help="Who wrote the captions, for the rows.")] = None,
     license_: Annotated[str | None, typer.Option("--license", help="Licence of the captions, for the card.")] = None,
     embed: options.EmbedFlag = None,
+    follow_links: options.FollowLinksFlag = None,
 ) -> None:
     """Make a release of captions that somebody else wrote.
 
     Every field of the file is kept. The release is trained on, scored, shown and exported like one of a run.
     """
     from capgen.pipeline.importing.imports import ImportRequest, counts_text, import_captions
+    from capgen.pipeline.running.own_runs import note_import
 
-    request = ImportRequest(given, out, root, split, dataset, model, license_, embed_of(embed))
+    request = ImportRequest(given, out, root, split, dataset, model, license_, embed_of(embed), follow_links)
     with working("importing") as tell:
         ledger = import_captions(request, lambda verb, done, of: tell(f"{verb}: {done:,}/{of:,}"))
+    note_import(out)
     echo(f"{out}: {counts_text(ledger)}")
 
 
@@ -97,13 +110,13 @@ def push(
     plan = plan_push(out)
     console = terminal()
     for file in plan.files:
-        note(f"{file.bytes:>15,}  {file.path}")
+        note(plain(f"{file.bytes:>15,}  {file.path}"))
     note(f"{plan.bytes:>15,}  bytes in {len(plan.files)} files for {repo}{f' ({revision})' if revision else ''}")
     note(f"\n{plan.card}")
     if plan.edited:
         note("README.md was edited after the release was packed")
     if plan.warning:
-        note(f"the release is marked: {plan.warning}")
+        note(plain(f"the release is marked: {plan.warning}"))
     if not yes and not (console.is_terminal and typer.confirm(f"Send this to {repo}?")):
         echo("nothing was sent; --yes sends it")
         return

@@ -10,7 +10,7 @@ import typer
 
 from capgen.cli import options
 from capgen.cli.runs.output import long_work
-from capgen.display import echo, note, plain, progress_terminal
+from capgen.display import echo, json_text, note, plain, progress_terminal
 from capgen.text import tidy
 
 app = typer.Typer(rich_markup_mode=None)
@@ -48,7 +48,7 @@ def report(
     with ProgressDisplay(progress_terminal()) as display:
         page, _ = write_report(out, wanted, folder=to, progress=display.steps("reading"))
     if as_json:
-        typer.echo((page.with_name("figures.json")).read_text("utf-8"))
+        typer.echo(json_text(page.with_name("figures.json").read_text("utf-8")))
     echo(f"{page}  (and report.md, figures.json beside it)", stderr=as_json)
 
 

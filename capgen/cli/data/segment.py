@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from capgen.cli.runs.output import long_work
-from capgen.display import echo, note, working
+from capgen.display import echo, note, plain, working
 from capgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def segment(
         report = run(
             request,
             segmenter,
-            say=lambda line: note(line, stderr=True),
+            say=lambda line: note(plain(line), stderr=True),
             progress=lambda done, of: tell(f"segmenting: {done}/{of} files"),
         )
     dataset = "coco" if report.kind == "image" else "youtube-vis"

@@ -22,6 +22,7 @@ from capgen.pipeline.asking.ask import Asker
 from capgen.pipeline.engines.base import EngineContext, EngineDead, Postponed, build_engine, together
 from capgen.pipeline.planning.config import load_settings
 from capgen.pipeline.planning.fingerprint import deciding_options, model_files
+from capgen.pipeline.planning.preflight import check_model, tell_model
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.view import Picture, View
 
@@ -94,6 +95,8 @@ class EngineJudge:
         if first is None:
             return
         engine = build_engine(self.settings.engine)
+        check_model(self.settings)
+        tell_model(self.settings)
         context = EngineContext(self.settings.model, self.settings.sampling, self.gpus)
         session = await engine.start(context)
         asker = Asker(session, self.settings.run.attempts)

@@ -68,7 +68,10 @@ def resume(
     flags = {"source.root": root, "source.limit": limit, "source.follow_links": follow_links}
     out = out.absolute()  # _recorded may change the working directory
     run = own_run(out)
-    known = _foreign(out, flags, set_ or (), trusted=trust_out) if run is None else _recorded(run, flags, set_ or ())
+    if run is None or run.imported:
+        known = _foreign(out, flags, set_ or (), trusted=trust_out or run is not None)
+    else:
+        known = _recorded(run, flags, set_ or ())
     embed = embed or known.embed
     devices = _devices(known.devices, gpus, tensor_parallel, workers)
     wanted = RunRequest(

@@ -44,6 +44,7 @@ def judge_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.
             if lacking:
                 raise pa.ArrowInvalid(f"it has no column {lacking[0]!r}")
             for batch in table.iter_batches(rows, columns=there):
+                batch.validate(full=True)  # text that is no UTF-8
                 yield _as(batch, wanted)
     except (OSError, pa.ArrowException) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]

@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capgen.buckets.lease import FOLDER as LEASES
-from capgen.buckets.store import ObjectStore, Stamp
+from capgen.buckets.store import ObjectStore, Stamp, misnamed
 from capgen.dataset.files import sha256_of, write_whole
 from capgen.dataset.layout import OF_ONE_MACHINE, PART, RECORDS, RunLayout
-from capgen.encoding import is_below
 from capgen.errors import LedgerError
 
 _AT_ONCE = 16  # requests
@@ -101,12 +100,12 @@ class Mirror:
             rows: also the rows of finished shards and of the release.
 
         Raises:
-            LedgerError: an object has a name that leads out of OUT.
+            LedgerError: an object has a name that no file in OUT can have.
         """
         there = self.store.list() if there is None else there
-        bad = [name for name in there if not is_below(name)]
-        if bad:
-            raise LedgerError(f"{self.store.url} holds an object called {bad[0]!r}, which leads out of a folder")
+        wrong = misnamed(there)
+        if wrong is not None:
+            raise LedgerError(f"{self.store.url} holds {wrong}; rename or delete it")
         manifests = {name for name in there if _MANIFEST.fullmatch(name)}
         plain = [
             name
@@ -282,7 +281,7 @@ class Mirror:
         path = RunLayout(self.out).candidates(index)
         try:
             wanted = str(json.loads(data)["sha256"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise LedgerError(
                 f"{self.store.url}/{name} is no shard's manifest; delete it to have it made again"
             ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ SCORES = ("logprob_min", "logprob_mean")
 _UNSURE = ("unsure",)
 _RIGHT = frozenset({"right", "true", "good", "keep", "kept"})
 _WRONG = frozenset({"wrong", "false", "bad", "refuse", "refused", "drop", "dropped"})
+_JUDGED = "give the table that `capgen judge` wrote"
 _FORM = 'a line is {"key": "lvis/val/1/2", "right": true}'
 
 
@@ -58,13 +60,31 @@ def table_scores(file: Path) -> dict[str, float | None]:
         MissingFile: it is not there.
         UserError: it is no Parquet file, or lacks a column.
     """
+    keys, scores = _judge_columns(file, "score")
+    if not all(score is None or isinstance(score, int | float) for score in scores):
+        raise UserError(f"{file}: its scores are no numbers", _JUDGED)
+    pairs = ((key, None if score is None else float(score)) for key, score in zip(keys, scores, strict=True))
+    return {key: score if score is None or math.isfinite(score) else None for key, score in pairs}
+
+
+def _judge_columns(file: Path, column: str) -> tuple[list[str], list[Any]]:
+    """The keys and another column of a table of ``capgen judge``, or of one that somebody else made.
+
+    Raises:
+        MissingFile: it is not there.
+        UserError: it is no Parquet file, lacks a column, or has keys that are no text.
+    """
     try:
-        table = pq.read_table(file, columns=["key", "score"])
-        return dict(zip(table["key"].to_pylist(), table["score"].cast(pa.float64()).to_pylist(), strict=True))
+        table = pq.read_table(file, columns=["key", column])
+        keys, values = table["key"].to_pylist(), table[column].to_pylist()
     except FileNotFoundError:
-        raise MissingFile(file, "give the table that `capgen judge` wrote") from None
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{file}: {str(error).splitlines()[0][:200]}", "give the table of `capgen judge`") from None
+        raise MissingFile(file, _JUDGED) from None
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:  # ValueError: text that is no UTF-8
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{file}: {first[:200]}", _JUDGED) from None
+    if not all(isinstance(key, str) for key in keys):
+        raise UserError(f"{file}: some of its keys are no text", _JUDGED)
+    return keys, values
 
 
 def fact_labels(captions: Iterable[tuple[str, str]], facts: Path) -> dict[str, bool]:
@@ -85,15 +105,8 @@ def read_labels(file: Path) -> dict[str, bool]:
     """
     if file.suffix.lower() != ".parquet":
         return file_labels(file)
-    try:
-        table = pq.read_table(file, columns=["key", "verdict"]).to_pydict()
-    except FileNotFoundError:
-        raise MissingFile(file, "give the table that `capgen judge` wrote") from None
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{file}: {str(error).splitlines()[0][:200]}", "give the table of `capgen judge`") from None
-    pairs = zip(table["key"], table["verdict"], strict=True)
-    told = {key: _read_word(verdict) for key, verdict in pairs}
-    return {key: right for key, right in told.items() if isinstance(key, str) and isinstance(right, bool)}
+    told = {key: _read_word(verdict) for key, verdict in zip(*_judge_columns(file, "verdict"), strict=True)}
+    return {key: right for key, right in told.items() if isinstance(right, bool)}
 
 
 def file_labels(file: Path) -> dict[str, bool]:

@@ -288,7 +288,7 @@ class OpenaiSession:
 
     def _said(self, completion: Completion) -> Answer:
         answer = completion.answer((*USUAL, *self.writer.context.model.reasoning))
-        if self.key and repeats(answer.text, self.key):
+        if self.key and any(repeats(said, self.key) for said in (answer.text, answer.finish_reason)):
             raise EngineFault("the answer repeats the key")
         return answer
 

@@ -19,7 +19,7 @@ from capgen.pipeline.estimating.dataset_scan import (
 from capgen.pipeline.estimating.measure import Measured, measure_engine, real_requests
 from capgen.pipeline.estimating.token_counter import token_counter
 from capgen.pipeline.planning.model_profiles import profile_named
-from capgen.pipeline.planning.preflight import check_pictures
+from capgen.pipeline.planning.preflight import check_model, check_pictures, tell_model
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer
 from capgen.pipeline.settings import Settings
@@ -106,6 +106,8 @@ def estimate_run(settings: Settings, wanted: EstimateRequest) -> RunEstimate:
     """
     prompt = prompt_of(settings.prompt)
     check_pictures(settings, prompt)
+    if wanted.probe or settings.model.trust_remote_code:
+        tell_model(settings)
     counts = count_dataset(settings)
     by_medium = sampled_requests(settings, counts.sample, Renderer(settings.render, prompt))
     requests = [one for medium in by_medium for one in medium]
@@ -149,6 +151,7 @@ def estimate_run(settings: Settings, wanted: EstimateRequest) -> RunEstimate:
 def _measured(settings: Settings, counts: DatasetCounts, wanted: EstimateRequest) -> Measured | None:
     if not wanted.probe:
         return None
+    check_model(settings)
     gpus = min(wanted.gpus, wanted.tensor_parallel)
     return measure_engine(settings, real_requests(settings, counts.sample, wanted.probe), gpus)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from capgen.dataset.files import put_by_content, remove_parts, telling_disk_trouble, whole_file
-from capgen.dataset.layout import RunLayout
+from capgen.dataset.layout import OwnEntries, RunLayout, refuse_links
 from capgen.dataset.lock import exclusive_file
 from capgen.errors import UserError
 from capgen.images import PictureFault
@@ -29,6 +29,7 @@ _PAGE = "index.html"
 _PICTURES = "pictures"
 _PICTURE = re.compile(r"\d{5,}-\d{5,}(-[0-9a-f]{16})?\.jpg")
 """The names of pictures of a page."""
+EXPORTED_GALLERY = OwnEntries(frozenset({_PAGE}), frozenset({_PICTURES}))
 
 
 def export_run(
@@ -65,13 +66,14 @@ def export_gallery(index: RowIndex, store: MediaStore, selection: Selection, fol
 
     Raises:
         InUse: another process writes a page into the folder.
-        UserError: nothing is finished or selected yet, or the folder cannot be written.
+        UserError: nothing is finished or selected yet, or the folder cannot be written, or holds links.
         LedgerError: the run's files are damaged.
     """
     if limit < 1:
         raise UserError(f"--limit {limit} shows nothing", "give 1 or more")
     if RunLayout(folder).plan_json.is_file():
         raise UserError(f"{folder} is the folder of a run", "give another folder with --export")
+    refuse_links(folder, EXPORTED_GALLERY)
     if not index.facets()["split"]:
         raise UserError(f"no shard of {index.out} is done yet", "wait, or run the same `capgen run` command again")
     media = index.media(selection, limit)

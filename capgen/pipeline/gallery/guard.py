@@ -67,7 +67,8 @@ class LocalGuard:
         given = request.query_params.get("token")
         if given is not None and self._is_token(given):
             left = urlencode([pair for pair in parse_qsl(request.url.query) if pair[0] != "token"])
-            response = RedirectResponse(request.url.path + (f"?{left}" if left else ""), 303)
+            path = f"/{request.url.path.lstrip('/')}"  # two slashes would begin another server's address
+            response = RedirectResponse(path + (f"?{left}" if left else ""), 303)
             response.set_cookie(cookie, self._token, httponly=True, samesite="strict")
             return response
         if not self._is_token(request.cookies.get(cookie, "")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import socket
 from collections.abc import Callable, Mapping
@@ -154,7 +155,7 @@ class Gallery:
     def outlines(self, request: Request) -> Response:
         """The outlines of objects on a frame, as SVG."""
         shown, index = self._frame(request)
-        numbers = [int(text) for text in request.query_params.getlist("n") if text.isdigit()]
+        numbers = [int(text) for text in request.query_params.getlist("n") if re.fullmatch(r"[0-9]{1,9}", text)]
         scale = views.scale_for(shown, min(_number(request, "side", views.PAGE_SIDE), _LONGEST_SIDE))
         drawn = views.marks(shown, index, scale, numbers or None)
         return self._html("outlines.html", width=shown.media.width, height=shown.media.height, marks=drawn)
@@ -286,7 +287,7 @@ def _number(request: Request, name: str, default: int | None = None) -> int:
     text = request.query_params.get(name)
     if text is None and default is not None:
         return default
-    if text is None or not text.isdecimal() or len(text) > 9:
+    if text is None or not re.fullmatch(r"[0-9]{1,9}", text):
         raise KeyError(name)
     return int(text)
 

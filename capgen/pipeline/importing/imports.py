@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from capgen.dataset.files import scratch_folder, write_whole
-from capgen.dataset.layout import RunLayout
+from capgen.dataset.layout import RunLayout, picture_bounds
 from capgen.dataset.lock import exclusive
 from capgen.dataset.plan import PLAN_VERSION, ModelName, PlannedMedia, PlanRecord, ShardTable
 from capgen.dataset.reader import find_plan, read_media
@@ -55,6 +55,7 @@ class ImportRequest:
         model: who wrote the captions, where that is known.
         license: the Hub's identifier of the captions' licence.
         embed: the pictures that the release holds.
+        follow_links: whether pictures and masks may be links out of their folder; see ``picture_bounds``.
     """
 
     given: Path
@@ -65,6 +66,7 @@ class ImportRequest:
     model: str | None = None
     license: str | None = None
     embed: Embed | None = None
+    follow_links: bool | None = None
 
 
 def import_captions(request: ImportRequest, progress: ImportStep | None = None) -> Ledger:
@@ -89,6 +91,7 @@ def import_captions(request: ImportRequest, progress: ImportStep | None = None) 
                 record,
                 replace(card_info(settings), model_terms=None),
                 embed=request.embed,
+                bounds=picture_bounds(files[0].root, request.follow_links),
                 dedup=None,
                 progress=lambda done, of: told("packing", done, of),
                 tasks=tasks,
@@ -184,8 +187,9 @@ def _commit(request: ImportRequest, record: PlanRecord, files: Sequence[CaptionF
         entries = [entry for entry in record.shards if entry.split == file.split]
         left = [entry for entry in entries if not is_committed(out, entry.index, record.fingerprint)]
         index = file.captions() if left else CaptionIndex()
+        bounds = picture_bounds(file.root, request.follow_links)
         for entry in left:
-            media = (decode_media(one, file.root) for one in read_media(out, entry))
+            media = (decode_media(one, file.root, bounds) for one in read_media(out, entry))
             rows = (row for one in media for row in _rows(one, index, request))
             write_candidates(rows, out, entry.index, {"fingerprint": record.fingerprint})
             told("reading captions", entry.index + 1, len(record.shards))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capgen.dataset.files import open_parquet, whole_file
-from capgen.dataset.layout import RunLayout, picture_bounds
+from capgen.dataset.layout import RunLayout, picture_bounds, refuse_links
 from capgen.dataset.lock import exclusive_file
 from capgen.dataset.plan import PlannedMedia, PlanRecord
 from capgen.dataset.quality.judge_scores import SCORES
@@ -24,6 +24,7 @@ from capgen.pipeline.engines.scoring.fit import fit_of, to_compare
 from capgen.pipeline.judging import questions
 from capgen.pipeline.judging.records import JudgeJournal, JudgeRules, JudgeSummary, score_table
 from capgen.pipeline.judging.scores import JudgedCaption, yes_score
+from capgen.pipeline.planning.preflight import check_model, tell_model
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import Settings
@@ -71,9 +72,11 @@ def judge_run(
 
     Raises:
         InUse: another process judges into the same table.
-        UserError: nothing can be judged, an engine cannot score, or keys are of no finished object.
+        UserError: nothing can be judged, an engine cannot score, keys are of no finished object, or an entry of OUT is
+            a link that would lead writes elsewhere.
         LedgerError: the run's files are damaged.
     """
+    refuse_links(out)
     plan = read_plan(out)
     if settings.source.root is not None:
         check_root(out, plan, settings.source.root)
@@ -192,6 +195,9 @@ class _Judging:
         check_scores(self._settings.engine.name, "--method confidence")
         engine = build_engine(self._settings.engine)
         media, ahead = self._media(), deque[_Begun]()
+        if running is None:
+            check_model(self._settings)
+            tell_model(self._settings)
         session = running or await engine.start(EngineContext(self._settings.model, self._settings.sampling, gpus))
         requests = self.rules.contrast + 1 if self.rules.method == "fit" else 1
         at_once = max(2, -(-engine.in_flight // requests))

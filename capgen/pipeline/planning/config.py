@@ -50,15 +50,21 @@ def load_settings(pipeline: str, overrides: Mapping[str, Any], assignments: Iter
     return settings.model_copy(update={"model": settings.model.model_copy(update=_profile_of(tables))})
 
 
-def with_model(settings: Settings, model: str) -> Settings:
+def with_model(settings: Settings, model: str, assignments: Iterable[str] = ()) -> Settings:
     """Settings of a run for another model: its profile and its folder's own file decide what they decide.
+
+    A leave to run the code of the run's own model is none for this one.
+
+    Args:
+        assignments: as for ``load_settings``; they go over the profile.
 
     Raises:
         UserError: the model's folder says what it may not.
     """
+    wanted = nested({}, assignments)
     tables = settings.model_dump(mode="json")
-    tables["model"] |= {"id": model, "revision": None, "profile": _AUTO}
-    tables = _with_profile(tables, {})
+    tables["model"] |= {"id": model, "revision": None, "profile": _AUTO, "trust_remote_code": False}
+    tables = merge(_with_profile(tables, wanted), wanted)
     return Settings.model_validate(tables)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from capgen.dataset.layout import picture_bounds
 from capgen.dataset.plan import PlannedMedia
+from capgen.display import plain
 from capgen.pipeline.planning.open_source import build_source
 from capgen.pipeline.settings import Settings
 from capgen.pipeline.sources.reading.decode import decode_media
@@ -89,7 +90,7 @@ class SourceSummary:
 
     def text(self) -> str:
         """The same for people."""
-        return "\n".join(self._lines())
+        return "\n".join(map(plain, self._lines()))
 
     def _specks(self) -> int:
         return sum(area < _SPECK for area in self.areas)

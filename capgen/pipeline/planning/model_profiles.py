@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from capgen.errors import UnknownName, UserError
 from capgen.layered_toml import read_toml, sentence
-from capgen.pipeline.settings import Coordinates, Table
+from capgen.pipeline.settings import Coordinates, Patch, PixelCount, Table
 from capgen.resources import resource_dir
 
 FOLDER_FILE = "capgen.toml"
@@ -120,9 +120,9 @@ def _scale(target: int, pixels: int) -> float:
 class _Render(Table):
     """What a profile may say of pictures, and of where the system text stands."""
 
-    patch: int | None = None
-    clean_pixels: int | None = None
-    marked_pixels: int | None = None
+    patch: Patch | None = None
+    clean_pixels: PixelCount | None = None
+    marked_pixels: PixelCount | None = None
     square: bool | None = None
     margin: float | None = None
     coordinates: Coordinates | None = None
@@ -318,7 +318,7 @@ def read_config(model: str, revision: str | None = None) -> dict[str, Any] | Non
     if not folder.is_dir():
         file = _cached(model, revision)
     try:
-        if file is None or file.stat().st_size > _LARGEST_CONFIG:
+        if file is None or not file.is_file() or file.stat().st_size > _LARGEST_CONFIG:
             return None
         config = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -15,7 +15,7 @@ import msgspec
 from capgen.dataset.layout import picture_bounds
 from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.types import MediaObject
-from capgen.encoding import check_name
+from capgen.encoding import check_name, leads_below
 from capgen.errors import UserError
 from capgen.pipeline.rendering.frames import shown_area
 from capgen.pipeline.settings import Settings
@@ -41,10 +41,27 @@ def build_source(settings: Settings) -> Source:
         raise UserError(f"--root {root}: there is no such folder", "give the folder that holds the dataset")
     options = {"root": root.resolve(), "split": settings.source.split, "dataset": settings.dataset}
     source: Source = SOURCES.build(settings.source.type, settings.source.options | options, "source")
+    source = _bounded(source, root.resolve(), picture_bounds(root, settings.source.follow_links))
     least = settings.source.min_area
     if least is None:
         return source
     return WithoutSpecks(source, least, root.resolve(), picture_bounds(root, settings.source.follow_links))
+
+
+def _bounded(source: Source, root: Path, bounds: Path | None) -> Source:
+    """The source with its links bounded, whatever its options say.
+
+    Raises:
+        UserError: an annotation file below the root is a link out of the bounds.
+    """
+    if "bounds" in getattr(source, "__dataclass_fields__", {}):
+        source = replace(source, bounds=bounds)  # type: ignore[type-var]
+    for file in source.files if bounds is not None else ():
+        if file.is_relative_to(root) and not leads_below(file, bounds or root):
+            raise UserError(
+                f"{file} is a link out of the root folder", "--follow-links allows it, if you know where it leads"
+            )
+    return source
 
 
 def with_kind(settings: Settings) -> Settings:

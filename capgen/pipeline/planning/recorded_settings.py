@@ -7,7 +7,7 @@ pictures and which key, and which folders and files are used, must come from the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +38,21 @@ def check_fingerprint(out: Path, plan: PlanRecord) -> None:
         )
 
 
-def refuse_unconfirmed(out: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+def refuse_unconfirmed(
+    out: Path, settings: Mapping[str, Any], given: Mapping[str, Any], known: Mapping[str, Any] | None = None
+) -> None:
     """Refuse settings of a plan that reach beyond OUT and are not given on the command line.
 
     Args:
         settings: what ``plan.json`` says.
         given: tables of the command line.
+        known: the settings in this user's own record of the run: what they say too was given once.
 
     Raises:
         UserError: says which values OUT asks for, and how to give them.
     """
-    asked = [(key, value) for key, value in _reaching(settings) if not _has(given, key)]
+    before = list(_reaching(known or {}))
+    asked = [one for one in _reaching(settings) if not _has(given, one[0]) and one not in before]
     if not asked:
         return
     values = ", ".join(f"{key}={_shown(value)}" for key, value in asked)
@@ -81,11 +85,20 @@ def _reaching(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         steps = [step for step in _table(settings, table).get("again") or () if isinstance(step, Mapping)]
         names = [name for step in steps for name in str(step.get("highlight") or "").split("+")]
         yield from _modules(f"{table}.again", names)
+        yield from _files(f"{table}.again", "prompts", ".toml", [step.get("prompt") for step in steps])
     if _table(settings, "model").get("trust_remote_code"):
         yield "model.trust_remote_code", True
-    template = _table(settings, "card").get("template")
-    if template is not None and template not in resource_names("data_cards", ".md"):
-        yield "card.template", template
+    yield from _files("card.template", "data_cards", ".md", [_table(settings, "card").get("template")])
+    yield from _modules("prompt.marks", str(_table(settings, "prompt").get("marks") or "").split("+"))
+    yield from _files("prompt.name", "prompts", ".toml", [_table(settings, "prompt").get("name")])
+    yield from _files("tries.remarks", "prompts/remarks", ".toml", [_table(settings, "tries").get("remarks")])
+
+
+def _files(key: str, kind: str, suffix: str, names: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """The names that are none of shipped files: paths, which would be read."""
+    found = [name for name in names if name is not None and name not in resource_names(kind, suffix)]
+    if found:
+        yield key, found[0] if len(found) == 1 else found
 
 
 def _shipped(engine: str, profile: Any) -> Mapping[str, Any]:

@@ -72,7 +72,7 @@ def review(
     try:
         return msgspec.convert(values, Review)
     except msgspec.ValidationError as error:
-        raise UserError(f"the review of {key} is not usable: {error}", "correct it") from error
+        raise UserError(f"the review of {key[:200]} is not usable: {error}", "correct it") from error
 
 
 def append_reviews(out: Path, reviews: list[Review]) -> None:

@@ -21,6 +21,7 @@ from capgen.dataset.plan import PlanRecord, ShardEntry
 from capgen.dataset.reader import read_columns, read_media, read_plan
 from capgen.dataset.release_record import CONFIGS, Release, ReleasedFile, ReviewCounts, read_release, release_path
 from capgen.dataset.shards import ShardState, such_as
+from capgen.display import plain
 from capgen.errors import CapgenError, LedgerError
 from capgen.pipeline.releasing.checking.audit import ReleaseAudit, note_files
 from capgen.pipeline.releasing.checking.books import BooksTask, RangeBooks, read_range, text_digest
@@ -75,7 +76,8 @@ class Ledger:
             lines.append(f"  {self.duplicate_keys:,} candidates beyond the first of their key")
         lines += [f"  problem: {problem}" for problem in self.problems]
         lines += [f"  warning: {self.warning}"] if self.warning else []
-        return "\n".join([*lines, "ok: the ledger closes" if self.ok else "NOT ok"])
+        lines.append("ok: the ledger closes" if self.ok else "NOT ok")
+        return "\n".join(map(plain, lines))  # a reason with a line break makes no line of its own
 
 
 def verify(

@@ -6,7 +6,9 @@ rectangle, background first).
 
 from __future__ import annotations
 
+import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -23,8 +25,12 @@ from capgen.pipeline.reviewing.objects import ReviewObject, ReviewPicture
 from capgen.pipeline.reviewing.said import Said
 
 ANNOTATIONS, LABELS = "annotations.xml", "labels.json"
-_LARGEST = 2**31  # bytes of the XML in an archive
+_LARGEST = 2**31  # bytes of the XML, in an archive or not
+_DEEPEST = 50  # elements inside each other; CVAT writes four
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold, not even escaped."""
 _VERDICTS = ("none", "good", "bad")
+_REMEDY = "give what CVAT exports as 'CVAT for images 1.1'"
 _TEXTS = ("key", "category", "caption", "said", "why")
 _ATTRIBUTES: list[dict[str, Any]] = [
     *({"name": name, "input_type": "text", "default_value": "", "values": []} for name in _TEXTS),
@@ -85,8 +91,8 @@ def _mask(one: ReviewObject) -> str:
 
 
 def _text(value: str) -> str:
-    """Text as XML can hold it: no control characters."""
-    return escape("".join(c if c >= " " or c in "\t\n" else "\ufffd" for c in value))
+    """Text as XML can hold it."""
+    return escape(_NO_XML.sub("\ufffd", value))
 
 
 def _runs(mask: NDArray[np.bool_]) -> tuple[int, int, list[int], int, int]:
@@ -108,37 +114,57 @@ def read_cvat(data: bytes, file: Path) -> Iterator[Said]:
         UserError: the file is none.
     """
     from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import ParseError, fromstring
+    from defusedxml.ElementTree import ParseError
 
-    remedy = "give what CVAT exports as 'CVAT for images 1.1'"
-    if zipfile.is_zipfile(BytesIO(data)):
-        data = _unpacked(data, file, remedy)
     try:
-        root = fromstring(data, forbid_dtd=True)
+        if zipfile.is_zipfile(BytesIO(data)):
+            with zipfile.ZipFile(BytesIO(data)) as archive:
+                if archive.getinfo(ANNOTATIONS).file_size > _LARGEST:
+                    raise UserError(f"{file}: {ANNOTATIONS} in it is larger than 2 GiB", _REMEDY)
+                with archive.open(ANNOTATIONS) as xml:
+                    yield from _shapes(xml, file)
+        else:
+            yield from _shapes(BytesIO(data), file)
+    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise UserError(f"{file} has no {ANNOTATIONS}: {error}", _REMEDY) from None
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise UserError(f"{file} is no usable XML: {error}", remedy) from None
-    if root.tag != "annotations":
-        raise UserError(f"{file} has <{root.tag}> where <annotations> should be", remedy)
-    for shape in root.iterfind("./image/*"):
-        told = {one.get("name"): (one.text or "").strip() for one in shape.iterfind("attribute")}
-        if not told.get("key"):
+        raise UserError(f"{file} is no usable XML: {error}", _REMEDY) from None
+
+
+def _shapes(xml: Any, file: Path) -> Iterator[Said]:
+    """What is said of each shape, one image in memory at a time.
+
+    Raises:
+        UserError: its elements are other ones, or nest too deeply.
+    """
+    from defusedxml.ElementTree import iterparse
+
+    above: list[Any] = []
+    for event, element in iterparse(xml, events=("start", "end"), forbid_dtd=True):
+        if event == "start":
+            if not above and element.tag != "annotations":
+                raise UserError(f"{file} has <{element.tag}> where <annotations> should be", _REMEDY)
+            above.append(element)
+            if len(above) > _DEEPEST:
+                raise UserError(f"{file} nests its elements more than {_DEEPEST} deep", _REMEDY)
             continue
-        verdict = told.get("verdict")
-        yield Said(
-            key=told["key"],
-            said=told.get("said") or None,
-            verdict=None if verdict == _VERDICTS[0] else verdict,
-            caption=told.get("caption") or None,
-            why=told.get("why") or None,
-            by="CVAT",
-        )
+        above.pop()
+        if len(above) == 1:  # an image, or what stands beside the images
+            if element.tag == "image":
+                yield from filter(None, map(_said, element))
+            above[0].clear()
 
 
-def _unpacked(data: bytes, file: Path, remedy: str) -> bytes:
-    try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            if archive.getinfo(ANNOTATIONS).file_size > _LARGEST:
-                raise UserError(f"{file}: {ANNOTATIONS} in it is larger than 2 GiB", remedy)
-            return archive.read(ANNOTATIONS)
-    except (KeyError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise UserError(f"{file} has no {ANNOTATIONS}: {error}", remedy) from None
+def _said(shape: Any) -> Said | None:
+    told = {one.get("name"): (one.text or "").strip() for one in shape.iterfind("attribute")}
+    if not told.get("key"):
+        return None
+    verdict = told.get("verdict")
+    return Said(
+        key=told["key"],
+        said=told.get("said") or None,
+        verdict=None if verdict == _VERDICTS[0] else verdict,
+        caption=told.get("caption") or None,
+        why=told.get("why") or None,
+        by="CVAT",
+    )

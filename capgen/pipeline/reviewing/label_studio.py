@@ -22,6 +22,7 @@ from capgen.pipeline.reviewing.objects import PICTURES, ReviewObject, ReviewPict
 from capgen.pipeline.reviewing.said import Said
 
 TASKS, CONFIG = "tasks.json", "label_config.xml"
+_LONGEST_NAME = 200  # characters of whoever reviewed
 _CONFIG = """<View>
   <Header value="$category"/>
   <Image name="image" value="$image" zoom="true"/>
@@ -118,6 +119,7 @@ def read_label_studio(data: bytes, file: Path) -> Iterator[Said]:
 
 def _said(task: Mapping[str, Any]) -> Said | None:
     data = task["data"]
+    key, before = _text(data["key"]), data["caption"] if data["caption"] is None else _text(data["caption"])
     done = [one for one in task["annotations"] if not one.get("was_cancelled")]
     if not done:
         return None
@@ -130,10 +132,21 @@ def _said(task: Mapping[str, Any]) -> Said | None:
     by = last.get("completed_by")
     name = by.get("email") if isinstance(by, dict) else by
     return Said(
-        key=data["key"],
-        said=data["caption"],
+        key=key,
+        said=before,
         verdict=told.get("verdict"),
         caption=told.get("caption"),
         why=told.get("why"),
-        by=f"Label Studio: {name}" if name is not None else "Label Studio",
+        by=f"Label Studio: {str(name)[:_LONGEST_NAME]}" if name is not None else "Label Studio",
     )
+
+
+def _text(value: Any) -> str:
+    """The value, which must be text.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{str(value)[:40]} is no text")
+    return value

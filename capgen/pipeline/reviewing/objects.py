@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from capgen import rle
 from capgen.dataset.files import put_by_content
-from capgen.dataset.layout import RunLayout
+from capgen.dataset.layout import OwnEntries, RunLayout, refuse_links
 from capgen.errors import UserError
 from capgen.images import PictureFault
 from capgen.pipeline.gallery.media_store import MediaStore, scaled_jpeg
@@ -64,11 +64,12 @@ def write_pictures(index: RowIndex, store: MediaStore, selection: Selection, fol
     A frame that cannot be read is left out with its objects: there is nothing to look at.
 
     Raises:
-        UserError: ``folder`` is a run's, or nothing fits the selection.
+        UserError: ``folder`` is a run's or holds links, or nothing fits the selection.
         OSError: ``folder`` cannot be written.
     """
     if RunLayout(folder).plan_json.is_file():
         raise UserError(f"{folder} is the folder of a run", "give another folder")
+    refuse_links(folder, OwnEntries(frozenset(), frozenset({PICTURES})))
     media = index.media(selection, limit=10**9)
     if not media:
         raise UserError(f"{index.out}: no finished object fits the filters", "choose others")

@@ -44,6 +44,7 @@ class OwnRun(msgspec.Struct, frozen=True, kw_only=True):
         settings: the pipeline's settings as JSON.
         embed: pictures that are stored in the release: ``crops``, ``media`` or None.
         root_url: of the dataset's root where that is in a bucket.
+        imported: whether the captions are somebody else's: there is nothing to go on with.
     """
 
     out: str
@@ -54,6 +55,13 @@ class OwnRun(msgspec.Struct, frozen=True, kw_only=True):
     devices: DeviceFlags = DeviceFlags()
     embed: str | None = None
     root_url: str | None = None
+    imported: bool = False
+
+    @property
+    def root(self) -> str | None:
+        """The folder of the pictures, from anywhere; None where the run had none, or has them in a bucket."""
+        root = self.settings.get("source", {}).get("root")
+        return None if root is None or self.root_url else str(Path(self.folder, root).resolve())
 
 
 def note_run(job: Job, devices: DeviceFlags, embed: str | None) -> None:
@@ -68,6 +76,25 @@ def note_run(job: Job, devices: DeviceFlags, embed: str | None) -> None:
         embed=embed,
         root_url=job.root_url,
     )
+    _note(run)
+
+
+def note_import(out: Path) -> None:
+    """Record an import, as ``note_run`` does, so that its pictures are looked for where this user said they are."""
+    plan = read_plan(out)
+    source = {**plan.settings.get("source", {}), "root": plan.root}
+    run = OwnRun(
+        out=place_of(out),
+        folder=str(Path.cwd()),
+        fingerprint=plan.fingerprint,
+        settings={**plan.settings, "source": source},
+        model=plan.model,
+        imported=True,
+    )
+    _note(run)
+
+
+def _note(run: OwnRun) -> None:
     try:
         file = _file(run.out)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from capgen.dataset.shards import such_as
+from capgen.display import plain
 from capgen.pipeline.asking.retry_state import RetryCounts, summed
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.text import duration
@@ -70,7 +71,7 @@ class ProgressDisplay:
         if self._live is not None:
             bar = ProgressBar(None if of is None else of or 1, done or 0, width=32, pulse=of is None)
             grid = Table.grid(padding=(0, 1))
-            grid.add_row(bar, Text(line))
+            grid.add_row(bar, Text(plain(line)))
             self._live.update(grid)
             return
         if stage != self._stage:  # what is over in seconds needs no line in a log, asking excepted

@@ -14,9 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import ModelName, ShardTable
-from capgen.dataset.reader import holds_pictures, read_columns, read_plan
+from capgen.dataset.reader import holds_media, read_columns, read_plan
 from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.shards import Manifest, committed_manifest, is_committed
 from capgen.encoding import read_text
@@ -27,6 +26,7 @@ from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.recorded_settings import check_fingerprint, refuse_unconfirmed, without_links
 from capgen.pipeline.releasing import dedup
 from capgen.pipeline.releasing.embedded import Embed
+from capgen.pipeline.running.own_runs import own_run
 from capgen.pipeline.settings import Settings
 
 
@@ -51,7 +51,7 @@ def recorded(
     Raises:
         MissingFile: ``out`` holds no run.
         UserError: the captions were imported, an assignment is wrong, or OUT names a server, a key variable, a folder
-            or code that the user has not given.
+            or code that neither the user nor the user's own record of the run gives.
         LedgerError: the plan's fingerprint is not that of its parts.
     """
     plan = read_plan(out)
@@ -60,10 +60,13 @@ def recorded(
         raise UserError(f"{out} holds imported captions: nothing was asked", "caption its dataset with capgen run")
     given = nested(overrides, assignments)
     if not trusted:
-        refuse_unconfirmed(out, plan.settings, given)
+        own = own_run(out)
+        refuse_unconfirmed(out, plan.settings, given, None if own is None else own.settings)
     settings = settings_with(without_links(plan.settings), overrides, assignments)
     release = read_release(out)
-    return Recorded(settings, plan.model, _embedded(out) if release is None else embed_of(release))
+    if release is not None:
+        return Recorded(settings, plan.model, embed_of(release))
+    return Recorded(settings, plan.model, "media" if holds_media(out) else None)  # the record alone is gone
 
 
 def settings_with(tables: Mapping[str, Any], overrides: Mapping[str, Any], assignments: Iterable[str]) -> Settings:
@@ -203,9 +206,3 @@ def _check(codes: Sequence[str], there: Mapping[str, int], out: Path) -> None:
 def embed_of(release: Release) -> Embed | None:
     """The pictures that a release holds."""
     return "media" if release.embed_media else "crops" if release.embed == "crops" else None
-
-
-def _embedded(out: Path) -> Embed | None:
-    """The pictures of the release that is there, although its record is not."""
-    file = next(iter(RunLayout(out).media_files()), None)
-    return "media" if file is not None and holds_pictures(file) else None

@@ -15,6 +15,7 @@ from capgen.dataset.reader import read_plan
 from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.sessions.session_record import SessionRecord, read_sessions
 from capgen.dataset.shards import Manifest, committed_manifest, examples_of, such_as
+from capgen.display import plain
 from capgen.pipeline.asking.journal import count_settled
 from capgen.pipeline.asking.retry_state import earlier, summed
 from capgen.pipeline.releasing.dedup import REASONS
@@ -115,7 +116,7 @@ class RunStatus:
             lines.append("  the same `capgen run` command again goes on from here")
         else:
             lines.append(self._ended())
-        return "\n".join(lines)
+        return "\n".join(map(plain, lines))  # a reason with a line break makes no line of its own
 
     def _ended(self) -> str:
         if self.released:

@@ -18,7 +18,8 @@ class Source(Protocol):
     names and sizes enter the fingerprint instead of their contents. One without masks has ``masks = False``. One whose
     media may be images or videos has a property ``kind`` that says which they are. ``recognise``, a static method,
     names what in a folder gives the source away, nothing where the folder is not its own; ``--dataset auto`` leaves out
-    a source without it.
+    a source without it. One that opens more files than ``files`` when it scans has a field ``bounds``: the folder out
+    of which no symbolic link may lead, which is set once it is made, or None.
     """
 
     @property

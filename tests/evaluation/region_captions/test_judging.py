@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -304,3 +305,20 @@ def test_a_text_model_in_vllm_judges_by_the_schema(tmp_path):
     assert found["requests"]["asked"] == 6
     assert found["requests"]["unreadable"] == 0, "weights at random, and yet every answer is one of the choices"
     assert found["judge"]["engine"] == "vllm"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        f'{{"accuracy": {"9" * 400}}}',
+        '{"accuracy": 1e999}',
+        "[" * 100_000,
+        f"accuracy {'9' * 5000}",
+        "accuracy" * 12_000,
+    ],
+)
+def test_a_reply_of_a_hostile_judge_is_no_mark_and_takes_no_time(reply):
+    begun = time.monotonic()
+    assert MarksForm(("accuracy",), 0, 10).read(reply) is None
+    assert ChoiceForm(("red", "not red")).read(reply) is None
+    assert time.monotonic() - begun < 5

@@ -168,6 +168,21 @@ def test_an_answer_that_repeats_the_key_is_no_caption(server, monkeypatch):
     assert "the answer repeats the key" in str(said[0])
 
 
+def test_a_finish_reason_that_repeats_the_key_is_recorded_nowhere(server, monkeypatch):
+    """Rows and journals hold the server's own word for why an answer ended."""
+    monkeypatch.setenv("MY_KEY", KEY)
+
+    async def answer(request, server, writer):
+        body = completion(request, "A tall cup.")
+        body["choices"][0]["finish_reason"] = f"stopped-{KEY}"
+        writer.write(http(200, json.dumps(body).encode()))
+
+    server.schedule.append(answer)
+    (said,) = ask(engine(server, api_key_env="MY_KEY", max_retries=0), view())
+    assert "the answer repeats the key" in str(said)
+    assert KEY[:9] not in str(said)
+
+
 def test_several_servers_may_be_given_as_one_text():
     assert Openai(base_urls="http://a/v1/, https://b/v1,").urls == ("http://a/v1", "https://b/v1")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 import pyarrow as pa
@@ -286,6 +286,16 @@ def test_strangers_are_turned_away(address):
 )
 def test_nothing_but_the_run_is_served(address, path):
     assert page(address, path)[0] == 404
+
+
+def test_an_address_of_two_slashes_leads_to_no_other_server(address):
+    token = urlsplit(address).query
+    status, headers, _ = page(address, f"//evil.example/?{token}&q=a", cookie=False)
+    assert (status, headers["location"]) == (303, "/evil.example/?q=a")
+    name = quote("tiny/train/1")
+    for odd in ("²", "٣", "9" * 5000, "-1"):
+        assert page(address, f"/outlines?shard=0&name={name}&frame=0&n={quote(odd)}")[0] == 200
+        assert page(address, f"/picture?shard=0&name={name}&frame={quote(odd)}")[0] == 404
 
 
 @pytest.mark.parametrize("query", ["page=x", "nonsense=1", "status=odd", "q=" + "x" * 600, "seed=-1", "size=100000"])

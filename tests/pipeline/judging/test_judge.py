@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 
 from capgen.dataset.layout import RunLayout
-from capgen.errors import MissingFile, UserError
+from capgen.errors import LedgerError, MissingFile, UserError
 from capgen.evaluation.calibration.read import read_labels, table_scores
 from capgen.pipeline.engines.scoring.fit import fit_score, to_compare
 from capgen.pipeline.judging import questions
@@ -19,6 +20,8 @@ from capgen.pipeline.judging.records import JudgeJournal, JudgeRules, read_sente
 from capgen.pipeline.judging.scores import JudgedCaption, yes_score
 from capgen.pipeline.planning.config import load_settings, with_model
 from capgen.pipeline.view import View
+from capgen.report.judged import CurrentCaptions, judge_figures
+from capgen.report.truth import KnownTruth
 from capgen.sample.embedded_model import model_dir
 from tests.tiny_runs import dropped, three_shards
 
@@ -146,3 +149,73 @@ def test_true_sentences_are_told_from_swapped_and_changed_ones_by_a_real_engine(
     assert len(verdicts["true"]) > 15
     assert verdicts["true"].count("right") >= 0.8 * len(verdicts["true"])
     assert verdicts["wrong"].count("wrong") >= 0.9 * len(verdicts["wrong"])
+
+
+@pytest.mark.parametrize("name", ["judge", "judge.parquet"])
+def test_a_link_in_the_place_of_its_table_or_journal_leads_no_write_elsewhere(run, tmp_path, name):
+    victim = tmp_path / "victim"
+    victim.mkdir() if name == "judge" else victim.write_text("precious")
+    (run.out / name).symlink_to(victim)
+    with pytest.raises(UserError, match="is a symbolic link"):
+        judge_run(run.out, settings(), JudgeRules("confidence"))
+    journal = JudgeJournal.open(run.out, settings(), JudgeRules())._file
+    (run.out / name).unlink()
+    journal.parent.mkdir()
+    journal.symlink_to(victim)
+    with pytest.raises(UserError, match="is a symbolic link"):
+        judge_run(run.out, settings(), JudgeRules())
+    assert [*victim.iterdir()] == [] if name == "judge" else victim.read_text() == "precious"
+
+
+TABLES = {
+    "numbers as keys": {"key": [1], "score": [1.0], "verdict": ["wrong"]},
+    "text as scores": {"key": ["a"], "score": ["x"], "verdict": ["wrong"], "method": ["fit"]},
+    "lists": {"key": ["a"], "score": [[1.0]], "verdict": [["wrong"]], "method": [["fit"]]},
+    "no UTF-8": {"key": pa.array([b"\xff"]).view(pa.string()), "score": [1.0], "verdict": ["wrong"]},
+    "huge": {"key": ["a", "b"], "score": [1.7e308, -1.7e308], "verdict": ["right", "wrong"], "method": ["fit"] * 2},
+    "no number": {"key": ["a", "b"], "score": [float("nan"), float("inf")], "verdict": [None, "x"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "scores", "labels", "figures"),
+    [
+        ("numbers as keys", UserError, UserError, 0),
+        ("text as scores", UserError, {"a": False}, LedgerError),
+        ("lists", UserError, {}, LedgerError),
+        ("no UTF-8", UserError, UserError, LedgerError),
+        ("huge", {"a": 1.7e308, "b": -1.7e308}, {"a": True, "b": False}, 2),
+        ("no number", {"a": None, "b": None}, {}, 2),
+    ],
+)
+def test_a_table_that_somebody_else_made_is_read_or_one_line(run, name, scores, labels, figures):
+    file = RunLayout(run.out).judge
+    pq.write_table(pa.table(TABLES[name]), file)
+    current = CurrentCaptions()
+    for key in ("a", "b"):
+        current.add(key, "None")
+
+    def drawn(_):
+        return sum(one.rows for one in judge_figures(run.out, current, KnownTruth({})))
+
+    for read, expected in ((table_scores, scores), (read_labels, labels), (drawn, figures)):
+        if isinstance(expected, type):
+            with pytest.raises(expected) as error:
+                read(file)
+            assert "\n" not in str(error.value)
+        else:
+            assert read(file) == expected
+
+
+def test_a_model_folder_of_pickles_is_refused_and_no_model_inherits_a_leave_to_run_code(run, tmp_path, lvis_root):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "pytorch_model.bin").write_bytes(b"")
+    own = load_settings("lvis", {"model.id": "a/b", "source.root": lvis_root}, ["model.trust_remote_code=true"])
+    asked = with_model(own, str(model))
+    assert asked.model.trust_remote_code is False
+    assert with_model(own, str(model), ["model.trust_remote_code=true"]).model.trust_remote_code is True
+    asked = asked.model_copy(update={"source": asked.source.model_copy(update={"root": None})})
+    with pytest.raises(UserError, match=r"pickles \(pytorch_model\.bin\)"):
+        judge_run(run.out, asked, JudgeRules())

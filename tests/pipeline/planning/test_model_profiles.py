@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 
 import pytest
@@ -288,3 +289,18 @@ def test_of_minicpm_the_checkpoint_named_thinking_always_thinks():
     profile = model_profiles()["minicpm-v"]
     assert profile.thinks_always("openbmb/MiniCPM-V-4.6-Thinking")
     assert not profile.thinks_always("openbmb/MiniCPM-V-4.6")
+
+
+@pytest.mark.parametrize("line", ["clean_pixels = 1000000000000", "marked_pixels = 0", "patch = 2000000000"])
+def test_a_model_folder_asks_for_no_picture_that_takes_all_memory(folder, line):
+    path = folder("Qwen3VLForConditionalGeneration", f"[render]\n{line}\n")
+    with pytest.raises(UserError, match=r"capgen\.toml: render\.") as said:
+        load_settings("lvis", {"model.id": path})
+    assert len(str(said.value).splitlines()) == 1
+
+
+def test_a_pipe_in_the_place_of_a_configuration_is_none(tmp_path):
+    os.mkfifo(tmp_path / "config.json")
+    os.mkfifo(tmp_path / "capgen.toml")
+    assert find_profile(str(tmp_path))[0] is None
+    assert load_settings("lvis", {"model.id": str(tmp_path)}).model.profile == "none"

@@ -14,8 +14,10 @@ from capgen import rle
 from capgen.dataset.reader import read_rows
 from capgen.dataset.shards import candidates_path
 from capgen.errors import MissingFile, UserError
+from capgen.pipeline.gallery.export import export_run
 from capgen.pipeline.gallery.selection import Selection
 from capgen.pipeline.releasing.reviews import append_reviews, read_reviews, review
+from capgen.pipeline.reviewing import cvat
 from capgen.pipeline.reviewing.exchange import count_reviews, send, take
 from tests.tiny_runs import dropped, said, three_shards
 
@@ -168,3 +170,55 @@ def test_keys_of_another_run_are_counted_and_left_out(run, tmp_path):
 def test_a_review_of_a_replaced_caption_is_counted_as_outdated(run):
     append_reviews(run.out, [review(next(iter(rows(run))), "bad", "a tester", said="Something else.")])
     assert count_reviews(run.out) == {"outdated": 1}
+
+
+LS = {"data": {"key": "tiny/train/1/10", "caption": "A cup."}, "annotations": [{"result": []}]}
+ODD = {
+    "key": LS | {"data": {"key": 5, "caption": "a"}, "annotations": [{"result": []}]},
+    "caption": LS | {"data": {"key": "k", "caption": {"a": 1}}},
+    "data": LS | {"data": [1]},
+    "results": LS
+    | {"annotations": [{"result": [{"type": "choices", "from_name": [], "value": {"choices": ["good"]}}]}]},
+    "values": LS | {"annotations": [{"result": [{"type": "textarea", "from_name": "why", "value": {"text": [7]}}]}]},
+    "annotations": LS | {"annotations": {"a": 1}},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_task_of_other_types_is_one_line_with_its_number(run, tmp_path, name):
+    (tmp_path / "x.json").write_text(json.dumps([LS, ODD[name]]))
+    with pytest.raises(UserError, match="task 2, is none of capgen's") as error:
+        take(run.out, tmp_path / "x.json")
+    assert len(str(error.value).splitlines()) == 1
+    assert not read_reviews(run.out)
+
+
+def test_a_bomb_or_a_nest_of_elements_takes_no_memory(run, tmp_path, monkeypatch):
+    shape = b'<image><mask><attribute name="key">tiny/train/1/10</attribute></mask></image>'
+    many = b"<annotations>" + shape * 20_000 + b"</annotations>"
+    with zipfile.ZipFile(tmp_path / "many.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("annotations.xml", many)
+    assert take(run.out, tmp_path / "many.zip").silent == 20_000
+    monkeypatch.setattr(cvat, "_LARGEST", len(many) - 1)
+    with pytest.raises(UserError, match="in it is larger than"):
+        take(run.out, tmp_path / "many.zip")
+    (tmp_path / "deep.xml").write_bytes(b"<annotations>" + b"<a>" * 100_000)
+    with pytest.raises(UserError, match="nests its elements more than 50 deep"):
+        take(run.out, tmp_path / "deep.xml")
+    cut = (tmp_path / "many.zip").read_bytes()
+    (tmp_path / "cut.zip").write_bytes(cut[:200] + bytes(400) + cut[600:])
+    with pytest.raises(UserError, match=r"cut\.zip"):
+        take(run.out, tmp_path / "cut.zip")
+
+
+@pytest.mark.parametrize("tool", ["label-studio", "cvat"])
+def test_a_link_in_the_place_of_pictures_leads_no_write_elsewhere(run, tmp_path, tool):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "images").symlink_to(tmp_path / "victim")
+    with pytest.raises(UserError, match="is a symbolic link"):
+        send(run.out, tool, tmp_path / "tasks", Selection())
+    (tmp_path / "tasks" / "pictures").symlink_to(tmp_path / "victim")
+    with pytest.raises(UserError, match="is a symbolic link"):
+        export_run(run.out, tmp_path / "tasks", limit=9)
+    assert not [*(tmp_path / "victim").iterdir()]

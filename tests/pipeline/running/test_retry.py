@@ -192,7 +192,7 @@ def test_what_a_finished_retry_left_in_the_journal_is_not_taken_for_news(garbage
 def test_a_retry_that_is_killed_is_finished_by_retry_or_run(garbage, lvis_root, tmp_path):
     whole = released(session(asked_once(lvis_root), tmp_path / "whole")[0])
     codes = sorted({row.reasons[0] for row in rows_of(garbage).values() if row.reasons})
-    command = [sys.executable, "-m", "tests.pipeline.inprocess", "retry", garbage, "--gpus", "0"]
+    command = [sys.executable, "-m", "tests.pipeline.inprocess", "retry", garbage, "--trust-out", "--gpus", "0"]
     command += ["--set", "engine.options.garbage_rate=0", "--set", "engine.options.concurrency=1"]
     command += ["--set", "engine.options.latency_s=1"]
     for code in codes:
@@ -234,7 +234,7 @@ def test_a_reason_that_nothing_has_is_answered_with_those_there_are(garbage, lvi
 
 def test_the_command_takes_everything_from_out_itself(garbage):
     code = next(row.reasons[0] for row in rows_of(garbage).values() if row.reasons)
-    command = [sys.executable, "-m", "tests.pipeline.inprocess", "retry", garbage, "--reason", code, "--gpus", "0"]
+    command = [sys.executable, "-m", "tests.pipeline.inprocess", "retry", garbage, "--reason", code, "--trust-out"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=REPOSITORY)
     assert done.returncode == 0, done.stderr
     assert "nothing changed" in done.stdout

@@ -14,7 +14,9 @@ from capgen.pipeline.planning.config import load_settings
 from capgen.pipeline.planning.fingerprint import digest
 from capgen.pipeline.planning.model_profiles import model_profiles
 from capgen.pipeline.planning.preflight import check_model
+from capgen.pipeline.running.own_runs import DeviceFlags, note_run
 from capgen.pipeline.running.retry import recorded
+from capgen.resources import resource
 from tests.pipeline.runs import echo_settings, session
 
 
@@ -48,6 +50,11 @@ PLANTED = {
     "checks.advisory": put("checks", "advisory", ["evil:Check"]),
     "model.trust_remote_code": put("model", "trust_remote_code", True),
     "card.template": put("card", "template", "/home/victim/.netrc"),
+    "prompt.name": put("prompt", "name", "/home/victim/prompt.toml"),
+    "prompt.marks": put("prompt", "marks", "box+evil:Mark"),
+    "tries.remarks": put("tries", "remarks", "../../home/victim/remarks"),
+    "tries.again": put("tries", "again", [{"prompt": "/home/victim/prompt.toml"}]),
+    "distinct.again": put("distinct", "again", [{"highlight": "crop+evil:Mark"}]),
 }
 
 
@@ -78,6 +85,18 @@ def test_an_option_of_an_engine_that_is_not_capgens_own_must_be_given_again(out)
     planted(out, lambda plan: plan["settings"]["engine"].update(name="other", options={"target": "evil.example"}))
     with pytest.raises(UserError, match=r"engine\.options\.target"):
         recorded(out, {"engine.name": "echo"})
+
+
+def test_what_ones_own_record_says_too_is_no_question(lvis_root, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    prompt = tmp_path / "mine.toml"
+    shutil.copy(resource("prompts", "shared-crop_v1", ".toml"), prompt)
+    settings = echo_settings(lvis_root, f"prompt.name={prompt}")
+    made, _ = session(settings, tmp_path / "out", planned=lambda job: note_run(job, DeviceFlags(), None))
+    assert recorded(made, {}).settings.prompt.name == str(prompt)
+    planted(made, put("prompt", "name", "/home/victim/prompt.toml"))
+    with pytest.raises(UserError, match=r"prompt\.name"):
+        recorded(made, {})
 
 
 def test_a_key_given_in_the_place_of_its_variable_is_not_repeated(out):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 LETTERS = "ABCDEFGHIJ"
+_LONGEST = 10_000  # characters of a reply that are read
 Marks = Mapping[str, int]
 """Numbers by name: the place of the choice as ``answer``, or the mark of each aspect."""
 
@@ -42,6 +43,7 @@ class ChoiceForm:
 
     def read(self, text: str) -> Marks | None:
         """The place of the choice that is named by letter, by letter and text, or by its text."""
+        text = text[:_LONGEST]
         said = _json_object(text)
         given = str(said["answer"]) if said and "answer" in said else text
         place = self._place(given.strip())
@@ -73,10 +75,12 @@ class MarksForm:
 
     def read(self, text: str) -> Marks | None:
         """The numbers as JSON, or after their names, or in their order where the reply has as many and no more."""
+        text = text[:_LONGEST]
         said: Mapping[str, Any] = _json_object(text) or {}
         if not all(name in said for name in self.names):
             named = {
-                name: re.search(rf"{re.escape(name)}\w*[^\d\n]*?(\d+)", text, re.IGNORECASE) for name in self.names
+                name: re.search(rf"{re.escape(name)}\w{{0,30}}[^\d\n]{{0,200}}?(\d{{1,9}})", text, re.IGNORECASE)
+                for name in self.names
             }
             said = {name: found[1] for name, found in named.items() if found}
         if not said:
@@ -113,6 +117,6 @@ def _whole(value: Any) -> int | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return int(number) if number.is_integer() else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from capgen.display import json_text
 from capgen.errors import UserError
 from capgen.pipeline.checks.base import CheckedCaption, NamedChecks, build_checks, judge
 from capgen.pipeline.checks.lint.rows import CaptionValues, UnreadableRow, read_rows
@@ -86,10 +86,6 @@ def lint(
             yield row | {"reasons": [code for code, _ in judge(checks, said)]}
 
 
-_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Terminal controls and marks that reorder text, which JSON may hold as they are: they are written as escapes."""
-
-
 def lint_file(file: Path, *, as_json: bool = False, checks: NamedChecks | None = None) -> Iterator[str]:
     """The rows of a file or folder as JSON lines with their ``reasons``.
 
@@ -153,6 +149,6 @@ def _dumped(row: CaptionValues) -> str:
         data = _QUICK_ENCODER.encode(row)
         if data.isascii() and b"\x7f" not in data:
             return data.decode()
-        return _UNSEEN.sub(lambda mark: f"\\u{ord(mark[0]):04x}", data.decode())
+        return json_text(data.decode())
     except (UnicodeEncodeError, TypeError, OverflowError):
         return json.dumps(row)  # half a surrogate pair is JSON, but no UTF-8

@@ -15,6 +15,7 @@ from pycocotools import mask as coco
 from capgen import rle
 from capgen.dataset.plan import PlannedMedia, PlannedObject
 from capgen.errors import MissingFile, UnknownName
+from capgen.images import PictureFault, path_under
 from capgen.pipeline.sources.reading import common
 from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.mask_folders import folders_in
@@ -58,6 +59,7 @@ class Sa1b:
         split: ``all``, or names of folders with commas, each of which is a split then.
         min_predicted_iou, min_stability: leave out masks with a lower ``predicted_iou`` or ``stability_score``.
         max_overlap: leave out masks of which a larger share lies in a larger mask that is kept: parts of wholes.
+        bounds: see ``Source``.
     """
 
     root: Path
@@ -66,6 +68,7 @@ class Sa1b:
     min_predicted_iou: float | None = None
     min_stability: float | None = None
     max_overlap: float | None = None
+    bounds: Path | None = None
 
     @staticmethod
     def recognise(folder: FolderContents) -> list[str]:
@@ -147,12 +150,12 @@ class Sa1b:
         names: NumberNames,
     ) -> PlannedMedia:
         stem = file.removesuffix(".json")
-        path = self.root / folder / file
         try:
+            path = self._below(f"{folder}/{file}" if folder else file)
             if path.stat().st_size > _MAX_BYTES:
                 raise msgspec.DecodeError("it is larger than 256 MiB")
             body = decoder.decode(path.read_bytes())
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, PictureFault) as error:
             reason, message = "bad_annotation", f"{file} cannot be read: {common.line(str(error))}"
             broken = PlannedObject(object_id="no-id", reason=reason, message=message)
             return msgspec.structs.replace(blank, media_id=names.claim(common.code(stem) or "_"), objects=(broken,))
@@ -182,6 +185,18 @@ class Sa1b:
             objects=objects,
             left_out=left_out,
         )
+
+    def _below(self, name: str) -> Path:
+        """A JSON file of the root.
+
+        Raises:
+            PictureFault: it is a link out of the bounds.
+            msgspec.DecodeError: it is a pipe or a device, from which a read might never come back.
+        """
+        path = self.root / name if self.bounds is None else path_under(self.root, name, self.bounds)
+        if not path.is_file():
+            raise msgspec.DecodeError("it is not a regular file")
+        return path
 
     def _wanted(self, rows: list[_Annotation]) -> tuple[list[_Annotation], dict[str, int]]:
         """The masks that pass the filters, in their order, and how many do not, by filter."""

@@ -22,7 +22,7 @@ import numpy as np
 from capgen.dataset.plan import PlannedMedia, PlannedObject
 from capgen.dataset.types import Fault
 from capgen.errors import UserError
-from capgen.images import SUFFIXES, Labels, PictureFault, read_header, read_labels
+from capgen.images import SUFFIXES, Labels, PictureFault, path_under, read_header, read_labels
 from capgen.pipeline.sources.reading import common
 from capgen.pipeline.sources.reading.frame_files import numbers_of_names
 from capgen.pipeline.sources.reading.mask_files import MaskForm
@@ -57,6 +57,7 @@ class MaskFolders:
         masks: holds a folder a video.
         unannotated: ``show`` makes frames without a mask file part of the video, where they are shown unmarked.
         ignore: indices that are no objects, unless a video has no others.
+        bounds: the folder out of which no link may lead; None follows all links.
     """
 
     root: Path
@@ -64,6 +65,7 @@ class MaskFolders:
     masks: str
     unannotated: ShowOrDrop
     ignore: tuple[int, ...] = BORDERS
+    bounds: Path | None = None
 
     def videos(self) -> list[str]:
         """The videos that have masks, in natural order."""
@@ -114,7 +116,7 @@ class MaskFolders:
         try:
             if not names:
                 return self._of_file(video, masked)
-            size = read_header(self.root / next(iter(names.values()))).size
+            size = read_header(path_under(self.root, next(iter(names.values())), self.bounds)).size
         except PictureFault as fault:
             return Fault(fault.reason, fault.message)
         except UserError as error:
@@ -128,7 +130,8 @@ class MaskFolders:
         """Frames of a video file, by the numbers in the masks' names.
 
         Raises:
-            UserError: the file is damaged.
+            PictureFault: the file is a link out of the bounds.
+            UserError: it is damaged.
         """
         files = (f"{self.frames}/{video}{suffix}" for suffix in VIDEO_SUFFIXES)
         file = next((file for file in files if (self.root / file).is_file()), None)
@@ -137,10 +140,11 @@ class MaskFolders:
         numbers = numbers_of_names(masked) if masked else ()
         if isinstance(numbers, Fault):
             return numbers
-        size = video_size(self.root / file)
+        path = path_under(self.root, file, self.bounds)
+        size = video_size(path)
         names = {stem: frame_name(file, number) for stem, number in zip(masked, numbers, strict=True)}
         if self.unannotated == "show":
-            rest = set(range(min(count_frames(self.root / file), _MOST_FRAMES))) - set(numbers)
+            rest = set(range(min(count_frames(path), _MOST_FRAMES))) - set(numbers)
             first = min(
                 (int(stem) - number for stem, number in zip(masked, numbers, strict=True) if stem.isdecimal()),
                 default=0,
@@ -153,9 +157,8 @@ class MaskFolders:
         """Objects of files whose samples are the objects' numbers."""
         present = [stem for stem in order if stem in files]
         with ThreadPoolExecutor(_READERS, thread_name_prefix="masks") as pool:
-            found = dict(
-                zip(present, pool.map(partial(values_of, self.root), (files[s] for s in present)), strict=True)
-            )
+            read = pool.map(partial(values_of, self.root, self.bounds), (files[stem] for stem in present))
+            found = dict(zip(present, read, strict=True))
         numbers = objects_among((values for values in found.values() if values is not None), self.ignore)
         if len(numbers) > _MOST_OBJECTS:
             return [("no-id", [])]
@@ -174,10 +177,10 @@ class MaskFolders:
         ]
 
 
-def values_of(root: Path, file: str) -> frozenset[int] | None:
-    """The labels in a mask file; None where it cannot be read."""
+def values_of(root: Path, bounds: Path | None, file: str) -> frozenset[int] | None:
+    """The labels in a mask file; None where it cannot be read, or is a link out of the bounds."""
     try:
-        return frozenset(labels_in(read_labels(root / file, size=None)))
+        return frozenset(labels_in(read_labels(path_under(root, file, bounds), size=None)))
     except PictureFault:
         return None
 

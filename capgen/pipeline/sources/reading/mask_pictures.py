@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from capgen.dataset.plan import PlannedMedia, PlannedObject
 from capgen.dataset.types import Fault, Kind
-from capgen.images import SUFFIXES, PictureFault, read_header, read_labels
+from capgen.images import SUFFIXES, PictureFault, path_under, read_header, read_labels
 from capgen.pipeline.sources.reading.mask_folders import (
     faulty,
     files_in,
@@ -46,29 +47,40 @@ def mask_files(root: Path, pictures_in: str, masks_in: str) -> Iterator[Path]:
 
 
 def pictures(
-    blank: BlankMedium, split: str, root: Path, pictures_in: str, masks_in: str, ignore: Sequence[int]
+    blank: BlankMedium,
+    split: str,
+    root: Path,
+    pictures_in: str,
+    masks_in: str,
+    ignore: Sequence[int],
+    bounds: Path | None = None,
 ) -> Iterator[PlannedMedia]:
-    """Every picture with the objects of its masks, pictures without masks too, in natural order."""
+    """Every picture with the objects of its masks, pictures without masks too, in natural order.
+
+    Args:
+        bounds: the folder out of which no link may lead; None follows all links.
+    """
     names = Names()
     for name, masks in _pairs(root / pictures_in, root / masks_in):
         media = blank(split, names.claim(media_name(PurePosixPath(name).stem)), "image")
         file = f"{pictures_in}/{name}" if pictures_in else name
         try:
-            height, width = read_header(root / file).size
+            height, width = read_header(path_under(root, file, bounds)).size
         except PictureFault as fault:
             yield msgspec.structs.replace(media, objects=(faulty("no-id", Fault(fault.reason, fault.message)),))
             continue
         claimed = Names()
-        objects = [one for mask in masks for one in _objects(root, masks_in, name, mask, ignore, claimed)]
+        read = partial(_objects, root, bounds, masks_in, name, ignore, claimed)
+        objects = [one for mask in masks for one in read(mask)]
         yield msgspec.structs.replace(media, file_names=(file,), width=width, height=height, objects=tuple(objects))
 
 
 def _objects(
-    root: Path, masks_in: str, picture: str, mask: str, ignore: Sequence[int], names: Names
+    root: Path, bounds: Path | None, masks_in: str, picture: str, ignore: Sequence[int], names: Names, mask: str
 ) -> Iterator[PlannedObject]:
     file = f"{masks_in}/{mask}" if masks_in else mask
     try:
-        values = frozenset(labels_in(read_labels(root / file, size=None, name=file)))
+        values = frozenset(labels_in(read_labels(path_under(root, file, bounds), size=None, name=file)))
     except PictureFault as fault:
         yield faulty(names.claim("no-id"), Fault("mask_unreadable", f"its mask cannot be read: {fault.message}"))
         return

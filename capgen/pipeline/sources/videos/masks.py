@@ -52,6 +52,7 @@ class Masks:
         split: names with commas, or ``all``: the folders, or DAVIS's lists in ``ImageSets/2017/``.
         unannotated: ``show`` makes frames without a mask part of the video, shown unmarked; ``drop`` leaves them out.
         ignore: indices that are borders, no objects.
+        bounds: see ``Source``.
     """
 
     root: Path
@@ -59,6 +60,7 @@ class Masks:
     dataset: str = "masks"
     unannotated: mask_folders.ShowOrDrop = "show"
     ignore: tuple[int, ...] = mask_folders.BORDERS
+    bounds: Path | None = None
 
     @property
     def kind(self) -> Kind:
@@ -74,7 +76,8 @@ class Masks:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that name categories and splits."""
-        lists = [path for folder in _LISTS for path in sorted((self.root / folder).glob("*.txt"))]
+        folders = (self.root / folder for folder in _LISTS)
+        lists = [path for folder in folders for path in sorted(folder.glob("*.txt")) if path.is_file()]
         return (*lists, *(path for part in self._parts() if (path := self._meta(part))))
 
     def listing(self) -> Iterator[Path]:
@@ -95,7 +98,7 @@ class Masks:
             names = Names()
             if not folders_in(self.root / part.masks):
                 place = (self.root, part.frames, part.masks)
-                yield from mask_pictures.pictures(self._blank, part.split, *place, self.ignore)
+                yield from mask_pictures.pictures(self._blank, part.split, *place, self.ignore, self.bounds)
                 continue
             folders = self._folders(part)
             meta = self._categories(part)
@@ -120,7 +123,7 @@ class Masks:
         )
 
     def _folders(self, part: _Part) -> MaskFolders:
-        return MaskFolders(self.root, part.frames, part.masks, self.unannotated, tuple(self.ignore))
+        return MaskFolders(self.root, part.frames, part.masks, self.unannotated, tuple(self.ignore), self.bounds)
 
     def _parts(self) -> list[_Part]:
         """The splits asked for.
@@ -174,7 +177,7 @@ class Masks:
         """DAVIS's splits: the videos that its lists name."""
         for folder in _LISTS:
             found = {}
-            for path in sorted((self.root / folder).glob("*.txt")):
+            for path in filter(Path.is_file, sorted((self.root / folder).glob("*.txt"))):
                 lines = read_bytes(path).decode("utf-8", "replace").splitlines()
                 names = frozenset(line.strip() for line in lines if re.fullmatch(r"[\w.-]+", line.strip()))
                 if names:

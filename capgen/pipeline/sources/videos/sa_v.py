@@ -17,6 +17,7 @@ import msgspec
 from capgen.dataset.plan import PlannedMedia, PlannedObject
 from capgen.dataset.types import Fault
 from capgen.errors import MissingFile, UnknownName, UserError
+from capgen.images import PictureFault, path_under
 from capgen.pipeline.sources.reading import common, mask_folders
 from capgen.pipeline.sources.reading.contents import FolderContents
 from capgen.pipeline.sources.reading.mask_folders import MaskFolders, faulty, files_in, folders_in, media_name
@@ -51,6 +52,7 @@ class SaV:
         split: ``train``, ``val``, ``test`` with commas, or ``all`` that are there.
         masklets: ``manual``, ``auto``, or ``both``; of train alone.
         unannotated: ``drop`` makes the annotated frames the video, ``show`` all of them, the others unmarked.
+        bounds: see ``Source``.
     """
 
     root: Path
@@ -58,6 +60,7 @@ class SaV:
     dataset: str = "sa-v"
     masklets: Literal["manual", "auto", "both"] = "manual"
     unannotated: mask_folders.ShowOrDrop = "drop"
+    bounds: Path | None = None
 
     @staticmethod
     def recognise(folder: FolderContents) -> list[str]:
@@ -122,7 +125,8 @@ class SaV:
 
     def _folders(self, folder: str) -> MaskFolders:
         prefix = f"{folder}/" if folder else ""
-        return MaskFolders(self.root, f"{prefix}{_FRAMES}", f"{prefix}{_MASKS}", self.unannotated)
+        place = (f"{prefix}{_FRAMES}", f"{prefix}{_MASKS}")
+        return MaskFolders(self.root, *place, self.unannotated, bounds=self.bounds)
 
     def _splits(self) -> list[tuple[str, str]]:
         """Splits with their folders, relative to the root.
@@ -180,11 +184,15 @@ class SaV:
         return msgspec.structs.replace(media, objects=tuple(objects))
 
     def _read(self, file: str) -> _MaskletFile | Fault:
-        path = self.root / file
         try:
+            path = path_under(self.root, file, self.bounds)
+            if not path.is_file():
+                raise msgspec.DecodeError("it is not a regular file")
             if path.stat().st_size > _MAX_BYTES:
                 raise msgspec.DecodeError("it is larger than 1 GiB")
             return msgspec.json.decode(path.read_bytes(), type=_MaskletFile)
+        except PictureFault as fault:
+            return Fault(fault.reason, fault.message)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return Fault("bad_annotation", f"{file} cannot be read: {common.line(str(error))}")
 

@@ -1,6 +1,7 @@
 """SA-1B: a JSON beside each picture, no categories, filters on what the file says of a mask, planning file by file."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -140,3 +141,13 @@ def test_names_and_sizes_of_the_files_make_the_fingerprint(tmp_path):
     assert source_hashes(Sa1b(root), root) == before
     written(tmp_path, number=2)
     assert source_hashes(Sa1b(root), root) != before
+
+
+@pytest.mark.parametrize("lay", ["link", "pipe"])
+def test_masks_behind_a_link_out_of_the_bounds_or_a_pipe_are_not_read(tmp_path, lay):
+    root = written(tmp_path / "root", folder="sa_000001")
+    file = root / "sa_000001" / "sa_223750.json"
+    file.rename(tmp_path / "secret.json")
+    os.mkfifo(file) if lay == "pipe" else file.symlink_to(tmp_path / "secret.json")
+    (media,) = scanned(root, bounds=root if lay == "link" else None)
+    assert [item.reason for item in media.objects] == ["bad_annotation"]

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from capgen.errors import MissingFile, UnknownName
+from capgen.dataset.layout import picture_bounds
+from capgen.errors import MissingFile, UnknownName, UserError
+from capgen.pipeline.planning.config import load_settings
+from capgen.pipeline.planning.open_source import build_source
+from capgen.pipeline.sources.reading.decode import decode_media
 from capgen.pipeline.sources.videos.masks import Masks
 from tests.pipeline.sources.files import areas, coloured, palette, picture, square
 from tests.test_video_frames import write_video
+from tests.tiny_runs import three_shards
 
 
 def sequence(root, *masks, frames="JPEGImages", annotations="Annotations", name="bear", count=None):
@@ -164,3 +169,55 @@ def test_files_that_the_system_leaves_are_no_masks(tmp_path):
 def test_every_mask_file_counts_for_the_fingerprint(tmp_path):
     root = sequence(tmp_path, square(1), square(1))
     assert [path.name for path in Masks(root).listing()] == ["00000.png", "00001.png"]
+
+
+def settings_of(root, **source):
+    flags = {f"source.{name}": value for name, value in {"root": root, **source}.items()}
+    return load_settings("masks", {"model.id": "none", **flags})
+
+
+def reasons(root, **source):
+    """What is wrong with each object of a plan over a root."""
+    settings = settings_of(root, **source)
+    media = list(build_source(settings).scan())
+    bounds = picture_bounds(root, settings.source.follow_links)
+    return [item.fault and item.fault.reason for one in media for item in decode_media(one, root, bounds).objects]
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_mask_that_is_a_link_out_of_the_bounds_is_not_opened(tmp_path, bounded):
+    root = sequence(tmp_path / "root", square(1), square(1))
+    palette(tmp_path / "secret.png", square(7))
+    inside = root / "Annotations" / "bear" / "00001.png"
+    inside.unlink()
+    inside.symlink_to(tmp_path / "secret.png")
+    media = list(build_source(settings_of(root, follow_links=not bounded)).scan())
+    names = {item.object_id for one in media for item in one.objects}
+    assert names == ({"1"} if bounded else {"1", "7"}), "what the file holds is not learnt"
+    assert reasons(root, follow_links=not bounded) == (["bad_path"] if bounded else [None, None])
+
+
+def test_masks_beside_pictures_and_frames_are_bounded_too(tmp_path):
+    root = tmp_path / "root"
+    picture(root / "images" / "a.jpg")
+    (root / "masks").mkdir()
+    palette(tmp_path / "secret.png", square(7))
+    (root / "masks" / "a.png").symlink_to(tmp_path / "secret.png")
+    assert reasons(root, follow_links=False) == ["mask_unreadable"]
+    assert reasons(root) == [None]
+    picture(tmp_path / "b.jpg")
+    (root / "images" / "a.jpg").unlink()
+    (root / "images" / "a.jpg").symlink_to(tmp_path / "b.jpg")
+    assert reasons(root, follow_links=False) == ["bad_path"]
+
+
+def test_a_source_in_a_runs_folder_is_bounded_by_itself_and_a_plan_cannot_say_otherwise(tmp_path):
+    run = three_shards(tmp_path / "out")
+    root = sequence(run.out / "world", square(1))
+    (tmp_path / "list.txt").write_text("bear\n")
+    (root / "ImageSets" / "2017").mkdir(parents=True)
+    (root / "ImageSets" / "2017" / "val.txt").symlink_to(tmp_path / "list.txt")
+    settings = settings_of(root, bounds="/", options={"bounds": "/"})
+    with pytest.raises(UserError, match=r"val\.txt is a link out of the root folder; --follow-links allows it"):
+        build_source(settings)
+    assert build_source(settings_of(root, follow_links=True)).bounds is None

@@ -1,6 +1,7 @@
 """SA-V: mp4 with JSON masklets on every fourth frame, and the frames and mask PNGs of val and test."""
 
 import json
+import os
 
 import pytest
 
@@ -144,3 +145,13 @@ def test_its_parts_together_are_the_whole(tmp_path, monkeypatch):
     whole, found = list(source.scan()), [medium for part in parts for medium in part.scan()]
     assert [one.objects for one in found] == [one.objects for one in whole]
     assert [one.split for one in found] == [one.split for one in whole]
+
+
+@pytest.mark.parametrize("lay", ["link", "pipe"])
+def test_masklets_behind_a_link_out_of_the_bounds_or_a_pipe_are_not_read(tmp_path, lay):
+    root = written(tmp_path / "root")
+    file = root / "sav_000001_manual.json"
+    file.rename(tmp_path / "secret.json")
+    os.mkfifo(file) if lay == "pipe" else file.symlink_to(tmp_path / "secret.json")
+    (media,) = scanned(root, bounds=root if lay == "link" else None)
+    assert [item.reason for item in media.objects] == ["bad_path" if lay == "link" else "bad_annotation"]
