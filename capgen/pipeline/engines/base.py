@@ -158,6 +158,7 @@ def first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     if _VALIDATION.match(lines[0]):
         told = next((line for line in lines[1:] if _VALUE_ERROR in line), lines[-1])
+        told = told.partition(" [type=")[0]  # after it comes all that the class was given
         return told.partition(_VALUE_ERROR)[2].strip()[:300] or told.strip()[:300]
     return lines[0][:300]
 
