@@ -233,6 +233,15 @@ def finished_shards(out: Path, plan: PlanRecord) -> Iterator[ShardEntry]:
     return (entry for entry in plan.shards if is_committed(out, entry.index, plan.fingerprint))
 
 
+def damage_of(out: Path, index: int, fingerprint: str) -> str | None:
+    """How a shard that was done differs from what its manifest says, with the file; None where it does not."""
+    state = shard_state(out, index, fingerprint)
+    if state not in (ShardState.DAMAGED, ShardState.NO_PARQUET, ShardState.BAD_MANIFEST):
+        return None
+    path = manifest_path if state is ShardState.BAD_MANIFEST else candidates_path
+    return f"{path(out, index)}: {state.value}"
+
+
 def withdraw(out: Path, index: int) -> None:
     """Undo the commit of a shard, so that it is asked anew; call it only while no worker writes to ``out``."""
     manifest_path(out, index).unlink(missing_ok=True)

@@ -20,7 +20,7 @@ import msgspec
 from capgen.dataset.files import disk_trouble, publish, sync, write_whole
 from capgen.dataset.layout import PART, RunLayout
 from capgen.dataset.lock import exclusive
-from capgen.encoding import is_below
+from capgen.encoding import check_name, is_below
 from capgen.errors import UserError
 
 RECORD = "export.json"
@@ -210,6 +210,7 @@ def opened_export(dest: Path, digest: str) -> Iterator[ExportFolder]:
         UserError: DEST holds something else, somebody else works on it, or it cannot be written.
     """
     dest = dest.parent.resolve() / dest.name if dest.name else dest.resolve()
+    check_name(dest)
     part = part_of_export(dest)
     _refuse_taken(dest, part)
     try:

@@ -10,6 +10,7 @@ from capgen.dataset.files import remove_parts, telling_disk_trouble, write_whole
 from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.dataset.lock import exclusive_file
 from capgen.dataset.reader import read_plan
+from capgen.encoding import check_name
 from capgen.errors import UserError
 from capgen.report.collect import ReportRequest, run_figures
 from capgen.report.figures import RunFigures
@@ -42,6 +43,7 @@ def write_report(
         refuse_links(out)
     read_plan(out)  # before a folder is made in what is no run
     place = folder or RunLayout(out).report_dir
+    check_name(place)
     try:
         with telling_disk_trouble(place):
             place.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ import os
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from capgen.cli.main import app
@@ -11,11 +12,13 @@ from capgen.cli.providers import Providers
 from capgen.dataset.files import DiskTrouble
 from capgen.dataset.layout import RunLayout, lock_of
 from capgen.dataset.lock import InUse, exclusive_file
+from capgen.errors import LedgerError
 from capgen.pipeline.gallery.export import export_gallery, export_run
 from capgen.pipeline.gallery.media_store import MediaStore
 from capgen.pipeline.gallery.row_index import RowIndex
 from capgen.pipeline.gallery.selection import Selection
 from capgen.pipeline.releasing.reviews import append_reviews, read_reviews, review
+from capgen.pipeline.running.status import run_status
 from tests.full_disks import full_at
 from tests.tiny_runs import three_shards
 
@@ -79,3 +82,14 @@ def test_a_review_is_added_whole_or_not_at_all(out):
         lines.write('{"key": "cut off by a ki')
     append_reviews(out, [review("c", "good", "me")])
     assert read_reviews(out).keys() == {"a", "c"}
+
+
+def test_status_and_gallery_name_a_finished_shard_whose_file_was_changed(out, tmp_path):
+    file = RunLayout(out).candidates(0)
+    table = pq.read_table(file)
+    pq.write_table(table.drop_columns(["caption"]), file)
+    assert f"damaged: {file}: its Parquet file differs from its manifest" in run_status(out).text()
+    for index in (1, 2):
+        RunLayout(out).candidates(index).unlink()
+    with pytest.raises(LedgerError, match=f"{file}: its Parquet file differs from its manifest; the same `capgen run`"):
+        export_run(out, tmp_path / "page", limit=9)

@@ -160,6 +160,8 @@ def first_line(error: BaseException) -> str:
         told = next((line for line in lines[1:] if _VALUE_ERROR in line), lines[-1])
         told = told.partition(" [type=")[0]  # after it comes all that the class was given
         return told.partition(_VALUE_ERROR)[2].strip()[:300] or told.strip()[:300]
+    if lines[0].rstrip().endswith(":"):
+        return " ".join(" ".join(lines).split())[:300]
     return lines[0][:300]
 
 

@@ -14,7 +14,9 @@ from markupsafe import Markup
 from capgen.dataset.files import put_by_content, remove_parts, telling_disk_trouble, whole_file
 from capgen.dataset.layout import OwnEntries, RunLayout, refuse_links
 from capgen.dataset.lock import exclusive_file
-from capgen.errors import UserError
+from capgen.dataset.shards import damage_of
+from capgen.encoding import check_name
+from capgen.errors import LedgerError, UserError
 from capgen.images import PictureFault
 from capgen.pipeline.gallery.media_store import MediaStore, ShownMedium, scaled_jpeg
 from capgen.pipeline.gallery.row_index import IndexedRow, RowIndex
@@ -75,10 +77,12 @@ def export_gallery(index: RowIndex, store: MediaStore, selection: Selection, fol
         raise UserError(f"{folder} is the folder of a run", "give another folder with --export")
     refuse_links(folder, EXPORTED_GALLERY)
     if not index.facets()["split"]:
+        _refuse_damaged(index)
         raise UserError(f"no shard of {index.out} is done yet", "wait, or run the same `capgen run` command again")
     media = index.media(selection, limit)
     if not media:
         raise UserError(f"{index.out}: no finished object fits the filters", "choose others")
+    check_name(folder)
     try:
         with telling_disk_trouble(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +94,20 @@ def export_gallery(index: RowIndex, store: MediaStore, selection: Selection, fol
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}", "give another folder with --export") from None
     return len(media)
+
+
+def _refuse_damaged(index: RowIndex) -> None:
+    """Name the file of a shard that was done and is damaged.
+
+    Raises:
+        LedgerError: there is one.
+    """
+    for entry in index.plan.shards:
+        damage = damage_of(index.out, entry.index, index.plan.fingerprint)
+        if damage is not None:
+            raise LedgerError(
+                f"{damage}; the same `capgen run` makes it again, `capgen verify` names others"
+            )
 
 
 def _write_page(

@@ -308,16 +308,23 @@ class _Session:
             self.starts[number] += 1
             given_up = self.starts[number] >= _STARTS
         if given_up:
-            file = RunLayout(self.job.out).engine_log(number)
-            cause = logged_cause(file)
-            told = f" (the last error in {file}: {cause})" if cause and cause not in str(error) else ""
-            why = f"engine {number} could not be started: {first_line(error)}{told}"
+            why = f"engine {number} could not be started: {self._cause(number, error)}"
             if not self.up:
                 raise RunFailed(why) from error
             log.warning("%s; the others go on", why)
             self.starts[number], pause = 0, _AGAIN_S
             self.away.pop(number, None)
         self._lost(number, dead=isinstance(error, EngineDead | self.ray.exceptions.RayTaskError), pause_s=pause)
+
+    def _cause(self, number: int, error: Exception) -> str:
+        """Why an engine did not start: Ray often says no more than that its process is gone."""
+        file, said = RunLayout(self.job.out).engine_log(number), first_line(error)
+        cause = logged_cause(file)
+        if cause is None or cause in str(error):
+            return said
+        if isinstance(error, EngineDead | self.ray.exceptions.RayTaskError):
+            return f"{said} (the last error in {file}: {cause})"
+        return f"{cause} (the last error in {file}; Ray says: {said})"
 
     def _lost(self, number: int, *, dead: bool, pause_s: float = 0.0) -> None:
         """The end of an actor's life; Ray brings up the next one, here or on another machine."""

@@ -14,7 +14,7 @@ from capgen.dataset.lock import lock_holder
 from capgen.dataset.reader import read_plan
 from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.sessions.session_record import SessionRecord, read_sessions
-from capgen.dataset.shards import Manifest, committed_manifest, examples_of, such_as
+from capgen.dataset.shards import Manifest, committed_manifest, damage_of, examples_of, such_as
 from capgen.display import plain
 from capgen.pipeline.asking.journal import count_settled
 from capgen.pipeline.asking.retry_state import earlier, summed
@@ -66,7 +66,7 @@ class RunStatus:
     ``settled`` objects are answered but in a shard that is not committed yet. ``retried``: what ``capgen retry`` did
     for each reason, in all. ``examples``: what one object says of each reason. ``warning``: why the release is marked.
     ``running``: which process works on the run now, and ``pace`` how fast. ``left_out``: annotations of the source that
-    are no objects.
+    are no objects. ``damaged``: the first file that is not what its record says.
     """
 
     out: str
@@ -85,6 +85,7 @@ class RunStatus:
     running: str | None = None
     left_out: dict[str, int] = field(default_factory=dict)
     pace: Pace | None = None
+    damaged: str | None = None
 
     @property
     def left(self) -> int:
@@ -108,6 +109,8 @@ class RunStatus:
                 lines.append(f"  {name}: {code} {count:,}{self._retried(code)}{such_as(self.examples.get(code))}")
         gone = [code for code in self.retried if code not in self.dropped and code not in self.failed]
         lines += [f"  no longer: {code}{self._retried(code)}" for code in gone]
+        if self.damaged:
+            lines.append(f"  damaged: {self.damaged}; `capgen verify` says what else is")
         if self.running:
             lines.append(f"  running: {self.running}")
             if self.pace is not None:
@@ -142,12 +145,14 @@ def run_status(out: Path) -> RunStatus:
     plan = read_plan(out)
     table, fingerprint = plan.table, plan.fingerprint
     kept, done, settled = 0, 0, 0
+    damaged: str | None = None
     dropped: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     manifests: list[Manifest] = []
     for entry in table.shards:
         manifest = committed_manifest(out, entry.index, fingerprint)
         if manifest is None:
+            damaged = damaged or damage_of(out, entry.index, fingerprint)
             settled += count_settled(RunLayout(out).journal_dir(entry.index))
             continue
         done += 1
@@ -183,6 +188,7 @@ def run_status(out: Path) -> RunStatus:
         running=running,
         pace=None if going is None else Pace.of(going),
         left_out=plan.left_out,
+        damaged=damaged,
         warning=release.warning if release is not None and released else None,
     )
 

@@ -88,7 +88,9 @@ class ShardActor:
         except Exception as error:  # noqa: BLE001 - whatever a library raises is told of
             traceback.print_exc()  # into the engine's log
             told = message(f"{type(error).__name__}: {' '.join(str(error).split())}")
-            raise EngineDead(told) from None
+            # vLLM's first process only says that another one did not start
+            cause = logged_cause(self._log) if "initialization failed" in told else None
+            raise EngineDead(f"{cause} (in {self._log})" if cause else told) from None
 
     async def piece(self, piece: Piece) -> Manifest | None:
         """Do a piece; its shard's manifest, or None where it is not to be committed yet."""
