@@ -105,9 +105,7 @@ def _refuse_damaged(index: RowIndex) -> None:
     for entry in index.plan.shards:
         damage = damage_of(index.out, entry.index, index.plan.fingerprint)
         if damage is not None:
-            raise LedgerError(
-                f"{damage}; the same `capgen run` makes it again, `capgen verify` names others"
-            )
+            raise LedgerError(f"{damage}; the same `capgen run` makes it again, `capgen verify` names others")
 
 
 def _write_page(
