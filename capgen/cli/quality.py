@@ -127,7 +127,7 @@ def judge(
     ] = "fit",
     table: Annotated[Path | None, typer.Option("--out", help="Table to write. Default: OUT/judge.parquet.")] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Score from which a caption counts as right. Default: log 0.5.")
+        float | None, typer.Option(help="Score from which a caption counts as right. Default: -1.")
     ] = None,
     contrast: Annotated[int, typer.Option(min=0, help="Other objects against which fit compares at most.")] = 3,
     model: options.ModelFlag = None,

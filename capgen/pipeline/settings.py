@@ -322,13 +322,13 @@ class JudgeSettings(Table):
     """Whether a judge looks at the captions of a finished run; see ``capgen judge``.
 
     ``method``: ``fit``, ``yes_no`` or ``confidence``; ``none`` judges nothing.
-    ``threshold``: score (natural logarithm) from which a caption counts as right; log 0.5 at first.
+    ``threshold``: score (natural logarithm) from which a caption counts as right.
     ``contrast``: other objects of the picture against which ``fit`` holds a caption at most.
     ``again``: whether captions that it finds wrong are asked for once more, and the release is made anew.
     """
 
     method: Literal["none", "fit", "yes_no", "confidence"] = "none"
-    threshold: float = -0.6931
+    threshold: float = -1.0
     contrast: Annotated[int, Field(ge=0)] = 3
     again: bool = False
 

@@ -1,7 +1,8 @@
 """What a method makes of log-probabilities: a score a sentence, the larger the better, and a verdict.
 
-Scores are natural logarithms. The default threshold is log 0.5: a sentence is wrong where some word of it is more
-likely wrong than right, or where another object of its picture is as good a subject for it.
+Scores are natural logarithms. The default threshold is -1: a sentence is wrong where some word of it has a probability
+under .37, or where it fits another object of its picture nearly as well. On sample worlds that nothing was trained on,
+no threshold between -0.7 and -4 misses a swapped caption, and one near log 0.5 refuses up to .024 of the true ones.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 Method = Literal["fit", "yes_no", "confidence"]
 JudgeVerdict = Literal["right", "wrong", "unknown"]
 
-THRESHOLD = math.log(0.5)
+THRESHOLD = -1.0
 
 
 class JudgedCaption(msgspec.Struct, frozen=True, kw_only=True):
