@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING
 from capgen.buckets.places import local_place, url_of
 from capgen.buckets.store import is_url
 from capgen.dataset.layout import RunLayout
+from capgen.errors import CapgenError
 
 if TYPE_CHECKING:
     from capgen.dataset.remote.mirror import Mirror
 
+_LOG = logging.getLogger(__name__)
 _FOLLOW_S = 10.0
 _MIRRORS: dict[Path, Mirror] = {}
 
@@ -67,8 +70,11 @@ def follow(out: Path) -> None:
     def work() -> None:
         while True:
             threading.Event().wait(_FOLLOW_S)
-            give_back()
-            mirror.pull()
+            try:
+                give_back()
+                mirror.pull()
+            except (CapgenError, OSError) as error:  # the next round gives and takes what this one could not
+                _LOG.warning("the bucket is asked again in %.0f s: %s", _FOLLOW_S, error)
 
     threading.Thread(target=work, name="bucket", daemon=True).start()
 
