@@ -60,7 +60,7 @@ def confidence(tokens: Iterable[tuple[str, float]], text: str, caption: str | No
     if spans is None:
         return None
     chosen = _content([(word, a, b) for word, a, b in word_spans(text) if start <= a and b <= end])
-    values = [value for a, b in chosen if (value := _sum(spans, a, b)) is not None]
+    values = _word_values(spans, chosen)
     if not values:
         return None
     return Confidence(round(min(values), _DIGITS), round(math.fsum(values) / len(values), _DIGITS))
@@ -102,8 +102,23 @@ def _placed(tokens: Iterable[tuple[str, float]], text: str) -> list[tuple[int, f
     return found if found and not text[at:].strip() else None
 
 
-def _sum(spans: Sequence[tuple[int, float]], start: int, end: int) -> float | None:
-    """The log-probability of the word at ``start``: the sum over its tokens; None where no token begins in it."""
-    values = [value for place, value in spans if start <= place < end]
-    total = math.fsum(values) if values else None
-    return None if total is None or not math.isfinite(total) else min(0.0, total)
+def _word_values(spans: Sequence[tuple[int, float]], chosen: Sequence[tuple[int, int]]) -> list[float]:
+    """The log-probabilities of words: each the sum over its tokens; words in which no token begins are left out.
+
+    Args:
+        spans: places of tokens, ascending, with their values.
+        chosen: where the words begin and end, ascending.
+    """
+    values: list[float] = []
+    tokens = iter(spans)
+    place, value = next(tokens, (-1, 0.0))
+    for start, end in chosen:
+        inside = []
+        while 0 <= place < end:
+            if place >= start:
+                inside.append(value)
+            place, value = next(tokens, (-1, 0.0))
+        total = math.fsum(inside)
+        if inside and math.isfinite(total):
+            values.append(min(0.0, total))
+    return values

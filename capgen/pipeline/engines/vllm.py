@@ -174,6 +174,7 @@ class VllmSession:
             "max_tokens": wanted.max_tokens,
             "seed": wanted.seed,
             "logprobs": 0 if logprobs else None,  # 0: of the token that was chosen, and of no other
+            "flat_logprobs": logprobs,
             "output_kind": RequestOutputKind.FINAL_ONLY,
             "skip_special_tokens": not specials,
         }
@@ -205,7 +206,7 @@ class VllmSession:
         if said.finish_reason in _FAILED:
             raise EngineFault(f"vLLM ended the request with finish reason {said.finish_reason}")
         caption = without_reasoning(said.text, self.markers, self.specials)
-        tokens = tuple(of_vllm(said))
+        tokens = of_vllm(said)
         sure = confidence(tokens, said.text, caption)
         return Answer(
             text=caption,
@@ -215,7 +216,7 @@ class VllmSession:
             output_tokens=len(said.token_ids),
             logprob_min=sure.least if sure else None,
             logprob_mean=sure.mean if sure else None,
-            tokens=tokens if view.captions > 1 else (),
+            tokens=tuple(tokens) if view.captions > 1 else (),
         )
 
     def _sampling(self, view: View) -> Any:
