@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from capgen.dataset.types import Media
 from capgen.pipeline.asking.distinct.captions import Candidate
@@ -12,7 +13,7 @@ from capgen.pipeline.asking.journal import CaptionFit, ShardJournal
 from capgen.pipeline.asking.render_ahead import RenderAhead
 from capgen.pipeline.asking.suspects import EngineGuard
 from capgen.pipeline.engines.base import EngineDead, EngineFault, RequestRefused, Session
-from capgen.pipeline.engines.scoring.base import scorer_of
+from capgen.pipeline.engines.scoring.base import SentenceScorer, scorer_of
 from capgen.pipeline.engines.scoring.fit import CONTRAST, fit_of, to_compare
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.rendering.render import render_media
@@ -74,6 +75,11 @@ class FitAsker:
     def __init__(self, job: Job, session: Session, guard: EngineGuard, render: RenderAhead) -> None:
         self._job, self._session, self._guard, self._render = job, session, guard, render
 
+    @cached_property
+    def _scorer(self) -> SentenceScorer:
+        """One for the whole session: it remembers what it has found out about the engine."""
+        return scorer_of(self._session)
+
     async def ask(self, journal: ShardJournal, request: FitRequest, *, isolated: bool) -> CaptionFit:
         """Score a caption.
 
@@ -103,7 +109,7 @@ class FitAsker:
         """The score; a fault that cannot pass, or comes too often, is no score."""
         for _ in range(self._job.settings.run.attempts):
             try:
-                found = await fit_of(scorer_of(self._session), request.caption, own, others)
+                found = await fit_of(self._scorer, request.caption, own, others)
             except EngineDead:
                 raise
             except EngineFault as fault:
