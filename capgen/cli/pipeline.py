@@ -355,7 +355,7 @@ def gallery(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
     browse: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     trust_out: Annotated[
-        bool, typer.Option("--trust-out", help="Show requests of prompt files and code that OUT itself names.")
+        bool, typer.Option("--trust-out", help="Use the picture folder, prompt files and code that OUT itself names.")
     ] = False,
 ) -> None:
     """Look at captions on a local page: filter, flag, edit them.
