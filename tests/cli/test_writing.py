@@ -39,9 +39,9 @@ def contents(folder):
 @pytest.mark.parametrize(
     ("held", "command"),
     [
-        ("page/index.html", "gallery {out} --export {tmp}/page"),
+        ("page/index.html", "gallery {out} --root {tmp}/pictures --export {tmp}/page"),
         ("report/report.html", "report {out} --to {tmp}/report"),
-        ("tool/images", "reviews {out} --to cvat --folder {tmp}/tool"),
+        ("tool/images", "reviews {out} --root {tmp}/pictures --to cvat --folder {tmp}/tool"),
         ("scores.json", "eval captions --judged {tmp}/none --out {tmp}/scores.json"),
         ("world/unfinished.json", "sample {tmp}/world --images 1 --videos 0"),
     ],

@@ -12,7 +12,6 @@ call is stopped in the middle a second one on the same output must be refused. N
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import re
@@ -266,22 +265,27 @@ def main() -> None:
         base = Path(folder)
         prepare(base)
         chosen = arguments.commands or list(COMMANDS)
-        trials = [run(COMMANDS[name], base, arguments) for name in chosen]
+        trials: list[Trial] = []
+        for name in chosen:
+            trials.append(run(COMMANDS[name], base, arguments))
+            tell(trials, arguments, before, time.monotonic() - begun)
     faults = [fault for trial in trials for fault in trial.faults]
+    if faults:
+        raise SystemExit(f"{len(faults)} faults, the first: {faults[0]}")
+
+
+def tell(trials: list[Trial], arguments: argparse.Namespace, before: dict[str, object], seconds: float) -> None:
+    """Print and keep what was counted so far; chosen commands are only printed."""
     rows = [{"command": t.command.name, **t.counts, "faults": len(t.faults)} for t in trials]
     total = sum((trial.counts for trial in trials), Counter[str]())
     note = (
         f"{total['full disks']} disks of which {total['of them full']} were too small, "
         f"{total['kills at steps'] + total['kills at moments']} kills, {total['second calls']} second calls, "
-        f"{total['umasks']} calls under umasks, seed {arguments.seed}, {time.monotonic() - begun:,.0f} s: "
-        f"{len(faults)} faults (half a file, no line that names the full disk, no recovery, two at once, other modes)."
+        f"{total['umasks']} calls under umasks, seed {arguments.seed}, {seconds:,.0f} s: "
+        f"{sum(len(t.faults) for t in trials)} faults (half a file, no line that names the full disk, no recovery, "
+        "two at once, other modes)."
     )
-    if arguments.commands:
-        print(json.dumps(rows, indent=1), note, sep="\n")
-    else:
-        save("writing", rows, note, before, RESULTS)
-    if faults:
-        raise SystemExit(f"{len(faults)} faults, the first: {faults[0]}")
+    save("writing", rows, note, before, Path(tempfile.gettempdir()) if arguments.commands else RESULTS)
 
 
 if __name__ == "__main__":

@@ -101,14 +101,23 @@ def _captions(base: Path, place: Path, old: bool) -> list[str]:
 
 def _export(form: str, *more: str) -> Callable[[Path, Path, bool], list[str]]:
     def call(base: Path, place: Path, old: bool) -> list[str]:
-        return ["export", str(base / "images"), str(place / ("old" if old else "dest")), "--to", form, *more]
+        root = ["--root", str(base / "world" / "lvis")]
+        return ["export", str(base / "images"), str(place / ("old" if old else "dest")), "--to", form, *root, *more]
 
     return call
 
 
 def _gallery(base: Path, place: Path, old: bool) -> list[str]:
     more = ["--limit", "2"] if old else []
-    return ["gallery", str(base / "images"), "--export", str(place / "page"), *more]
+    return [
+        "gallery",
+        str(base / "images"),
+        "--root",
+        str(base / "world" / "lvis"),
+        "--export",
+        str(place / "page"),
+        *more,
+    ]
 
 
 def _page_shows(place: Path) -> str | None:
@@ -131,7 +140,17 @@ def _preview(base: Path, place: Path, old: bool) -> list[str]:
 
 def _reviews(base: Path, place: Path, old: bool) -> list[str]:
     more = ["--filter", "q=1"] if old else []
-    return ["reviews", str(base / "images"), "--to", "cvat", "--folder", str(place / "cvat"), *more]
+    return [
+        "reviews",
+        str(base / "images"),
+        "--root",
+        str(base / "world" / "lvis"),
+        "--to",
+        "cvat",
+        "--folder",
+        str(place / "cvat"),
+        *more,
+    ]
 
 
 def _sample(base: Path, place: Path, old: bool) -> list[str]:
@@ -165,7 +184,6 @@ def _checkpoints_load(place: Path) -> str | None:
 COMMANDS = {
     command.name: command
     for command in (
-        WritingCommand("predict", _predict),
         WritingCommand("eval tracks", _tracks),
         WritingCommand("eval captions", _captions),
         WritingCommand("export coco", _export("coco", "--pictures", "copy"), over=False),
@@ -176,7 +194,8 @@ COMMANDS = {
         WritingCommand("preview", _preview),
         WritingCommand("reviews --to", _reviews),
         WritingCommand("sample", _sample, over=False, differs=("unfinished.json", ".jpg")),
-        WritingCommand("segment", _segment),
+        WritingCommand("predict", _predict, share=0.5),
+        WritingCommand("segment", _segment, share=0.5),
         WritingCommand("train", _train, over=False, share=0.5, differs=(".csv", "loss.png"), look=_checkpoints_load),
     )
 }
