@@ -7,6 +7,7 @@ last checkpoint and goes on, so that the same command gives the same bytes howev
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from capgen.dataset.files import disk_trouble, publish, sync, write_whole
+from capgen.dataset.files import disk_trouble, publish, remove_parts, sync, write_whole
 from capgen.dataset.layout import PART, RunLayout
 from capgen.dataset.lock import exclusive
 from capgen.encoding import check_name, is_below
@@ -26,6 +27,7 @@ from capgen.errors import UserError
 RECORD = "export.json"
 """The record in DEST of what was exported."""
 _COPIED_AT_ONCE = 1 << 20
+_PROGRESS = "progress.json"
 
 
 class ExportProgress(msgspec.Struct, kw_only=True):
@@ -185,7 +187,7 @@ class ExportFolder:
         return path
 
     def _write_progress(self) -> None:
-        write_whole(self.part / "progress.json", msgspec.json.encode(self.progress))
+        write_whole(self.part / _PROGRESS, msgspec.json.encode(self.progress))
 
 
 def part_of_export(dest: Path) -> Path:
@@ -215,6 +217,7 @@ def opened_export(dest: Path, digest: str) -> Iterator[ExportFolder]:
     _refuse_taken(dest, part)
     try:
         with exclusive(part):
+            remove_parts(part, re.compile(re.escape(_PROGRESS)))
             folder = ExportFolder(dest, _progress(part, digest))
             try:
                 yield folder
@@ -237,21 +240,22 @@ def _refuse_taken(dest: Path, part: Path) -> None:
             raise UserError(f"{path} is a file where a folder belongs", "DEST is a folder: give another name")
     if dest.is_dir() and any(dest.iterdir()):
         raise UserError(f"{dest} is not empty", "give a DEST that is not there yet")
-    strangers = [path for path in part.iterdir() if path.name not in _OWN] if part.is_dir() else []
+    names = [path.name for path in part.iterdir()] if part.is_dir() else []
+    strangers = [name for name in names if name not in _OWN and not (name.startswith(_PROGRESS) and PART in name)]
     if strangers:
-        raise UserError(f"{part} is no unfinished export: it holds {strangers[0].name}", "move it away")
+        raise UserError(f"{part} is no unfinished export: it holds {strangers[0]}", "move it away")
     for path in part.rglob("*") if part.is_dir() else ():
         if path.is_symlink():
             raise UserError(f"{path} is a symbolic link; nothing is written through links", "delete it")
 
 
 _LOCKS = (RunLayout(Path()).lock.name, RunLayout(Path()).lock_file.name)
-_OWN = frozenset({"tree", "pieces", "grown", "progress.json", *_LOCKS})
+_OWN = frozenset({"tree", "pieces", "grown", _PROGRESS, *_LOCKS})
 
 
 def _progress(part: Path, digest: str) -> ExportProgress:
     try:
-        found = msgspec.json.decode((part / "progress.json").read_bytes(), type=ExportProgress)
+        found = msgspec.json.decode((part / _PROGRESS).read_bytes(), type=ExportProgress)
     except (FileNotFoundError, msgspec.DecodeError):
         found = None
     if found is not None and found.digest == digest:

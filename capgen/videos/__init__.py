@@ -267,6 +267,8 @@ def _video_stream(container: Any, path: Path) -> Any:
     stream = next((one for one in container.streams.video if not one.disposition & cover), None)
     if stream is None:
         raise _no_video(path)
+    if stream.codec_context is None:  # FFmpeg has no decoder of that name
+        raise _unreadable(path, ValueError("its codec is not known"))
     stream.thread_type = "AUTO"
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     return stream

@@ -108,6 +108,16 @@ def test_a_link_in_the_place_of_dest_is_refused(tmp_path):
     assert not any((tmp_path / "elsewhere").iterdir())
 
 
+def test_an_export_that_was_killed_while_it_noted_its_progress_goes_on(tmp_path):
+    out = image_release(tmp_path)
+    (tmp_path / "dest.part").mkdir()
+    (tmp_path / "dest.part/progress.json.0a1b2c3d.part").write_text('{"digest"')
+    exported(out, tmp_path / "dest", "coco")
+    exported(out, tmp_path / "other", "coco")
+    assert contents(tmp_path / "dest") == contents(tmp_path / "other")
+    assert not (tmp_path / "dest.part").exists()
+
+
 def test_a_folder_that_is_no_unfinished_export_is_left_alone(tmp_path):
     out = image_release(tmp_path)
     (tmp_path / "dest.part").mkdir()

@@ -20,6 +20,7 @@ class WritingCommand:
         over: whether it may write over an older output.
         share: of the trials; slow commands have fewer.
         differs: names of files that two calls do not make alike.
+        once: it refuses what it has finished.
         look: what is wrong with what is there, beside single files.
     """
 
@@ -28,6 +29,7 @@ class WritingCommand:
     over: bool = True
     share: float = 1.0
     differs: tuple[str, ...] = ()
+    once: bool = False
     look: Callable[[Path], str | None] = lambda _: None
 
     def arguments(self, base: Path, place: Path, *, old: bool) -> list[str]:
@@ -35,8 +37,8 @@ class WritingCommand:
         return self.call(base, place, old)
 
     def may_differ(self, name: str, data: bytes) -> bool:
-        """Whether a file's bytes say nothing, and it is whole all the same."""
-        return any(name.endswith(one) for one in self.differs) and (bool(data) or name.endswith(".csv"))
+        """Whether a file's bytes say nothing: they are times, or the folder says that it is unfinished."""
+        return any(name.endswith(one) for one in self.differs) and (bool(data) or self.once or name.endswith(".csv"))
 
     def trouble(self, place: Path) -> str | None:
         """What is wrong with what is there."""
@@ -193,7 +195,7 @@ COMMANDS = {
         WritingCommand("report", _report),
         WritingCommand("preview", _preview),
         WritingCommand("reviews --to", _reviews),
-        WritingCommand("sample", _sample, over=False, differs=("unfinished.json", ".jpg")),
+        WritingCommand("sample", _sample, over=False, once=True, differs=("unfinished.json", ".jpg")),
         WritingCommand("predict", _predict, share=0.5),
         WritingCommand("segment", _segment, share=0.5),
         WritingCommand("train", _train, over=False, share=0.5, differs=(".csv", "loss.png"), look=_checkpoints_load),

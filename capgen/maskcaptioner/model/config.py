@@ -64,10 +64,13 @@ def merged(kind: str, default: Mapping[str, Any], given: Mapping[str, Any] | Non
 
     Raises:
         UnknownName: a key that there is not.
+        ValueError: a value that is no number where the default is one.
     """
-    for key in given or {}:
+    for key, value in (given or {}).items():
         if key not in default:
             raise UnknownName(f"key of {kind}", key, default)
+        if isinstance(default[key], int | float) and not isinstance(value, int | float | None):
+            raise ValueError(f"{kind}.{key} is {value!r:.80}, not a number")
     return {**default, **(given or {})}
 
 
@@ -137,4 +140,22 @@ class MaskCaptionerConfig(PreTrainedConfig):  # type: ignore[misc]
         self.losses = merged("losses", LOSSES, losses)
         self.picture = merged("picture", {**PICTURE, "height": None, "width": None}, picture)
         self.caption_clips = caption_clips
+        self._check_sizes()
         super().__init__(**kwargs)
+
+    def _check_sizes(self) -> None:
+        """That sizes and counts are whole numbers from 1 on, and that means and deviations are of three channels.
+
+        Raises:
+            ValueError: one is not.
+        """
+        sizes = {f"picture.{key}": self.picture[key] for key in ("height", "width", "short_side", "long_side")}
+        needed = {"picture.divisor": self.picture["divisor"], "clip_frames": self.clip_frames}
+        for name, value in {**{k: v for k, v in sizes.items() if v is not None}, **needed}.items():
+            if not isinstance(value, int) or value < (0 if name == "picture.long_side" else 1):
+                raise ValueError(f"{name} is {value!r:.80}, not a size")
+        for name in ("mean", "std"):
+            given = self.picture[name]
+            three = isinstance(given, list | tuple) and len(given) == 3
+            if not three or not all(isinstance(one, int | float) for one in given):
+                raise ValueError(f"picture.{name} is {given!r:.80}, not three numbers")

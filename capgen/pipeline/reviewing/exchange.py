@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from capgen.pipeline.reviewing.cvat import read_cvat, write_cvat
 from capgen.pipeline.reviewing.label_studio import is_label_studio, read_label_studio, write_label_studio
 from capgen.pipeline.reviewing.objects import PICTURE, PICTURES, Tool, write_pictures
 
+_FILES = re.compile(r"annotations\.xml|labels\.json|tasks\.json|label_config\.xml")
+"""What is written beside the pictures."""
 _WRITERS = {"label-studio": write_label_studio, "cvat": write_cvat}
 
 
@@ -58,6 +61,7 @@ def send(out: Path, tool: Tool, folder: Path, selection: Selection, root: Path |
         with telling_disk_trouble(folder):
             pictures = write_pictures(index, store, selection, folder)
             with exclusive_file(folder / PICTURES):
+                remove_parts(folder, _FILES)
                 remove_parts(folder / PICTURES, PICTURE)
                 count = _WRITERS[tool](pictures, folder)
     except OSError as error:

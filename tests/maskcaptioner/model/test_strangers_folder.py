@@ -11,6 +11,7 @@ from transformers import AutoConfig
 from capgen.errors import UserError
 from capgen.maskcaptioner.inference.load import open_model
 from capgen.maskcaptioner.model.captioning.language import LanguageModel
+from capgen.maskcaptioner.model.config import MaskCaptionerConfig
 from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
 from capgen.maskcaptioner.model.pretrained_parts import load_segmenter
 from capgen.maskcaptioner.model.segmentation.classes import text_width
@@ -88,3 +89,16 @@ def test_a_checkpoint_of_a_training_is_loaded_as_weights_alone(tmp_path):
     with pytest.raises(UserError, match="damaged"):
         _load(tmp_path / "state.pt")
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        ({"divisor": {}}, "picture.divisor is {}, not a number"),
+        ({"short_side": -1}, "picture.short_side is -1, not a size"),
+        ({"mean": [0.5]}, r"picture.mean is \[0.5\], not three numbers"),
+    ],
+)
+def test_sizes_that_are_none_are_named(picture, said):
+    with pytest.raises(ValueError, match=said):
+        MaskCaptionerConfig(picture=picture)
