@@ -83,7 +83,7 @@ class ProgressDisplay:
 
 
 def sentence(progress: RunProgress) -> str:
-    """Done, rate, time left, and what was dropped or failed, in one line."""
+    """Done, rate, time left, engines, cached share of the prompts, and what was dropped or failed, in one line."""
     head = f"{progress.settled:,}/{progress.planned:,} objects"
     if not progress.engines and progress.settled < progress.planned:
         return f"{head}, the engine is starting ({progress.seconds:.0f} s)"
@@ -92,7 +92,21 @@ def sentence(progress: RunProgress) -> str:
         head += f", {rate:,.1f}/s, {duration((progress.planned - progress.settled) / rate)} left"
     if progress.stopping:
         head += ", the engines are stopping"
+    else:
+        head += _told_engines(progress)
+    prompt, cached = (progress.tokens(name) for name in ("prompt_tokens", "cached_tokens"))
+    if prompt:
+        head += f", {100 * cached / prompt:.0f} % cached"
     return head + told_reasons(progress.reasons_so_far)
+
+
+def _told_engines(progress: RunProgress) -> str:
+    """``, 3 engines, 1 lost``: those that are up, and how often one was lost; empty before any was heard."""
+    up = progress.heard.workers
+    if not up and not progress.lost:
+        return ""
+    lost = f" ({progress.lost:,} lost)" if progress.lost else ""
+    return f", {up:,} {'engine' if up == 1 else 'engines'}{lost}"
 
 
 def told_reasons(reasons: Counter[str]) -> str:

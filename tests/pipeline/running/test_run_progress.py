@@ -114,6 +114,19 @@ def test_what_is_asked_and_what_is_only_being_stopped_are_told_apart():
     assert progress.seconds == before, "no rate counts the seconds in which engines stop"
 
 
+def test_the_line_of_a_run_has_its_engines_the_cached_share_of_its_prompts_and_what_was_lost_by_reason():
+    progress, _ = progress_of(2)
+    progress.engine_started({"start_s": 1.0})
+    progress.engine_lost()
+    progress.hear(OpenShards({1: ShardCounts(20, Counter(refusal=1))}, workers=2))
+    assert sentence(progress).endswith(", 2 engines (1 lost), out: refusal 1"), "no tokens are known yet"
+    done = manifest(0, kept=98, dropped={"length": 2}, extra={"prompt_tokens": 400, "cached_tokens": 300})
+    progress.committed(done)
+    said = sentence(progress)
+    assert said.startswith("120/200 objects, ")
+    assert said.endswith(", 2 engines (1 lost), 75 % cached, out: length 2, refusal 1")
+
+
 ALIKE = FirstFailures(8, "request_refused", "this server takes no pictures")
 
 
