@@ -26,6 +26,7 @@ PARTS = {"plan", "journal", "candidates", "data", "batch", "logs", "README.md", 
 OTHER_FOLDERS = {
     "capgen/maskcaptioner/training/logs.py": {"logs"},  # the OUT of a training
     "capgen/maskcaptioner/training/loop.py": {"logs"},
+    "capgen/maskcaptioner/training/trackers.py": {"logs"},
     "experiments/maskcaptioner/results.py": {"logs"},
     "experiments/maskcaptioner/package.py": {"README.md"},  # a model's folder
     "benchmarks/evaluator/eval_speed.py": {"data"},  # TrackEval's folders

@@ -68,6 +68,7 @@ def test_masks_lie_where_the_objects_are(run, tmp_path, browser):
         " return [b.x, b.y, b.width, b.height]; })()"
     )
     assert box == [9, 4, 5, 8], "the rectangle at 9, 4 of 6 x 9 pixels, from centre to centre of its edge's pixels"
+    browser.wait_for("document.querySelector('img').naturalWidth > 0")  # pictures load when they come into view
     overlay, picture = (
         browser.evaluate(
             f"(() => {{ const b = document.querySelector('{tag}').getBoundingClientRect();"
