@@ -11,17 +11,22 @@ quiet=(--quiet --progress-bar off)
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 "${pip[@]}" install "${quiet[@]}" 'pip==26.3'
 
+# Exact versions where they are known; elsewhere the ranges of pyproject.toml.
+pinned=()
+pin() {
+    if [ "$(uname -sm)" = 'Linux x86_64' ] && .venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+        pinned=(--constraint "scripts/constraints/$1-py311.txt")
+    fi
+}
+
 if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
+    pin gpu
     echo "GPU found: installing capgen with vLLM for GPUs"
-    "${pip[@]}" install "${quiet[@]}" --editable '.[vllm,dev]'
+    "${pip[@]}" install "${quiet[@]}" "${pinned[@]}" --editable '.[vllm,dev]'
 else
     echo "no GPU found: installing capgen with vLLM for the CPU (about 4 GB, two to three minutes)"
     torch='torch==2.13.0+cpu'
-    # the versions that were tested together, where they were tested; elsewhere the ranges of pyproject.toml
-    pinned=()
-    if [ "$(uname -sm)" = 'Linux x86_64' ] && .venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
-        pinned=(--constraint scripts/constraints/cpu-py311.txt)
-    fi
+    pin cpu
     "${pip[@]}" install "${quiet[@]}" "$torch" 2>/dev/null ||
         "${pip[@]}" install "${quiet[@]}" --extra-index-url https://download.pytorch.org/whl/cpu "$torch"
     "${pip[@]}" install "${quiet[@]}" "${pinned[@]}" --editable '.[cpu,dev]'
