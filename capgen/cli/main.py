@@ -17,7 +17,7 @@ from capgen import __version__
 from capgen.cli import evaluation, maskcaptioner, models, pipeline, quality, reviews, sample
 from capgen.cli.data import ablation, datasets, exchange, places, report, segment
 from capgen.cli.providers import Providers
-from capgen.cli.runs import resume
+from capgen.cli.runs import doctor, resume
 from capgen.display import PlainFormatter, StderrHandler, echo, plain
 from capgen.errors import CapgenError
 from capgen.pipeline.library_warnings import hide_library_warnings
@@ -29,6 +29,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 for group in (
     pipeline,
     resume,
+    doctor,
     report,
     models,
     quality,

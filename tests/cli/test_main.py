@@ -79,6 +79,7 @@ VERBS = (
     "calibrate",
     "judge",
     "describe",
+    "doctor",
     "import",
     "plan",
     "push",

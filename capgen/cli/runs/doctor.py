@@ -1,0 +1,62 @@
+"""The verb ``doctor``: what would stop a run on this machine or cluster, each with its remedy."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from capgen.cli import options
+from capgen.display import echo, json_text
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def doctor(
+    dataset: options.DatasetFlag = None,
+    pipeline: options.PipelineFlag = None,
+    root: Annotated[str | None, typer.Option(metavar="DIR", help="Folder or URL of the dataset.")] = None,
+    out: Annotated[str | None, typer.Option(metavar="OUT", help="Folder or URL of the run.")] = None,
+    engine: options.EngineFlag = None,
+    model: options.ModelFlag = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=0, help="GPUs of one engine; 0: the CPU. Default: 1 where there is one.")
+    ] = None,
+    set_: options.SetFlag = None,
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Find what would stop a run on this machine, or on the cluster that RAY_ADDRESS names.
+
+    Give the flags of the run. Nothing is started but the look at each machine, and nothing is kept. Exit code 1 where
+    something would stop the run; each such line has its remedy.
+    """
+    from dataclasses import asdict
+
+    from capgen.buckets.places import local_place
+    from capgen.cli.settings import settings_of
+    from capgen.pipeline.planning.preflight import local_gpus
+    from capgen.pipeline.running.nodes.doctor import Patient, examine
+
+    flags = {
+        "source.root": None if root is None else local_place(root, "root"),
+        "engine.name": engine,
+        "model.id": model,
+    }
+    if dataset is None and pipeline is None:
+        dataset = "sample-images"
+    settings, _ = settings_of(dataset, pipeline, flags, set_ or ())
+    count = min(1, local_gpus()) if gpus is None else gpus
+    found = []
+    for one in examine(Patient(settings, None if out is None else local_place(out, "run"), count)):
+        found.append(one)
+        if not as_json:
+            echo(one.line())
+    faults = sum(one.state == "fault" for one in found)
+    if as_json:
+        echo(json_text(json.dumps({"ok": not faults, "checks": [asdict(one) for one in found]}, indent=1)))
+    else:
+        echo(f"{faults} of {len(found)} checks found what would stop a run" if faults else "nothing would stop a run")
+    if faults:
+        raise typer.Exit(1)

