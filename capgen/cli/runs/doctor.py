@@ -27,10 +27,10 @@ def doctor(
     set_: options.SetFlag = None,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Find what would stop a run on this machine, or on the cluster that RAY_ADDRESS names.
+    """Find what would stop a run, on this machine or a cluster.
 
-    Give the flags of the run. Nothing is started but the look at each machine, and nothing is kept. Exit code 1 where
-    something would stop the run; each such line has its remedy.
+    Give the flags of the run. The cluster is the one that RAY_ADDRESS names. Nothing is started but the look at each
+    machine, and nothing is kept. Exit code 1 where something would stop the run; each such line has its remedy.
     """
     from dataclasses import asdict
 
