@@ -12,6 +12,7 @@ from capgen.dataset.release_record import check_released, released_files
 from capgen.dataset.schema import CANDIDATES
 from capgen.encoding import is_below
 from capgen.errors import CapgenError, LedgerError, MissingFile, UnknownName, UserError
+from capgen.pipeline.checks.lint import lint_file
 from tests.tiny_runs import dropped, planned_image, three_shards
 
 
@@ -72,6 +73,9 @@ def test_text_that_is_no_utf_8_is_damage_that_is_named(run, name):
     rewritten(path, spoilt)
     with pytest.raises(LedgerError) as error:
         list(reader.read_rows(path))
+    assert_one_line(error, str(path), "UTF8")
+    with pytest.raises(UserError) as error:
+        list(lint_file(path))
     assert_one_line(error, str(path), "UTF8")
 
 

@@ -168,6 +168,7 @@ def _parquet_rows(file: Path) -> Iterator[tuple[str, CaptionValues | UnreadableR
         names = [field.name for field in table.schema_arrow if _plain(field.type)]
         number = 0
         for batch in table.iter_batches(_BATCH, columns=names):
+            batch.validate(full=True)  # text that is no UTF-8
             for row in batch.to_pylist():
                 number += 1
                 yield f"{file}, row {number}", row
