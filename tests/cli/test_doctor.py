@@ -57,5 +57,6 @@ def test_a_cluster_that_does_not_answer_is_one_line_and_exit_1(tmp_path):
     told = json.loads(done.stdout)
     (fault,) = [one for one in told["checks"] if one["state"] == "fault"]
     assert "no Ray cluster answers there" in fault["found"]
+    assert "start the cluster" in fault["remedy"]
     assert not told["ok"]
     assert not (tmp_path / "out").exists()

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from capgen.cli import options
+from capgen.cli.providers import local_devices
 from capgen.display import echo, json_text
+from capgen.errors import UserError
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -22,7 +24,8 @@ def doctor(
     engine: options.EngineFlag = None,
     model: options.ModelFlag = None,
     gpus: Annotated[
-        int | None, typer.Option(min=0, help="GPUs of one engine; 0: the CPU. Default: 1 where there is one.")
+        str | None,
+        typer.Option(metavar="N|all", help="As for the run: 0 runs on the CPU. Default: all GPUs of this machine."),
     ] = None,
     set_: options.SetFlag = None,
     as_json: options.JsonFlag = False,
@@ -36,7 +39,6 @@ def doctor(
 
     from capgen.buckets.places import local_place
     from capgen.cli.settings import settings_of
-    from capgen.pipeline.planning.preflight import local_gpus
     from capgen.pipeline.running.nodes.doctor import Patient, examine
 
     flags = {
@@ -47,9 +49,13 @@ def doctor(
     if dataset is None and pipeline is None:
         dataset = "sample-images"
     settings, _ = settings_of(dataset, pipeline, flags, set_ or ())
-    count = min(1, local_gpus()) if gpus is None else gpus
+    count, wrong = 0, None
+    try:
+        count = local_devices(gpus, 1, 1).gpus
+    except UserError as error:
+        wrong = error
     found = []
-    for one in examine(Patient(settings, None if out is None else local_place(out, "run"), count)):
+    for one in examine(Patient(settings, None if out is None else local_place(out, "run"), count, wrong)):
         found.append(one)
         if not as_json:
             echo(one.line())

@@ -73,11 +73,13 @@ class Patient:
     Args:
         out: the run's folder, or the local copy of one in a bucket; None leaves it out.
         gpus: of one engine; 0 is the CPU.
+        wrong_gpus: what is wrong with the number of GPUs that is asked for.
     """
 
     settings: Settings
     out: Path | None
     gpus: int
+    wrong_gpus: UserError | None = None
 
 
 def examine(patient: Patient) -> Iterator[Diagnosis]:
@@ -89,6 +91,7 @@ def examine(patient: Patient) -> Iterator[Diagnosis]:
         _gpu_count,
         _room,
         _open_files,
+        _proxies,
         _out,
         _root,
         _model,
@@ -181,15 +184,25 @@ def _engine(patient: Patient) -> Iterator[Diagnosis]:
 
 
 def _gpu_count(patient: Patient) -> Iterator[Diagnosis]:
+    if patient.wrong_gpus is not None:
+        yield Diagnosis("GPUs", "fault", patient.wrong_gpus.what, patient.wrong_gpus.remedy)
+        return
     if os.environ.get("RAY_ADDRESS"):
         return
-    there = local_gpus()
-    if patient.gpus > there:
-        yield Diagnosis("GPUs", "fault", f"--gpus {patient.gpus}: this machine has {there}", "lower --gpus (0: CPU)")
-    elif there:
+    if there := local_gpus():
         yield Diagnosis("GPUs", "ok", f"{there} of this machine may be used")
     else:
         yield Diagnosis("GPUs", "note", "none; engines run on the CPU, which suits small models alone")
+
+
+def _proxies(_: Patient) -> Iterator[Diagnosis]:
+    """A proxy that would be asked for this machine's own servers."""
+    named = [name for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY") if os.environ.get(name)]
+    if named and not (os.environ.get("no_proxy") or os.environ.get("NO_PROXY")):
+        found = (
+            f"{', '.join(named)} without no_proxy: capgen asks servers of this machine directly, other programs do not"
+        )
+        yield Diagnosis("proxy", "note", found, "export no_proxy=localhost,127.0.0.1")
 
 
 def _room(patient: Patient) -> Iterator[Diagnosis]:
@@ -296,6 +309,8 @@ def _cluster(patient: Patient) -> Iterator[Diagnosis]:
     try:
         with _there(patient.out) as out:
             yield from _machines(NodeNeeds(patient.settings, out, patient.gpus))
+    except UserError as error:
+        yield Diagnosis("cluster", "fault", error.what, error.remedy)
     except (CapgenError, OSError) as error:
         yield Diagnosis("cluster", "fault", str(error))
 
@@ -306,11 +321,13 @@ def _there(out: Path | None) -> Iterator[Path | None]:
     if out is None or out.exists():
         yield out
         return
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     out.mkdir(parents=True)
     try:
         yield out
     finally:
-        out.rmdir()
+        for folder in made:
+            folder.rmdir()
 
 
 def _machines(needs: NodeNeeds) -> Iterator[Diagnosis]:
