@@ -55,7 +55,16 @@ def run(tmp_path_factory):
         "engine.options.max_model_len=1024",
         "engine.options.max_num_seqs=2",
         'engine.options.dtype="float32"',
+        "engine.options.args={max_num_batched_tokens=256}",
     )
+
+
+def test_requests_with_a_seed_whose_prompt_is_read_in_several_steps_end_no_engine(run):
+    out, printed = run
+    assert "lost" not in printed
+    (manifest,) = (json.loads(file.read_text()) for file in (out / "candidates").glob("*.json"))
+    assert manifest["extra"]["asked_again"] > 0, "these have a seed and a temperature"
+    assert "engine_killed" not in manifest["failed"]
 
 
 @pytest.fixture(scope="module")

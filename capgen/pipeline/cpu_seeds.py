@@ -1,0 +1,40 @@
+"""Requests with a seed on vLLM's CPU backend, whose prompt is read in several steps.
+
+vLLM draws a token after every step, drops that of a step which ends within the prompt, and winds the request's random
+numbers back by an offset. Generators of the CPU have no offset, so that the engine ended with "CPU Generator does not
+use offset". Here they begin anew, which is the same: nothing that they drew was kept. vLLM imports this module in its
+worker, as the engine argument ``worker_extension_cls`` asks.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import Any
+
+
+class CpuSeeds:
+    """What vLLM's worker is extended by; it has no calls of its own."""
+
+
+def _begin_anew() -> None:
+    """Have the model runner start the random numbers of a request anew as long as its prompt is being read."""
+    from vllm.v1.worker.gpu_model_runner import GPUModelRunner
+
+    keep_books = GPUModelRunner._bookkeeping_sync
+
+    @wraps(keep_books)
+    def with_seeds(runner: Any, *arguments: Any, **named: Any) -> Any:
+        generators = runner.input_batch.generators
+        unread = runner.discard_request_mask.np[: runner.input_batch.num_reqs].nonzero()[0].tolist()
+        held = {number: generators.pop(number) for number in unread if number in generators}
+        try:
+            return keep_books(runner, *arguments, **named)
+        finally:
+            for generator in held.values():
+                generator.manual_seed(generator.initial_seed())
+            generators.update(held)
+
+    GPUModelRunner._bookkeeping_sync = with_seeds
+
+
+_begin_anew()
