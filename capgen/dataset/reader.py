@@ -22,7 +22,8 @@ from capgen.encoding import is_below
 from capgen.errors import LedgerError, MissingFile, UnknownName, UserError
 from capgen.videos.frames import file_of
 
-_REMEDY = "restore it, or start anew in another --out"
+PLAN_REMEDY = "restore it, or start anew in another --out"
+"""What to do where a file of a plan is missing or damaged."""
 _VERSIONS = ("1", PLAN_VERSION)
 _SHARDS, _MEDIA_OF_SHARD = 8, 4
 """So many pictures are looked for, spread over the shards: enough to tell a wrong folder from some missing files."""
@@ -55,7 +56,7 @@ def find_plan(out: Path) -> PlanRecord | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise LedgerError(f"{file} is damaged ({error}); {_REMEDY}") from error
+        raise LedgerError(f"{file} is damaged ({error}); {PLAN_REMEDY}") from error
     if record.version not in _VERSIONS:
         raise LedgerError(
             f"{file} has version {record.version!r}, known are {', '.join(_VERSIONS)}; "
@@ -63,7 +64,7 @@ def find_plan(out: Path) -> PlanRecord | None:
         )
     for entry in record.shards:
         if not is_below(entry.file) or "/" in entry.file or entry.index < 0:
-            raise LedgerError(f"{file} names a shard's file {entry.file!r} outside of its folder; {_REMEDY}")
+            raise LedgerError(f"{file} names a shard's file {entry.file!r} outside of its folder; {PLAN_REMEDY}")
     if record.version != "1":
         return record
     source = record.settings.get("source", {})
@@ -104,12 +105,12 @@ def read_media_file(path: Path, *, legacy_root: str | None = None) -> Iterator[P
             for line in lines:
                 media = decode(line)
                 if media.folder not in good:
-                    good.add(_checked(media.folder, path))
+                    good.add(checked_folder(media.folder, path))
                 yield media
     except FileNotFoundError:
-        raise LedgerError(f"{path} is missing; {_REMEDY}") from None
+        raise LedgerError(f"{path} is missing; {PLAN_REMEDY}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise LedgerError(f"{path} is damaged ({error}); {_REMEDY}") from error
+        raise LedgerError(f"{path} is damaged ({error}); {PLAN_REMEDY}") from error
 
 
 class _LegacyMedia(PlannedMedia, frozen=True, kw_only=True):
@@ -126,20 +127,20 @@ def _legacy(path: Path, root: str) -> Callable[[bytes], PlannedMedia]:
         try:
             folder = PurePosixPath(media.root).relative_to(root).as_posix()
         except ValueError:
-            raise LedgerError(f"{path} has pictures in {media.root}, outside of {root}; {_REMEDY}") from None
+            raise LedgerError(f"{path} has pictures in {media.root}, outside of {root}; {PLAN_REMEDY}") from None
         return PlannedMedia(**media.header(), folder="" if folder == "." else folder, objects=media.objects)
 
     return decode
 
 
-def _checked(folder: str, path: Path) -> str:
+def checked_folder(folder: str, path: Path) -> str:
     """A folder's name, if it lies below the root.
 
     Raises:
         LedgerError: it does not.
     """
     if not is_below(folder):
-        raise LedgerError(f"{path} has pictures in {folder!r}, outside of the dataset's root; {_REMEDY}")
+        raise LedgerError(f"{path} has pictures in {folder!r}, outside of the dataset's root; {PLAN_REMEDY}")
     return folder
 
 

@@ -2,8 +2,9 @@
 
 vLLM draws a token after every step, drops that of a step which ends within the prompt, and winds the request's random
 numbers back by an offset. Generators of the CPU have no offset, so that the engine ended with "CPU Generator does not
-use offset". Here they begin anew, which is the same: nothing that they drew was kept. vLLM imports this module in its
-worker, as the engine argument ``worker_extension_cls`` asks.
+use offset". Here they begin anew, which is the same where nothing that they drew was kept. A request that had drawn
+tokens, lost its place and is read again gets its first numbers once more: it may end otherwise than undisturbed. vLLM
+imports this module in its worker, as the engine argument ``worker_extension_cls`` asks.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def test_each_fault_has_its_remedy(tmp_path, monkeypatch):
 
 
 def test_a_model_folder_without_weights_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("capgen.pipeline.running.nodes.doctor._PROGRAMS", {})
+    monkeypatch.setattr("capgen.pipeline.running.nodes.doctor.ENGINE_LIBRARIES", {})
     (tmp_path / "config.json").write_text("{}")
     found = diagnoses(tmp_path, model_id=str(tmp_path), engine_name="transformers")["model"]
     assert found.state == "fault"

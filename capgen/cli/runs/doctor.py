@@ -23,10 +23,7 @@ def doctor(
     out: Annotated[str | None, typer.Option(metavar="OUT", help="Folder or URL of the run.")] = None,
     engine: options.EngineFlag = None,
     model: options.ModelFlag = None,
-    gpus: Annotated[
-        str | None,
-        typer.Option(metavar="N|all", help="As for the run: 0 runs on the CPU. Default: all GPUs of this machine."),
-    ] = None,
+    gpus: options.GpusFlag = None,
     set_: options.SetFlag = None,
     as_json: options.JsonFlag = False,
 ) -> None:

@@ -11,7 +11,7 @@ from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.categories.nouns import nouns
 from capgen.pipeline.checks.vocabulary import phrases
 from capgen.pipeline.checks.vocabulary.markers import FAMILIES, VOCABULARY
-from capgen.pipeline.checks.vocabulary.names import names_pattern, spoken
+from capgen.pipeline.checks.vocabulary.names import spoken
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
 _phrase = partial(phrases.phrase, vocabulary=VOCABULARY)
@@ -294,19 +294,17 @@ _MARKED_WORDS = frozenset(re.findall(r"[a-z]{4,}", _MARKED_NAME))
 
 def _marked_name(said: CheckedCaption) -> str | None:
     """The highlighted horse, where a horse was asked for."""
-    text, present = phrases.plain(said.caption)
-    if _MARKED_WORDS.isdisjoint(present):
+    found = phrases.around_name(said, _MARKED_NAME, _MARKED_WORDS)
+    if found is None:
         return None
-    pattern = names_pattern(_MARKED_NAME, said.category, said.synonyms)
-    found = None if pattern is None else pattern.search(text)
-    thing = found["thing"] if found is not None else None
+    words, thing = found.group(), found["thing"]
     if thing is not None and thing in _own_words(said):
         return None
-    if found is not None and (" masked " in found.group() or thing == "mask") and _may_wear_a_mask(said):
+    if (" masked " in words or thing == "mask") and _may_wear_a_mask(said):
         return None
-    if found is None or (" segmented " in found.group() and not _SEGMENTED.isdisjoint(found.group().split())):
+    if " segmented " in words and not _SEGMENTED.isdisjoint(words.split()):
         return None
-    return found.group().strip()
+    return words.strip()
 
 
 def _own_words(said: CheckedCaption) -> frozenset[str]:

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary import phrases
-from capgen.pipeline.checks.vocabulary.names import names_pattern
 from capgen.pipeline.checks.vocabulary.prompt_echo import repeated
 
 _VOCABULARY = {
@@ -217,11 +216,7 @@ _OF_WORDS = frozenset(re.findall(r"[a-z]{4,}", _OF_NAME.partition(")")[0]))
 
 def _picture_of(said: CheckedCaption) -> str | None:
     """A photograph of a dog, where the dog was asked for."""
-    text, present = phrases.plain(said.caption)
-    if _OF_WORDS.isdisjoint(present):
-        return None
-    pattern = names_pattern(_OF_NAME, said.category, said.synonyms)
-    found = None if pattern is None else pattern.search(text)
+    found = phrases.around_name(said, _OF_NAME, _OF_WORDS)
     return None if found is None else found.group().strip()
 
 

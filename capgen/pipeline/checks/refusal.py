@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary import phrases
-from capgen.pipeline.checks.vocabulary.names import names_pattern
 
 _VOCABULARY = {
     "CANNOT": "can't cannot couldn't won't don't unable",
@@ -174,10 +173,7 @@ def _denial(said: CheckedCaption) -> str | None:
     text, present = phrases.plain(said.caption)
     if _DENIALS.isdisjoint(present):
         return None
-    found = _NONE_SEEN.search(text)
-    pattern = names_pattern(_DENIED, said.category, said.synonyms)
-    if found is None and pattern is not None:
-        found = pattern.search(text)
+    found = _NONE_SEEN.search(text) or phrases.around_name(said, _DENIED, _DENIALS)
     return None if found is None else found.group().strip(" .")
 
 

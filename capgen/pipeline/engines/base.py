@@ -165,6 +165,12 @@ def first_line(error: BaseException) -> str:
     return lines[0][:300]
 
 
+def failed(library: str, error: Exception) -> EngineFault:
+    """What an error of a model's own code is: the end of the engine where CUDA is lost, else a fault of the request."""
+    kind = EngineDead if "CUDA error" in str(error) else EngineFault
+    return kind(f"{library} failed: {type(error).__name__}: {first_line(error)}")
+
+
 def not_loaded(library: str, model: ModelSettings, error: Exception) -> UserError:
     """Why a library cannot load a model, and the remedy."""
     needs_code = not model.trust_remote_code and "trust_remote_code=True" in str(error)

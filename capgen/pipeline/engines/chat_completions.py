@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,15 +119,20 @@ class BodyWriter:
         return await asyncio.shield(task)
 
 
-def template_messages(view: View) -> list[dict[str, Any]]:
-    """The messages of a view as chat templates of Hugging Face take them, with a placeholder for each picture."""
+def template_messages(view: View, picture: Callable[[Picture], dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+    """The messages of a view as chat templates of Hugging Face take them.
+
+    Args:
+        picture: the part of a message that stands for a picture; None is a placeholder without its pixels.
+    """
+    shown = picture or (lambda _: {"type": "image"})
     turns: list[dict[str, Any]] = []
     if view.system:
         turns.append({"role": "system", "content": [{"type": "text", "text": view.system}]})
     for example in view.examples:
         turns.append({"role": "user", "content": [{"type": "text", "text": example.user}]})
         turns.append({"role": "assistant", "content": [{"type": "text", "text": example.assistant}]})
-    parts = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in view.parts]
+    parts = [{"type": "text", "text": part} if isinstance(part, str) else shown(part) for part in view.parts]
     return [*turns, {"role": "user", "content": parts}]
 
 

@@ -20,6 +20,7 @@ from capgen.pipeline.engines.base import (
     EngineDead,
     EngineFault,
     RequestRefused,
+    failed,
     first_line,
     not_loaded,
     refuse_remote_code,
@@ -153,8 +154,7 @@ class Model:
         except torch.OutOfMemoryError as error:
             raise EngineFault(f"transformers: {first_line(error)}; lower engine.options.batch_size") from error
         except Exception as error:  # one batch's failure, of whatever kind, must not end the shard
-            kind = EngineDead if "CUDA error" in str(error) else EngineFault
-            raise kind(f"transformers failed: {type(error).__name__}: {first_line(error)}") from error
+            raise failed("transformers", error) from error
         prompts = inputs["attention_mask"].sum(1).tolist()
         answers, values = out[:, width:], record.of(out)
         return [self._answer(*one) for one in zip(answers.tolist(), prompts, values, strict=True)]

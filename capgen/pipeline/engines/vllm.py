@@ -23,6 +23,7 @@ from capgen.pipeline.engines.base import (
     not_loaded,
     refuse_remote_code,
 )
+from capgen.pipeline.engines.chat_completions import template_messages
 from capgen.pipeline.engines.reasoning import USUAL, Markers, special_tokens, without_reasoning
 from capgen.pipeline.engines.scoring.base import SentenceScorer
 from capgen.pipeline.engines.token_logprobs import of_vllm
@@ -271,22 +272,12 @@ def limit_template(engine: Any, model: str, seconds: float = LIMIT_S) -> None:
 
 def messages(view: View) -> list[dict[str, Any]]:
     """The chat of a view; each picture carries its digest as the identity under which vLLM may reuse work."""
-    turns: list[dict[str, Any]] = []
-    if view.system:
-        turns.append({"role": "system", "content": [{"type": "text", "text": view.system}]})
-    for example in view.examples:
-        turns.append({"role": "user", "content": [{"type": "text", "text": example.user}]})
-        turns.append({"role": "assistant", "content": [{"type": "text", "text": example.assistant}]})
-    turns.append({"role": "user", "content": [_part(part) for part in view.parts]})
-    return turns
-
-
-def _part(part: str | Picture) -> dict[str, Any]:
     from PIL import Image
 
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    return {"type": "image_pil", "image_pil": Image.fromarray(part.pixels), "uuid": part.digest}
+    def shown(picture: Picture) -> dict[str, Any]:
+        return {"type": "image_pil", "image_pil": Image.fromarray(picture.pixels), "uuid": picture.digest}
+
+    return template_messages(view, shown)
 
 
 def _prepare_cpu(kv_gib: int) -> None:

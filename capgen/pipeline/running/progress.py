@@ -94,7 +94,7 @@ def sentence(progress: RunProgress) -> str:
         head += ", the engines are stopping"
     else:
         head += _told_engines(progress)
-    prompt, cached = (progress.tokens(name) for name in ("prompt_tokens", "cached_tokens"))
+    prompt, cached = (progress.total(name) for name in ("prompt_tokens", "cached_tokens"))
     if prompt:
         head += f", {100 * cached / prompt:.0f} % cached"
     return head + told_reasons(progress.reasons_so_far)
@@ -215,10 +215,7 @@ def _became(did: dict[str, int]) -> str:
 
 def end_report(progress: RunProgress, ledger: Any, seconds: dict[str, float]) -> EndReport:
     """The report of a finished session: counts from the verified ledger, rates from this session's manifests."""
-
-    def total(name: str) -> Any:
-        return sum(manifest.extra.get(name, 0) for manifest in progress.manifests)
-
+    total = progress.total
     asked = total("asked")
     retried = summed(msgspec.convert(one.extra.get("retry", {}), dict[str, RetryCounts]) for one in progress.manifests)
     return EndReport(

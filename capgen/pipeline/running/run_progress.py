@@ -149,9 +149,9 @@ class RunProgress:
         """Objects dropped and failed since the run was started, by their first reason."""
         return sum((counts.reasons for counts in self.left.values()), self.reasons.copy())
 
-    def tokens(self, name: str) -> int:
-        """``prompt_tokens``, ``cached_tokens`` or ``output_tokens`` of the shards committed since this start."""
-        return sum(int(manifest.extra.get(name, 0)) for manifest in self.manifests)
+    def total(self, name: str) -> Any:
+        """The sum of a count or of seconds over the shards committed since this start; see ``Manifest.extra``."""
+        return sum(manifest.extra.get(name, 0) for manifest in self.manifests)
 
     @property
     def asking_s(self) -> float:

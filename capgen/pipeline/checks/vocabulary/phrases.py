@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary.names import names_pattern
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 from capgen.text import normal, words
 
@@ -158,6 +159,19 @@ def plain(caption: str) -> Plain:
 def families(rows: Mapping[str, str]) -> Families:
     """From ``{"carton crate": "box"}``: by each word of an object's name, what else it may be called or may show."""
     return {name: frozenset(kin.split()) for names, kin in rows.items() for name in names.split()}
+
+
+def around_name(said: CheckedCaption, template: str, needs: frozenset[str]) -> re.Match[str] | None:
+    """The first match of a pattern around the object's name, see ``names_pattern``.
+
+    Args:
+        needs: words one of which every match has: a caption without any is not searched.
+    """
+    text, present = plain(said.caption)
+    if needs.isdisjoint(present):
+        return None
+    pattern = names_pattern(template, said.category, said.synonyms)
+    return None if pattern is None else pattern.search(text)
 
 
 @dataclass(frozen=True, slots=True)

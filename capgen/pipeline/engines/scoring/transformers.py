@@ -6,14 +6,12 @@ import asyncio
 import inspect
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from capgen.pipeline.engines.base import EngineDead, EngineFault, RequestRefused, first_line
+from capgen.pipeline.engines.base import EngineFault, RequestRefused, failed
 from capgen.pipeline.engines.scoring.base import FIRST_TOKENS, Scored
+from capgen.pipeline.engines.transformers import Model
 from capgen.pipeline.view import View
-
-if TYPE_CHECKING:
-    from capgen.pipeline.engines.transformers import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +74,4 @@ class TransformersScorer:
                 logits = weights(**given).logits[0, -len(ids) - 1 :]
                 return logits.float().log_softmax(-1).cpu(), width
         except Exception as error:  # models raise what they like
-            kind = EngineDead if "CUDA error" in str(error) else EngineFault
-            raise kind(f"transformers failed: {type(error).__name__}: {first_line(error)}") from error
+            raise failed("transformers", error) from error

@@ -14,10 +14,8 @@ import xxhash
 
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlannedMedia, PlanRecord, ShardEntry
-from capgen.encoding import is_below
+from capgen.dataset.reader import PLAN_REMEDY, checked_folder
 from capgen.errors import LedgerError
-
-_RESTORE = "restore it, or start anew in another --out"
 
 
 def plan_bytes(layout: RunLayout, entry: ShardEntry) -> bytes:
@@ -30,9 +28,9 @@ def plan_bytes(layout: RunLayout, entry: ShardEntry) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise LedgerError(f"{path} is missing; {_RESTORE}") from None
+        raise LedgerError(f"{path} is missing; {PLAN_REMEDY}") from None
     if hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise LedgerError(f"{path} differs from its record in plan.json; {_RESTORE}")
+        raise LedgerError(f"{path} differs from its record in plan.json; {PLAN_REMEDY}")
     return data
 
 
@@ -116,8 +114,8 @@ class PlannedLines:
         with path.open("rb") as lines, self._decoding(entry):
             lines.seek(self._offsets[number])
             media = msgspec.json.decode(lines.readline(), type=PlannedMedia)
-        if media.folder and not is_below(media.folder):
-            raise LedgerError(f"{path} has pictures in {media.folder!r}, outside of the dataset's root; {_RESTORE}")
+        if media.folder:
+            checked_folder(media.folder, path)
         return media
 
     @contextmanager
@@ -125,4 +123,4 @@ class PlannedLines:
         try:
             yield
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise LedgerError(f"{self._layout.plan_file(entry.file)} is damaged ({error}); {_RESTORE}") from error
+            raise LedgerError(f"{self._layout.plan_file(entry.file)} is damaged ({error}); {PLAN_REMEDY}") from error

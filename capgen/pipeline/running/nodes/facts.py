@@ -17,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,13 @@ _SMI = "index,name,memory.total,memory.free,driver_version"
 _SMI_S = 60
 
 
-def facts_of(question: Mapping[str, Any]) -> dict[str, Any]:
+def facts_of(question: Mapping[str, Any], only: Collection[str] = ()) -> dict[str, Any]:
     """The answers to a question, which ``NodeNeeds.question`` makes.
 
     A part that could not be found out is ``{"error": TEXT}``.
+
+    Args:
+        only: the parts to find out; none is all.
 
     Returns:
         ``host``; ``time`` in seconds since 1970; ``python``; ``capgen`` and ``versions``; ``out``, ``root``, ``model``;
@@ -47,6 +50,8 @@ def facts_of(question: Mapping[str, Any]) -> dict[str, Any]:
     }
     told: dict[str, Any] = {"host": socket.gethostname(), "time": time.time(), "python": platform.python_version()}
     for name, look in parts.items():
+        if only and name not in only:
+            continue
         try:
             told[name] = look(question)
         except Exception as error:  # noqa: BLE001 - whatever a machine runs into is its answer

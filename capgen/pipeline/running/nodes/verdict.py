@@ -79,9 +79,16 @@ def troubles(
         *_out(facts["out"], needs),
         *_pictures(facts["root"], needs),
         *_model(facts["model"]),
-        *_room(facts, needs, engines),
-        *(_gpus(facts["gpus"], needs, free_gpus) if needs.gpus and needs.loads_model else ()),
+        *room_troubles(facts, needs, engines=engines, free_gpus=free_gpus),
     ]
+
+
+def room_troubles(
+    facts: Mapping[str, Any], needs: NodeNeeds, *, engines: int = 1, free_gpus: int | None = None
+) -> list[NodeTrouble]:
+    """What a machine has too little of for the run; all of it may be gone in a minute. See ``troubles``."""
+    gpus = _gpus(facts["gpus"], needs, free_gpus) if needs.gpus and needs.loads_model else []
+    return [*_room(facts, needs, engines), *gpus]
 
 
 def _environment(facts: Mapping[str, Any], driver: DriverFacts) -> list[NodeTrouble]:
