@@ -8,18 +8,18 @@ import sys
 import pytest
 
 from capgen.pipeline.planning.config import load_settings
-from capgen.pipeline.running.nodes.doctor import Patient, examine
+from capgen.pipeline.running.nodes.doctor import DoctorRequest, check_all
 
 
-def diagnoses(tmp_path, out=None, **flags):
+def results(tmp_path, out=None, **flags):
     given = {"engine.name": "echo", "model.id": "none"} | {name.replace("_", "."): at for name, at in flags.items()}
-    found = list(examine(Patient(load_settings("lvis", given), out, 0)))
+    found = list(check_all(DoctorRequest(load_settings("lvis", given), out, 0)))
     return {one.check: one for one in found}
 
 
 def test_a_machine_that_is_fit_has_no_fault(tmp_path, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    found = diagnoses(tmp_path, tmp_path / "out", source_root=tmp_path)
+    found = results(tmp_path, tmp_path / "out", source_root=tmp_path)
     assert {one.check: one.remedy for one in found.values() if one.state == "fault"} == {}
     assert {"Python", "libraries", "engine", "room", "open files", "OUT", "pictures", "model"} <= set(found)
     assert list(tmp_path.iterdir()) == [], "nothing is kept"
@@ -28,7 +28,7 @@ def test_a_machine_that_is_fit_has_no_fault(tmp_path, monkeypatch):
 def test_each_fault_has_its_remedy(tmp_path, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     (tmp_path / "out").write_text("a file")
-    found = diagnoses(tmp_path, tmp_path / "out" / "run", source_root=tmp_path / "none")
+    found = results(tmp_path, tmp_path / "out" / "run", source_root=tmp_path / "none")
     for check, told in (("OUT", "is no folder"), ("pictures", "is no folder")):
         assert (found[check].state, told in found[check].found) == ("fault", True)
         assert "--" in found[check].remedy
@@ -37,7 +37,7 @@ def test_each_fault_has_its_remedy(tmp_path, monkeypatch):
 def test_a_model_folder_without_weights_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("capgen.pipeline.running.nodes.doctor.ENGINE_LIBRARIES", {})
     (tmp_path / "config.json").write_text("{}")
-    found = diagnoses(tmp_path, model_id=str(tmp_path), engine_name="transformers")["model"]
+    found = results(tmp_path, model_id=str(tmp_path), engine_name="transformers")["model"]
     assert found.state == "fault"
     assert "no weights" in found.found
 
@@ -45,7 +45,7 @@ def test_a_model_folder_without_weights_is_named(tmp_path, monkeypatch):
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     tmp_path.chmod(0o500)
-    assert diagnoses(tmp_path, tmp_path / "out")["OUT"].state == "fault"
+    assert results(tmp_path, tmp_path / "out")["OUT"].state == "fault"
 
 
 def test_a_cluster_that_does_not_answer_is_one_line_and_exit_1(tmp_path):

@@ -36,7 +36,7 @@ def doctor(
 
     from capgen.buckets.places import local_place
     from capgen.cli.settings import settings_of
-    from capgen.pipeline.running.nodes.doctor import Patient, examine
+    from capgen.pipeline.running.nodes.doctor import DoctorRequest, check_all
 
     flags = {
         "source.root": None if root is None else local_place(root, "root"),
@@ -52,7 +52,7 @@ def doctor(
     except UserError as error:
         wrong = error
     found = []
-    for one in examine(Patient(settings, None if out is None else local_place(out, "run"), count, wrong)):
+    for one in check_all(DoctorRequest(settings, None if out is None else local_place(out, "run"), count, wrong)):
         found.append(one)
         if not as_json:
             echo(one.line())

@@ -53,7 +53,7 @@ def load_settings(pipeline: str, overrides: Mapping[str, Any], assignments: Iter
 def with_model(settings: Settings, model: str, assignments: Iterable[str] = ()) -> Settings:
     """Settings of a run for another model: its profile and its folder's own file decide what they decide.
 
-    A leave to run the code of the run's own model is none for this one.
+    Permission to run the code of the run's own model does not extend to this one.
 
     Args:
         assignments: as for ``load_settings``; they go over the profile.

@@ -64,7 +64,7 @@ def refuse_unconfirmed(
 
 
 def without_links(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings without a leave to follow links, which only the command line gives."""
+    """The settings without permission to follow links, which only the command line gives."""
     source = _table(settings, "source")
     return {**settings, "source": {key: value for key, value in source.items() if key != "follow_links"}}
 

@@ -43,7 +43,7 @@ State = Literal["ok", "note", "fault"]
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class CheckResult:
     """What one check has found.
 
     Args:
@@ -64,8 +64,8 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """What is to be examined.
+class DoctorRequest:
+    """What to check.
 
     Args:
         out: the run's folder, or the local copy of one in a bucket; None leaves it out.
@@ -79,9 +79,9 @@ class Patient:
     wrong_gpus: UserError | None = None
 
 
-def examine(patient: Patient) -> Iterator[Diagnosis]:
+def check_all(request: DoctorRequest) -> Iterator[CheckResult]:
     """Every check of this machine, then those of a cluster's machines where ``RAY_ADDRESS`` names one."""
-    checks: tuple[Callable[[Patient], Iterator[Diagnosis]], ...] = (
+    checks: tuple[Callable[[DoctorRequest], Iterator[CheckResult]], ...] = (
         _python,
         _libraries,
         _engine,
@@ -95,22 +95,22 @@ def examine(patient: Patient) -> Iterator[Diagnosis]:
         _cluster,
     )
     for check in checks:
-        yield from check(patient)
+        yield from check(request)
 
 
-def _python(_: Patient) -> Iterator[Diagnosis]:
+def _python(_: DoctorRequest) -> Iterator[CheckResult]:
     from packaging.specifiers import SpecifierSet
 
     said, wanted = platform.python_version(), metadata("capgen")["Requires-Python"]
     fits = SpecifierSet(wanted).contains(said, prereleases=True)
-    yield Diagnosis("Python", "ok" if fits else "fault", said, "" if fits else f"capgen needs Python {wanted}")
+    yield CheckResult("Python", "ok" if fits else "fault", said, "" if fits else f"capgen needs Python {wanted}")
 
 
-def _libraries(patient: Patient) -> Iterator[Diagnosis]:
+def _libraries(request: DoctorRequest) -> Iterator[CheckResult]:
     """Each library that capgen or the engine needs is there, in a version that was tried."""
     from packaging.requirements import Requirement
 
-    extra = _extra(patient.settings.engine.name)
+    extra = _extra(request.settings.engine.name)
     every = [Requirement(line) for line in requires("capgen") or ()]
     needed = [one for one in every if one.marker is None or (extra and one.marker.evaluate({"extra": extra}))]
     wrong = []
@@ -121,9 +121,9 @@ def _libraries(patient: Patient) -> Iterator[Diagnosis]:
         elif not one.specifier.contains(there, prereleases=True):
             wrong.append(f"{one.name} is {there} (wanted {one.specifier})")
     if wrong:
-        yield Diagnosis("libraries", "fault", ", ".join(wrong), _install(extra))
+        yield CheckResult("libraries", "fault", ", ".join(wrong), _install(extra))
     else:
-        yield Diagnosis("libraries", "ok", f"{len(needed)} in versions that were tried together")
+        yield CheckResult("libraries", "ok", f"{len(needed)} in versions that were tried together")
 
 
 def _version(package: str) -> str | None:
@@ -146,55 +146,57 @@ def _install(extra: str) -> str:
     return f"pip install 'capgen[{extra}]', or make setup" if extra else "pip install capgen, or make setup"
 
 
-def _engine(patient: Patient) -> Iterator[Diagnosis]:
+def _engine(request: DoctorRequest) -> Iterator[CheckResult]:
     """The engine's modules can be imported; in a process of its own, as they may take long or end it."""
-    name = patient.settings.engine.name
+    name = request.settings.engine.name
     modules = ", ".join(ENGINE_LIBRARIES.get(name, ()))
     if not modules:
-        yield Diagnosis("engine", "ok", f"{name} needs no further library")
+        yield CheckResult("engine", "ok", f"{name} needs no further library")
         return
     command = [sys.executable, "-c", f"import {modules}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_IMPORT_S, check=False)
     except subprocess.TimeoutExpired:
-        yield Diagnosis("engine", "fault", f"{name} was not imported within {_IMPORT_S} s", "look at the disk it is on")
+        yield CheckResult(
+            "engine", "fault", f"{name} was not imported within {_IMPORT_S} s", "look at the disk it is on"
+        )
         return
     if done.returncode == 0:
-        yield Diagnosis("engine", "ok", f"{modules} can be imported")
+        yield CheckResult("engine", "ok", f"{modules} can be imported")
         return
     last = (done.stderr.strip().splitlines() or [f"Python ended with {done.returncode}"])[-1]
     trap = any(one in done.stderr for one in _TRAP)
     remedy = f"pip uninstall {' '.join(_TRAP)}" if trap else _install(_extra(name))
-    yield Diagnosis("engine", "fault", f"{name} cannot be imported: {last}", remedy)
+    yield CheckResult("engine", "fault", f"{name} cannot be imported: {last}", remedy)
 
 
-def _gpu_count(patient: Patient) -> Iterator[Diagnosis]:
-    if patient.wrong_gpus is not None:
-        yield Diagnosis("GPUs", "fault", patient.wrong_gpus.what, patient.wrong_gpus.remedy)
+def _gpu_count(request: DoctorRequest) -> Iterator[CheckResult]:
+    if request.wrong_gpus is not None:
+        yield CheckResult("GPUs", "fault", request.wrong_gpus.what, request.wrong_gpus.remedy)
         return
     if os.environ.get("RAY_ADDRESS"):
         return
     if there := local_gpus():
-        yield Diagnosis("GPUs", "ok", f"{there} of this machine may be used")
+        yield CheckResult("GPUs", "ok", f"{there} of this machine may be used")
     else:
-        yield Diagnosis("GPUs", "note", "none; engines run on the CPU, which suits small models alone")
+        yield CheckResult("GPUs", "note", "none; engines run on the CPU, which suits small models alone")
 
 
-def _proxies(_: Patient) -> Iterator[Diagnosis]:
+def _proxies(_: DoctorRequest) -> Iterator[CheckResult]:
     """A proxy that would be asked for this machine's own servers."""
     named = [name for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY") if os.environ.get(name)]
     if named and not (os.environ.get("no_proxy") or os.environ.get("NO_PROXY")):
         found = (
             f"{', '.join(named)} without no_proxy: capgen asks servers of this machine directly, other programs do not"
         )
-        yield Diagnosis("proxy", "note", found, "export no_proxy=localhost,127.0.0.1")
+        yield CheckResult("proxy", "note", found, "export no_proxy=localhost,127.0.0.1")
 
 
-def _room(patient: Patient) -> Iterator[Diagnosis]:
+def _room(request: DoctorRequest) -> Iterator[CheckResult]:
     """Memory, temporary files, shared memory, and the memory of GPUs, by the same code as machines of a cluster."""
-    told, found = room_here(NodeNeeds(patient.settings, None, patient.gpus))
+    told, found = room_here(NodeNeeds(request.settings, None, request.gpus))
     for one in found:
-        yield Diagnosis({"gpu": "GPU", "shm": "shared memory"}.get(one.kind, one.kind), "fault", one.what, one.remedy)
+        yield CheckResult({"gpu": "GPU", "shm": "shared memory"}.get(one.kind, one.kind), "fault", one.what, one.remedy)
     if found:
         return
     free = [
@@ -206,56 +208,56 @@ def _room(patient: Patient) -> Iterator[Diagnosis]:
         )
         if isinstance(size, int)  # what could not be found out is left out
     ]
-    yield Diagnosis("room", "ok", f"free: {', '.join(free)}")
+    yield CheckResult("room", "ok", f"free: {', '.join(free)}")
 
 
-def _open_files(_: Patient) -> Iterator[Diagnosis]:
+def _open_files(_: DoctorRequest) -> Iterator[CheckResult]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     shown = "no limit" if soft == resource.RLIM_INFINITY else f"{soft:,}"
     if soft == resource.RLIM_INFINITY or soft >= _GOOD_FILES:
-        yield Diagnosis("open files", "ok", shown)
+        yield CheckResult("open files", "ok", shown)
         return
     most = "65536" if hard == resource.RLIM_INFINITY else str(hard)
     state: State = "fault" if soft < _LEAST_FILES else "note"
-    yield Diagnosis("open files", state, f"a process may hold {shown}; Ray and vLLM open many", f"ulimit -n {most}")
+    yield CheckResult("open files", state, f"a process may hold {shown}; Ray and vLLM open many", f"ulimit -n {most}")
 
 
-def _out(patient: Patient) -> Iterator[Diagnosis]:
+def _out(request: DoctorRequest) -> Iterator[CheckResult]:
     """OUT can be written; what is written for that is removed again."""
-    if patient.out is None:
+    if request.out is None:
         return
-    if (url := url_of(patient.out)) is not None:
+    if (url := url_of(request.out)) is not None:
         yield _bucket("OUT", url, writes=True)
         return
-    out = patient.out.absolute()
+    out = request.out.absolute()
     there = next(folder for folder in (out, *out.parents) if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         what = "is no folder" if not there.is_dir() else f"cannot be written by user {os.getuid()}"
-        yield Diagnosis("OUT", "fault", f"{there} {what}", "give another --out, or the right to write")
+        yield CheckResult("OUT", "fault", f"{there} {what}", "give another --out, or the right to write")
         return
     free = shutil.disk_usage(there).free
     if free < _LEAST_OUT:
-        yield Diagnosis("OUT", "fault", f"{there} has {free / MIB:,.0f} MiB left", "make room, or give another --out")
+        yield CheckResult("OUT", "fault", f"{there} has {free / MIB:,.0f} MiB left", "make room, or give another --out")
     else:
-        yield Diagnosis("OUT", "ok", f"{out} can be written; {free / GIB:,.1f} GiB are free there")
+        yield CheckResult("OUT", "ok", f"{out} can be written; {free / GIB:,.1f} GiB are free there")
 
 
-def _root(patient: Patient) -> Iterator[Diagnosis]:
-    if patient.settings.source.root is None:
+def _root(request: DoctorRequest) -> Iterator[CheckResult]:
+    if request.settings.source.root is None:
         return
-    root = Path(patient.settings.source.root)
+    root = Path(request.settings.source.root)
     if (url := url_of(root)) is not None:
         yield _bucket("pictures", url, writes=False)
         return
     if not root.is_dir():
-        yield Diagnosis("pictures", "fault", f"{root} is no folder", "give the dataset's folder with --root")
+        yield CheckResult("pictures", "fault", f"{root} is no folder", "give the dataset's folder with --root")
     elif not os.access(root, os.R_OK | os.X_OK):
-        yield Diagnosis("pictures", "fault", f"{root} cannot be read by user {os.getuid()}", "give the right to read")
+        yield CheckResult("pictures", "fault", f"{root} cannot be read by user {os.getuid()}", "give the right to read")
     else:
-        yield Diagnosis("pictures", "ok", f"{root} can be read")
+        yield CheckResult("pictures", "ok", f"{root} can be read")
 
 
-def _bucket(check: str, url: str, *, writes: bool) -> Diagnosis:
+def _bucket(check: str, url: str, *, writes: bool) -> CheckResult:
     name = f".capgen-doctor-{os.getpid()}"
     try:
         store = ObjectStore(url)
@@ -266,37 +268,37 @@ def _bucket(check: str, url: str, *, writes: bool) -> Diagnosis:
     except (CapgenError, OSError) as error:
         remedy = error.remedy if isinstance(error, UserError) else "check the credentials in the environment"
         what = error.what if isinstance(error, UserError) else f"{shown_url(url)}: {error}"
-        return Diagnosis(check, "fault", what, remedy)
-    return Diagnosis(check, "ok", f"{shown_url(url)} can be {'read and written' if writes else 'read'}")
+        return CheckResult(check, "fault", what, remedy)
+    return CheckResult(check, "ok", f"{shown_url(url)} can be {'read and written' if writes else 'read'}")
 
 
-def _model(patient: Patient) -> Iterator[Diagnosis]:
-    if not NodeNeeds(patient.settings, None, patient.gpus).loads_model:
-        yield Diagnosis("model", "ok", f"engine {patient.settings.engine.name} loads no model here")
+def _model(request: DoctorRequest) -> Iterator[CheckResult]:
+    if not NodeNeeds(request.settings, None, request.gpus).loads_model:
+        yield CheckResult("model", "ok", f"engine {request.settings.engine.name} loads no model here")
         return
     try:
-        check_model(patient.settings)
+        check_model(request.settings)
     except UserError as error:
-        yield Diagnosis("model", "fault", error.what, error.remedy)
+        yield CheckResult("model", "fault", error.what, error.remedy)
         return
-    folder = Path(patient.settings.model.id)
+    folder = Path(request.settings.model.id)
     if folder.is_dir() and not any(any(folder.glob(f"*.{kind}")) for kind in ("safetensors", "gguf")):
-        yield Diagnosis("model", "fault", f"{folder} has no weights (*.safetensors)", "copy the whole model there")
+        yield CheckResult("model", "fault", f"{folder} has no weights (*.safetensors)", "copy the whole model there")
         return
-    yield Diagnosis("model", "ok", f"{folder} is there, or can be fetched")
+    yield CheckResult("model", "ok", f"{folder} is there, or can be fetched")
 
 
-def _cluster(patient: Patient) -> Iterator[Diagnosis]:
+def _cluster(request: DoctorRequest) -> Iterator[CheckResult]:
     """Every machine of the cluster that ``RAY_ADDRESS`` names, asked as a run asks it."""
     if not os.environ.get("RAY_ADDRESS"):
         return
     try:
-        with _there(patient.out) as out:
-            yield from _machines(NodeNeeds(patient.settings, out, patient.gpus))
+        with _there(request.out) as out:
+            yield from _machines(NodeNeeds(request.settings, out, request.gpus))
     except UserError as error:
-        yield Diagnosis("cluster", "fault", error.what, error.remedy)
+        yield CheckResult("cluster", "fault", error.what, error.remedy)
     except (CapgenError, OSError) as error:
-        yield Diagnosis("cluster", "fault", str(error))
+        yield CheckResult("cluster", "fault", str(error))
 
 
 @contextmanager
@@ -314,15 +316,15 @@ def _there(out: Path | None) -> Iterator[Path | None]:
             folder.rmdir()
 
 
-def _machines(needs: NodeNeeds) -> Iterator[Diagnosis]:
+def _machines(needs: NodeNeeds) -> Iterator[CheckResult]:
     """Every machine of the cluster: fit, or why it is not."""
     with connected(0, needs.gpus) as ray, NodeChecks(ray, needs) as checks, Stop() as stop:
         try:
             checks.wait(stop)
         except UserError as error:
             if not checks.unfit:
-                yield Diagnosis("cluster", "fault", error.what, error.remedy)
+                yield CheckResult("cluster", "fault", error.what, error.remedy)
         for node in checks.fit.values():
-            yield Diagnosis("machine", "ok", f"{node.name} has room for {node.engines} engines")
+            yield CheckResult("machine", "ok", f"{node.name} has room for {node.engines} engines")
         for name, why in checks.unfit.items():
-            yield Diagnosis("machine", "fault", f"{name}: {why}")
+            yield CheckResult("machine", "fault", f"{name}: {why}")
