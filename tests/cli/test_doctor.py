@@ -4,11 +4,17 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from capgen.pipeline.planning.config import load_settings
+from capgen.pipeline.running.nodes import doctor
 from capgen.pipeline.running.nodes.doctor import DoctorRequest, check_all
+
+_NOBODY = 65534
 
 
 def results(tmp_path, out=None, **flags):
@@ -42,10 +48,30 @@ def test_a_model_folder_without_weights_is_named(tmp_path, monkeypatch):
     assert "no weights" in found.found
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
-    tmp_path.chmod(0o500)
-    assert results(tmp_path, tmp_path / "out")["OUT"].state == "fault"
+@contextmanager
+def as_an_ordinary_user():
+    """Root may write everywhere: while this lasts, it is nobody."""
+    root = os.getuid() == 0
+    if root:
+        os.setresuid(_NOBODY, _NOBODY, 0)
+    try:
+        yield
+    finally:
+        if root:
+            os.setresuid(0, 0, 0)
+
+
+@pytest.mark.parametrize("mode", [0o555, 0o700])
+def test_a_folder_that_cannot_be_written_is_named(mode):
+    settings = load_settings("lvis", {"engine.name": "echo", "model.id": "none"})
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, "place")
+        place.mkdir()
+        place.chmod(mode if os.getuid() == 0 else 0o500)
+        Path(folder).chmod(0o755)
+        with as_an_ordinary_user():
+            (found,) = doctor._out(DoctorRequest(settings, place / "run" / "out", 0))
+    assert (found.state, found.found) == ("fault", f"{place} cannot be written by user {found.found.split()[-1]}")
 
 
 def test_a_cluster_that_does_not_answer_is_one_line_and_exit_1(tmp_path):

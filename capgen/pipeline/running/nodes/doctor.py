@@ -230,7 +230,7 @@ def _out(request: DoctorRequest) -> Iterator[CheckResult]:
         yield _bucket("OUT", url, writes=True)
         return
     out = request.out.absolute()
-    there = next(folder for folder in (out, *out.parents) if folder.exists())
+    there = next(folder for folder in (out, *out.parents) if _is_seen(folder))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         what = "is no folder" if not there.is_dir() else f"cannot be written by user {os.getuid()}"
         yield CheckResult("OUT", "fault", f"{there} {what}", "give another --out, or the right to write")
@@ -240,6 +240,14 @@ def _out(request: DoctorRequest) -> Iterator[CheckResult]:
         yield CheckResult("OUT", "fault", f"{there} has {free / MIB:,.0f} MiB left", "make room, or give another --out")
     else:
         yield CheckResult("OUT", "ok", f"{out} can be written; {free / GIB:,.1f} GiB are free there")
+
+
+def _is_seen(path: Path) -> bool:
+    """Whether this user sees that a path exists."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def _root(request: DoctorRequest) -> Iterator[CheckResult]:
