@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(page.relative_to(ROOT).as_posix() for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -41,6 +42,16 @@ def test_a_path_that_a_page_names_is_there(page):
 def test_a_relative_link_leads_to_a_file(page):
     links = {link for link in LINK.findall((ROOT / page).read_text("utf-8")) if "://" not in link}
     assert [link for link in sorted(links) if not ((ROOT / page).parent / link).exists()] == []
+
+
+def test_the_scrape_configuration_is_one_that_prometheus_reads():
+    (block,) = re.findall(
+        r"^```yaml\n(.*?)^```", (ROOT / "docs" / "cluster.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    (job,) = yaml.safe_load(block)["scrape_configs"]
+    assert set(job) == {"job_name", "scrape_interval", "static_configs"}
+    targets = [target for one in job["static_configs"] for target in one["targets"]]
+    assert all(re.fullmatch(r"127\.0\.0\.1:\d+", target) for target in targets), "as --metrics-port is served"
 
 
 def texts_of_the_code():

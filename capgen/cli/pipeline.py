@@ -7,26 +7,22 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from capgen.buckets.places import url_of
 from capgen.cli import options
 from capgen.cli.data import places
-from capgen.cli.data.report import tell_release
 from capgen.cli.providers import Providers
 from capgen.cli.runs.dry_run import dry_run
+from capgen.cli.runs.ending import embed_of, finish
+from capgen.cli.runs.metrics import with_metrics
 from capgen.cli.runs.output import long_work
 from capgen.cli.settings import in_world, settings_of, with_world
-from capgen.dataset.layout import RunLayout, refuse_links
+from capgen.dataset.layout import refuse_links
 from capgen.display import echo, note, progress_terminal
-from capgen.errors import LedgerError, UnknownName, UserError
-
-if TYPE_CHECKING:
-    from capgen.pipeline.releasing.embedded import Embed
-    from capgen.pipeline.running.progress import EndReport
+from capgen.errors import LedgerError, UserError
+from capgen.pipeline.running.metrics.run_metrics import RunMetrics
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -35,6 +31,7 @@ _DEFAULT_OUT = {"image": "out/lviscap", "video": "out/lv-viscap"}
 
 @app.command()
 @long_work("the release's path")
+@with_metrics
 def run(
     ctx: typer.Context,
     dataset: options.DatasetFlag = None,
@@ -68,6 +65,7 @@ def run(
     ] = False,
     price: Annotated[float | None, typer.Option(help="With --dry-run: price of an hour of one GPU.")] = None,
     set_: options.SetFlag = None,
+    metrics: RunMetrics | None = None,
 ) -> None:
     """Caption every object of a dataset and write the release.
 
@@ -103,43 +101,13 @@ def run(
         fork=fork,
         embed=embed_of(embed),
         planned=lambda job: note_run(job, given, embed),
+        metrics=metrics,
     )
     made, report = run_session(settings, wanted, console)
     wrong = judge_release(made, settings, devices.gpus)
     if wrong:
         made, report = run_session(settings, replace(wanted, out=made, fork=False, again=(), refused=wrong), console)
     finish(made, report, console)
-
-
-def finish(out: Path, report: EndReport, console: Console) -> None:
-    """Say what a run has made, and exit with code 1 where more objects failed than the settings allow."""
-    console.print(report.table())
-    echo(f"release: {out}  ({_how_to_load(out)})")
-    tell_release(out)
-    places.give_written(out)
-    _fail_where_marked(report)
-
-
-def embed_of(name: str | None) -> Embed | None:
-    """The pictures that a user wants in the release.
-
-    Raises:
-        UnknownName: there are none by that name.
-    """
-    known: dict[str | None, Embed | None] = {None: None, "crops": "crops", "media": "media"}
-    if name not in known:
-        raise UnknownName("--embed", str(name), ("crops", "media"))
-    return known[name]
-
-
-def _how_to_load(out: Path) -> str:
-    """The line that loads a release; ``datasets`` takes brackets, stars and question marks in a path for a pattern."""
-    url = url_of(out)
-    if url is not None:
-        return f'datasets.load_dataset("parquet", data_files="{url}/{RunLayout.data_pattern("captions", "*")}")'
-    if any(letter in str(out.resolve()) for letter in "[]*?"):
-        return "datasets.load_dataset cannot open a folder with one of [ ] * ? in its path: rename it first"
-    return f'datasets.load_dataset("{out}")'
 
 
 @app.command()
@@ -179,6 +147,7 @@ def verify(out: options.RunFolder, as_json: options.JsonFlag = False) -> None:
 
 @app.command()
 @long_work("the release's path")
+@with_metrics
 def retry(
     ctx: typer.Context,
     out: options.RunFolder,
@@ -203,6 +172,7 @@ def retry(
     follow_links: options.FollowLinksFlag = None,
     trust_out: options.TrustOutFlag = False,
     set_: options.SetFlag = None,
+    metrics: RunMetrics | None = None,
 ) -> None:
     """Ask again for what failed, was dropped or is found wrong.
 
@@ -220,7 +190,9 @@ def retry(
     wrong = _wrong(out, refused, key or (), keys, flagged=flagged)
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, workers)
     console = progress_terminal(stderr=False)
-    wanted = RunRequest(places.out_to_run(out), was.model, devices, embed=was.embed, again=again, refused=wrong)
+    wanted = RunRequest(
+        places.out_to_run(out), was.model, devices, embed=was.embed, again=again, refused=wrong, metrics=metrics
+    )
     made, report = run_session(in_world(was.settings), wanted, console)
     if report.retried and not any(did["changed"] for did in report.retried.values()):
         note("nothing changed: the same engine gives the same answers; change what made them fail first")
@@ -248,13 +220,6 @@ def _wrong(
     if not wrong and (flagged or refused or file):
         raise UserError(f"{out}: no caption is marked as wrong", "mark some in `capgen gallery`, or name keys")
     return frozenset(wrong)
-
-
-def _fail_where_marked(report: EndReport) -> None:
-    """Exit with code 1 where more objects failed than the settings allow."""
-    if report.complaint is not None:
-        echo(f"capgen: {report.complaint}", stderr=True)
-        raise typer.Exit(1)
 
 
 @app.command()

@@ -154,15 +154,14 @@ class _Tally:
         if row.status != "kept":
             (self.dropped if row.status == "dropped" else self.failed)[row.reasons[0]] += 1
             if row.reasons[0] not in self.examples:
-                self.examples[row.reasons[0]] = _example(row)
+                self.examples[row.reasons[0]] = example_text(row.message or row.reasons[0], row.caption)
 
 
-def _example(row: Row) -> str:
-    """What a row says of its reason, and of a dropped caption the beginning."""
-    said = row.message or row.reasons[0]
-    if not row.caption:
+def example_text(said: str, caption: str | None = None) -> str:
+    """What an object says of its reason, and of a dropped caption the beginning."""
+    if not caption:
         return said
-    return f"{said}: {row.caption}" if len(row.caption) <= _SHOWN else f"{said}: {row.caption[: _SHOWN - 1]}…"
+    return f"{said}: {caption}" if len(caption) <= _SHOWN else f"{said}: {caption[: _SHOWN - 1]}…"
 
 
 def to_table(rows: list[Row]) -> pa.Table:

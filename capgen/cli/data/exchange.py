@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from capgen.cli import options
-from capgen.cli.pipeline import embed_of
+from capgen.cli.runs.ending import embed_of
 from capgen.cli.runs.output import long_work
 from capgen.display import echo, note, plain, terminal, working
 from capgen.errors import UserError

@@ -12,12 +12,14 @@ import typer
 
 from capgen.cli import options
 from capgen.cli.data import places
-from capgen.cli.pipeline import embed_of, finish
 from capgen.cli.providers import Providers
+from capgen.cli.runs.ending import embed_of, finish
+from capgen.cli.runs.metrics import with_metrics
 from capgen.cli.runs.output import long_work
 from capgen.cli.settings import in_world
 from capgen.display import plain, progress_terminal
 from capgen.errors import UserError
+from capgen.pipeline.running.metrics.run_metrics import RunMetrics
 
 if TYPE_CHECKING:
     from capgen.dataset.plan import ModelName
@@ -39,6 +41,7 @@ class _Known:
 
 @app.command()
 @long_work("the release's path")
+@with_metrics
 def resume(
     ctx: typer.Context,
     out: options.RunFolder,
@@ -57,6 +60,7 @@ def resume(
         bool, typer.Option("--trust-out", help="Go on with a run that was not started here, with its own settings.")
     ] = False,
     set_: options.SetFlag = None,
+    metrics: RunMetrics | None = None,
 ) -> None:
     """Go on with a run that was stopped, or raise its limit.
 
@@ -80,6 +84,7 @@ def resume(
         ctx.ensure_object(Providers).devices(devices.gpus, devices.tensor_parallel, devices.workers),
         embed=embed_of(embed),
         planned=lambda job: note_run(job, devices, embed),
+        metrics=metrics,
     )
     console = progress_terminal(stderr=False)
     made, report = run_session(in_world(known.settings), wanted, console)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +15,8 @@ from capgen.dataset.stats import NOT_DISTINCT
 from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.pipeline.asking.distinct.captions import Candidate, DistinctState, neighbours_of, state_of
 from capgen.pipeline.asking.distinct.fits import FitRequest, fit_requests, fit_totals
+from capgen.pipeline.asking.handed.open_shards import ShardCounts
+from capgen.pipeline.asking.handed.outcomes import OutcomesSoFar
 from capgen.pipeline.asking.handed.pieces import Piece
 from capgen.pipeline.asking.journal import Line, ShardJournal
 from capgen.pipeline.asking.render_ahead import RenderedMedia
@@ -49,7 +50,7 @@ class Shard:
         faults: objects without a view.
         answers: of the objects that were answered, by key.
         pending: keys of each medium, by its name, that are still to be asked or asked again.
-        reasons: objects dropped and failed so far, by their first reason.
+        outcomes: objects dropped, failed and captioned so far.
         disk_trouble: the journal cannot be written any more; ``wake`` is set with it.
         cut: not everything was asked, because the run is to end.
         piece: what of the shard is done here; less where some of it was given away.
@@ -66,7 +67,7 @@ class Shard:
     faults: dict[str, Fault] = field(default_factory=dict)
     answers: dict[str, Tries] = field(default_factory=dict)
     pending: dict[str, set[str]] = field(default_factory=dict)
-    reasons: Counter[str] = field(default_factory=Counter)
+    outcomes: OutcomesSoFar = field(default_factory=OutcomesSoFar)
     postponed: list[Postponed] = field(default_factory=list)
     asked: int = 0
     render_s: float = 0.0
@@ -114,6 +115,12 @@ class Shard:
         return len(self.journal.settled) + len(self.faults) + len(self.unchanged)
 
     @property
+    def counts(self) -> ShardCounts:
+        """Where it stands, for people."""
+        so_far = self.outcomes
+        return ShardCounts(self.settled, so_far.reasons.copy(), so_far.captioned, dict(so_far.examples))
+
+    @property
     def answered(self) -> set[str]:
         """Keys that an engine has answered, now or in an earlier session."""
         keys = {key for key, settled in self.journal.settled.items() if settled.fault is None}
@@ -125,7 +132,8 @@ class Shard:
         self.media.append(media)
         self.objects |= {item.key: (media, item) for item in media.objects}
         self.faults |= rendered.faults
-        self.reasons.update(fault.reason for fault in rendered.faults.values())
+        for key, fault in rendered.faults.items():
+            self.outcomes.lost(key, fault.reason, fault.message)
         self.render_s += rendered.seconds
         for item in media.objects:
             self._restore(item.key)
@@ -134,7 +142,20 @@ class Shard:
         if not asked and not go_on:
             go_on = [request.key for request in self.to_differ(media)[:1]]
         self.pending[media.name] = {*asked, *go_on}
+        for item in media.objects:
+            if item.key not in self.pending[media.name]:
+                self._count(item.key)
         return go_on
+
+    def _count(self, key: str) -> None:
+        """Count an object that needs no more asking for its own sake."""
+        row, tries, first = self.unchanged.get(key), self.answers.get(key), self.journal.settled.get(key)
+        if row is not None:
+            self.outcomes.of_row(row)
+        elif tries is not None:
+            self.outcomes.of_answer(key, self._best(tries))
+        elif first is not None and first.fault is not None:
+            self.outcomes.lost(key, first.fault, first.message)
 
     def _restore(self, key: str) -> None:
         """Take up what the journal has of an object that was answered before."""
@@ -175,7 +196,7 @@ class Shard:
         if settled.step:
             self._further(settled)
         elif settled.fault is not None:
-            self.reasons[settled.fault] += 1
+            self.outcomes.lost(settled.key, settled.fault, settled.message)
         else:
             self.answers[settled.key] = Tries(self._judged(settled))
 
@@ -192,9 +213,8 @@ class Shard:
     def complete(self, key: str) -> Media | None:
         """An object needs no more asking for its own sake; its medium, where it was the last one."""
         media, _ = self.objects[key]
-        tries, pending = self.answers.get(key), self.pending[media.name]
-        if tries is not None:
-            self.reasons.update(code for code, _ in self._best(tries).findings[:1])
+        pending = self.pending[media.name]
+        self._count(key)
         pending.discard(key)
         return None if pending else media
 

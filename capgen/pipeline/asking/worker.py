@@ -367,7 +367,7 @@ class Worker:
         failures = self._first.failures
         counts: dict[int, ShardCounts] = {}
         for shard in self.active.values():
-            here = ShardCounts(shard.settled, shard.reasons.copy())
+            here = shard.counts
             counts[shard.entry.index] = counts.get(shard.entry.index, here).later(here)
         return OpenShards(
             counts,

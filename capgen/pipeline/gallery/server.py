@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from getpass import getuser
@@ -23,6 +22,7 @@ from starlette.routing import Route
 
 from capgen.errors import CapgenError, UserError
 from capgen.images import PictureFault
+from capgen.listening import address, listen, own_names
 from capgen.pipeline.gallery import views
 from capgen.pipeline.gallery.exact_request import ExactRequests
 from capgen.pipeline.gallery.guard import LocalGuard
@@ -309,23 +309,14 @@ def serve(
     Raises:
         UserError: the address cannot be listened on.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise UserError(f"cannot listen on {host}, port {port}: {error.strerror}", "give another --port") from None
+    listener = listen(host, port, "give another --port")
     port = listener.getsockname()[1]
     token = secrets.token_urlsafe(24)
-    shown = f"[{host}]" if ":" in host else host
-    hosts = [f"{name}:{port}" for name in dict.fromkeys((shown, "127.0.0.1", "localhost", socket.gethostname()))]
-    app = gallery_app(gallery, token=token, hosts=hosts)
+    app = gallery_app(gallery, token=token, hosts=own_names(host, port))
     config = uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False, date_header=False)
     gallery.index.refresh(seconds=_FIRST_SECONDS)  # the rest is taken up while people look
     gallery.index.follow()
-    ready(f"http://{shown if host not in ('0.0.0.0', '::') else socket.gethostname()}:{port}/?token={token}")
+    ready(f"{address(host, port)}/?token={token}")
     try:
         make(config).run(sockets=[listener])
     finally:

@@ -47,7 +47,10 @@ class InProcess:
         left = list(shards)
         while left:
             begun = time.monotonic()
+            progress.engines_are(starting=1, up=0, wanted=1)
+            progress.wait(f"the engine {job.settings.engine.name} is starting in this process")
             worker, dead = Worker(job, await self.begin(job)), False
+            progress.engines_are(starting=0, up=1, wanted=1)
             progress.engine_started({"start_s": round(time.monotonic() - begun, 2)})
             try:
                 with self.stop.orderly():

@@ -69,6 +69,8 @@ class RayCluster:
         """Hand out shards, two to an actor at a time, and at the end what engines have left to those that have none."""
         if not shards:
             return
+        cluster = os.environ.get("RAY_ADDRESS")
+        progress.wait("machines of the Ray cluster are asked" if cluster else "Ray is starting on this machine")
         ray = self._connected()
         with self.stop.orderly():
             needs = self.needs or NodeNeeds(job.settings, job.out, job.gpus)
@@ -156,6 +158,7 @@ class _Session:
         while not self.handing.over:
             self._look_at_machines()
             self._start_due()
+            self.progress.engines_are(starting=len(self.starting), up=len(self.up), wanted=len(self.actors))
             self.waits.look(self.up, self._away(), self._lacking)
             staying = [number for number in self.up if number not in self.leaving]
             self.handing.hand_out(staying, self.lives, self.looks.latest)

@@ -49,7 +49,8 @@ class RunProgress:
         stopping: everything is asked, and engines are being stopped.
         heard: what the workers said last.
         lost: engines that died, stalled or did not start, and were started anew.
-        waits: what the run waits for at the moment; None while it gets on.
+        waits: what the run waits for at the moment, as a statement; None where nobody has said.
+        engine_counts: engines by state: ``starting``, ``up``, and ``down``, which is lost, given up, or not begun yet.
     """
 
     planned: int
@@ -68,6 +69,7 @@ class RunProgress:
     heard: OpenShards = field(default_factory=OpenShards)
     lost: int = 0
     waits: str | None = None
+    engine_counts: Mapping[str, int] = field(default_factory=dict)
     _begun: float = field(default_factory=time.monotonic)
 
     def begin(self, unfinished: Iterable[ShardEntry], settled: Mapping[int, int]) -> None:
@@ -78,6 +80,16 @@ class RunProgress:
         self.done = self.planned - sum(self.sizes.values())
         self.resumed = self.settled
         self.show(self)
+
+    def wait(self, what: str) -> None:
+        """The run waits for something, said as a statement, before an engine is up."""
+        self.waits = what
+        self._passed()
+        self.show(self)
+
+    def engines_are(self, *, starting: int, up: int, wanted: int) -> None:
+        """So many of the engines that are wanted are being started, and up."""
+        self.engine_counts = {"starting": starting, "up": up, "down": wanted - starting - up}
 
     def engine_started(self, facts: dict[str, Any]) -> None:
         """An engine is up; ``start_s`` of its facts are the seconds that took."""
@@ -148,6 +160,20 @@ class RunProgress:
     def reasons_so_far(self) -> Counter[str]:
         """Objects dropped and failed since the run was started, by their first reason."""
         return sum((counts.reasons for counts in self.left.values()), self.reasons.copy())
+
+    @property
+    def captioned(self) -> int:
+        """Objects with a caption so far in the shards that were unfinished when the run was started."""
+        committed = sum(manifest.kept for manifest in self.manifests)
+        return committed + sum(counts.captioned for counts in self.left.values())
+
+    @property
+    def open_examples(self) -> dict[str, str]:
+        """What one object of the unfinished shards says of each reason."""
+        found: dict[str, str] = {}
+        for counts in self.left.values():
+            found = {**counts.examples, **found}
+        return found
 
     def total(self, name: str) -> Any:
         """The sum of a count or of seconds over the shards committed since this start; see ``Manifest.extra``."""

@@ -30,6 +30,7 @@ from capgen.pipeline.releasing.verify import Ledger, verify
 from capgen.pipeline.running.driver import Executor, run_shards
 from capgen.pipeline.running.history import SessionHistory
 from capgen.pipeline.running.in_process import InProcess
+from capgen.pipeline.running.metrics.run_metrics import RunMetrics
 from capgen.pipeline.running.nodes.needs import NodeNeeds
 from capgen.pipeline.running.progress import EndReport, ProgressDisplay, end_report
 from capgen.pipeline.running.ray_cluster import RayCluster
@@ -73,7 +74,8 @@ class RunRequest:
     ``refused``: keys whose captions somebody finds wrong, asked again too where ``again`` is not None.
     ``again``: reasons whose objects are asked again first, () being those of all failed objects; None asks for what is
     left only.
-    ``planned``: called once OUT is planned or taken up, before anything is asked.
+    ``planned``: called once OUT is planned or taken up, before anything is asked. ``metrics``: told where the session
+    stands.
     """
 
     out: Path
@@ -84,6 +86,7 @@ class RunRequest:
     again: tuple[str, ...] | None = None
     refused: frozenset[str] = frozenset()
     planned: Callable[[Job], None] | None = None
+    metrics: RunMetrics | None = None
 
 
 class NothingKept(CapgenError):
@@ -133,15 +136,19 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
         reopen_grown(job, table)
         if wanted.again is not None:
             display.say(_told(ask_again(job, table, wanted.again, wanted.refused)))
+        metrics = wanted.metrics or RunMetrics()
+        metrics.begin(len(table.shards))
         history = SessionHistory(job.out, min(wanted.devices.workers, len(table.shards)), wanted.devices.gpus)
 
         def show(progress: RunProgress) -> None:
             display(progress)
             history(progress)
+            metrics(progress)
 
         bucket.give()
         with bucket.shared(), history.recording():
             progress = run_shards(job, table, executor, show)
+        metrics.asked()
         _refuse_nothing(job, table)
         asked = time.monotonic()
         ledger = _release(job, tasks(table.objects), embed=wanted.embed, display=display)
@@ -152,6 +159,7 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
         bucket.give()
         if not ledger.ok:
             raise LedgerError(f"{job.out}: the ledger does not close; `capgen verify {job.out}` says where")
+        metrics.finish()
         return job.out, report
 
 

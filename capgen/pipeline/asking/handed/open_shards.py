@@ -12,15 +12,29 @@ from capgen.pipeline.asking.handed.pieces import PieceKey
 
 @dataclass(frozen=True, slots=True)
 class ShardCounts:
-    """Objects of an unfinished shard that are settled, and those of them that were dropped or failed, by reason."""
+    """Objects of an unfinished shard that are settled.
+
+    Args:
+        reasons: of these, and of those whose picture or mask is at fault, dropped or failed ones by their first reason.
+        captioned: of these, those whose caption passes; what was not taken up yet since the start is not known.
+        examples: what one object says of each reason.
+    """
 
     settled: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    captioned: int = 0
+    examples: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def judged(self) -> int:
+        """Objects whose outcome is known."""
+        return self.captioned + self.reasons.total()
 
     def later(self, other: ShardCounts) -> ShardCounts:
         """The counts after ``other``: a shard that was handed out anew begins with less, until it has caught up."""
-        reasons = other.reasons if other.reasons.total() >= self.reasons.total() else self.reasons
-        return ShardCounts(max(self.settled, other.settled), reasons)
+        fuller = other if other.judged >= self.judged else self
+        examples = {**self.examples, **other.examples}
+        return ShardCounts(max(self.settled, other.settled), fuller.reasons, fuller.captioned, examples)
 
 
 @dataclass(frozen=True, slots=True)
