@@ -42,6 +42,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         start_s: seconds that each start of an engine took.
         lost: engines that died, stalled or did not start, and were started anew.
         engine_s: seconds that engines were up, summed over engines; ``idle_s`` of these with no request in flight.
+        open_reasons: by unfinished shard, its objects dropped and failed so far, by their first reason; ``examples``:
+            what one of them says of each.
     """
 
     version: int = 1
@@ -58,6 +60,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     engine_s: RecordedSeconds = 0.0
     idle_s: RecordedSeconds = 0.0
     samples: tuple[RateSample, ...] = ()
+    open_reasons: dict[int, dict[str, RecordedCount]] = {}
+    examples: dict[str, str] = {}
 
     @property
     def gpu_hours(self) -> float:

@@ -120,6 +120,8 @@ class SessionHistory:
             engine_s=round(self._engine_s, 2),
             idle_s=round(self._idle_s, 2),
             samples=(*self._samples, last),
+            open_reasons={index: dict(counts.reasons) for index, counts in progress.left.items() if counts.reasons},
+            examples=progress.open_examples,
         )
         with telling_disk_trouble(self.out):
             self._number = self._number or next_number(self.out)

@@ -49,7 +49,9 @@ class ProgressDisplay:
             self._live.stop()
 
     def __call__(self, progress: RunProgress) -> None:
-        """Show where the run stands."""
+        """Show where the run stands; a log begins once it is known what the run waits for."""
+        if self._live is None and progress.waits is None and _awaits_engine(progress):
+            return
         self._show("asking", sentence(progress), progress.settled, progress.planned)
 
     def say(self, line: str) -> None:
@@ -85,8 +87,8 @@ class ProgressDisplay:
 def sentence(progress: RunProgress) -> str:
     """Done, rate, time left, engines, cached share of the prompts, and what was dropped or failed, in one line."""
     head = f"{progress.settled:,}/{progress.planned:,} objects"
-    if not progress.engines and progress.settled < progress.planned:
-        return f"{head}, the engine is starting ({progress.seconds:.0f} s)"
+    if _awaits_engine(progress):
+        return f"{head}, {progress.seconds:.0f} s so far: {progress.waits or 'the engine is starting'}"
     rate = progress.rate
     if rate > 0 and progress.settled < progress.planned:
         head += f", {rate:,.1f}/s, {duration((progress.planned - progress.settled) / rate)} left"
@@ -98,6 +100,10 @@ def sentence(progress: RunProgress) -> str:
     if prompt:
         head += f", {100 * cached / prompt:.0f} % cached"
     return head + told_reasons(progress.reasons_so_far)
+
+
+def _awaits_engine(progress: RunProgress) -> bool:
+    return not progress.engines and progress.settled < progress.planned
 
 
 def _told_engines(progress: RunProgress) -> str:

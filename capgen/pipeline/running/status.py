@@ -63,10 +63,11 @@ class Pace:
 class RunStatus:
     """Counts of a run: objects by state, shards done, dropped and failed by the first reason.
 
-    ``settled`` objects are answered but in a shard that is not committed yet. ``retried``: what ``capgen retry`` did
-    for each reason, in all. ``examples``: what one object says of each reason. ``warning``: why the release is marked.
-    ``running``: which process works on the run now, and ``pace`` how fast. ``left_out``: annotations of the source that
-    are no objects. ``damaged``: the first file that is not what its record says.
+    ``settled`` objects are answered but in a shard that is not committed yet; ``open_reasons``: objects dropped and
+    failed so far in such shards, as the session last wrote it down, at most some seconds ago. ``retried``: what
+    ``capgen retry`` did for each reason, in all. ``examples``: what one object says of each reason. ``warning``: why
+    the release is marked. ``running``: which process works on the run now, and ``pace`` how fast. ``left_out``:
+    annotations of the source that are no objects. ``damaged``: the first file that is not what its record says.
     """
 
     out: str
@@ -86,6 +87,7 @@ class RunStatus:
     left_out: dict[str, int] = field(default_factory=dict)
     pace: Pace | None = None
     damaged: str | None = None
+    open_reasons: dict[str, int] = field(default_factory=dict)
 
     @property
     def left(self) -> int:
@@ -107,6 +109,8 @@ class RunStatus:
         for name, counts in (("dropped", self.dropped), ("failed", self.failed)):
             for code, count in counts.items():
                 lines.append(f"  {name}: {code} {count:,}{self._retried(code)}{such_as(self.examples.get(code))}")
+        for code, count in self.open_reasons.items():
+            lines.append(f"  out so far in open shards: {code} {count:,}{such_as(self.examples.get(code))}")
         gone = [code for code in self.retried if code not in self.dropped and code not in self.failed]
         lines += [f"  no longer: {code}{self._retried(code)}" for code in gone]
         if self.damaged:
@@ -144,7 +148,8 @@ def run_status(out: Path) -> RunStatus:
     """
     plan = read_plan(out)
     table, fingerprint = plan.table, plan.fingerprint
-    kept, done, settled = 0, 0, 0
+    kept, done = 0, 0
+    opened: dict[int, int] = {}
     damaged: str | None = None
     dropped: Counter[str] = Counter()
     failed: Counter[str] = Counter()
@@ -153,7 +158,7 @@ def run_status(out: Path) -> RunStatus:
         manifest = committed_manifest(out, entry.index, fingerprint)
         if manifest is None:
             damaged = damaged or damage_of(out, entry.index, fingerprint)
-            settled += count_settled(RunLayout(out).journal_dir(entry.index))
+            opened[entry.index] = count_settled(RunLayout(out).journal_dir(entry.index))
             continue
         done += 1
         kept += manifest.kept
@@ -169,8 +174,12 @@ def run_status(out: Path) -> RunStatus:
     if release is not None and released:  # only packing knows what dedup leaves out
         kept, dropped, failed = release.counts.kept, Counter(release.counts.dropped), Counter(release.counts.failed)
     running = lock_holder(out)
-    sessions = read_sessions(out) if running else []
-    going = sessions[-1] if sessions and sessions[-1].ended is None and sessions[-1].samples else None
+    sessions = read_sessions(out) if running or any(opened.values()) else []
+    going = sessions[-1] if running and sessions and sessions[-1].ended is None and sessions[-1].samples else None
+    open_reasons: Counter[str] = Counter()
+    for index, reasons in sessions[-1].open_reasons.items() if sessions else ():
+        if opened.get(index) or (going is not None and index in opened):
+            open_reasons.update(reasons)
     retries = summed(earlier(manifest.extra) for manifest in manifests)
     return RunStatus(
         out=str(out),
@@ -179,12 +188,13 @@ def run_status(out: Path) -> RunStatus:
         kept=kept,
         dropped=dict(dropped.most_common()),
         failed=dict(failed.most_common()),
-        settled=settled,
+        settled=sum(opened.values()),
         shards=len(table.shards),
         shards_done=done,
         released=released,
         retried={code: msgspec.to_builtins(tally) for code, tally in sorted(retries.items())},
-        examples=examples_of(manifests),
+        examples=(sessions[-1].examples if open_reasons else {}) | examples_of(manifests),
+        open_reasons=dict(open_reasons.most_common()),
         running=running,
         pace=None if going is None else Pace.of(going),
         left_out=plan.left_out,

@@ -1,25 +1,29 @@
 """The accounts of a run: they never go backwards, and they tell a broken run from broken objects."""
 
+import io
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from capgen.dataset.lock import exclusive
 from capgen.dataset.plan import ModelName, ShardEntry
 from capgen.dataset.sessions.session_record import RateSample, SessionRecord, write_session
 from capgen.dataset.shards import Manifest
+from capgen.errors import Interrupted
 from capgen.pipeline.asking.first_requests import FirstFailures
 from capgen.pipeline.asking.handed.open_shards import OpenShards, ShardCounts
 from capgen.pipeline.planning.prepare import prepare
 from capgen.pipeline.running.driver import run_shards
+from capgen.pipeline.running.history import SessionHistory
 from capgen.pipeline.running.in_process import InProcess
-from capgen.pipeline.running.progress import sentence
+from capgen.pipeline.running.progress import ProgressDisplay, sentence
 from capgen.pipeline.running.run_progress import FirstRequestsFailed, RunProgress
 from capgen.pipeline.running.status import run_status
 from tests.conftest import write_lvis
-from tests.pipeline.runs import echo_settings
+from tests.pipeline.runs import asked_once, echo_settings
 
 SIZE = 100
 
@@ -114,6 +118,17 @@ def test_what_is_asked_and_what_is_only_being_stopped_are_told_apart():
     assert progress.seconds == before, "no rate counts the seconds in which engines stop"
 
 
+def test_a_log_begins_with_what_the_run_waits_for():
+    printed = io.StringIO()
+    display = ProgressDisplay(Console(file=printed, width=200))
+    progress = RunProgress(planned=SIZE, show=display)
+    progress.begin([entry(0)], {})
+    assert printed.getvalue() == "", "nobody has looked yet"
+    progress.wait("engine 0 is starting; out/logs/engine-00.log has what it prints")
+    said = printed.getvalue().strip()
+    assert said == "0/100 objects, 0 s so far: engine 0 is starting; out/logs/engine-00.log has what it prints"
+
+
 def test_the_line_of_a_run_has_its_engines_the_cached_share_of_its_prompts_and_what_was_lost_by_reason():
     progress, _ = progress_of(2)
     progress.engine_started({"start_s": 1.0})
@@ -196,3 +211,44 @@ def test_the_status_of_a_run_that_goes_on_has_its_rate_of_late_what_is_left_and_
     assert state.pace.left_s == pytest.approx(3 / (settled / 60), rel=0.01)
     assert "3 of 4 engines up, 1 lost and started anew, 6 requests in flight" in state.text()
     assert run_status(out).pace is None, "nobody works on it any more"
+
+
+def test_status_has_the_reasons_of_open_shards_with_an_example_also_of_what_an_earlier_session_asked(
+    lvis_root, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("capgen.pipeline.running.history._WRITE_EVERY_S", 0.0)
+    settings = asked_once(
+        lvis_root, "run.shard_objects=100", "engine.options.garbage_rate=0.6", "engine.options.latency_s=0.1"
+    )
+    settings.engine.options["concurrency"] = 5
+    out, seen, judged = tmp_path / "out", [], []
+    job, table = prepare(settings, out, gpus=0, model=ModelName("echo", None))
+
+    def run(stop_at):
+        history = SessionHistory(out, 1, 0)
+
+        def show(now):
+            history(now)
+            seen.append(run_status(out))
+            judged.extend(counts.judged for counts in now.left.values())
+            if now.settled >= stop_at:
+                raise Interrupted
+
+        with history.recording():
+            run_shards(job, table, InProcess(), show)
+
+    with exclusive(out):
+        with pytest.raises(Interrupted):
+            run(10)
+        left = run_status(out).settled
+        assert 10 <= left < table.objects
+        judged.clear()
+        run(100)
+        state = run_status(out)
+    assert max(judged) > table.objects - left, "answers of the earlier session count, too"
+    told = [one for one in seen if one.open_reasons]
+    assert all(sum(one.open_reasons.values()) <= one.settled for one in told)
+    code = next(iter(told[-1].open_reasons))
+    assert f"out so far in open shards: {code} {told[-1].open_reasons[code]} (such as: " in told[-1].text()
+    assert (state.open_reasons, state.shards_done) == ({}, 1)
+    assert all(one.open_reasons[code] <= state.dropped[code] for one in told if code in one.open_reasons)

@@ -82,7 +82,7 @@ class EnginePlaces:
         short = [kind for kind, count in {"CPU": 1, "GPU": self.gpus}.items() if free.get(kind, 0) < count]
         if short and self.checks is not None:  # a cluster of the run's own has room for all of its engines
             return f"no {' and no '.join(short)} of the Ray cluster is free; end what holds it, or add a node"
-        return "the Ray cluster starts a process for it" if alone else None
+        return "Ray starts a process for the engine" if alone else None
 
     def _make(self, number: int) -> None:
         placement = self._placement()
