@@ -28,6 +28,8 @@ _BUCKET_PARTS = dict.fromkeys(_PACKAGES, 1) | {"hf": 3}
 """By scheme, how many parts of a path name the bucket, which must be there: ``datasets/OWNER/NAME`` on the Hub."""
 _TRIES = 8
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
+_LATE_CLOCK = ("RequestTimeTooSkewed", "request time and the current time")
+"""S3's code and sentence where this machine's clock differs by more than 15 minutes from its own."""
 _NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError, CapgenError)
 """What asking once more does not change."""
 _LARGEST_READ = 2**30  # bytes of an object that is read into memory
@@ -231,10 +233,11 @@ class ObjectStore:
                 self._patiently(f"looking for {bucket}", lambda: self._fs.ls(bucket))
         except (BucketTrouble, PermissionError, FileNotFoundError) as error:
             why = error.why if isinstance(error, BucketTrouble) else message(str(error))
-            raise UserError(
-                f"{shown_url(self.url)} cannot be read: {why}",
-                "check the address and the credentials in the environment",
-            ) from None
+            late = any(mark in why for mark in _LATE_CLOCK)
+            remedy = "check the address and the credentials in the environment"
+            if late:
+                remedy = "set this machine's clock, and start NTP (chrony)"
+            raise UserError(f"{shown_url(self.url)} cannot be read: {why}", remedy) from None
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}".rstrip("/")

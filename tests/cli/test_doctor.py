@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +13,10 @@ import pytest
 
 from capgen.pipeline.planning.config import load_settings
 from capgen.pipeline.running.nodes import doctor
-from capgen.pipeline.running.nodes.doctor import DoctorRequest, check_all
+from capgen.pipeline.running.nodes.check_result import DoctorRequest
+from capgen.pipeline.running.nodes.doctor import check_all
+from capgen.pipeline.running.nodes.video_check import check_videos
+from tests.maskcaptioner.films import write_video
 
 _NOBODY = 65534
 
@@ -86,3 +90,32 @@ def test_a_cluster_that_does_not_answer_is_one_line_and_exit_1(tmp_path):
     assert "start the cluster" in fault["remedy"]
     assert not told["ok"]
     assert not (tmp_path / "out").exists()
+
+
+def videos(root):
+    settings = load_settings("lv-vis", {"engine.name": "echo", "model.id": "none", "source.root": root})
+    (found,) = check_videos(DoctorRequest(settings, None, 0))
+    return found
+
+
+def test_videos_are_decoded_before_a_run_needs_them(tmp_path, monkeypatch):
+    assert (videos(tmp_path).state, "h264" in videos(tmp_path).found) == ("ok", True)
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.mp4").write_bytes(b"no video")
+    assert videos(tmp_path).state == "fault"
+    assert "a.mp4 is not a video that can be read" in videos(tmp_path).found
+    write_video(tmp_path / "clips" / "b.mp4", 2)
+    assert (videos(tmp_path).state, videos(tmp_path).found.split()[-1]) == ("ok", "b.mp4")
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert (videos(tmp_path).state, videos(tmp_path).remedy) == ("fault", "pip install av")
+    assert videos(tmp_path / "none").state == "note", "frames that are pictures need no PyAV"
+
+
+@pytest.mark.parametrize(("model", "state"), [("org/name", "fault"), (".", "note")])
+def test_a_clock_that_the_hub_would_refuse_is_named(monkeypatch, model, state):
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    settings = load_settings("lvis", {"engine.name": "vllm", "model.id": model})
+    (found,) = doctor._clock(DoctorRequest(settings, None, 0))
+    assert (found.state, "1970-01-01" in found.found, "NTP" in found.remedy) == (state, True, True)
+    monkeypatch.undo()
+    assert list(doctor._clock(DoctorRequest(settings, None, 0))) == []

@@ -36,7 +36,8 @@ def doctor(
 
     from capgen.buckets.places import local_place
     from capgen.cli.settings import settings_of
-    from capgen.pipeline.running.nodes.doctor import DoctorRequest, check_all
+    from capgen.pipeline.running.nodes.check_result import DoctorRequest
+    from capgen.pipeline.running.nodes.doctor import check_all
 
     flags = {
         "source.root": None if root is None else local_place(root, "root"),

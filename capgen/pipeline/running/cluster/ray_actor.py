@@ -40,7 +40,7 @@ class ShardActor:
 
     def __init__(self, job: Job, number: int) -> None:
         hide_library_warnings()
-        self._job = job
+        self._job, self._number = job, number
         self._worker: Worker | None = None
         self._leaving: asyncio.Future[None] | None = None
         self._starting = asyncio.Lock()
@@ -52,6 +52,10 @@ class ShardActor:
             job.out.mkdir(parents=True, exist_ok=True)  # the copy of a bucket on this machine
         if job.out.is_dir():  # else `start` says so: a folder made here would hide that OUT is not mounted
             _log_to(self._log)
+
+    def __repr__(self) -> str:
+        """What Ray's dashboard and ``ray list actors`` call it."""
+        return f"engine {self._number} of {self._job.out.name}"
 
     async def start(self) -> dict[str, Any]:
         """Load the engine, if it is not; says how long that took, and which of the actor's lives this is.

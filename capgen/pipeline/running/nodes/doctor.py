@@ -8,22 +8,22 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
-from typing import Literal
 
 from capgen.buckets.places import url_of
 from capgen.buckets.store import ObjectStore
-from capgen.display import plain
 from capgen.errors import CapgenError, UserError
 from capgen.pipeline.planning.preflight import check_model, local_gpus
+from capgen.pipeline.running.nodes.check_result import CheckResult, DoctorRequest, State
 from capgen.pipeline.running.nodes.checks import NodeChecks, room_here
 from capgen.pipeline.running.nodes.needs import ENGINE_LIBRARIES, GIB, MIB, NodeNeeds
+from capgen.pipeline.running.nodes.video_check import check_videos
 from capgen.pipeline.running.ray_connect import connected
-from capgen.pipeline.settings import Settings
 from capgen.redaction import shown_url
 from capgen.stop import Stop
 
@@ -34,49 +34,11 @@ _EXTRAS = {
 }
 """By engine, the extra of capgen that brings a package."""
 _IMPORT_S = 180
+_DAY_S = 86_400.0
 _LEAST_FILES, _GOOD_FILES = 256, 4096
 _LEAST_OUT = 256 * MIB
 _TRAP = ("torchvision", "torchaudio", "torchcodec")
 """vLLM for the CPU brings them in builds for GPUs, which cannot be imported beside torch for the CPU."""
-
-State = Literal["ok", "note", "fault"]
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What one check has found.
-
-    Args:
-        check: what was looked at, in a word or two.
-        state: a ``fault`` stops a run; a ``note`` does not.
-        remedy: what to do about a fault or a note; may be empty.
-    """
-
-    check: str
-    state: State
-    found: str
-    remedy: str = ""
-
-    def line(self) -> str:
-        """The line that a person reads."""
-        remedy = f"; {self.remedy}" if self.remedy else ""
-        return plain(f"{self.state:<5} {self.check}: {' '.join((self.found + remedy).split())}")
-
-
-@dataclass(frozen=True, slots=True)
-class DoctorRequest:
-    """What to check.
-
-    Args:
-        out: the run's folder, or the local copy of one in a bucket; None leaves it out.
-        gpus: of one engine; 0 is the CPU.
-        wrong_gpus: what is wrong with the number of GPUs that is asked for.
-    """
-
-    settings: Settings
-    out: Path | None
-    gpus: int
-    wrong_gpus: UserError | None = None
 
 
 def check_all(request: DoctorRequest) -> Iterator[CheckResult]:
@@ -89,8 +51,10 @@ def check_all(request: DoctorRequest) -> Iterator[CheckResult]:
         _room,
         _open_files,
         _proxies,
+        _clock,
         _out,
         _root,
+        check_videos,
         _model,
         _cluster,
     )
@@ -190,6 +154,23 @@ def _proxies(_: DoctorRequest) -> Iterator[CheckResult]:
             f"{', '.join(named)} without no_proxy: capgen asks servers of this machine directly, other programs do not"
         )
         yield CheckResult("proxy", "note", found, "export no_proxy=localhost,127.0.0.1")
+
+
+def _clock(request: DoctorRequest) -> Iterator[CheckResult]:
+    """A clock that stands before the day on which capgen was installed: certificates and signed requests are refused.
+
+    How far a cluster's machines differ is asked with the rest of what they are asked.
+    """
+    installed = Path(__file__).stat().st_mtime
+    if time.time() > installed - _DAY_S:
+        return
+    model = Path(request.settings.model.id)
+    remote = [url_of(None if place is None else Path(place)) for place in (request.out, request.settings.source.root)]
+    loads = NodeNeeds(request.settings, None, request.gpus).loads_model and not model.is_dir()
+    now, then = (datetime.fromtimestamp(at, UTC).date().isoformat() for at in (time.time(), installed))
+    state: State = "fault" if any(remote) or loads else "note"
+    found = f"it says {now}, and capgen was installed on {then}: buckets and the Hub refuse such a clock"
+    yield CheckResult("clock", state, found, "set it, and start NTP (chrony)")
 
 
 def _room(request: DoctorRequest) -> Iterator[CheckResult]:

@@ -1,0 +1,50 @@
+"""What a check of ``capgen doctor`` is asked and answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from capgen.display import plain
+from capgen.errors import UserError
+from capgen.pipeline.settings import Settings
+
+State = Literal["ok", "note", "fault"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one check has found.
+
+    Args:
+        check: what was looked at, in a word or two.
+        state: a ``fault`` stops a run; a ``note`` does not.
+        remedy: what to do about a fault or a note; may be empty.
+    """
+
+    check: str
+    state: State
+    found: str
+    remedy: str = ""
+
+    def line(self) -> str:
+        """The line that a person reads."""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return plain(f"{self.state:<5} {self.check}: {' '.join((self.found + remedy).split())}")
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorRequest:
+    """What to check.
+
+    Args:
+        out: the run's folder, or the local copy of one in a bucket; None leaves it out.
+        gpus: of one engine; 0 is the CPU.
+        wrong_gpus: what is wrong with the number of GPUs that is asked for.
+    """
+
+    settings: Settings
+    out: Path | None
+    gpus: int
+    wrong_gpus: UserError | None = None
