@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, ClassVar
 
 from capgen.errors import UserError
@@ -170,6 +171,8 @@ class VllmSession:
 
         wanted, tokenizer = context.sampling, engine.renderer.tokenizer
         limit_template(engine, context.model.id)
+        if logprobs:
+            keep_token_texts(tokenizer)
         markers = (*USUAL, *context.model.reasoning)
         specials = special_tokens(tokenizer, markers)
         options = {
@@ -268,6 +271,28 @@ def limit_template(engine: Any, model: str, seconds: float = LIMIT_S) -> None:
     before = vars(tokenizer).get("apply_chat_template")  # of an earlier session over the same engine
     render = tokenizer.apply_chat_template if before is None else before.__wrapped__
     tokenizer.apply_chat_template = limited(render, model, seconds)
+
+
+def keep_token_texts(tokenizer: Any) -> None:
+    """Have a tokenizer decode each token once.
+
+    vLLM decodes the token of every log-probability by itself, at some 15 microseconds in the thread that also renders
+    requests. The texts of a whole vocabulary are a few MB.
+    """
+    if "decode" in vars(tokenizer):  # of an earlier session over the same engine
+        return
+    decode, texts = tokenizer.decode, dict[int, str]()
+
+    @wraps(decode)
+    def kept(tokens: Any, *arguments: Any, **named: Any) -> Any:
+        if arguments or named or not isinstance(tokens, list) or len(tokens) != 1:
+            return decode(tokens, *arguments, **named)
+        text = texts.get(tokens[0])
+        if text is None:
+            text = texts[tokens[0]] = decode(tokens)
+        return text
+
+    tokenizer.decode = kept
 
 
 def messages(view: View) -> list[dict[str, Any]]:
