@@ -31,7 +31,8 @@ class AblationFile(BaseModel):
         dataset, pipeline: of ``capgen run``; one of them.
         objects: so many, the first ones of the dataset, under every variant.
         vary: ``all`` combinations of the axes' values, or the first values with ``one`` other at a time.
-        judge: whether the captions of all variants are judged by ``fit``, with the first variant's model and pictures.
+        judge: whether the captions of all variants are judged by ``fit``, with the first variant's engine, model and
+            pictures; an engine that can score, as for ``capgen judge``.
         set: settings of every variant, over the pipeline's.
         axes: by axis, the settings of each value by its name; the first value is what the others are compared with.
         leave_out: combinations that make no sense, each as axis = value.

@@ -16,7 +16,7 @@ from capgen.ablation.measures import VariantMeasures, measured
 from capgen.ablation.results import AblationResult, write_result
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import ModelName
-from capgen.errors import UserError
+from capgen.pipeline.engines.scoring.base import check_scores
 from capgen.pipeline.judging.judge import judge_run
 from capgen.pipeline.judging.records import JudgeRules
 from capgen.pipeline.planning.job import Job
@@ -73,8 +73,8 @@ def run_ablation(wanted: AblationRequest) -> AblationResult:
     planned = [_Planned(variant, *wanted.settings_of(variant.settings)) for variant in variants(wanted.found)]
     for one in planned:  # a mistake in the last one is said before the first is asked
         _ = checked(one.settings)
-    if wanted.found.judge and planned[0].settings.engine.name != "vllm":
-        raise UserError("judge = true asks the first variant's engine, which is not vllm", "put one with vllm first")
+    if wanted.found.judge:  # the first variant's engine judges
+        check_scores(planned[0].settings.engine.name, "put a variant with one of them first", given="engine.name")
     order = {engine_of(one.settings): number for number, one in reversed(list(enumerate(planned)))}
     done: dict[str, VariantMeasures] = {}
     with _engine() as engine:

@@ -14,6 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from capgen.dataset.quality.calibration import Calibration
 from capgen.dataset.quality.counts import QualityCounts
+from capgen.dataset.quality.judge_scores import JudgeCounts
 from capgen.dataset.quality.section import quality_values
 from capgen.dataset.release_record import DedupRules, ReviewCounts
 from capgen.dataset.schema import CAPTIONS, MEDIA, SCHEMA_VERSION, describe
@@ -42,6 +43,7 @@ class CardInfo:
         checks, advisory: the checks that drop captions, and those that only advise.
         threshold: of the check ``unsure``, where it ran.
         calibration: from which confidence on captions are right as often as wanted; None where that is not known.
+        judges: what ``capgen judge`` says of the captions, by method.
         model_terms: the licence of the model's family, and what captions made with it may be used for; None where no
             model wrote them or nothing is known of it.
     """
@@ -56,6 +58,7 @@ class CardInfo:
     advisory: tuple[str, ...] = ()
     threshold: float | None = None
     calibration: Calibration | None = None
+    judges: tuple[JudgeCounts, ...] = ()
     model_terms: tuple[str, str] | None = None
 
 
@@ -170,7 +173,7 @@ def _values(card: CardInfo, release: ReleaseInfo, stats: Stats, quality: Quality
             ("category", "captions"), [(name, str(n)) for name, n in stats.top_categories(_TOP_CATEGORIES)], "lr"
         ),
         "origins": _origins(stats),
-        "quality": quality_values(quality, card.checks, card.advisory, card.calibration),
+        "quality": quality_values(quality, card.checks, card.advisory, card.calibration, card.judges),
         "model_terms": tuple(map(markdown, card.model_terms)) if card.model_terms else None,
         "calibration_truth": markdown(card.calibration.truth) if card.calibration else "",
         "examples": [(key, markdown(caption)) for key, caption in stats.examples.items()],

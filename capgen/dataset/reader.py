@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.dataset.plan import PLAN_VERSION, PlannedMedia, PlanRecord, ShardEntry
 from capgen.dataset.release_record import check_released, released_files, stem
-from capgen.dataset.row import GivenAnswer, ReleasedMedia, Row
+from capgen.dataset.row import GivenAnswer, NeighbourFit, ReleasedMedia, Row
 from capgen.dataset.schema import CANDIDATES, CAPTIONS, LATER, MEDIA, MEDIA_EMBEDDED, SCHEMA_VERSION, VERSION_KEY
 from capgen.dataset.types import HEADER_FIELDS
 from capgen.encoding import is_below
@@ -261,6 +261,7 @@ def rows_of(batch: pa.RecordBatch | pa.Table) -> Iterator[Row]:
         values["bbox"] = tuple(tuple(box) for box in values["bbox"] or ())
         values["tries"] = values["tries"] or 1
         values["answers"] = msgspec.convert(values["answers"] or (), tuple[GivenAnswer, ...])
+        values["fits"] = msgspec.convert(values["fits"] or (), tuple[NeighbourFit, ...])
         yield Row(**values)
 
 

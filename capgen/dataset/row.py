@@ -56,6 +56,22 @@ class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     released: bool = False
 
 
+class NeighbourFit(msgspec.Struct, frozen=True, kw_only=True):
+    """How a caption of an object fits its pictures against those of its neighbours of the same category.
+
+    Args:
+        contrast: by how much the caption is more probable for the object than for the best of the neighbours, as a
+            natural logarithm; None where it has no score.
+        prefers: the key of the neighbour for which it is more probable; None where there is none.
+        message: why it has no score.
+    """
+
+    caption: str
+    contrast: float | None = None
+    prefers: str | None = None
+    message: str | None = None
+
+
 class Row(MediaHeader, frozen=True, kw_only=True):
     """A row of ``OUT/candidates/``: kept, dropped by a check, or failed for good.
 
@@ -76,6 +92,7 @@ class Row(MediaHeader, frozen=True, kw_only=True):
         advice: codes of checks that only advise.
         tries: answers that were asked for; more than 1 where an earlier one was refused.
         answers: all of them, in order, where there is more than one.
+        fits: with ``distinct.fit``, the scores of the object's captions, in the order of the answers.
         shown: where only the largest piece of masks was shown (``render.pieces``), that piece, an entry for each of
             ``frame_index``: None where the frame was not marked or the mask has one piece.
     """
@@ -134,6 +151,10 @@ class Row(MediaHeader, frozen=True, kw_only=True):
     answers: Annotated[
         tuple[GivenAnswer, ...],
         Column("answers", "every answer, in order, where there is more than one", captions=False),
+    ] = ()
+    fits: Annotated[
+        tuple[NeighbourFit, ...],
+        Column("fits", "how its captions fit it against its neighbours of the same category", captions=False),
     ] = ()
     shown: Annotated[
         tuple[Rle | None, ...],

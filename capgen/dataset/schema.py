@@ -39,6 +39,11 @@ _ANSWER = pa.struct(
 )
 """The fields of ``GivenAnswer``."""
 
+_FIT = pa.struct(
+    [("caption", pa.string()), ("contrast", pa.float32()), ("prefers", pa.string()), ("message", pa.string())]
+)
+"""The fields of ``NeighbourFit``."""
+
 _RLE = pa.struct([("size", pa.list_(pa.int32())), ("counts", pa.string())])
 TYPES: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -51,6 +56,7 @@ TYPES: dict[str, pa.DataType] = {
     "masks": pa.list_(_RLE),
     "boxes": pa.list_(pa.list_(pa.float64())),
     "answers": pa.list_(_ANSWER),
+    "fits": pa.list_(_FIT),
 }
 """The Arrow types that a ``Column`` may name."""
 

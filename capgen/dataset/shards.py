@@ -167,7 +167,8 @@ def example_text(said: str, caption: str | None = None) -> str:
 def to_table(rows: list[Row]) -> pa.Table:
     """Rows as an Arrow table of the candidates' schema."""
     columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in CANDIDATES.names}
-    columns["answers"] = [msgspec.to_builtins(answers) for answers in columns["answers"]]
+    for name in ("answers", "fits"):
+        columns[name] = [msgspec.to_builtins(values) for values in columns[name]]
     return pa.Table.from_pydict(columns, CANDIDATES)
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xxhash
 
 from capgen.dataset.layout import RunLayout
-from capgen.dataset.quality.judge_scores import judge_batches
+from capgen.dataset.quality.judge_scores import caption_digest, judge_batches
 from capgen.report.figures import JudgeFigures
 from capgen.report.truth import KnownTruth
 
@@ -33,15 +32,11 @@ class CurrentCaptions:
 
     def add(self, key: str, caption: str) -> None:
         """A caption of the run."""
-        self.digests.append(_digest(key, caption))
+        self.digests.append(caption_digest(key, caption))
 
     def ordered(self) -> Any:
         """The digests as an ascending array, uint64 [N]."""
         return np.sort(np.frombuffer(self.digests, np.uint64))
-
-
-def _digest(key: str, caption: str | None) -> int:
-    return xxhash.xxh3_64_intdigest(f"{key}\0{caption}".encode())
 
 
 @dataclass(slots=True)
@@ -69,7 +64,7 @@ def judge_figures(out: Path, current: CurrentCaptions, truth: KnownTruth) -> tup
 
 
 def _add(methods: dict[str, _Method], rows: list[dict[str, Any]], current: Any, truth: KnownTruth) -> None:
-    found = np.array([_digest(row["key"], row.get("caption")) for row in rows], np.uint64)
+    found = np.array([caption_digest(row["key"], row.get("caption")) for row in rows], np.uint64)
     places = np.searchsorted(current, found)
     fresh = (places < len(current)) & (current[np.minimum(places, len(current) - 1)] == found) if len(current) else []
     for row, is_fresh in zip(rows, fresh, strict=False):

@@ -100,9 +100,25 @@ def test_a_mistake_in_any_variant_is_said_before_anything_is_asked(lvis_root, tm
 
 
 def test_what_cannot_judge_is_said_before_anything_is_asked(lvis_root, tmp_path):
-    with pytest.raises(UserError, match="which is not vllm"):
+    told = "engine echo tells no log-probabilities.*use engine.name vllm or openai or transformers; or put a variant"
+    with pytest.raises(UserError, match=told):
         run_ablation(request(tmp_path / "out", written(tmp_path, "judge = true\n" + SMALL + ENGINE), lvis_root))
     assert not (tmp_path / "out").exists()
+
+
+def test_an_engine_of_ones_own_that_scores_judges_the_captions_of_all_variants(lvis_root, tmp_path):
+    engine = '\n[set]\nengine.name = "tests.pipeline.engines.moody:Moody"\nmodel.id = "none"\n'
+    wanted = request(tmp_path / "out", written(tmp_path, "judge = true\n" + SMALL + engine), lvis_root)
+    found = run_ablation(wanted)
+    assert found.engines == 1
+    assert [one.fit for one in found.variants] == pytest.approx([-0.5, -0.5])
+    first = judge_table(tmp_path / "out")
+    assert run_ablation(wanted).engines == 0, "what is judged is not judged again"
+    assert judge_table(tmp_path / "out") == first
+
+
+def judge_table(out):
+    return (out / "variants" / "shared" / "judge.parquet").stat().st_mtime_ns
 
 
 def test_more_objects_add_to_what_is_there(lvis_root, tmp_path):

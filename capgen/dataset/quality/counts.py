@@ -12,12 +12,20 @@ from capgen.dataset.stats import NOT_DISTINCT, RowOutcome
 from capgen.text import tidy, word_bag
 
 BINS = 10
-COLUMNS = ("key", "media_id", "category", "caption", "reasons", "message", "advice", "tries", "logprob_min", "answers")
+COLUMNS = (
+    *("key", "media_id", "category", "caption", "reasons", "message", "advice", "tries", "logprob_min", "answers"),
+    "fits",
+)
 """The columns of the candidates that are counted."""
 
 _SHOWN = 160  # characters of an example
 _EXAMPLES = 3
-_SUMS = ("answers", "asked_again", "mended", "asked_to_differ", "differing", "neighbours", "alike", "no_confidence")
+_SUMS = (
+    *("answers", "asked_again", "mended", "asked_to_differ", "differing", "neighbours", "alike", "no_confidence"),
+    *("scored", "unscored", "preferring", "still_preferring"),
+)
+CONTRASTS = (0.0, 1.0, 3.0, 10.0)
+"""Between which the contrasts of captions are counted."""
 
 
 @dataclass(slots=True)
@@ -61,6 +69,10 @@ class QualityCounts:
             those whose caption has the words of such a neighbour's.
         confidence: released captions by the probability of their least probable content word, in tenths;
             ``no_confidence``: those for which it is not known.
+        scored: objects whose caption was held against the pictures of neighbours; ``unscored``: for which that gave
+            nothing; ``preferring``: whose first caption was more probable for a neighbour; ``still_preferring``: whose
+            last one is.
+        contrasts: the last captions by how many of ``CONTRASTS`` their contrast reaches.
     """
 
     dropped: dict[str, CodeCount] = field(default_factory=lambda: defaultdict(CodeCount))
@@ -74,6 +86,11 @@ class QualityCounts:
     alike: int = 0
     confidence: Counter[int] = field(default_factory=Counter)
     no_confidence: int = 0
+    scored: int = 0
+    unscored: int = 0
+    preferring: int = 0
+    still_preferring: int = 0
+    contrasts: Counter[int] = field(default_factory=Counter)
 
     def add(self, rows: Iterable[Mapping[str, Any]], outcomes: Sequence[RowOutcome]) -> None:
         """Count the rows of a shard, in the order of their outcomes."""
@@ -96,6 +113,7 @@ class QualityCounts:
                 known.examples = [*known.examples, *count.examples][:_EXAMPLES]
                 known.objects += count.objects
         self.confidence.update(later.confidence)
+        self.contrasts.update(later.contrasts)
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(later, name))
 
@@ -110,6 +128,7 @@ class QualityCounts:
         self.asked_again += again
         self.asked_to_differ += differ
         self.differing += differ and any(a["released"] and a["step"].startswith("distinct") for a in row["answers"][1:])
+        self._add_fits(row)
         if outcome.status != "kept":
             return
         self.mended += again
@@ -119,3 +138,17 @@ class QualityCounts:
             self.no_confidence += 1
         else:
             self.confidence[min(BINS - 1, int(BINS * math.exp(row["logprob_min"])))] += 1
+
+    def _add_fits(self, row: Mapping[str, Any]) -> None:
+        """Count the scores of an object against its neighbours: the first one, and that of its caption."""
+        fits: Sequence[Mapping[str, Any]] = row["fits"] or ()
+        last = next((fit for fit in fits if fit["caption"] == row["caption"]), None)
+        if last is None:
+            return
+        self.preferring += fits[0]["prefers"] is not None
+        if last["contrast"] is None:
+            self.unscored += 1
+            return
+        self.scored += 1
+        self.still_preferring += last["prefers"] is not None
+        self.contrasts[sum(last["contrast"] >= edge for edge in CONTRASTS)] += 1

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from capgen.dataset.quality.calibration import Calibration, CurvePoint
-from capgen.dataset.quality.counts import BINS, CodeCount, QualityCounts
+from capgen.dataset.quality.counts import BINS, CONTRASTS, CodeCount, QualityCounts
+from capgen.dataset.quality.judge_scores import JudgeCounts
 from capgen.dataset.stats import NOT_DISTINCT
 from capgen.display import markdown
 
 _BAR = 30  # characters of the longest bar
+_JUDGE_TABLE = "judge"
+"""What a calibration by the scores of ``OUT/judge.parquet`` calls its score: the name of the file."""
 
 
 def quality_values(
-    counts: QualityCounts, checks: Sequence[str], advisory: Sequence[str], calibration: Calibration | None
+    counts: QualityCounts,
+    checks: Sequence[str],
+    advisory: Sequence[str],
+    calibration: Calibration | None,
+    judges: Sequence[JudgeCounts] = (),
 ) -> dict[str, Any]:
     """What the template ``_quality.md`` uses.
 
     Args:
         checks, advisory: the checks that ran, which are named also where they found nothing.
+        judges: what each method of ``capgen judge`` says.
     """
     told = {code: counts.dropped.get(code, CodeCount()) for code in checks}
     told |= {code: counts.dropped[code] for code in sorted(counts.dropped)}
@@ -31,6 +40,8 @@ def quality_values(
         "advised": _codes(advised, "advised against"),
         "not_distinct": counts.dropped[NOT_DISTINCT].objects if NOT_DISTINCT in counts.dropped else 0,
         "distinct": 1 - counts.alike / counts.neighbours if counts.neighbours else None,
+        "contrasts": _contrasts(counts),
+        "judges": [_judge(one, calibration) for one in judges],
         "histogram": _histogram(counts),
         "calibration": calibration,
         "curve": _curve(calibration.curve) if calibration else "",
@@ -56,6 +67,32 @@ def _histogram(counts: QualityCounts) -> str:
         bar = "#" * (-(-_BAR * count // largest))
         lines.append(f"{number / BINS:.1f} to {(number + 1) / BINS:.1f}  {count:>9,}  {bar}".rstrip())
     return "\n".join(["```", *lines, "```"])
+
+
+def _contrasts(counts: QualityCounts) -> str:
+    """Captions by how much more probable they are for their own object than for the best of its neighbours."""
+    if not counts.scored:
+        return ""
+    names = ["under 0 (a neighbour is preferred)"]
+    names += [f"{low:g} to {high:g}" for low, high in pairwise(CONTRASTS)] + [f"{CONTRASTS[-1]:g} and more"]
+    lines = [f"| {name} | {counts.contrasts[number]} |" for number, name in enumerate(names)]
+    return "\n".join(["| contrast (natural logarithm) | captions |", "|---|---:|", *lines])
+
+
+def _judge(one: JudgeCounts, calibration: Calibration | None) -> dict[str, Any]:
+    """One method: plain values, what a stranger's table may hold as Markdown, and its curve as a table."""
+    lines = [f"| {threshold:g} | {share:.1%} |" for threshold, share in one.curve]
+    return {
+        "method": markdown(one.method),
+        "model": markdown(one.model) if one.model else "",
+        "threshold": one.threshold,
+        "captions": one.captions,
+        "judged": one.judged,
+        "verdicts": one.verdicts,
+        "example": tuple(map(markdown, one.example)) if one.example else None,
+        "curve": "\n".join(["| threshold | captions that reach it |", "|---:|---:|", *lines]),
+        "calibrated": calibration is not None and calibration.score == _JUDGE_TABLE,
+    }
 
 
 def _curve(curve: Sequence[CurvePoint]) -> str:

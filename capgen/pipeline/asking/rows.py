@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capgen.dataset.row import GivenAnswer, Rle, Row, Status
+from capgen.dataset.row import GivenAnswer, NeighbourFit, Rle, Row, Status
 from capgen.dataset.types import Fault, Media, MediaObject
 from capgen.pipeline.asking.tries import JudgedAnswer, Tries, prompt_of, seed_of, taken_step, temperature_of
 from capgen.pipeline.planning.job import Job
@@ -14,7 +14,14 @@ def failed_row(job: Job, media: Media, item: MediaObject, fault: Fault, answer: 
     return _row(job, media, item, answer, status="failed", reasons=(fault.reason,), message=fault.message)
 
 
-def answered_row(job: Job, media: Media, item: MediaObject, tries: Tries, chosen: JudgedAnswer) -> Row:
+def answered_row(
+    job: Job,
+    media: Media,
+    item: MediaObject,
+    tries: Tries,
+    chosen: JudgedAnswer,
+    fits: tuple[NeighbourFit, ...] = (),
+) -> Row:
     """The row of an object that was answered: kept, or dropped for the findings of the answer that was chosen."""
     return _row(
         job,
@@ -25,6 +32,7 @@ def answered_row(job: Job, media: Media, item: MediaObject, tries: Tries, chosen
         reasons=tuple(code for code, _ in chosen.findings),
         message="; ".join(message for _, message in chosen.findings) or None,
         tries=tries,
+        fits=fits,
     )
 
 
@@ -38,6 +46,7 @@ def _row(
     reasons: tuple[str, ...],
     message: str | None,
     tries: Tries | None = None,
+    fits: tuple[NeighbourFit, ...] = (),
 ) -> Row:
     settled = answer.settled if answer else None
     answers = tries.all if tries else [answer] if answer else []
@@ -77,6 +86,7 @@ def _row(
         answers=tuple(_given(job, media, one, released=one.settled is settled) for one in answers)
         if len(answers) > 1
         else (),
+        fits=fits,
         shown=_shown(Renderer(job.settings.render, prompt), media, item) if settled else (),
     )
 

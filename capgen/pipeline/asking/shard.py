@@ -9,7 +9,7 @@ from typing import Any
 
 from capgen.dataset.files import DiskTrouble
 from capgen.dataset.plan import ShardEntry
-from capgen.dataset.row import Row
+from capgen.dataset.row import NeighbourFit, Row
 from capgen.dataset.shards import Manifest, write_candidates
 from capgen.dataset.stats import NOT_DISTINCT
 from capgen.dataset.types import Fault, Media, MediaObject
@@ -312,7 +312,14 @@ class Shard:
             found = ((NOT_DISTINCT, why),)
             both = self.job.settings.distinct.keep == "both"
             chosen = replace(chosen, **({"advice": chosen.advice + found} if both else {"findings": found}))
-        return answered_row(self.job, media, item, tries, chosen)
+        return answered_row(self.job, media, item, tries, chosen, tuple(self._fits(item.key, tries)))
+
+    def _fits(self, key: str, tries: Tries) -> Iterator[NeighbourFit]:
+        """The scores of an object's captions, in the order of its answers."""
+        for caption in dict.fromkeys(answer.caption for answer in tries.all):
+            fit = self.journal.fits.get((key, caption))
+            if fit is not None:
+                yield NeighbourFit(caption=caption, contrast=fit.contrast, prefers=fit.prefers, message=fit.message)
 
 
 def _not_distinct(key: str, state: DistinctState) -> str | None:

@@ -14,7 +14,7 @@ from capgen.dataset.files import open_parquet, whole_file
 from capgen.dataset.layout import RunLayout, picture_bounds, refuse_links
 from capgen.dataset.lock import exclusive_file
 from capgen.dataset.plan import PlannedMedia, PlanRecord
-from capgen.dataset.quality.judge_scores import SCORES
+from capgen.dataset.quality.judge_scores import JudgedBy, scores_schema
 from capgen.dataset.reader import check_root, read_columns, read_media, read_plan
 from capgen.dataset.shards import finished_shards
 from capgen.errors import UserError
@@ -86,7 +86,8 @@ def judge_run(
     with exclusive_file(place):
         journal = JudgeJournal.open(out, settings, rules)
         work = _Judging(out, plan, settings, rules, sentences, journal)
-        with whole_file(place) as part, open_parquet(part, SCORES) as writer:
+        by = JudgedBy(model=_judge_name(plan, settings, rules), threshold=rules.threshold)
+        with whole_file(place) as part, open_parquet(part, scores_schema(by)) as writer:
             done = 0
             for judged in _batches(work, gpus, running):
                 writer.write_table(score_table(judged, rules))
@@ -98,6 +99,16 @@ def judge_run(
         summary.reused = journal.reused
         journal.remove()
     return summary
+
+
+def _judge_name(plan: PlanRecord, settings: Settings, rules: JudgeRules) -> str | None:
+    """What judges, as a card may name it: the run's own model by the name in its rows, a folder by its last part."""
+    if rules.method == "confidence":
+        return None
+    if settings.model.id == plan.settings.get("model", {}).get("id"):
+        return plan.model.name
+    folder = Path(settings.model.id)
+    return folder.name if folder.is_absolute() else settings.model.id
 
 
 def _count(out: Path, plan: PlanRecord, sentences: Mapping[str, str] | None) -> int:

@@ -6,7 +6,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 
-from capgen.pipeline.view import Picture, View
+from capgen.pipeline.engines.base import EngineFault
+from capgen.pipeline.view import View
 
 QUESTIONS: Mapping[str, str] = {
     "kind": "Is the marked object of the kind that the sentence says?",
@@ -16,14 +17,23 @@ QUESTIONS: Mapping[str, str] = {
     "place": "Is the marked object where the sentence says that it is, if it says anything of that?",
     "this one": "Is the sentence about the marked object, and about no other object?",
 }
-_ASKED = 'Somebody says of the marked object: "{sentence}"\n{question} Answer with one word, yes or no.'
+_ASKED = 'Somebody wrote: "{sentence}"\n{question} Answer with one word, yes or no.'
+
+
+def question_text(sentence: str, name: str) -> str:
+    """What the request says after the pictures and the object's own text, which tells where the object is."""
+    return _ASKED.format(sentence=sentence.replace('"', "'"), question=QUESTIONS[name])
 
 
 def asked(view: View, sentence: str, name: str) -> View:
-    """The request with a question in place of what it asks for: pictures come first, so that questions share them."""
-    last = max((i for i, part in enumerate(view.parts) if isinstance(part, Picture)), default=-1)
-    text = _ASKED.format(sentence=sentence.replace('"', "'"), question=QUESTIONS[name])
-    return replace(view, system="", examples=(), parts=(*view.parts[: last + 1], text), schema=None)
+    """The request with a question at its end: everything before the sentence is the same for all questions.
+
+    Raises:
+        EngineFault: the request is about several objects, so that it marks more than one.
+    """
+    if view.numbered is not None:
+        raise EngineFault("the prompt asks for several objects at once: a question would not be about one of them")
+    return replace(view, system="", examples=(), parts=(*view.parts, question_text(sentence, name)), schema=None)
 
 
 def order(key: str, seed: int) -> list[str]:

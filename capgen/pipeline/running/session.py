@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import pyarrow.compute as pc
 from rich.console import Console
 
 from capgen.dataset.files import DiskTrouble, scratch_folder, telling_disk_trouble, write_whole
@@ -18,7 +19,8 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.lock import exclusive
 from capgen.dataset.plan import ModelName, ShardTable
 from capgen.dataset.quality.calibration import read_calibration
-from capgen.dataset.reader import read_plan
+from capgen.dataset.quality.judge_scores import judge_counts
+from capgen.dataset.reader import read_columns, read_plan
 from capgen.dataset.remote.held_out import open_bucket
 from capgen.dataset.shards import examples_of, read_manifest, such_as
 from capgen.errors import CapgenError, Interrupted, LedgerError
@@ -165,10 +167,12 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
 
 def _release(job: Job, tasks: TaskRunner, *, embed: Embed | None, display: ProgressDisplay) -> Ledger:
     """Pack what was answered, and verify it."""
+    plan = read_plan(job.out)
+    judges = judge_counts(job.out, _passed(job.out, plan.table))
     pack(
         job.out,
-        read_plan(job.out),
-        replace(card_info(job.settings), calibration=read_calibration(job.out)),
+        plan,
+        replace(card_info(job.settings), calibration=read_calibration(job.out), judges=judges),
         embed=embed,
         dedup=job.settings.dedup.rules(),
         keep_alike=job.settings.distinct.keep == "media",
@@ -180,6 +184,14 @@ def _release(job: Job, tasks: TaskRunner, *, embed: Embed | None, display: Progr
     )
     with scratch_folder(job.out) as scratch:
         return verify(job.out, display.steps("verifying"), tasks=tasks, scratch=scratch)
+
+
+def _passed(out: Path, table: ShardTable) -> Iterator[tuple[str, str]]:
+    """Keys and captions that the checks let pass."""
+    for entry in table.shards:
+        rows = read_columns(out, entry.index, ("key", "caption", "status"))
+        kept = rows.filter(pc.equal(rows.column("status"), "kept"))
+        yield from zip(kept.column("key").to_pylist(), kept.column("caption").to_pylist(), strict=True)
 
 
 def _refuse_nothing(job: Job, table: ShardTable) -> None:

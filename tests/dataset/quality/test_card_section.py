@@ -8,6 +8,8 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.quality.counts import QualityCounts
 from capgen.dataset.quality.section import quality_values
 from capgen.dataset.stats import RowOutcome
+from capgen.pipeline.judging.judge import judge_run
+from capgen.pipeline.judging.records import JudgeRules
 from tests.pipeline.asking.test_tries import moody
 from tests.pipeline.runs import echo_settings, session
 
@@ -29,6 +31,7 @@ def row(key, caption, *, reasons=(), advice=(), sure=None, medium="1"):
         "tries": 1,
         "logprob_min": sure,
         "answers": [],
+        "fits": [],
     }
 
 
@@ -99,6 +102,25 @@ def test_the_card_has_the_calibration_once_there_is_one(lvis_root, tmp_path):
     assert "Calibrated by logprob_min on 15 captions whose truth is known (labels\\|.jsonl), 5 of them right" in text
     assert "The threshold -0.5000 reaches 90.0 % and keeps 33.3 %." in text
     assert "99.0 % right, 30.0 % kept" in text
+
+
+def test_the_card_has_the_scores_against_neighbours_and_those_of_the_judge(lvis_root, tmp_path):
+    more = ("distinct.enabled=true", "distinct.fit=true")
+    settings = moody(lvis_root, *more, steps="tries.again=[]", mistakes="0", differs="0")
+    out, _ = session(settings, tmp_path / "out")
+    text = section(out)
+    assert "10 captions were held against the pictures of the nearest neighbours of their category: 5 first" in text
+    assert "0 of the captions as they are still are" in text
+    assert "| 3 to 10 | 10 |" in text
+    assert "capgen judge" not in text
+    judge_run(out, settings, JudgeRules(method="confidence", threshold=-0.7))
+    session(settings, out)
+    text = section(out)
+    assert "`capgen judge --method confidence` scored 15 of the 15 captions" in text
+    assert "5 right, 10 wrong" in text
+    assert "counts as right from the score -0.7 on. That threshold was not calibrated" in " ".join(text.split())
+    assert "Found wrong, for example: `lvis/train/1/101`: A tea pot" in text
+    assert "| -0.5 | 33.3% |" in text
 
 
 def test_a_dry_run_says_nothing_of_a_model(lvis_root, tmp_path):

@@ -12,6 +12,7 @@ from capgen.pipeline.releasing.verify import verify
 from capgen.pipeline.view import Settled
 from capgen.text import word_bag
 from tests.pipeline.asking.test_tries import moody, rows_of
+from tests.pipeline.engines.moody import RunEnds
 from tests.pipeline.runs import echo_settings, manifests, released, session
 
 
@@ -141,13 +142,18 @@ def test_captions_that_fit_their_neighbours_better_are_asked_again_and_marked_wh
     row = rows_of(out)["lvis/train/1/100"]
     assert row.message == "is more probable for the pictures of lvis/train/1/102"
     assert row.tries == 2
+    (fit,) = row.fits
+    assert (fit.caption, fit.contrast, fit.prefers) == (row.caption, pytest.approx(-3.9), "lvis/train/1/102")
     counts = [manifest["extra"] for manifest in manifests(out)]
     assert sum(one["fits"] for one in counts) == 10, "cups alone have neighbours; a new answer says the same"
     assert sum(one["fits_of_neighbours"] for one in counts) == 5
     assert sum(one["fit_prompt_tokens"] for one in counts) == 200
     mended = run(lvis_root, tmp_path / "mended", "distinct.fit=true", mistakes="0", differs="0")
     assert verify(mended).dropped == {}
-    assert rows_of(mended)["lvis/train/1/100"].caption == "A cup with the number 100 on it."
+    row = rows_of(mended)["lvis/train/1/100"]
+    assert row.caption == "A cup with the number 100 on it."
+    assert [(fit.caption == row.caption, fit.prefers is None) for fit in row.fits] == [(False, False), (True, True)]
+    assert rows_of(mended)["lvis/train/1/101"].fits == (), "nothing of its category is beside it"
     words_alone = run(lvis_root, tmp_path / "words", mistakes="0", differs="")
     assert verify(words_alone).dropped == {}
 
@@ -161,6 +167,40 @@ def test_an_engine_that_dies_while_it_scores_changes_no_byte(lvis_root, tmp_path
     names = ("fits", "fits_unknown", "fits_of_neighbours")
     told = [[[one["extra"][name] for name in names] for one in manifests(out)] for out in (torn, calm)]
     assert told[0] == told[1]
+
+
+def torn_to_the_end(settings, out, **wanted):
+    """Run again and again, each time ended early and with the last line torn, as by a kill; how often."""
+    times = 0
+    while True:
+        try:
+            session(settings, out, **wanted)
+        except RunEnds:
+            times, wanted = times + 1, {}
+            for lines in [*out.glob("journal/*/*-*.jsonl")][-1:]:
+                lines.write_bytes(lines.read_bytes()[:-9])
+        else:
+            return times
+
+
+def test_runs_and_retries_that_were_killed_while_they_scored_end_with_the_same_bytes(lvis_root, tmp_path):
+    def settings(differs, **more):
+        given = ("distinct.enabled=true", "distinct.fit=true")
+        return moody(lvis_root, *given, steps="tries.again=[]", mistakes="0", differs=differs, **more)
+
+    calm, torn, again = tmp_path / "calm", tmp_path / "torn", {"again": ("not_distinct",)}
+    session(settings(""), calm)
+    assert torn_to_the_end(settings("", stops_after=9), torn) > 1
+    assert released(torn) == released(calm)
+    before = rows_of(calm)
+    session(settings("0"), calm, **again)
+    assert torn_to_the_end(settings("0", stops_after=9), torn, **again) > 0
+    assert released(torn) == released(calm)
+    after = rows_of(calm)
+    asked = {key for key, row in before.items() if row.reasons}
+    assert (len(asked), {key for key in after if after[key] != before[key]}) == (5, asked)
+    assert all((after[key].status, len(after[key].fits), after[key].tries) == ("kept", 2, 2) for key in asked)
+    assert sum(len(row.fits) for row in after.values()) == 5 * 2 + 5, "the others keep theirs"
 
 
 def test_a_score_that_ends_the_engine_fails_alone(lvis_root, tmp_path):

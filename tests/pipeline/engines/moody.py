@@ -9,11 +9,16 @@ import asyncio
 import re
 from dataclasses import dataclass
 
+from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineDead
 from capgen.pipeline.engines.scoring.base import Scored
 from capgen.pipeline.view import Answer
 
 REFUSAL = "I'm sorry, but I can't help with that."
+
+
+class RunEnds(UserError):
+    """What an engine that has answered enough raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,7 @@ class Moody:
     ``twins``: those that give one caption at first. ``differs``: those that say something else when asked to differ.
     ``revises``: those that say another thing when asked again.
     ``mistakes``: those that at first speak of the number of the object after the next one, of the same category.
+    ``stops_after``: answers after which it ends the whole run.
     ``poison``: ``KEY STEP`` of a request that ends the engine; of a score the step is ``fit``.
     """
 
@@ -34,6 +40,7 @@ class Moody:
     differs: str = ""
     revises: str = ""
     mistakes: str = ""
+    stops_after: int = 0
     poison: str = ""
     latency_s: float = 0.0
 
@@ -72,6 +79,8 @@ class MoodySession:
             raise EngineDead("poison")
         if self.options.dies_after and self.answered >= self.options.dies_after:
             raise EngineDead("its time has come")
+        if self.options.stops_after and self.answered >= self.options.stops_after:
+            raise RunEnds("it has answered enough")
         self.answered += 1
 
     def scorer(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -13,13 +14,14 @@ from msgspec.structs import replace
 from capgen.dataset.layout import RunLayout
 from capgen.errors import LedgerError, MissingFile, UserError
 from capgen.evaluation.calibration.read import read_labels, table_scores
+from capgen.pipeline.engines.base import EngineFault
 from capgen.pipeline.engines.scoring.fit import fit_score, to_compare
 from capgen.pipeline.judging import questions
 from capgen.pipeline.judging.judge import judge_run
 from capgen.pipeline.judging.records import JudgeJournal, JudgeRules, read_sentences
 from capgen.pipeline.judging.scores import JudgedCaption, yes_score
 from capgen.pipeline.planning.config import load_settings, with_model
-from capgen.pipeline.view import View
+from capgen.pipeline.view import Numbered, View
 from capgen.report.judged import CurrentCaptions, judge_figures
 from capgen.report.truth import KnownTruth
 from capgen.sample.embedded_model import model_dir
@@ -60,12 +62,14 @@ def test_yes_and_no_are_heard_in_any_spelling_and_every_question_counts():
     assert len({tuple(questions.order(key, 0)) for key in "abcdef"}) > 1
 
 
-def test_a_question_stands_after_the_pictures_in_place_of_the_request():
-    view = View("k", "You caption.", (), ("Look:", "at it."), "cup")
+def test_a_question_stands_behind_all_that_tells_which_object_is_meant():
+    view = View("k", "You caption.", (), ("Look:", "Place: left 3."), "cup")
     shown = questions.asked(view, 'A "red" cup.', "colour")
-    assert shown.system == ""
+    assert (shown.system, shown.parts[:2]) == ("", view.parts)
     assert "A 'red' cup." in shown.parts[-1]
     assert "colour" in shown.parts[-1]
+    with pytest.raises(EngineFault, match="several objects at once"):
+        questions.asked(dataclasses.replace(view, numbered=Numbered(1, 2, "k")), "A cup.", "kind")
 
 
 def test_confidence_is_written_as_a_table_that_the_other_commands_read(run):

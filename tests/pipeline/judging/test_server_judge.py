@@ -47,7 +47,7 @@ def knowing(facts, keys):
     """Answers yes where what a question is about is as the facts say; it knows the object by its marked picture."""
 
     async def act(request, server, writer):
-        *_, picture, asked = request.body["messages"][-1]["content"]
+        *_, picture, _place, asked = request.body["messages"][-1]["content"]
         fact = facts[keys[picture["image_url"]["url"]]]
         name = next(name for name, question in QUESTIONS.items() if question in asked["text"])
         said = set(words(asked["text"].partition('"')[2].rpartition('"')[0]))

@@ -19,6 +19,9 @@ from capgen.pipeline.planning.job import Job
 from capgen.pipeline.rendering.render import render_media
 from capgen.pipeline.view import View, request_digest
 
+_DIGITS = 3
+"""Of a contrast: engines do not compute the same value twice to the last digit."""
+
 
 @dataclass(frozen=True, slots=True)
 class FitRequest:
@@ -120,7 +123,7 @@ class FitAsker:
                 return CaptionFit(
                     fit=request.key,
                     caption=request.caption,
-                    contrast=found.contrast,
+                    contrast=None if found.contrast is None else round(found.contrast, _DIGITS),
                     prefers=found.best_other if found.prefers_another else None,
                     prompt_tokens=found.prompt_tokens,
                     cached_tokens=found.cached_tokens,

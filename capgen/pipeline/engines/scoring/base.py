@@ -55,12 +55,13 @@ class SentenceScorer(Protocol):
         ...
 
 
-def check_scores(engine: str, remedy: str) -> None:
+def check_scores(engine: str, remedy: str, *, given: str = "--engine") -> None:
     """That an engine has a scorer, before it is started.
 
     Args:
         engine: its registered name.
         remedy: what to do beside choosing another engine.
+        given: how the engine is chosen.
 
     Raises:
         UserError: it has none.
@@ -68,7 +69,7 @@ def check_scores(engine: str, remedy: str) -> None:
     if not getattr(ENGINES.load(engine), "scores", False):
         raise UserError(
             f"engine {engine} tells no log-probabilities of sentences that it did not write",
-            f"use --engine {' or '.join(BUILT_IN)}; or {remedy}",
+            f"use {given} {' or '.join(BUILT_IN)}; or {remedy}",
         )
 
 
