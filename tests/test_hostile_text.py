@@ -42,6 +42,7 @@ from capgen.pipeline.gallery.server import Gallery, gallery_app
 from capgen.pipeline.pages.answers import PreviewAnswer
 from capgen.pipeline.pages.request_page import PreviewItem, write_preview
 from capgen.pipeline.reviewing.exchange import send
+from capgen.pipeline.running.nodes import doctor
 from capgen.pipeline.running.progress import ProgressDisplay
 from capgen.pipeline.view import Settled
 from capgen.report.write import write_report
@@ -184,6 +185,30 @@ def test_errors_and_logs_are_one_line(text):
     line = PlainFormatter("capgen: %(message)s").format(record)
     assert "\n" not in line
     check_plain(line)
+
+
+@FEW
+@given(TEXT)
+def test_doctor_shows_names_addresses_and_the_environment_as_text_and_without_passwords(text):
+    name = text.replace("/", "_").replace("\0", "_").encode("utf-8", "replace").decode()[:80] or "x"
+    secret = "hunter2hunter2"
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("capgen.pipeline.running.nodes.doctor.ENGINE_LIBRARIES", {})
+        patch.setenv("RAY_ADDRESS", f"ray://user:{secret}@{name}:10001")
+        patch.setenv("HTTP_PROXY", f"http://user:{secret}@{name}")
+        patch.setenv("CUDA_VISIBLE_DEVICES", name)
+        long = Path(folder, "x" * 300)
+        bucket = f"s3://user:{secret}@{name}/out"
+        for out, root in ((Path(folder, name, "out"), Path(folder, name)), (bucket, f"memory://{name}"), (long, long)):
+            words = ("doctor", "--engine", "transformers", "--model", f"m{name}", "--out", out, "--root", root)
+            told, as_json = (said(*words, "--gpus", name, *more) for more in ((), ("--json",)))
+            assert all(line.startswith(("ok    ", "note  ", "fault ")) for line in told.splitlines()[:-1])
+            for one in (told, as_json, *(one["found"] + one["remedy"] for one in json.loads(as_json)["checks"])):
+                check_plain(one)
+                assert secret not in one
+    for one in doctor.machine_results([doctor.ClusterNode("1", text, 2)], {text: f"{text}: {text}"}):
+        check_plain(one.cleaned().line())
+        assert "\n" not in one.cleaned().line()
 
 
 @FEW

@@ -63,3 +63,10 @@ def test_a_settings_file_of_another_encoding_is_named(tmp_path):
             read_toml(file)
         assert said in str(caught.value)
         assert "mine.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["x = " + "9" * 5000, "x = " + "[" * 5000, "x = ", "x = 2020-13-45"])
+def test_a_file_of_a_stranger_that_no_reader_of_toml_takes_is_one_line(tmp_path, text):
+    (tmp_path / "capgen.toml").write_text(text)
+    with pytest.raises(UserError, match=r"capgen\.toml: .*; correct the file$"):
+        read_toml(tmp_path / "capgen.toml")

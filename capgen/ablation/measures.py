@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.parquet.opened import opened_parquet
 from capgen.dataset.reader import read_columns, read_plan
 from capgen.dataset.shards import Manifest, read_manifest
 from capgen.errors import LedgerError
@@ -169,7 +169,8 @@ def _fit(out: Path) -> float | None:
     if not file.is_file():
         return None
     try:
-        table: Any = pq.read_table(file, columns=["method", "score"])
+        with opened_parquet(file) as parquet:
+            table: Any = parquet.read(columns=["method", "score"])
         scores = [row["score"] for row in table.to_pylist() if row["method"] == FIT and row["score"] is not None]
     except (OSError, pa.ArrowException, KeyError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]

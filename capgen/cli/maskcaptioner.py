@@ -46,13 +46,23 @@ def predict_verb(
     fill: Annotated[
         bool, typer.Option("--fill", help="Tint the masks too; this changes the objects' colours.")
     ] = False,
+    follow_links: Annotated[
+        bool | None,
+        typer.Option(
+            "--follow-links/--no-follow-links",
+            help="Whether frames may be links out of INPUT. Default: yes, unless it lies in a run's folder.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.JsonFlag = False,
 ) -> None:
     """Detect, segment, track and caption the objects of a video.
 
     Writes masks, tracks and captions, and draws them into an annotated video.
     """
-    request = PredictRequest(source, model, out, threshold, max_tracks, every, fps, device, video_id, fill)
+    request = PredictRequest(
+        source, model, out, threshold, max_tracks, every, fps, device, video_id, fill, follow_links
+    )
     found, written = predict(request, progress_terminal(stderr=as_json))
     if as_json:
         typer.echo(json.dumps(summary(found, written), indent=1))
@@ -87,13 +97,14 @@ def train_verb(
         ),
     ] = None,
     root: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             parser=places.dataset_root,
             metavar="DIR",
-            help="Folder or URL of the captioned dataset, if it is no longer where it was captioned.",
+            help="Folder or URL of a dataset that was moved or that somebody else captioned; may be repeated.",
         ),
     ] = None,
+    follow_links: options.FollowLinksFlag = None,
     report_to: Annotated[
         list[str] | None,
         typer.Option(
@@ -124,8 +135,8 @@ def train_verb(
     from capgen.maskcaptioner.training.trackers import chosen_trackers
 
     seams = Seams(score=_validation_scores, benchmark=BenchmarkRows)
-    flags = chosen_trackers(report_to, tensorboard=tensorboard, wandb=wandb)
-    made = train(file, data=data or (), out=out, root=root, assignments=set_ or (), flags=flags, seams=seams)
+    flags = {**chosen_trackers(report_to, tensorboard=tensorboard, wandb=wandb), "data.follow_links": follow_links}
+    made = train(file, data=data or (), out=out, roots=root or (), assignments=set_ or (), flags=flags, seams=seams)
     echo(f"model: {made}  (capgen predict INPUT --model {made})")
 
 
@@ -139,7 +150,10 @@ def _validation_scores(truth: Path, predictions: Path) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
-    """What ``capgen predict`` was asked for; ``threshold`` and ``max_tracks`` are the stream's own where None."""
+    """What ``capgen predict`` was asked for; ``threshold`` and ``max_tracks`` are the stream's own where None.
+
+    ``follow_links``: see ``open_frames``.
+    """
 
     source: Path
     model: str
@@ -151,6 +165,7 @@ class PredictRequest:
     device: str | None = None
     video_id: str = "1"
     fill: bool = False
+    follow_links: bool | None = None
 
 
 def predict(request: PredictRequest, console: Console) -> tuple[Prediction, PredictionFiles]:
@@ -164,7 +179,7 @@ def predict(request: PredictRequest, console: Console) -> tuple[Prediction, Pred
     from capgen.maskcaptioner.predict import predict as run
 
     options = _stream_options(request.threshold, request.max_tracks)
-    source = open_frames(request.source, every=request.every, fps=request.fps)
+    source = open_frames(request.source, every=request.every, fps=request.fps, follow_links=request.follow_links)
     note = unfit(resolve(request.model), request.source)
     if note is not None:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)

@@ -173,7 +173,8 @@ def _pictures(settings: Settings, profile: ModelProfile | None) -> dict[str, Any
     from math import isqrt
 
     side = isqrt(render.clean_pixels)
-    size = (side, side) if render.square else (640 // render.patch * render.patch, 480 // render.patch * render.patch)
+    width, height = (max(1, pixels // render.patch) * render.patch for pixels in (640, 480))
+    size = (side, side) if render.square else (width, height)
     count = profile.visual.count(*size)
     facts["visual tokens"] = f"{count} for {size[0]} x {size[1]}" if count else "not predicted"
     facts["shared prefix"] = {

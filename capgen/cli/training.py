@@ -38,7 +38,7 @@ def train(
     *,
     data: Sequence[Path] = (),
     out: Path,
-    root: Path | None = None,
+    roots: Sequence[Path] = (),
     assignments: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
     seams: Seams | None = None,
@@ -47,17 +47,21 @@ def train(
     """Train what a training file says, or go on with what OUT holds; the trained model's folder.
 
     Args:
-        root: where the captioned dataset is now; the same as the setting ``data.pictures``.
+        roots: where the captioned datasets are now; the same as the setting ``data.pictures``.
         flags: further settings by dotted keys; None values are left out.
 
     Raises:
         UnknownName: no such training file, split, preset or module.
         MissingFile: a release or a picture is not there.
-        UserError: a setting is wrong, the data will not do, or OUT was trained with another configuration.
+        UserError: a setting is wrong, the data will not do, only a release itself says where its pictures are, or OUT
+            was trained with another configuration.
         Diverged: the loss is no longer a number.
         Interrupted: Ctrl-C or SIGTERM; what was learnt is saved.
     """
-    given = {"data.releases": [str(path) for path in data] or None, "data.pictures": root and str(root)}
+    given = {
+        "data.releases": [str(path) for path in data] or None,
+        "data.pictures": [str(path) for path in roots] or None,
+    }
     settings = load_train_settings(file, {**given, **(flags or {})}, assignments)
     _needs_torch()
     from capgen.maskcaptioner.training.loop import accelerator_of
@@ -135,13 +139,16 @@ def parts_of(settings: TrainSettings, split: str, limit: int | None, seams: Seam
     """The data of a split: releases, or what a benchmark's reader gives.
 
     Raises:
-        UserError: no data is given, or there is no reader for a benchmark.
+        UserError: no data is given, only a release itself says where its pictures are, or there is no reader for a
+            benchmark.
     """
+    from capgen.cli.runs.roots import release_root
     from capgen.maskcaptioner.data.release_rows import DataPart, open_releases
 
     data = settings.data
     if data.benchmark is None:
-        return open_releases(data.releases, split, pictures=data.pictures, limit=limit)
+        pictures = {out: release_root(out, data.pictures) for out in data.releases}
+        return open_releases(data.releases, split, pictures=pictures, limit=limit, follow_links=data.follow_links)
     if seams.benchmark is None or not data.releases:
         raise UserError(f"{data.benchmark} has no data here", "give --data ROOT, the folder its files were unpacked in")
     return tuple(DataPart(seams.benchmark(data.benchmark, root, split, limit)) for root in data.releases)

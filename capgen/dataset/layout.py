@@ -268,6 +268,7 @@ TRAINING_ENTRIES = OwnEntries(
 ABLATION_ENTRIES = OwnEntries(
     frozenset({".lock", "ablation.json", "ablation.md", "ablation.png"}), frozenset({"variants", "world"})
 )
+SEGMENTATION_ENTRIES = OwnEntries(frozenset({".lock", "train.json"}), frozenset({"found"}))
 PREDICTION_ENTRIES = OwnEntries(frozenset({".lock", "tracks.json", "annotated.mp4", "annotated.png", "sheet.png"}))
 
 

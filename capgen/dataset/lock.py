@@ -195,7 +195,7 @@ def _is_stale(path: Path) -> bool:
             return not Path(f"/proc/{int(holder['pid'])}").exists() if Path("/proc/self").exists() else False
     except FileNotFoundError:
         return True
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # being written, or by a stranger: its age decides
     return _now_at(path.parent) - renewed > _STALE_S
 
@@ -217,7 +217,7 @@ def _named(path: Path) -> str:
     try:
         holder = json.loads(path.read_bytes())
         return f"process {holder['pid']} on {holder['host']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"
 
 
@@ -278,5 +278,5 @@ def _holder(descriptor: int) -> str:
     try:
         holder = json.loads(os.pread(descriptor, 4096, 0))
         return f"process {holder['pid']} on {holder['host']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "another process"

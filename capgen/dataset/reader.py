@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from capgen.dataset.layout import RunLayout, refuse_links
+from capgen.dataset.layout import RunLayout, picture_bounds, refuse_links
+from capgen.dataset.parquet.opened import opened_parquet
 from capgen.dataset.plan import PLAN_VERSION, PlannedMedia, PlanRecord, ShardEntry
 from capgen.dataset.release_record import check_released, released_files, stem
 from capgen.dataset.row import GivenAnswer, NeighbourFit, ReleasedMedia, Row
@@ -46,7 +47,8 @@ def find_plan(out: Path) -> PlanRecord | None:
     """OUT's plan; None where nothing is planned.
 
     Raises:
-        LedgerError: there is a plan that cannot be read, or it is of a version that is not known.
+        LedgerError: there is a plan that cannot be read, is of a version that is not known, or names a folder or file
+            outside of its own.
         UserError: something of the run is a pipe or a device, from which a read might never come back.
     """
     refuse_links(out, reading=True)
@@ -65,6 +67,8 @@ def find_plan(out: Path) -> PlanRecord | None:
     for entry in record.shards:
         if not is_below(entry.file) or "/" in entry.file or entry.index < 0:
             raise LedgerError(f"{file} names a shard's file {entry.file!r} outside of its folder; {PLAN_REMEDY}")
+    for folder in {one for folders in record.folders.values() for one in folders} - {""}:
+        checked_folder(folder, file)
     if record.version != "1":
         return record
     source = record.settings.get("source", {})
@@ -212,6 +216,13 @@ def release_folders(out: Path, root: Path | None = None) -> Folders:
             "give the folder that holds them now",
         )
     return given
+
+
+def release_bounds(out: Path, root: Path | None, follow_links: bool | None) -> Path | None:
+    """The folder that links among a release's pictures must not lead out of: see ``picture_bounds``."""
+    record = find_plan(out) if root is None else None
+    planned = Path(record.root) if record is not None and record.root is not None else None
+    return picture_bounds(root or planned, follow_links)
 
 
 def _joined(root: Path, folders: Iterable[str]) -> tuple[str, ...]:
@@ -378,9 +389,9 @@ def _with_nulls(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) 
 
 
 @contextmanager
-def _opened(path: Path, remedy: str) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path, remedy: str) -> Iterator[Any]:
     try:
-        with pq.ParquetFile(path) as parquet:
+        with opened_parquet(path) as parquet:
             yield parquet
     except (OSError, pa.ArrowException) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -15,6 +15,9 @@ from capgen.errors import LedgerError, MissingFile
 
 _REMEDY = "take another copy of the release, or delete release.json and run the same command again to make it anew"
 
+_DATA = "data/"
+"""Where ``RunLayout.data_dir`` is: ``refuse_links`` looks for links there, and leaves a user's other folders alone."""
+
 CONFIGS = ("captions", "media")
 
 
@@ -134,7 +137,7 @@ def read_release(out: Path) -> Release | None:
     """The record of OUT's release; None where nothing was packed yet.
 
     Raises:
-        LedgerError: the record is damaged, or names a file outside of OUT.
+        LedgerError: the record is damaged, or names a file outside of OUT, or rows outside of its folder of data.
     """
     path = release_path(out)
     try:
@@ -146,6 +149,8 @@ def read_release(out: Path) -> Release | None:
     for file in release.files:
         if not is_below(file.path):
             raise LedgerError(f"{path} names {file.path!r}, outside of its folder; delete it and pack again")
+        if file.config is not None and not file.path.startswith(_DATA):
+            raise LedgerError(f"{path} names {file.path!r} as data, outside of {_DATA}; delete it and pack again")
     return release
 
 

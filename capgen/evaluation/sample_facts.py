@@ -170,6 +170,10 @@ def read_facts(path: Path) -> WorldFacts:
     lacking = [name for name in ATTRIBUTES if name not in facts.vocabulary]
     if lacking:
         raise UserError(f"{path} has no vocabulary.{lacking[0]}", "write the world again with `capgen sample`")
+    phrases = (phrase for values in facts.vocabulary.values() for ways in values.values() for phrase in ways)
+    wordless = next((phrase for phrase in phrases if not words(phrase)), None)
+    if wordless is not None:
+        raise UserError(f"{path} has {wordless!r} in its vocabulary, which is no word", "take another copy of it")
     return facts
 
 

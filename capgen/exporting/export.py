@@ -13,8 +13,8 @@ import msgspec
 
 from capgen.dataset.annotations.source_fields import SourceFields, fields_of, read_source_json, top_level
 from capgen.dataset.files import sha256_of
-from capgen.dataset.layout import RunLayout, picture_bounds, refuse_links
-from capgen.dataset.reader import media_splits, read_plan, release_folders
+from capgen.dataset.layout import RunLayout, refuse_links
+from capgen.dataset.reader import media_splits, release_bounds, release_folders
 from capgen.dataset.release_record import check_released, recorded_files
 from capgen.dataset.row import ReleasedMedia
 from capgen.errors import LedgerError, MissingFile, UserError
@@ -156,11 +156,7 @@ def _picture_files(request: ExportRequest) -> PictureFiles:
     """Where pictures are; nothing is looked for where they are only named."""
     if request.pictures == "reference" and request.form.pictures_in("image") is not None:
         return PictureFiles()
-    root = request.root
-    if root is None and RunLayout(request.out).plan_json.is_file():
-        planned = read_plan(request.out).root
-        root = Path(planned) if planned else None
-    bounds = picture_bounds(root, request.follow_links)
+    bounds = release_bounds(request.out, request.root, request.follow_links)
     return PictureFiles(release_folders(request.out, request.root), bounds)
 
 
@@ -202,7 +198,7 @@ def _recorded_counts(dest: Path) -> dict[str, int]:
     try:
         record = msgspec.json.decode((dest / RECORD).read_bytes(), type=dict[str, Any])
         return {str(key): int(value) for key, value in record["counts"].items()}
-    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise LedgerError(f"{dest / RECORD} is damaged ({error}); delete {dest} and export again") from error
 
 

@@ -199,7 +199,7 @@ def recorded_digest(dest: Path) -> str | None:
     """The digest of the export that is in DEST; None where there is none."""
     try:
         found = msgspec.json.decode((dest / RECORD).read_bytes(), type=dict[str, Any]).get("digest")
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return found if isinstance(found, str) else None
 
@@ -256,7 +256,7 @@ _OWN = frozenset({"tree", "pieces", "grown", _PROGRESS, *_LOCKS})
 def _progress(part: Path, digest: str) -> ExportProgress:
     try:
         found = msgspec.json.decode((part / _PROGRESS).read_bytes(), type=ExportProgress)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = None
     if found is not None and found.digest == digest:
         return found

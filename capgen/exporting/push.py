@@ -87,7 +87,7 @@ def plan_push(out: Path) -> PushPlan:
         raise UserError(f"{layout.card} has datasets load other files: {strange}", "restore it, or pack again")
     recorded = {file.path: file for file in release.files}
     card = recorded.get(layout.record_of(layout.card))
-    names = [file.path for file in release.files if file.config is not None]
+    names = [file.path for file in release.files if file.config in CONFIGS]
     source = layout.record_of(layout.source_json)
     if source in recorded:
         if sha256_of(layout.source_json) != recorded[source].sha256:

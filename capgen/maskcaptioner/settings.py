@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from capgen.errors import UnknownName, UserError
 from capgen.layered_toml import Positive, Share, merge, nested, read_toml, sentence
@@ -47,8 +47,9 @@ class DataSettings(TrainTable):
     ``releases``: folders that capgen wrote (flag ``--data``, repeatable), images and videos alike.
     ``split``: which split of the releases is learnt from. ``limit``: take only the first so many media.
     ``benchmark``: vidstg, vln or bensmot; then ``releases`` are the folders that its files were unpacked in.
-    ``pictures``: the folder that file names are relative to, where a release neither holds its pictures nor was
-    made on this machine.
+    ``pictures``: folders of the captioned datasets (flag ``--root``, repeatable), where a release neither holds its
+    pictures nor was captioned by you here.
+    ``follow_links``: whether pictures may be links out of their folder; by default they may, unless it lies in a run's.
     ``workers``: processes that decode; 0 decodes in threads beside the model. ``threads``: so many of them.
     ``prefetch``: batches that are read ahead.
     ``cache``: ``disk`` keeps decoded pictures and masks, not larger than training needs them, memory-mapped: for data
@@ -63,7 +64,8 @@ class DataSettings(TrainTable):
     benchmark: str | None = None
     split: str = "train"
     limit: Positive | None = None
-    pictures: Path | None = None
+    pictures: tuple[Path, ...] = ()
+    follow_links: bool | None = None
     workers: NotNegative = 2
     threads: Positive = 1
     prefetch: Positive = 4
@@ -73,6 +75,11 @@ class DataSettings(TrainTable):
     shuffle: Positive = 512
     federated: bool = False
     captions_min: NotNegative = 1
+
+    @field_validator("pictures", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | Path) else value
 
 
 class AugmentSettings(TrainTable):

@@ -17,6 +17,7 @@ import msgspec
 
 from capgen import rle
 from capgen.dataset.files import write_whole
+from capgen.dataset.layout import SEGMENTATION_ENTRIES
 from capgen.dataset.lock import exclusive
 from capgen.dataset.types import Kind
 from capgen.errors import MissingFile, UserError
@@ -99,16 +100,18 @@ def segment(
         say(f"{request.given} also holds {others:,} {other}s, which are left out; --kind {other} takes them alone")
     done, left_out = [], 0
     settings = {name: value for name, value in asdict(request).items() if name not in ("given", "out", "split", "kind")}
-    with exclusive(request.out):
+    with exclusive(request.out, SEGMENTATION_ENTRIES):
         for number, name in enumerate(names):
             progress(number, len(names))
             place = request.out / "found" / f"{_digest(root, name, settings)}.json"
             try:
-                if not place.is_file():
+                before = _found_before(place, name, kind)
+                if before is None:
                     place.parent.mkdir(exist_ok=True)
-                    found = _picture if kind == "image" else _video
-                    write_whole(place, msgspec.json.encode(found(root, name, segmenter, request)))
-                done.append(msgspec.json.decode(place.read_bytes()))
+                    find = _picture if kind == "image" else _video
+                    before = find(root, name, segmenter, request)
+                    write_whole(place, msgspec.json.encode(before))
+                done.append(before)
             except PictureFault as fault:
                 left_out += 1
                 say(f"{name} is left out: {fault.message}")
@@ -149,6 +152,48 @@ def inputs_of(given: Path, wanted: Kind | None = None) -> tuple[Path, Kind, list
         what = f"no {kind}s" if wanted else "neither pictures nor videos"
         raise UserError(f"{given} holds {what}", "give a folder that does")
     return given, kind, names[kind], len(names[_OTHER[kind]])
+
+
+class _FoundObject(msgspec.Struct, forbid_unknown_fields=True):
+    segmentation: dict[str, Any]
+    bbox: list[Any]
+    area: Any
+    score: float
+    category: str | None
+
+
+class _FoundTrack(msgspec.Struct, forbid_unknown_fields=True):
+    segmentations: list[dict[str, Any] | None]
+    bboxes: list[Any]
+    areas: list[Any]
+    score: float
+    category: str | None
+
+
+class _FoundPicture(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    width: int
+    height: int
+    annotations: list[_FoundObject]
+
+
+class _FoundVideo(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    width: int
+    height: int
+    frame_numbers: list[int]
+    annotations: list[_FoundTrack]
+
+
+def _found_before(place: Path, name: str, kind: Kind) -> dict[str, Any] | None:
+    """What was found of a picture or video; None where nothing was, or a file there is damaged or of something else."""
+    types: dict[Kind, type[_FoundPicture | _FoundVideo]] = {"image": _FoundPicture, "video": _FoundVideo}
+    try:
+        found = msgspec.json.decode(place.read_bytes(), type=types[kind])
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    told: dict[str, Any] = msgspec.to_builtins(found)
+    return told if found.name == name else None
 
 
 def _digest(root: Path, name: str, settings: dict[str, Any]) -> str:

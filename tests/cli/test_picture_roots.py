@@ -9,9 +9,12 @@ import pytest
 from capgen.cli.main import app
 from capgen.cli.providers import Providers
 from capgen.cli.runs.roots import picture_root
+from capgen.cli.training import Seams, parts_of
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.reader import read_plan
-from capgen.errors import UserError
+from capgen.errors import LedgerError, UserError
+from capgen.maskcaptioner.data.pictures import read_frames
+from capgen.maskcaptioner.settings import load_train_settings
 from capgen.pipeline.releasing.pack import pack
 from capgen.pipeline.running.session import Devices
 from tests.exporting.releases import image_release
@@ -106,6 +109,66 @@ def test_pictures_that_lie_in_the_release_need_no_folder_and_none_is_read(tmp_pa
     (root / "train2017" / "1.jpg").unlink()
     capgen("export", out, tmp_path / "copy", "--to", "coco", "--pictures", "copy")
     assert len([*(tmp_path / "copy").rglob("*.jpg")]) == 5
+
+
+def learnt_pictures(*outs, **data):
+    """The first picture of each medium that ``capgen train`` would read."""
+    flags = {f"data.{name}": value for name, value in data.items()}
+    settings = load_train_settings("sample", {"data.releases": [str(out) for out in outs], **flags})
+    parts = parts_of(settings, "train", None, Seams())
+    return [read_frames(part.medium(row()), [0], (1, 1))[0] for part in parts for row in part.rows()]
+
+
+def test_a_training_reads_no_folder_that_a_strangers_plan_names(lvis_root, tmp_path):
+    out, _ = session(echo_settings(lvis_root), tmp_path / "out")
+    with pytest.raises(UserError, match="there is no record that you started this run here; give their folder with --"):
+        learnt_pictures(out)
+    pictures = learnt_pictures(out, pictures=str(lvis_root))
+    assert len(learnt_pictures(own(lvis_root, tmp_path))) == len(pictures) > 1
+    other = shutil.copytree(lvis_root, tmp_path / "other")
+    second, _ = session(echo_settings(other), tmp_path / "second")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert len(learnt_pictures(out, second, pictures=[str(empty), str(lvis_root)])) == 2 * len(pictures)
+    with pytest.raises(UserError, match=f"{empty} does not hold the pictures of {out}"):
+        learnt_pictures(out, pictures=[str(tmp_path), str(empty)])
+
+
+def test_a_training_needs_no_folder_where_the_release_holds_its_pictures(lvis_root, tmp_path):
+    out, _ = session(echo_settings(lvis_root), tmp_path / "out", embed="media")
+    plan = json.loads(RunLayout(out).plan_json.read_text())
+    RunLayout(out).plan_json.write_text(json.dumps(plan | {"root": "/home/victim"}))
+    assert learnt_pictures(out)
+
+
+def test_a_training_follows_links_as_a_gallery_does(lvis_root, tmp_path):
+    out, _ = session(echo_settings(lvis_root), tmp_path / "out")
+    for picture in [*lvis_root.rglob("*.jpg")]:
+        picture.rename(tmp_path / f"elsewhere-{picture.name}")
+        picture.symlink_to(tmp_path / f"elsewhere-{picture.name}")
+    found = learnt_pictures(out, pictures=str(lvis_root))
+    with pytest.raises(UserError, match="is a link out of the root folder, which only --follow-links allows"):
+        learnt_pictures(out, pictures=str(lvis_root), follow_links=False)
+    shutil.copytree(lvis_root, out / "world", symlinks=True)
+    with pytest.raises(UserError, match="is a link out of the root folder"):
+        learnt_pictures(out, pictures=str(out / "world"))
+    assert len(learnt_pictures(out, pictures=str(out / "world"), follow_links=True)) == len(found)
+
+
+@pytest.mark.parametrize("folder", ["../elsewhere", "/home/victim", "train2017/../../elsewhere"])
+def test_a_plan_names_no_folder_outside_of_the_root_that_the_user_gives(lvis_root, tmp_path, folder):
+    """An export copied pictures from there."""
+    out, _ = session(echo_settings(lvis_root), tmp_path / "out")
+    shutil.copytree(lvis_root / "train2017", tmp_path / "elsewhere")
+    plan = json.loads(RunLayout(out).plan_json.read_text())
+    folders = {name: [folder] for name in plan["folders"]}
+    RunLayout(out).plan_json.write_text(json.dumps(plan | {"folders": folders}))
+    for command in (lambda: learnt_pictures(out, pictures=str(lvis_root)), lambda: capgen("status", out)):
+        with pytest.raises(LedgerError, match="outside of the dataset's root"):
+            command()
+    with pytest.raises(LedgerError, match="outside of the dataset's root"):
+        capgen("export", out, tmp_path / "copy", "--to", "coco", "--pictures", "copy", "--root", lvis_root)
+    assert not (tmp_path / "copy").exists()
 
 
 def test_an_import_is_ones_own(tmp_path):

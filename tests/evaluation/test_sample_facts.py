@@ -168,3 +168,11 @@ def test_facts_of_another_version_are_refused(world, tmp_path):
     (tmp_path / "new.json").write_text(json.dumps(body))
     with pytest.raises(UserError, match="version 2"):
         read_facts(tmp_path / "new.json")
+
+
+def test_a_vocabulary_without_words_is_named(tmp_path):
+    body = msgspec.to_builtins(facts(a=fact()))
+    body["vocabulary"]["colour"]["red"].append("!!!")
+    (tmp_path / "facts.json").write_bytes(msgspec.json.encode(body))
+    with pytest.raises(UserError, match=r"facts\.json has '!!!' in its vocabulary, which is no word"):
+        read_facts(tmp_path / "facts.json")

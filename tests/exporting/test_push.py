@@ -210,3 +210,17 @@ def test_a_link_among_the_files_is_not_followed(tmp_path):
     card.symlink_to(tmp_path / "secret")
     with pytest.raises(UserError, match="symbolic link"):
         plan_push(tmp_path / "out")
+
+
+@pytest.mark.parametrize("config", ["captions", "extra"])
+def test_a_file_that_the_record_names_elsewhere_in_out_is_not_sent(tmp_path, config):
+    """Folders of other names may be links, since they are a user's own; files of other configs had no hash compared."""
+    out = image_release(tmp_path)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "key").write_text("secret")
+    (out / "notes").symlink_to(tmp_path / "home")
+    record = json.loads(RunLayout(out).release_json.read_text())
+    stranger = {"path": "notes/key", "sha256": "0" * 64, "bytes": 6, "config": config}
+    RunLayout(out).release_json.write_text(json.dumps(record | {"files": [*record["files"], stranger]}))
+    with pytest.raises(LedgerError, match="names 'notes/key' as data, outside of data/"):
+        plan_push(out)

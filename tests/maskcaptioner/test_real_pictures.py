@@ -26,7 +26,10 @@ def trained(shared, tmp_path_factory):
         releases.append(folder / name)
         session(echo_settings(shared / "data" / name, dataset=dataset), releases[-1])
     console = Console(file=io.StringIO())
-    train(str(training_file(folder)), data=releases, out=folder / "out", assignments=STEPS, console=console)
+    roots = [shared / "data" / release.name for release in releases]
+    train(
+        str(training_file(folder)), data=releases, out=folder / "out", roots=roots, assignments=STEPS, console=console
+    )
     return folder / "out"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from capgen.pipeline.running.own_runs import note_import
 from capgen.sample.write import write_world
 from tests.pipeline.runs import echo_settings, session
 
@@ -72,7 +73,7 @@ media = 1
 
 
 def make_releases(folder: Path) -> tuple[Path, Path]:
-    """OUT of 6 pictures and OUT of 2 videos, captioned by the engine that needs no model."""
+    """OUT of 6 pictures and OUT of 2 videos, captioned by the engine that needs no model and recorded as one's own."""
     world = folder / "world"
     write_world(world, images=6, videos=3, seed=1)
     outs = []
@@ -83,6 +84,7 @@ def make_releases(folder: Path) -> tuple[Path, Path]:
             out,
             embed="media" if name == "images" else None,
         )
+        note_import(out)
         outs.append(out)
     return outs[0], outs[1]
 

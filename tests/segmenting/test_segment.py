@@ -227,6 +227,26 @@ def test_what_was_found_is_not_looked_for_again_and_other_settings_are(tmp_path,
     assert len(times) == 7
 
 
+@pytest.mark.parametrize("kept", [b"", b"[]", b'{"name": 1}', b'{"annotations": [{}]}', b"[" * 5000, b"\xff", None])
+def test_what_somebody_else_left_as_found_is_found_anew(tmp_path, pictures, kept):
+    """An output folder may be handed around as well."""
+    request = SegmentRequest(pictures, tmp_path / "out", "m")
+    wanted = segment(request, lambda _: [FoundMask(np.ones((48, 64), bool), 0.5)]).file.read_bytes()
+    first, second, _ = sorted((tmp_path / "out" / "found").iterdir())
+    first.write_bytes(second.read_bytes() if kept is None else kept)
+    assert segment(request, lambda _: [FoundMask(np.ones((48, 64), bool), 0.5)]).file.read_bytes() == wanted
+
+
+@pytest.mark.parametrize("name", ["found", "train.json"])
+def test_links_in_the_output_folder_lead_no_write_elsewhere(tmp_path, pictures, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "out" / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(UserError, match="nothing is written through links"):
+        segment(SegmentRequest(pictures, tmp_path / "out", "m"), lambda _: [])
+    assert not [*(tmp_path / "victim").iterdir()]
+
+
 def test_a_damaged_picture_is_one_line_and_left_out(tmp_path, pictures):
     (pictures / "day0/0.jpg").write_bytes(b"no picture")
     lines = []

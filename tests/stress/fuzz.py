@@ -1,12 +1,12 @@
-"""Damaged and hostile inputs for the commands that read what others made: eval, predict, lint, train, and OUTs.
+"""Damaged and hostile inputs for the commands that read what others made.
 
-    python -m tests.stress.fuzz eval|predict|lint|train|out [--cases N] [--seed 0] [--workers 1]
+    python -m tests.stress.fuzz eval|predict|lint|train|out|import|quality|models [--cases N] [--seed 0] [--workers 1]
     python -m tests.stress.fuzz eval --case 4711      # one case again, with its traceback
 
-A case is a sound input (`fuzz_inputs.py`) of which something was changed: values, names, bytes, columns, whole files,
-or a file that became a link, a pipe or a folder. The command must end by itself, with a result or with one line, and
-print no terminal controls; a watch sees that nothing is started, nothing beside the inputs is opened and nothing
-from them is unpickled. Cases are done in processes of their own, so that a crash or a hang is found.
+A case is a sound input (`fuzz_inputs.py`, `fuzz_more.py`) of which something was changed: values, names, bytes,
+columns, whole files, or a file that became a link, a pipe or a folder. The command must end by itself, with a result or
+with one line, and print no terminal controls; a watch sees that nothing is started, nothing beside the inputs is opened
+and nothing from them is unpickled. Cases are done in processes of their own, so that a crash or a hang is found.
 """
 
 from __future__ import annotations
@@ -37,10 +37,14 @@ from capgen.cli.main import app
 from capgen.cli.providers import Providers
 from capgen.errors import CapgenError
 from tests.stress import RESULTS
-from tests.stress.fuzz_inputs import KINDS, Kind
+from tests.stress.fuzz_inputs import KINDS as FIRST_KINDS
+from tests.stress.fuzz_inputs import Kind
+from tests.stress.fuzz_more import MORE_KINDS
 from tests.stress.hostile import Outcome, drive
 
+KINDS = FIRST_KINDS | MORE_KINDS
 CASES = {"eval": 3_000, "predict": 400, "lint": 400, "train": 130, "out": 1_350}
+CASES |= {"import": 1_000, "quality": 1_500, "models": 1_000}
 _MEMORY = 10 * 2**30
 _TIME_LIMIT_S = 60.0
 _FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "socket.connect", "pickle.find_class")

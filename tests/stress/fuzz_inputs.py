@@ -47,7 +47,7 @@ class Kind:
     case: Callable[[random.Random, Path, Path], Case]
 
 
-def _file(path: Path, draw: random.Random, *, named: bool = False) -> None:
+def damage_file(path: Path, draw: random.Random, *, named: bool = False) -> None:
     """Damage one file in place, by what it is; ``named``: the command line names it, so that a pipe is the user's."""
     if draw.random() < 0.12:
         _replace(path, draw, named=named)
@@ -178,7 +178,7 @@ def _eval_case(draw: random.Random, base: Path, place: Path) -> Case:
     form = draw.choice(("boxes", "masks", "clips", "captions"))
     shutil.copytree(base / form, place / "in")
     for name in draw.choice((("gt",), ("pred",), ("gt", "pred"))):
-        _file(place / "in" / f"{name}.json", draw, named=True)
+        damage_file(place / "in" / f"{name}.json", draw, named=True)
     files = ["--gt", str(place / "in" / "gt.json"), "--pred", str(place / "in" / "pred.json")]
     (place / "out").mkdir()
     files += ["--out", str(place / "out" / "scores.json")]
@@ -213,7 +213,7 @@ def _predict_case(draw: random.Random, base: Path, place: Path) -> Case:
     model, source = base / "model", base / "frames"
     if form == "model":
         model = shutil.copytree(base / "model", place / "model")
-        _file(draw.choice(sorted(file for file in model.iterdir() if file.is_file())), draw)
+        damage_file(draw.choice(sorted(file for file in model.iterdir() if file.is_file())), draw)
         if draw.random() < 0.2:
             (model / draw.choice(("pytorch_model.bin", "modeling_x.py", "extra.pkl"))).write_bytes(b"\x80\x04.")
     elif form == "video":
@@ -227,7 +227,7 @@ def _predict_case(draw: random.Random, base: Path, place: Path) -> Case:
     else:
         source = shutil.copytree(base / "frames", place / "frames")
         for file in sorted(source.iterdir())[: draw.randint(1, 3)]:
-            _file(file, draw)
+            damage_file(file, draw)
         if form == "picture":
             source = sorted(source.iterdir())[0] if any(source.iterdir()) else source
     arguments = ["predict", str(source), "--model", str(model), "--out", str(place / "out"), "--device", "cpu"]
@@ -257,11 +257,11 @@ def _lint_inputs(base: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows), base / "rows.parquet")
 
 
-def _tampered(out: Path, draw: random.Random) -> None:
+def tamper(out: Path, draw: random.Random) -> None:
     """Damage one to three files of a run; half of the time its record of hashes is made to fit again."""
     files = [file for file in sorted(out.rglob("*")) if file.is_file() and file.name != ".lock"]
     for file in draw.sample(files, min(len(files), draw.randint(1, 3))):
-        _file(file, draw)
+        damage_file(file, draw)
     record = out / "release.json"
     if draw.random() < 0.5 and record.is_file():
         try:
@@ -280,17 +280,17 @@ def _lint_case(draw: random.Random, base: Path, place: Path) -> Case:
     form = draw.choice(("jsonl", "csv", "parquet", "run"))
     if form == "run":
         file = shutil.copytree(base / "run", place / "run")
-        _tampered(file, draw)
+        tamper(file, draw)
     else:
         file = place / f"rows.{form}"
         shutil.copy(base / file.name, file)
-        _file(file, draw, named=True)
+        damage_file(file, draw, named=True)
     return Case(form, ["lint", str(file), *(["--json"] if draw.random() < 0.5 else [])], place / "none")
 
 
 def _out_case(draw: random.Random, base: Path, place: Path) -> Case:
     out = shutil.copytree(base / "run", place / "run")
-    _tampered(out, draw)
+    tamper(out, draw)
     root, written = str(base / "lvis"), place / "out"
     commands = {
         "status": ["status", str(out)],
@@ -327,9 +327,10 @@ def _train_case(draw: random.Random, base: Path, place: Path) -> Case:
     for name in ("images", "videos"):
         shutil.copytree(base / name, place / name)
     form = draw.choice(("images", "videos"))
-    _tampered(place / form, draw)
+    tamper(place / form, draw)
     arguments = ["train", str(base / "tiny.toml"), "--out", str(place / "out")]
     arguments += ["--data", str(place / "images"), "--data", str(place / "videos")]
+    arguments += ["--root", str(base / "world" / "lv-vis")]  # the images are in their release
     for setting in ("stages.images.steps=1", "stages.clips.steps=1", "stages.clips.accumulate=1"):
         arguments += ["--set", setting]
     return Case(form, arguments, place / "out")

@@ -166,7 +166,7 @@ def _segment(base: Path, place: Path, old: bool) -> list[str]:
 
 def _train(base: Path, place: Path, old: bool) -> list[str]:
     found = ["train", str(base / "tiny.toml"), "--out", str(place / ("old" if old else "out"))]
-    found += ["--data", str(base / "images"), "--data", str(base / "videos")]
+    found += ["--data", str(base / "images"), "--data", str(base / "videos"), "--root", str(base / "world" / "lv-vis")]
     for setting in ("stages.images.steps=2", "stages.clips.steps=2", "stages.clips.accumulate=1"):
         found += ["--set", setting]
     return found

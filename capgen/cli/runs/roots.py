@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from capgen.cli.data import places
-from capgen.dataset.reader import find_plan
+from capgen.dataset.reader import find_plan, holds_media, release_folders
 from capgen.display import plain
 from capgen.errors import UserError
 
@@ -41,3 +42,30 @@ def picture_root(out: Path, given: Path | None, *, trusted: bool = False) -> Pat
         "this run here",
         "give their folder with --root",
     )
+
+
+def release_root(out: Path, given: Sequence[Path]) -> Path | None:
+    """The folder to look for a release's pictures in, as ``picture_root``; OUT itself where it holds them.
+
+    Args:
+        given: folders that the user named; of several, the first one that holds the release's pictures.
+
+    Raises:
+        UserError: none of several does, or nobody but OUT says where its pictures are.
+    """
+    wrong: UserError | None = None
+    for folder in given if len(given) > 1 else ():
+        try:
+            release_folders(out, folder)
+        except UserError as error:
+            wrong = error
+        else:
+            return folder
+    if wrong is not None:
+        raise wrong
+    try:
+        return picture_root(out, next(iter(given), None))
+    except UserError:
+        if not holds_media(out):
+            raise
+        return out

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.parquet.opened import opened_parquet
 from capgen.errors import LedgerError
 
 SCORES = pa.schema(
@@ -83,7 +83,8 @@ def judged_by(path: Path) -> JudgedBy:
         LedgerError: the table cannot be read.
     """
     try:
-        told = (pq.read_schema(path).metadata or {}).get(_RULES_KEY, b"{}")
+        with opened_parquet(path) as table:
+            told = (table.schema_arrow.metadata or {}).get(_RULES_KEY, b"{}")
         return msgspec.json.decode(told, type=JudgedBy)
     except (OSError, pa.ArrowException, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(path, error) from error
@@ -157,7 +158,7 @@ def judge_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.
     """
     wanted = pa.schema([SCORES.field(name) for name in columns])
     try:
-        with pq.ParquetFile(path) as table:
+        with opened_parquet(path) as table:
             there = [name for name in columns if name in table.schema_arrow.names]
             lacking = [name for name in _NEEDED if name not in table.schema_arrow.names]
             if lacking:

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from capgen.dataset.parquet.opened import opened_parquet
 from capgen.dataset.reader import read_columns, read_plan
 from capgen.encoding import read_bytes
 from capgen.errors import MissingFile, UserError
@@ -75,7 +75,8 @@ def _judge_columns(file: Path, column: str) -> tuple[list[str], list[Any]]:
         UserError: it is no Parquet file, lacks a column, or has keys that are no text.
     """
     try:
-        table = pq.read_table(file, columns=["key", column])
+        with opened_parquet(file) as parquet:
+            table = parquet.read(columns=["key", column])
         keys, values = table["key"].to_pylist(), table[column].to_pylist()
     except FileNotFoundError:
         raise MissingFile(file, _JUDGED) from None

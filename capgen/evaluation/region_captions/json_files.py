@@ -61,14 +61,18 @@ def _lines(path: Path, text: str) -> list[Any]:
 
 def _parquet_rows(path: Path) -> list[Any]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from capgen.dataset.parquet.opened import opened_parquet
 
     try:
-        rows: list[Any] = pq.read_table(path).to_pylist()
+        with opened_parquet(path) as parquet:
+            rows: list[Any] = parquet.read().to_pylist()
     except FileNotFoundError:
         raise MissingFile(path, "check the path") from None
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is no Parquet file ({str(error).splitlines()[0][:120]})", "check the file") from error
+        raise UserError(
+            f"{path} cannot be read as Parquet ({str(error).splitlines()[0][:200]})", "check the file"
+        ) from error
     return rows
 
 

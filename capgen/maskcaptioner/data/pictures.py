@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from capgen import rle
@@ -64,7 +65,9 @@ def _of_files(medium: Medium, wanted: Sequence[int], least: Size) -> dict[int, P
     if on_disk and medium.root is None:
         fault = PictureFault("bad_path", f"nobody says where the pictures of {medium.key} are")
         raise _error(medium, wanted[0], fault)
-    for name, pixels in capgen_frames.read_frames(medium.root or "", list(on_disk), size=size, least=least):
+    for name, pixels in capgen_frames.read_frames(
+        medium.root or "", list(on_disk), size=size, bounds=medium.bounds, least=least
+    ):
         found.update(dict.fromkeys(on_disk[name], pixels))
     return {index: _sound(medium, index, found[index]) for index in wanted}
 
@@ -87,9 +90,11 @@ def _name(medium: Medium, index: int) -> str:
 
 
 def _error(medium: Medium, index: int, fault: PictureFault) -> UserError:
-    if fault.reason in ("picture_missing", "bad_path"):
+    if fault.reason == "picture_missing" or medium.root is None:
         return MissingFile(f"{medium.root or 'the pictures of ' + medium.key}/{_name(medium, index)}", _PICTURES)
     remedy = "restore it"
+    if fault.reason == "bad_path":
+        remedy = "put the file itself there, or take another copy of the release"
     if fault.reason == "picture_size":
         remedy = "check that data.pictures is the folder that was captioned"
     return UserError(f"a picture of {medium.key} cannot be used: {fault.message}", remedy)
@@ -136,9 +141,11 @@ class FrameReader:
         marks = "".join(medium.masklets[i].counts[index] for i in numbers)
         name = hashlib.sha256(f"{medium.root}|{medium.key}|{index}|{size}|{marks}".encode()).hexdigest()[:32]
         path = folder / name[:2] / f"{name}.npy"
-        if not path.is_file():
+        try:
+            return _restore(_mapped(path), size, numbers)
+        except (OSError, ValueError, EOFError):  # not there, damaged or somebody else's
             _store(path, self._small(medium, index, size))
-        return _restore(np.load(path, mmap_mode="r"), size, numbers)
+        return _restore(_mapped(path), size, numbers)
 
     @staticmethod
     def _small(medium: Medium, index: int, size: Size) -> MaskedFrame:
@@ -169,9 +176,17 @@ def _store(path: Path, frame: MaskedFrame) -> None:
         part.unlink(missing_ok=True)
 
 
+def _mapped(path: Path) -> NDArray[np.uint8]:
+    """The array of a file, memory-mapped; no other kind of file is opened."""
+    found: NDArray[np.uint8] = open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
+    return found
+
+
 def _restore(flat: NDArray[np.uint8], size: Size, numbers: Sequence[int]) -> MaskedFrame:
     height, width = size
     start, step = height * width * 3, height * (-(-width // 8))
+    if flat.dtype != np.uint8 or flat.shape != (start + step * len(numbers),):
+        raise ValueError("not an array that was stored for this frame")
     picture = np.array(flat[:start]).reshape(height, width, 3)
     found = {}
     for number, masklet in enumerate(numbers):

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from capgen.dataset.reader import Folders, media_batches, media_of, release_folders
+from capgen.dataset.reader import Folders, media_batches, media_of, release_bounds, release_folders
 from capgen.dataset.release_record import check_released
 from capgen.dataset.row import ReleasedMedia, ReleasedObject
 from capgen.dataset.types import Box, Kind
@@ -47,7 +47,14 @@ class Masklet:
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """An image or a video with its objects; ``files`` holds a name or bytes a frame, ``frames`` reads others."""
+    """An image or a video with its objects.
+
+    Args:
+        files: a name or bytes a frame.
+        root: the folder that names are relative to.
+        frames: reads what is in no file of that folder.
+        bounds: the folder out of which no link among the files may lead; None follows all links.
+    """
 
     key: str
     kind: Kind
@@ -58,6 +65,7 @@ class Medium:
     masklets: tuple[Masklet, ...]
     names: tuple[str, ...] = ()
     frames: Frames | None = None
+    bounds: Path | None = None
 
     @property
     def captions(self) -> tuple[str, ...]:
@@ -121,11 +129,12 @@ class ReleaseRows:
             _SMALL[self] = seen
 
 
-def medium_of(media: ReleasedMedia, root: str | None) -> Medium:
+def medium_of(media: ReleasedMedia, root: str | None, bounds: Path | None = None) -> Medium:
     """A row as a medium; objects that are visible nowhere are left out.
 
     Args:
         root: the folder that file names are relative to; None where the row has its pictures.
+        bounds: see ``Medium``.
 
     Raises:
         UserError: its numbers do not go together: somebody changed the release.
@@ -143,6 +152,7 @@ def medium_of(media: ReleasedMedia, root: str | None) -> Medium:
         masklets=tuple(_masklet(one) for one in media.objects if one.frame_index),
         names=media.file_names,
         frames=media.frames,
+        bounds=bounds,
     )
 
 
@@ -167,15 +177,19 @@ def _masklet(one: ReleasedObject) -> Masklet:
 
 @dataclass(frozen=True, slots=True)
 class DataPart:
-    """One release: its rows, and the folders in which the pictures may be, by dataset and split (``*``: any)."""
+    """One release: its rows, and the folders in which the pictures may be, by dataset and split (``*``: any).
+
+    ``bounds`` is the folder out of which no link among them may lead; None follows all links.
+    """
 
     rows: MediaStream
     folders: Folders = field(default_factory=dict)
+    bounds: Path | None = None
 
     def medium(self, media: ReleasedMedia) -> Medium:
         """The medium of a row."""
         roots = self.folders.get(f"{media.dataset}/{media.split}") or self.folders.get("*") or ()
-        return medium_of(media, _holding(roots, media.file_names))
+        return medium_of(media, _holding(roots, media.file_names), self.bounds)
 
 
 def _holding(roots: Sequence[str], names: Sequence[str]) -> str | None:
@@ -186,12 +200,19 @@ def _holding(roots: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def open_releases(
-    releases: Iterable[Path], split: str, *, pictures: Path | None = None, limit: int | None = None
+    releases: Iterable[Path],
+    split: str,
+    *,
+    pictures: Mapping[Path, Path | None] | None = None,
+    limit: int | None = None,
+    follow_links: bool | None = None,
 ) -> tuple[DataPart, ...]:
     """The releases as parts.
 
     Args:
-        pictures: where the dataset is now, or the folder of its pictures; None where it was when it was captioned.
+        pictures: by release, where its dataset is now, or the folder of its pictures; of others that is where their
+            plan says that it was, which somebody else may have written.
+        follow_links: whether pictures may be links out of their folder; see ``picture_bounds``.
 
     Raises:
         UserError: none is given, or ``pictures`` does not hold the pictures of one.
@@ -202,7 +223,9 @@ def open_releases(
         if not out.is_dir():
             raise MissingFile(out, "--data takes the OUT of a finished `capgen run`")
         check_released(out, "media")
-        parts.append(DataPart(ReleaseRows(out, split, limit), release_folders(out, pictures)))
+        root = (pictures or {}).get(out)
+        bounds = release_bounds(out, root, follow_links)
+        parts.append(DataPart(ReleaseRows(out, split, limit), release_folders(out, root), bounds))
     if not parts:
         raise UserError("there is no data to train on", "give --data OUT, the folder that `capgen run` filled")
     return tuple(parts)

@@ -7,11 +7,13 @@ on a second walk. Nothing is ever sought, so that both walks give the same frame
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from capgen.dataset.layout import picture_bounds
+from capgen.encoding import leads_below
 from capgen.errors import MissingFile, UserError
 from capgen.images import SUFFIXES, PictureFault, Pixels, read_animation, read_header, read_picture
 from capgen.rle import Size
@@ -177,25 +179,30 @@ class VideoFrames:
             _log.warning("%s: %d frames are damaged, the first is frame %d", self.path, len(damaged), damaged[0])
 
 
-def open_frames(path: Path, *, every: int = 1, fps: float | None = None) -> InputFrames:
+def open_frames(
+    path: Path, *, every: int = 1, fps: float | None = None, follow_links: bool | None = None
+) -> InputFrames:
     """The frames that ``path`` holds: of a folder, of a picture by its suffix, else of a video file.
 
     Args:
         every: use every Nth frame; the speed of the annotated video stays that of the input.
         fps: frames a second of the input, instead of what the file says.
+        follow_links: whether frames may be links out of their folder; see ``picture_bounds``.
 
     Raises:
         MissingFile: there is nothing at ``path``.
-        UserError: it holds no pictures or is no video, or ``every`` or ``fps`` is not positive.
+        UserError: it holds no pictures or is no video, a link leads out of it, or ``every`` or ``fps`` is not positive.
     """
     if every < 1:
         raise UserError(f"--every {every} is not a number of frames", "give 1 or more")
     if fps is not None and not 0 < fps <= _FASTEST:
         raise UserError(f"--fps {fps:g} is not between 0 and {_FASTEST:g}", "give frames a second")
     if path.is_dir():
-        return _folder(path, every, fps)
+        bounds = picture_bounds(path, follow_links)
+        return _folder(path, every, fps, bounds)
     if not path.exists():
         raise MissingFile(path, "give a video file, a folder of frames or a picture")
+    _check_links([path], picture_bounds(path.parent, follow_links))
     if path.is_file() and path.stat().st_size == 0:
         raise UserError(f"{path} is empty (0 bytes)", "copy or download it again")
     if path.suffix.lower() in SUFFIXES:
@@ -205,11 +212,19 @@ def open_frames(path: Path, *, every: int = 1, fps: float | None = None) -> Inpu
     return VideoFrames(path, (fps or header.fps) / every, every, expected, None if fps else header.seconds, fps)
 
 
-def _folder(path: Path, every: int, fps: float | None) -> PictureFrames:
+def _folder(path: Path, every: int, fps: float | None, bounds: Path | None) -> PictureFrames:
     files = frame_files(path)
+    _check_links(files, bounds)
     if not files:
         raise UserError(f"{path} holds no pictures", f"give a folder of frames ({', '.join(SUFFIXES)})")
     return PictureFrames(path, tuple(files[::every]), fps=(fps or FOLDER_FPS) / every, every=every)
+
+
+def _check_links(files: Iterable[Path], bounds: Path | None) -> None:
+    """Refuse files of which one is a link that leads out of a folder; None allows all."""
+    for file in files if bounds is not None else ():
+        if not leads_below(file, bounds or file):
+            raise UserError(f"{file} is a link that leads out of {bounds}", "allow such links with --follow-links")
 
 
 def _picture(path: Path, every: int, fps: float | None) -> PictureFrames | AnimationFrames:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -36,7 +37,10 @@ FREE = (
 )
 """Settings that change nothing of what is learnt: they may differ on resuming."""
 _FREE_TABLES = ("validation.",)
-_FREE_DATA = ("data.workers", "data.threads", "data.prefetch", "data.cache_dir", "data.releases", "data.pictures")
+_FREE_DATA = (
+    *("data.workers", "data.threads", "data.prefetch", "data.cache_dir"),
+    *("data.releases", "data.pictures", "data.follow_links"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,10 @@ def begin(out: Path, settings: TrainSettings, data: Mapping[str, Any]) -> None:
         return
     try:
         before = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error})", "give another --out") from error
+    if not isinstance(before, dict):
+        raise UserError(f"{path} is not the record of a training", "give another --out")
     differing = differences(before, record)
     if differing:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
@@ -204,18 +210,27 @@ def load_state(folder: Path, *, world: int) -> dict[str, Any]:
         UserError: the checkpoint is damaged, or belongs to another number of processes.
     """
     state = _load(folder / "state.pt")
-    try:
-        there = state["position"]["world"]
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder}/state.pt is no state of a training", "delete that folder to go on from the one before"
-        ) from error
+    with _own_content(folder / "state.pt"):
+        there = Position(**state["position"]).world
+        if not all(isinstance(value, torch.Tensor) for value in state["model"].values()):
+            raise TypeError
+        _ = state["optimizer"]["param_groups"]
     if there != world:
         raise UserError(
             f"{folder} was written by {there} processes, this is {world}",
             "start as many as before: the order of the data depends on it",
         )
     return state
+
+
+@contextmanager
+def _own_content(path: Path) -> Iterator[None]:
+    """While what a training wrote is looked at: what has another form becomes one line."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        what = f"{path} is no state of a training"
+        raise UserError(what, f"delete {path.parent} to go on from the checkpoint before") from error
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -252,6 +267,16 @@ def restore_weights(model: nn.Module, state: Mapping[str, Any], folder: Path) ->
     model.load_state_dict(theirs)
 
 
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any], folder: Path) -> None:
+    """Give an optimizer its averages of a checkpoint.
+
+    Raises:
+        UserError: they are those of other weights.
+    """
+    with _own_content(folder / "state.pt"):
+        optimizer.load_state_dict(state["optimizer"])
+
+
 def _rng() -> dict[str, Any]:
     kind, keys, at, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 - whoever draws from it must go on exactly
     return {
@@ -269,10 +294,11 @@ def restore_rng(folder: Path, rank: int) -> None:
         UserError: this process has no random state in the checkpoint, or it is damaged.
     """
     state = _load(folder / f"rng-{rank}.pt")
-    torch.set_rng_state(state["torch"])
-    if state["cuda"] is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
-    version, internal, gauss_next = state["python"]
-    random.setstate((version, tuple(internal), gauss_next))
-    kind, keys, at, has_gauss, gauss = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), at, has_gauss, gauss))  # noqa: NPY002
+    with _own_content(folder / f"rng-{rank}.pt"):
+        torch.set_rng_state(state["torch"])
+        if state["cuda"] is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["cuda"])
+        version, internal, gauss_next = state["python"]
+        random.setstate((version, tuple(internal), gauss_next))
+        kind, keys, at, has_gauss, gauss = state["numpy"]
+        np.random.set_state((kind, keys.numpy().astype(np.uint32), at, has_gauss, gauss))  # noqa: NPY002

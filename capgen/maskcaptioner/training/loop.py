@@ -127,7 +127,7 @@ class Trainer:
         self.model.config.losses = self._losses | dict(stage.losses)
         optimizer = optim.optimizer_of(self.model, stage, self.settings.optimizer)
         if state is not None and done:
-            optimizer.load_state_dict(state["optimizer"])
+            checkpoint.restore_optimizer(optimizer, state, folder or self.out)
         if state is not None and folder is not None:
             checkpoint.restore_rng(folder, self.accelerator.process_index)
         self._wrapped = self.accelerator.prepare_model(_Loss(self.model, shared=self.accelerator.num_processes > 1))

@@ -135,7 +135,7 @@ def _run_id(file: Path) -> str:
     except FileNotFoundError:
         known = uuid4().hex[:8]
         write_whole(file, json.dumps({"id": known}).encode() + b"\n")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{file} does not hold a run's id", "delete it to begin another run") from error
     return str(known)
 

@@ -87,7 +87,7 @@ def read_sentences(file: Path) -> dict[str, str]:
             continue
         try:
             one = msgspec.json.decode(line, type=_Line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UserError(f"{file}:{number} is not usable: {error}", remedy) from None
         if found.setdefault(one.key, one.caption) != one.caption:
             raise UserError(f"{file}:{number}: {one.key} has two captions", "give each key one")
@@ -131,8 +131,8 @@ class JudgeJournal:
             for line in file.read_bytes().split(b"\n")[:-1]:
                 try:
                     one = msgspec.json.decode(line, type=JudgedCaption)
-                except (msgspec.MsgspecError, UnicodeDecodeError):
-                    continue  # torn by a kill: asked again
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    continue  # torn by a kill, or somebody else's: asked again
                 self._known[one.key, one.caption] = one
 
     @classmethod

@@ -301,6 +301,8 @@ def folder_file(model: str) -> ModelFolderFile:
     file = Path(model) / FOLDER_FILE
     if not file.is_file():
         return ModelFolderFile()
+    if file.stat().st_size > _LARGEST_CONFIG:
+        raise UserError(f"{file} has more than {_LARGEST_CONFIG >> 20} MiB, which no such file needs", "shorten it")
     try:
         return ModelFolderFile.model_validate(read_toml(file))
     except ValidationError as error:

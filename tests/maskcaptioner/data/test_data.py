@@ -107,12 +107,12 @@ def test_missing_things_are_named_in_one_line(releases, parts, tmp_path):
 def test_a_dataset_that_was_moved_is_found_and_a_wrong_folder_is_refused(releases, tmp_path):
     planned = read_plan(releases[1]).root
     moved = shutil.copytree(planned, tmp_path / "moved")
-    parts = open_releases([releases[1]], "train", pictures=moved)
+    parts = open_releases([releases[1]], "train", pictures={releases[1]: moved})
     medium = media(parts, 0)[0]
     assert Path(medium.root).is_relative_to(moved)
     assert read_frames(medium, [0], (1, 1))[0].shape[2] == 3
     with pytest.raises(UserError, match=f"{tmp_path} does not hold .*they were in {planned}"):
-        open_releases([releases[1]], "train", pictures=tmp_path)
+        open_releases([releases[1]], "train", pictures={releases[1]: tmp_path})
 
 
 def test_a_picture_of_another_size_is_refused(parts):
@@ -184,7 +184,10 @@ def test_the_cache_gives_the_same_masks_and_nearly_the_same_pixels(parts, census
         without = plain.build(batch)
         assert without.objects == first.objects
         assert (without.pixels_BTHWC.float() - first.pixels_BTHWC.float()).abs().mean() < 6
-    assert list(tmp_path.rglob("*.npy"))
+    for number, file in enumerate(tmp_path.rglob("*.npy")):
+        damaged = (b"", b"PK\x03\x04", file.read_bytes()[:-9], b"\x93NUMPY\x01\x00\xff\xff")
+        file.write_bytes(damaged[number % 4])
+    assert same(cached.build(batch), first), "a file that is damaged is made anew"
 
 
 def test_batches_are_the_same_from_any_start_and_for_any_number_of_workers(parts, census):

@@ -54,6 +54,21 @@ def test_a_folder_is_read_in_natural_order(tmp_path):
     assert [int(one[0, 0, 0]) for _, one in open_frames(tmp_path / "f", every=2)] == [1, 10]
 
 
+def test_links_out_of_the_input_are_refused_in_a_runs_folder_and_where_that_is_wanted(tmp_path):
+    save(tmp_path / "elsewhere" / "secret.png", np.zeros((6, 8, 3), np.uint8))
+    for folder in ("frames", "out/frames"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "0.png").symlink_to(tmp_path / "elsewhere" / "secret.png")
+    (tmp_path / "out" / "plan.json").write_text("{}")
+    (tmp_path / "out" / "linked").symlink_to(tmp_path / "elsewhere")
+    assert len([*open_frames(tmp_path / "frames")]) == 1
+    refused = [("frames", False), ("frames/0.png", False), *((f"out/{name}", None) for name in ("frames", "linked"))]
+    for place, follow in (*refused, ("out/frames/0.png", None)):
+        with pytest.raises(UserError, match=r"is a link that leads out of .*--follow-links"):
+            open_frames(tmp_path / place, follow_links=follow)
+        assert open_frames(tmp_path / place, follow_links=True).expected == 1
+
+
 def test_natural_order_never_compares_a_number_with_a_word():
     names = ["b", "2", "a10", "a9b", "10", "a", "A2"]
     assert sorted(names, key=natural) == ["2", "10", "a", "A2", "a9b", "a10", "b"]

@@ -10,6 +10,7 @@ import pytest
 from capgen.cli.maskcaptioner import _validation_scores
 from capgen.cli.training import Seams
 from capgen.errors import CapgenError
+from capgen.pipeline.running.own_runs import note_import
 from tests.maskcaptioner.training.trainings import learn
 from tests.tiny_runs import record_release
 
@@ -24,6 +25,7 @@ def copy(home, tmp_path):
     """The releases and the training file, free to be changed."""
     for name in ("images", "videos"):
         shutil.copytree(home / name, tmp_path / name)
+        note_import(tmp_path / name)
     shutil.copy(home / "tiny.toml", tmp_path)
     return tmp_path
 

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from capgen.cli.main import app
 from capgen.errors import UnknownName, UserError
 from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.engines.base import build_engine
@@ -297,6 +298,12 @@ def test_a_model_folder_asks_for_no_picture_that_takes_all_memory(folder, line):
     with pytest.raises(UserError, match=r"capgen\.toml: render\.") as said:
         load_settings("lvis", {"model.id": path})
     assert len(str(said.value).splitlines()) == 1
+
+
+def test_a_model_folder_with_patches_larger_than_a_picture_is_described(folder, capsys):
+    path = folder("Qwen3VLForConditionalGeneration", "[render]\npatch = 1024\n")
+    app(["models", path], standalone_mode=False)
+    assert "for 1024 x 1024" in capsys.readouterr().out
 
 
 def test_a_pipe_in_the_place_of_a_configuration_is_none(tmp_path):

@@ -40,6 +40,7 @@ class Scorer(Protocol):
         ...
 
 
+_CORENLP_AT = "https://nlp.stanford.edu/software/stanford-corenlp-full-2015-12-09.zip"
 _CORENLP = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
 
 
@@ -54,7 +55,10 @@ def missing(metric: str) -> str:
         # pycocoevalcap would fetch the program over plain http where its first file is not there
         lacking = [name for name in _CORENLP if not (folder / "lib" / name).is_file()]
         if lacking:
-            return f"{lacking[0]} of Stanford CoreNLP 3.6.0, which it needs, is not in pycocoevalcap/spice/lib"
+            return (
+                f"{lacking[0]} of Stanford CoreNLP 3.6.0, which it needs, is not in {folder / 'lib'} "
+                f"(take {' and '.join(_CORENLP)} out of {_CORENLP_AT})"
+            )
     return ""
 
 

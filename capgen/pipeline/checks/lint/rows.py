@@ -159,21 +159,22 @@ def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 def _parquet_rows(file: Path) -> Iterator[tuple[str, CaptionValues | UnreadableRow]]:
     """Rows of a Parquet file: its columns of text, numbers and lists of texts; masks and pictures are left out."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from capgen.dataset.parquet.opened import opened_parquet
 
     try:
-        table = pq.ParquetFile(file)
-        if "caption" not in table.schema_arrow.names:
-            raise UserError(f"{file} has no column `caption`", REMEDY)
-        names = [field.name for field in table.schema_arrow if _plain(field.type)]
-        number = 0
-        for batch in table.iter_batches(_BATCH, columns=names):
-            batch.validate(full=True)  # text that is no UTF-8
-            for row in batch.to_pylist():
-                number += 1
-                yield f"{file}, row {number}", row
+        with opened_parquet(file) as table:
+            if "caption" not in table.schema_arrow.names:
+                raise UserError(f"{file} has no column `caption`", REMEDY)
+            names = [field.name for field in table.schema_arrow if _plain(field.type)]
+            number = 0
+            for batch in table.iter_batches(_BATCH, columns=names):
+                batch.validate(full=True)  # text that is no UTF-8
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{file}, row {number}", row
     except pa.ArrowException as error:
-        raise UserError(f"{file} is no Parquet file ({str(error).splitlines()[0][:200]})", REMEDY) from None
+        raise UserError(f"{file} cannot be read as Parquet ({str(error).splitlines()[0][:200]})", REMEDY) from None
 
 
 def _plain(kind: Any) -> bool:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from capgen.dataset.card import strange_configs
 from capgen.dataset.files import sha256_of
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.parquet.opened import opened_parquet
 from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.reader import parquet_batches
 from capgen.dataset.release_record import Release, ReleasedFile
@@ -153,9 +153,12 @@ def _as_recorded(out: Path, file: ReleasedFile, note: Note) -> bool:
     if file.rows is None:
         return True
     try:
-        rows = pq.read_metadata(path).num_rows
-    except (OSError, pa.ArrowException):
-        rows = -1
+        with opened_parquet(path) as parquet:
+            rows = parquet.metadata.num_rows
+    except (OSError, pa.ArrowException) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        note(f"{path} cannot be read ({first}); {_REMEDY}")
+        return False
     if rows != file.rows:
         note(f"{path} does not hold the {file.rows} rows that release.json says; {_REMEDY}")
     return bool(rows == file.rows)

@@ -94,7 +94,7 @@ def _token_place() -> str | None:
 def _check_listens(address: str, host: str, port: int) -> None:
     try:
         socket.create_connection((host, port), timeout=_LISTENS_S).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: no name that a host can have
         raise not_connected(address, str(error)) from error
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from capgen.buckets.places import shown
 from capgen.display import plain
 from capgen.errors import UserError
 from capgen.pipeline.settings import Settings
+from capgen.redaction import message
 
 State = Literal["ok", "note", "fault"]
 
@@ -28,10 +30,14 @@ class CheckResult:
     found: str
     remedy: str = ""
 
+    def cleaned(self) -> CheckResult:
+        """With texts of one line each: names, addresses and messages in them are somebody else's, and may hold keys."""
+        found, remedy = (plain(message(shown(text))) for text in (self.found, self.remedy))
+        return replace(self, found=found, remedy=remedy)
+
     def line(self) -> str:
         """The line that a person reads."""
-        remedy = f"; {self.remedy}" if self.remedy else ""
-        return plain(f"{self.state:<5} {self.check}: {' '.join((self.found + remedy).split())}")
+        return f"{self.state:<5} {self.check}: {self.found}{'; ' if self.remedy else ''}{self.remedy}"
 
 
 @dataclass(frozen=True, slots=True)

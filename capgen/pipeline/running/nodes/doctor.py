@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
@@ -20,7 +20,7 @@ from capgen.buckets.store import ObjectStore
 from capgen.errors import CapgenError, UserError
 from capgen.pipeline.planning.preflight import check_model, local_gpus
 from capgen.pipeline.running.nodes.check_result import CheckResult, DoctorRequest, State
-from capgen.pipeline.running.nodes.checks import NodeChecks, room_here
+from capgen.pipeline.running.nodes.checks import ClusterNode, NodeChecks, room_here
 from capgen.pipeline.running.nodes.needs import ENGINE_LIBRARIES, GIB, MIB, NodeNeeds
 from capgen.pipeline.running.nodes.video_check import check_videos
 from capgen.pipeline.running.ray_connect import connected
@@ -43,23 +43,26 @@ _TRAP = ("torchvision", "torchaudio", "torchcodec")
 
 def check_all(request: DoctorRequest) -> Iterator[CheckResult]:
     """Every check of this machine, then those of a cluster's machines where ``RAY_ADDRESS`` names one."""
-    checks: tuple[Callable[[DoctorRequest], Iterator[CheckResult]], ...] = (
-        _python,
-        _libraries,
-        _engine,
-        _gpu_count,
-        _room,
-        _open_files,
-        _proxies,
-        _clock,
-        _out,
-        _root,
-        check_videos,
-        _model,
-        _cluster,
-    )
-    for check in checks:
-        yield from check(request)
+    checks: Mapping[str, Callable[[DoctorRequest], Iterator[CheckResult]]] = {
+        "Python": _python,
+        "libraries": _libraries,
+        "engine": _engine,
+        "GPUs": _gpu_count,
+        "room": _room,
+        "open files": _open_files,
+        "proxy": _proxies,
+        "clock": _clock,
+        "OUT": _out,
+        "pictures": _root,
+        "video": check_videos,
+        "model": _model,
+        "cluster": _cluster,
+    }
+    for name, check in checks.items():
+        try:
+            yield from (one.cleaned() for one in check(request))
+        except OSError as error:  # such as a name that is too long; the other checks still say what they find
+            yield CheckResult(name, "fault", f"{error.filename or name}: {error.strerror}").cleaned()
 
 
 def _python(_: DoctorRequest) -> Iterator[CheckResult]:
@@ -313,7 +316,16 @@ def _machines(needs: NodeNeeds) -> Iterator[CheckResult]:
         except UserError as error:
             if not checks.unfit:
                 yield CheckResult("cluster", "fault", error.what, error.remedy)
-        for node in checks.fit.values():
-            yield CheckResult("machine", "ok", f"{node.name} has room for {node.engines} engines")
-        for name, why in checks.unfit.items():
-            yield CheckResult("machine", "fault", f"{name}: {why}")
+        yield from machine_results(checks.fit.values(), checks.unfit)
+
+
+def machine_results(fit: Iterable[ClusterNode], unfit: Mapping[str, str]) -> Iterator[CheckResult]:
+    """What machines of a cluster said.
+
+    Args:
+        unfit: by name, why a machine cannot be used.
+    """
+    for node in fit:
+        yield CheckResult("machine", "ok", f"{node.name} has room for {node.engines} engines")
+    for name, why in unfit.items():
+        yield CheckResult("machine", "fault", f"{name}: {why}")

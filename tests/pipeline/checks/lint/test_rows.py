@@ -80,7 +80,7 @@ def test_parquet_is_read_without_its_masks_and_pictures(tmp_path):
 def test_a_file_that_is_no_parquet_is_named(tmp_path):
     file = tmp_path / "captions.parquet"
     file.write_bytes(b"no")
-    with pytest.raises(UserError, match=r"captions\.parquet is no Parquet file"):
+    with pytest.raises(UserError, match=r"captions\.parquet cannot be read as Parquet"):
         rows(file)
     pq.write_table(pa.table({"text": [GOOD]}), file)
     with pytest.raises(UserError, match="no column `caption`"):

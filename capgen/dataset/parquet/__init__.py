@@ -1,0 +1,1 @@
+"""Parquet files that anybody may have made."""
