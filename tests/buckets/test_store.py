@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -96,6 +98,28 @@ def test_urls_are_told_from_folders_and_keep_their_names_before_people(tmp_path,
     assert url_of(copy) == "s3://bucket/run"
     assert shown(f"release: {copy}/data") == "release: s3://bucket/run/data"
     assert local_place("some/folder", "run").name == "folder"
+
+
+def test_a_server_that_refuses_this_machines_clock_has_the_clock_set(server, monkeypatch):
+    said = b"The difference between the request time and the current time is too large."
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(403)
+            self.end_headers()
+            self.wfile.write(b"<Error><Code>RequestTimeTooSkewed</Code><Message>%s</Message></Error>" % said)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Refusing) as refusing:
+        threading.Thread(target=refusing.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing.server_port}")
+        forget_connections()
+        with pytest.raises(UserError, match=r"the current time is too large.*set this machine's clock"):
+            ObjectStore("s3://bucket/run").check()
+        refusing.shutdown()
+    forget_connections()
 
 
 def test_an_address_with_a_password_or_of_no_known_kind_is_refused():

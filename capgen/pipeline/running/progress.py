@@ -55,8 +55,8 @@ class ProgressDisplay:
         self._show("asking", sentence(progress), progress.settled, progress.planned)
 
     def say(self, line: str) -> None:
-        """Print a line that stays."""
-        self.console.print(line, highlight=False)
+        """Print a line that stays; a log has each on one line, however long it is."""
+        self.console.print(line, highlight=False, soft_wrap=not self.console.is_terminal)
 
     def planning(self, media: int, objects: int) -> None:
         """Show how much is planned; how much there is nobody knows before the end."""

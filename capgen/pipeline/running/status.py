@@ -148,23 +148,23 @@ def run_status(out: Path) -> RunStatus:
     """
     plan = read_plan(out)
     table, fingerprint = plan.table, plan.fingerprint
-    kept, done = 0, 0
+    kept = 0
     opened: dict[int, int] = {}
     damaged: str | None = None
     dropped: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     manifests: list[Manifest] = []
     for entry in table.shards:
-        manifest = committed_manifest(out, entry.index, fingerprint)
-        if manifest is None:
+        found = _manifest_or_settled(out, entry.index, fingerprint)
+        if isinstance(found, int):
             damaged = damaged or damage_of(out, entry.index, fingerprint)
-            opened[entry.index] = count_settled(RunLayout(out).journal_dir(entry.index))
+            opened[entry.index] = found
             continue
-        done += 1
-        kept += manifest.kept
-        dropped.update(manifest.dropped)
-        failed.update(manifest.failed)
-        manifests.append(manifest)
+        manifests.append(found)
+        kept += found.kept
+        dropped.update(found.dropped)
+        failed.update(found.failed)
+    done = len(manifests)
     release = read_release(out)
     released = (
         release is not None and release.fingerprint == fingerprint and done == release.shards == len(table.shards)
@@ -201,6 +201,18 @@ def run_status(out: Path) -> RunStatus:
         damaged=damaged,
         warning=release.warning if release is not None and released else None,
     )
+
+
+def _manifest_or_settled(out: Path, index: int, fingerprint: str) -> Manifest | int:
+    """The manifest of a shard that is committed; of another one how many of its objects need no more asking."""
+    manifest = committed_manifest(out, index, fingerprint)
+    if manifest is not None:
+        return manifest
+    try:
+        settled = count_settled(RunLayout(out).journal_dir(index))
+    except FileNotFoundError:  # a worker removes the journal once it has committed the shard
+        settled = 0
+    return committed_manifest(out, index, fingerprint) or settled
 
 
 def _is_of(release: Release, kept: int, dropped: Counter[str], failed: Counter[str]) -> bool:

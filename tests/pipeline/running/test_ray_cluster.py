@@ -62,4 +62,6 @@ def test_the_number_of_workers_shows_in_no_byte(root, undisturbed, tmp_path, wor
     slow = echo_settings(root, "engine.options.latency_s=0.25", "engine.options.concurrency=1")
     out, report = session(slow, tmp_path / "out", Devices(workers=workers))
     assert len(report.engine_start_s) > 1, "the others came up too late to do anything"
+    named = (out / "logs" / "engine-01.log").read_text()
+    assert ":actor_name:engine 1 of out" in named, "Ray's dashboard and its logs call an engine so"
     assert released(out) == undisturbed
