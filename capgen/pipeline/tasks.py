@@ -5,6 +5,7 @@ Where the parts run decides nothing of what they give: results come in the order
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -27,6 +28,7 @@ _IDLE_S = 0.5
 _AHEAD = 2
 _WORTH_OBJECTS = 100_000
 _MEMORY_SHARE = 0.5
+_WORKER_OBJECTS = 70_000  # new objects until cycles among them are looked for; Python's own number is 700
 
 
 class TaskLost(CapgenError):
@@ -131,6 +133,8 @@ class LocalProcesses:
         if at_once < 2:
             yield from InThisProcess().map(work, items, tell, idle=idle)
             return
+        if at_once == self._count:
+            at_once *= 2  # half of them wait, so that no process waits until this one sends the next part
         if self._pool is None:
             self._others = frozenset(child.pid for child in multiprocessing.active_children())
             # A forked process would share the locks of this one's threads.
@@ -243,16 +247,21 @@ class _PoolCalls:
 
 def _begin() -> None:
     end_with_parent()
-    one_thread()
+    tune_worker()
 
 
-def one_thread() -> None:
-    """Have the libraries of this process compute in one thread: there is a process for each core."""
+def tune_worker() -> None:
+    """Set up a process that does nothing but parts of the work; call it in no other.
+
+    Its libraries compute in one thread, because there is a process for each core. Python looks for cycles of garbage
+    a hundred times less often: parts make millions of short-lived objects, which are freed without that.
+    """
     import cv2
     import pyarrow as pa
 
     pa.set_cpu_count(1)
     cv2.setNumThreads(1)
+    gc.set_threshold(_WORKER_OBJECTS)
 
 
 def cores() -> int:

@@ -12,9 +12,6 @@ import pyarrow as pa
 from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.row import Rle
 from capgen.images import PictureFault, Pixels, path_under, picture_bytes
-from capgen.pipeline.rendering.highlights.base import Fit, Marked, whole
-from capgen.pipeline.rendering.highlights.box import BoxOutline
-from capgen.pipeline.rendering.highlights.crop import Crop
 from capgen.videos.frames import file_of, read_frames
 
 Embed = Literal["crops", "media"]
@@ -22,7 +19,7 @@ Embed = Literal["crops", "media"]
 ObjectFrame = tuple[int, Rle | None, Sequence[float]]
 """A frame of a medium with an object's mask and box on it."""
 
-_CROP = Fit(patch=16, pixels=320 * 320)
+_CROP_PATCH, _CROP_PIXELS = 16, 320 * 320
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
 
 
@@ -88,9 +85,14 @@ def object_pictures(
 
 def _crop(pixels: Pixels, mask: Mapping[str, Any] | None, box: Sequence[float]) -> bytes:
     """A close-up with the object's box drawn on it, as JPEG."""
+    # Here, because most releases hold no pictures, and every process that packs would spend a tenth of a second on it.
+    from capgen.pipeline.rendering.highlights.base import Fit, Marked, whole
+    from capgen.pipeline.rendering.highlights.box import BoxOutline
+    from capgen.pipeline.rendering.highlights.crop import Crop
+
     x, y, width, height = box
     counts = None if mask is None else str(mask["counts"])
-    marked = Marked(pixels, counts, (x, y, width, height), whole(pixels), _CROP)
+    marked = Marked(pixels, counts, (x, y, width, height), whole(pixels), Fit(patch=_CROP_PATCH, pixels=_CROP_PIXELS))
     picture = BoxOutline()(Crop(margin=0.5)(marked)).pixels
     return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _JPEG)[1].tobytes()
 

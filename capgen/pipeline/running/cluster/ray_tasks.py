@@ -10,7 +10,7 @@ from capgen.errors import CapgenError
 from capgen.pipeline.running.cluster.waits import WaitNotices
 from capgen.pipeline.running.nodes.checks import NodeChecks
 from capgen.pipeline.running.ray_connect import first_line
-from capgen.pipeline.tasks import Item, Result, TaskLost, Tell, counted, in_order, nothing, one_thread
+from capgen.pipeline.tasks import Item, Result, TaskLost, Tell, counted, in_order, nothing, tune_worker
 
 _RETRIES = 3
 _EACH_CPU = 2
@@ -50,7 +50,7 @@ class RayTasks:
 
 
 def _part(work: Callable[[Any, Tell], Any], item: Any) -> tuple[Any, int]:
-    one_thread()
+    tune_worker()
     return counted(work, item)
 
 
