@@ -90,8 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif match := re.fullmatch(r"/api/datasets/(.+?)/preupload/(.+)", path):
             files = json.loads(body)["files"]
             modes = [
-                {"path": one["path"], "uploadMode": "lfs" if _is_large(one["path"]) else "regular"}
-                for one in files
+                {"path": one["path"], "uploadMode": "lfs" if _is_large(one["path"]) else "regular"} for one in files
             ]
             self._answer({"files": [{**mode, "shouldIgnore": False} for mode in modes]})
         elif match := re.fullmatch(r"/datasets/(.+?)\.git/info/lfs/objects/batch", path):
