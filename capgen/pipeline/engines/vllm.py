@@ -44,7 +44,7 @@ _SCHEMAS = {"backend": "xgrammar", "disable_any_whitespace": True}
 _FAILED = frozenset({"error", "abort"})
 """Finish reasons of vLLM that are faults of its own and say nothing about the answer."""
 
-_CPU_SEEDS = "capgen.pipeline.cpu_seeds.CpuSeeds"
+_CPU_WORKER = "capgen.pipeline.cpu_worker.CpuWorker"
 """Without it a request with a seed ends vLLM's CPU engine when its prompt does not fit into one step."""
 _SILENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_DO_NOT_TRACK": "1"}
 """vLLM sends statistics of its use to its makers unless the environment says otherwise; the user's own value stays."""
@@ -134,7 +134,7 @@ class Vllm:
         }
         if context.gpus == 0:
             arguments["enforce_eager"] = True
-            arguments["worker_extension_cls"] = _CPU_SEEDS
+            arguments["worker_extension_cls"] = _CPU_WORKER
         given = {key: value for key, value in (arguments | self.args).items() if value is not None}
         # None keeps every block of layers with a sliding window or a state. vLLM keeps only ends of prompts and what
         # two prompts were seen to share, so that the second object of a picture would find nothing.
