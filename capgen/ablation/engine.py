@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from capgen.dataset.plan import ShardEntry
 from capgen.pipeline.asking.worker import Worker
 from capgen.pipeline.engines.base import EngineContext, EngineFault, Session, build_engine
+from capgen.pipeline.engines.starting.start import start_engine
 from capgen.pipeline.judging.judge import RunningEngine
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.rendering.render import render_media
@@ -59,7 +60,7 @@ class SharedEngine(InProcess):
         if self._session is None or self._is_of != wanted:
             await self._stop()
             context = EngineContext(settings.model, settings.sampling, gpus)
-            self._session = await build_engine(settings.engine).start(context)
+            self._session = await start_engine(build_engine(settings.engine), context)
             self._is_of = wanted
             self.starts += 1
         return self._session

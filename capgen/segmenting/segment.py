@@ -8,6 +8,7 @@ out.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 import msgspec
 
 from capgen import rle
-from capgen.dataset.files import write_whole
+from capgen.dataset.files import DiskTrouble, remove_parts, telling_disk_trouble, write_whole
 from capgen.dataset.layout import SEGMENTATION_ENTRIES
 from capgen.dataset.lock import exclusive
 from capgen.dataset.types import Kind
@@ -87,6 +88,7 @@ def segment(
     """Write ``DIR/train.json``.
 
     Raises:
+        DiskTrouble: the disk is full, or OUT may not be written to.
         UserError: there is nothing to segment, a number makes no sense, or not one picture or video can be read.
     """
     if request.every < 1 or request.max_frames < 1 or request.max_objects < 1:
@@ -100,27 +102,32 @@ def segment(
         say(f"{request.given} also holds {others:,} {other}s, which are left out; --kind {other} takes them alone")
     done, left_out = [], 0
     settings = {name: value for name, value in asdict(request).items() if name not in ("given", "out", "split", "kind")}
+    file, folder = request.out / f"{request.split}.json", request.out / "found"
     with exclusive(request.out, SEGMENTATION_ENTRIES):
+        remove_parts(request.out, re.compile(re.escape(file.name)))
+        remove_parts(folder)
         for number, name in enumerate(names):
             progress(number, len(names))
-            place = request.out / "found" / f"{_digest(root, name, settings)}.json"
+            place = folder / f"{_digest(root, name, settings)}.json"
             try:
                 before = _found_before(place, name, kind)
                 if before is None:
-                    place.parent.mkdir(exist_ok=True)
                     find = _picture if kind == "image" else _video
                     before = find(root, name, segmenter, request)
-                    write_whole(place, msgspec.json.encode(before))
+                    with telling_disk_trouble(request.out):
+                        folder.mkdir(exist_ok=True)
+                        write_whole(place, msgspec.json.encode(before))
                 done.append(before)
             except PictureFault as fault:
                 left_out += 1
                 say(f"{name} is left out: {fault.message}")
+            except DiskTrouble:
+                raise
             except UserError as error:
                 left_out += 1
                 say(f"{name} is left out: {error.what}")
         if not done:
             raise UserError(f"not one of {len(names)} files of {request.given} can be read", "see the lines above")
-        file = request.out / f"{request.split}.json"
         write_whole(file, _assembled(done, kind))
     progress(len(names), len(names))
     objects = sum(len(one["annotations"]) for one in done)

@@ -148,7 +148,8 @@ class Trial:
         for number in range(count):
             over = self.command.over and number % 2 == 1
             used = sum(-(-len(data) // _PAGE) + 2 for data in self.before.values()) + 4 if over else 0
-            pages = used + 1 + round((needed - 1) * (number + self.draw.random()) / count)
+            share = number and (number + self.draw.random()) / count  # the first has a page: outputs may be small
+            pages = used + 1 + round((needed - 1) * share)
             what = f"a disk of {pages * _PAGE} bytes{' over an old output' if over else ''}"
             with disk(self.place, str(pages * _PAGE)):
                 try:

@@ -172,14 +172,25 @@ def _train(base: Path, place: Path, old: bool) -> list[str]:
     return found
 
 
-def _checkpoints_load(place: Path) -> str | None:
-    """Each checkpoint that has its name has all its files."""
+def _training_is_whole(place: Path) -> str | None:
+    """Each checkpoint that has its name has all its files, the curves are a picture, and no row of a table is cut."""
+    from PIL import Image
+
+    out = place / "out"
+    if (out / "loss.png").is_file():
+        Image.open(out / "loss.png").verify()
+    for table in (out / "logs").glob("*.csv"):
+        head, *rows = table.read_text("utf-8").splitlines()
+        cut = [row for row in rows[:-1] if row.count(",") != head.count(",")]
+        if cut or not head.startswith("step,"):
+            return f"{table.name} holds {(cut or [head])[0]!r}"
     for folder in (place / "out" / "checkpoints").glob("step-*"):
         if folder.suffix != ".part":
             names = {path.name for path in folder.rglob("*") if path.is_file()}
             missing = {"state.pt", "rng-0.pt", "model.safetensors", "config.json"} - names
-            if missing:
-                return f"{folder.name} lacks {sorted(missing)}"
+            empty = [path.name for path in folder.rglob("*") if path.is_file() and not path.stat().st_size]
+            if missing or empty:
+                return f"{folder.name} lacks {sorted(missing)}, and {empty} are empty"
     return None
 
 
@@ -198,6 +209,6 @@ COMMANDS = {
         WritingCommand("sample", _sample, over=False, once=True, differs=("unfinished.json", ".jpg")),
         WritingCommand("predict", _predict, share=0.5),
         WritingCommand("segment", _segment, share=0.5),
-        WritingCommand("train", _train, over=False, share=0.5, differs=(".csv", "loss.png"), look=_checkpoints_load),
+        WritingCommand("train", _train, over=False, share=0.5, differs=(".csv", "loss.png"), look=_training_is_whole),
     )
 }

@@ -20,6 +20,7 @@ from capgen.evaluation.region_captions.judging.judge import (
 )
 from capgen.pipeline.asking.ask import Asker
 from capgen.pipeline.engines.base import EngineContext, EngineDead, Postponed, build_engine, together
+from capgen.pipeline.engines.starting.start import start_engine
 from capgen.pipeline.planning.config import load_settings
 from capgen.pipeline.planning.fingerprint import deciding_options, model_files
 from capgen.pipeline.planning.preflight import check_model, tell_model
@@ -98,7 +99,7 @@ class EngineJudge:
         check_model(self.settings)
         tell_model(self.settings)
         context = EngineContext(self.settings.model, self.settings.sampling, self.gpus)
-        session = await engine.start(context)
+        session = await start_engine(engine, context)
         asker = Asker(session, self.settings.run.attempts)
         flying: set[asyncio.Task[None]] = set()
         try:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ FREE = (
     "run.device",
 )
 """Settings that change nothing of what is learnt: they may differ on resuming."""
+_WITH_FILES = ("logs", "validation", "pictures", "cache")
 _FREE_TABLES = ("validation.",)
 _FREE_DATA = (
     *("data.workers", "data.threads", "data.prefetch", "data.cache_dir"),
@@ -180,7 +181,8 @@ def remove_unfinished(out: Path) -> None:
     model, old = out / "model", out / f"model.old{PART}"
     if old.is_dir() and not model.exists():
         old.rename(model)  # it was killed between the two renames
-    for part in (*out.glob(f"*{PART}"), *(out / "checkpoints").glob(f"*{PART}")):
+    below = (part for name in _WITH_FILES for part in (out / name).rglob(f"*{PART}"))
+    for part in (*out.glob(f"*{PART}"), *(out / "checkpoints").glob(f"*{PART}"), *below):
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
@@ -241,10 +243,24 @@ def _load(path: Path) -> dict[str, Any]:
     """
     try:
         found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
+        _check_sums(path)
+    except PermissionError:
+        raise
+    except Exception as error:  # torch raises whatever the bytes of a damaged file lead to
         what = "is missing" if not path.exists() else "is empty" if not path.stat().st_size else "is damaged"
         raise UserError(f"{path} {what}", f"delete {path.parent} to go on from the checkpoint before") from error
     return found
+
+
+def _check_sums(path: Path) -> None:
+    """Compare the checksums in a file of torch's, which torch itself does not.
+
+    Raises:
+        ValueError: a part of it was changed.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if (name := archive.testzip()) is not None:
+            raise ValueError(f"{name} is not what was written")
 
 
 def restore_weights(model: nn.Module, state: Mapping[str, Any], folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from capgen.errors import CapgenError, UserError
 from capgen.pipeline.engines import ENGINES
+from capgen.pipeline.engines.starting.causes import remedy_for
 from capgen.pipeline.settings import EngineSettings, ModelSettings, SamplingSettings
 from capgen.pipeline.view import Answer, View
 
@@ -47,6 +48,20 @@ class NotInAnswer(EngineFault):
 
 class EngineDead(EngineFault):
     """The engine answers nobody any more; its worker must be started anew."""
+
+
+class EngineNotStarted(EngineDead):
+    """An engine did not start.
+
+    Args:
+        cause: what it, or a process of it, said.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        self.cause, self.remedy = cause, remedy
+        super().__init__(f"the engine could not be started: {cause}; {remedy}")
+        self.args = (cause, remedy)
 
 
 class Postponed(CapgenError):
@@ -175,6 +190,5 @@ def not_loaded(library: str, model: ModelSettings, error: Exception) -> UserErro
     """Why a library cannot load a model, and the remedy."""
     needs_code = not model.trust_remote_code and "trust_remote_code=True" in str(error)
     allow = "give --set model.trust_remote_code=true if you trust the code in the model's folder"
-    return UserError(
-        f"{library} cannot load model {model.id!r}: {first_line(error)}", allow if needs_code else "check the model"
-    )
+    remedy = allow if needs_code else remedy_for(str(error)) or "check the model"
+    return UserError(f"{library} cannot load model {model.id!r}: {first_line(error)}", remedy)

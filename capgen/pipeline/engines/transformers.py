@@ -81,7 +81,7 @@ class Transformers:
         thread = ThreadPoolExecutor(1, thread_name_prefix="transformers")
         try:
             model = await asyncio.get_running_loop().run_in_executor(thread, load_model, self, context)
-        except UserError:
+        except BaseException:
             thread.shutdown()
             raise
         session = TransformersSession(model, self.batch_size, thread)

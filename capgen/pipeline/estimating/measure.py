@@ -15,6 +15,7 @@ from capgen.errors import UserError
 from capgen.pipeline.asking.shared_requests import SharedRequests
 from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.engines.base import EngineContext, EngineFault, Session, build_engine
+from capgen.pipeline.engines.starting.start import start_engine
 from capgen.pipeline.library_warnings import engine_output_hidden
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer, render_media
@@ -87,7 +88,7 @@ async def ask_all(session: Session, views: list[View], in_flight: int) -> tuple[
 async def _measure(settings: Settings, views: list[View], gpus: int) -> Measured:
     engine = build_engine(settings.engine)
     begun = time.monotonic()
-    session = await engine.start(EngineContext(settings.model, settings.sampling, gpus))
+    session = await start_engine(engine, EngineContext(settings.model, settings.sampling, gpus))
     start_s = time.monotonic() - begun
     try:
         answers, faults, seconds = await ask_all(SharedRequests(session), views, engine.in_flight)

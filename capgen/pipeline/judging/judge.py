@@ -21,6 +21,7 @@ from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, Session, build_engine
 from capgen.pipeline.engines.scoring.base import SentenceScorer, check_scores, scorer_of
 from capgen.pipeline.engines.scoring.fit import fit_of, to_compare
+from capgen.pipeline.engines.starting.start import start_engine
 from capgen.pipeline.judging import questions
 from capgen.pipeline.judging.records import JudgeJournal, JudgeRules, JudgeSummary, score_table
 from capgen.pipeline.judging.scores import JudgedCaption, yes_score
@@ -209,7 +210,8 @@ class _Judging:
         if running is None:
             check_model(self._settings)
             tell_model(self._settings)
-        session = running or await engine.start(EngineContext(self._settings.model, self._settings.sampling, gpus))
+        context = EngineContext(self._settings.model, self._settings.sampling, gpus)
+        session = running or await start_engine(engine, context)
         requests = self.rules.contrast + 1 if self.rules.method == "fit" else 1
         at_once = max(2, -(-engine.in_flight // requests))
         scoring = _Scoring(scorer_of(session), asyncio.Semaphore(at_once))

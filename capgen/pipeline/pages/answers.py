@@ -12,7 +12,8 @@ from capgen.dataset.types import MediaObject
 from capgen.errors import UserError
 from capgen.pipeline.asking.ask import Asker
 from capgen.pipeline.asking.shared_requests import SharedRequests
-from capgen.pipeline.engines.base import EngineContext, EngineDead, Postponed
+from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineNotStarted, Postponed
+from capgen.pipeline.engines.starting.start import start_engine
 from capgen.pipeline.planning.job import CheckFindings, Job
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.settings import Settings
@@ -44,6 +45,8 @@ def ask_once(settings: Settings, asked: Sequence[tuple[MediaObject, View]], gpus
     job = Job(Path(), "", settings, prompt_of(settings.prompt), gpus, settings.model.id, settings.model.revision)
     try:
         said = asyncio.run(_ask(job, [view for _, view in asked]))
+    except EngineNotStarted as error:
+        raise UserError(f"engine {settings.engine.name} could not be started: {error.cause}", error.remedy) from error
     except EngineDead as error:
         raise UserError(f"the engine {settings.engine.name} died: {error}", "look at what it printed") from error
     except Postponed as error:
@@ -57,7 +60,7 @@ def ask_once(settings: Settings, asked: Sequence[tuple[MediaObject, View]], gpus
 async def _ask(job: Job, views: Sequence[View]) -> list[Settled]:
     context = EngineContext(job.settings.model, job.settings.sampling, job.gpus)
     log.info("starting the engine %s", job.settings.engine.name)
-    session = SharedRequests(await job.engine.start(context))
+    session = SharedRequests(await start_engine(job.engine, context))
     log.info("asking for %d objects", len(views))
     asker, slots = Asker(session, job.settings.run.attempts), asyncio.Semaphore(job.in_flight)
 

@@ -12,6 +12,7 @@ from capgen.dataset.shards import is_committed
 from capgen.errors import CapgenError, Interrupted, first_leaf
 from capgen.pipeline.asking.worker import Worker
 from capgen.pipeline.engines.base import EngineDead, Postponed, Session, together
+from capgen.pipeline.engines.starting.start import start_engine
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.driver import Losses
 from capgen.pipeline.running.run_progress import RunProgress
@@ -73,7 +74,7 @@ class InProcess:
 
     async def begin(self, job: Job) -> Session:
         """The engine that the worker of a job is given."""
-        return await job.engine.start(job.context)
+        return await start_engine(job.engine, job.context)
 
     async def end(self, worker: Worker, *, dead: bool) -> None:  # noqa: ARG002 - an engine may be kept otherwise
         """A worker has ended, well or because its engine is dead."""

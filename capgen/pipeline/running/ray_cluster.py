@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from capgen.dataset.layout import RunLayout
@@ -16,10 +17,12 @@ from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError, Interrupted
 from capgen.pipeline.asking.handed.open_shards import OpenShards
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
+from capgen.pipeline.engines.starting.output import log_size
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.cluster.balance import HandedPiece
 from capgen.pipeline.running.cluster.handing import Handing
 from capgen.pipeline.running.cluster.looks import EngineLooks
+from capgen.pipeline.running.cluster.lost_engines import why_lost, why_not_started
 from capgen.pipeline.running.cluster.places import EnginePlaces
 from capgen.pipeline.running.cluster.ray_actor import LEAVE_S
 from capgen.pipeline.running.cluster.ray_tasks import RayTasks
@@ -27,7 +30,7 @@ from capgen.pipeline.running.cluster.waits import RunWaits
 from capgen.pipeline.running.driver import Losses, RunFailed
 from capgen.pipeline.running.nodes.checks import NodeChecks, check_here
 from capgen.pipeline.running.nodes.needs import NodeNeeds
-from capgen.pipeline.running.ray_connect import connected, draining_nodes, first_line, logged_cause
+from capgen.pipeline.running.ray_connect import connected, draining_nodes
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.stop import GRACE_S
 from capgen.pipeline.tasks import InThisProcess, LocalProcesses, TaskRunner, worth_processes
@@ -132,6 +135,7 @@ class _Session:
     ) -> None:
         self.ray, self.cluster, self.job, self.progress, self.checks = ray, cluster, job, progress, checks
         self.starting: dict[Any, tuple[int, float]] = {}
+        self.logged: dict[int, int] = {}
         self.due: dict[int, float] = {0: 0.0}
         self.away: dict[int, float] = {}
         self.up: list[int] = []
@@ -271,6 +275,7 @@ class _Session:
         now = time.monotonic()
         for number in [number for number, at in self.due.items() if at <= now]:
             del self.due[number]
+            self.logged[number] = log_size(self._log_of(number))
             self.starting[self.places.revived(number).start.remote()] = (number, now)
 
     def _started(self, ref: Any) -> None:
@@ -311,7 +316,8 @@ class _Session:
             self.starts[number] += 1
             given_up = self.starts[number] >= _STARTS
         if given_up:
-            why = f"engine {number} could not be started: {self._cause(number, error)}"
+            why = why_not_started(error, self._log_of(number), self.logged[number])
+            why = f"engine {number} could not be started: {why}"
             if not self.up:
                 raise RunFailed(why) from error
             log.warning("%s; the others go on", why)
@@ -319,15 +325,8 @@ class _Session:
             self.away.pop(number, None)
         self._lost(number, dead=isinstance(error, EngineDead | self.ray.exceptions.RayTaskError), pause_s=pause)
 
-    def _cause(self, number: int, error: Exception) -> str:
-        """Why an engine did not start: Ray often says no more than that its process is gone."""
-        file, said = RunLayout(self.job.out).engine_log(number), first_line(error)
-        cause = logged_cause(file)
-        if cause is None or cause in str(error):
-            return said
-        if isinstance(error, EngineDead | self.ray.exceptions.RayTaskError):
-            return f"{said} (the last error in {file}: {cause})"
-        return f"{cause} (the last error in {file}; Ray says: {said})"
+    def _log_of(self, number: int) -> Path:
+        return RunLayout(self.job.out).engine_log(number)
 
     def _lost(self, number: int, *, dead: bool, pause_s: float = 0.0) -> None:
         """The end of an actor's life; Ray brings up the next one, here or on another machine."""
@@ -384,7 +383,7 @@ class _Session:
             self.handing.back(handed)
             if not isinstance(error, EngineDead):
                 self.losses.process_died(entry)
-            self.losses.note(entry, first_line(error))
+            self.losses.note(entry, why_lost(error))
         if handed.life == self.lives[handed.number]:
             self._lost(handed.number, dead=isinstance(error, EngineDead))
 

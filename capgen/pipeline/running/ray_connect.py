@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import re
 import secrets
 import shutil
 import sys
@@ -19,12 +18,8 @@ from typing import Any
 from capgen.errors import CapgenError, UserError
 from capgen.pipeline.running.cluster.address import check_cluster, not_connected
 from capgen.pipeline.running.driver import RunFailed
-from capgen.redaction import message
 
 log = logging.getLogger(__name__)
-
-_LOG_END = 2**18
-_LOGGED_ERROR = re.compile(r"^.*?\b((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception): .+)$", re.MULTILINE)
 
 _CONNECTS = 2  # Ray gives its node 30 s to start, which a busy machine may not manage at once
 _LONGEST_TMPDIR = 40  # Ray adds up to 66 characters, and the system allows 107 in the name of a Unix socket
@@ -213,18 +208,3 @@ def first_line(error: BaseException) -> str:
     if len(lines) > 1 and "ray::" in lines[0]:
         return lines[-1].strip()
     return lines[0] if lines else type(error).__name__
-
-
-def logged_cause(log: Path) -> str | None:
-    """What the log of an engine that did not start says last: an engine of several processes only points there.
-
-    None where the log is not on this machine, or names no error.
-    """
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _LOG_END))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return None
-    found = [line for line in _LOGGED_ERROR.findall(text) if "initialization failed" not in line]
-    return message(found[-1]) if found else None

@@ -1,16 +1,10 @@
 """An engine that does not start is told of by its cause, not by Ray's header or by where the cause stands."""
 
-import asyncio
-import pickle
-from types import SimpleNamespace
-
-import pytest
 import ray
 
-from capgen.errors import UserError
-from capgen.pipeline.engines.base import EngineDead
-from capgen.pipeline.running.cluster.ray_actor import ShardActor
-from capgen.pipeline.running.ray_connect import first_line, logged_cause
+from capgen.pipeline.engines.base import EngineDead, EngineNotStarted
+from capgen.pipeline.running.cluster.lost_engines import why_lost, why_not_started
+from capgen.pipeline.running.ray_connect import first_line
 
 
 def test_a_failed_call_is_told_of_by_its_cause():
@@ -30,55 +24,37 @@ def test_an_actor_that_could_not_be_made_is_told_of_by_the_last_line():
     assert first_line(ValueError()) == "ValueError"
 
 
-@pytest.mark.parametrize(
-    ("log", "cause"),
-    [
-        (
-            "INFO 12:00 starting\n(EngineCore pid=9) ERROR 12:01 [core.py:9] ValueError: No available memory for the "
-            "cache blocks.\nRuntimeError: Engine core initialization failed. See root cause above.\n",
-            "ValueError: No available memory for the cache blocks.",
-        ),
-        (
-            "torch.OutOfMemoryError: CUDA out of memory for sk-abcdef0123456789\n",
-            "torch.OutOfMemoryError: CUDA out of memory for ***",
-        ),
-        ("all is well\n", None),
-    ],
+KILLED = (
+    "The actor died unexpectedly before finishing this task.\n\tclass_name: ShardActor\n\tactor_id: 8d14\n\tpid: 7\n"
+    "\tip: 127.0.0.1\nThe actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker "
+    "exit detail: Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: "
+    "(1) the process was killed by the OOM killer due to high memory usage, (2) ray stop --force was called, (3) a crash."
 )
-def test_the_last_error_of_an_engines_log_is_named(tmp_path, log, cause):
-    (tmp_path / "engine-00.log").write_text(log)
-    assert logged_cause(tmp_path / "engine-00.log") == cause
-    assert logged_cause(tmp_path / "missing.log") is None
 
 
-class FieldError(Exception):
-    """As some libraries make theirs: it cannot be made again from what it says."""
-
-    def __init__(self, field, cause):
-        super().__init__(f"Validation error for field '{field}':\n    {cause}")
-
-
-def start(error, log):
-    """What the worker raises whose engine raises ``error`` while it starts."""
-
-    async def fails(_):
-        raise error
-
-    worker = object.__new__(ShardActor)  # without taking this process's output
-    worker._job, worker._log = SimpleNamespace(engine=SimpleNamespace(start=fails), context=None), log
-    with pytest.raises(type(error) if isinstance(error, UserError) else EngineDead) as caught:
-        asyncio.run(worker._engine())
-    return pickle.loads(pickle.dumps(caught.value))
+def test_a_process_that_is_gone_is_told_of_without_rays_header(tmp_path):
+    error = ray.exceptions.RayError(KILLED)
+    gone = "its process is gone without a word, as when memory runs out and the system kills it"
+    assert why_lost(error) == gone
+    told = why_not_started(error, tmp_path / "engine-00.log", 0)
+    assert told.startswith(f"{gone}; free memory on this machine")
 
 
-def test_what_a_library_raises_reaches_the_driver(tmp_path):
-    told = start(FieldError("hidden_size", "expected int, got 'many'"), tmp_path / "log")
-    assert str(told) == "FieldError: Validation error for field 'hidden_size': expected int, got 'many'"
-
-
-def test_an_error_that_points_to_the_log_is_told_of_with_what_stands_there(tmp_path):
+def test_the_log_of_this_start_has_the_cause_where_ray_knows_none(tmp_path):
     log = tmp_path / "engine-00.log"
-    log.write_text("ERROR 12:01 [registry.py:1]\nModuleNotFoundError: No module named 'torchvision'\n")
-    told = start(UserError("it failed to be inspected. Please check the logs", "check the model"), log)
-    assert f"the last error in {log}: ModuleNotFoundError: No module named 'torchvision'" in str(told)
-    assert str(told).endswith("; check the model")
+    log.write_text("ValueError: of an earlier start\n")
+    start = log.stat().st_size
+    assert "earlier" not in why_not_started(ray.exceptions.RayError(KILLED), log, start)
+    log.write_text(log.read_text() + "torch.OutOfMemoryError: CUDA out of memory for sk-abcdef0123456789\n")
+    told = why_not_started(ray.exceptions.RayError(KILLED), log, start)
+    assert told.startswith(
+        f"torch.OutOfMemoryError: CUDA out of memory for *** (in {log}; Ray says: its process is gone"
+    )
+    assert "--tensor-parallel 2" in told
+
+
+def test_the_engines_own_word_is_told_with_its_remedy(tmp_path):
+    assert why_not_started(EngineNotStarted("no memory", "lower it"), tmp_path / "log", 0) == "no memory; lower it"
+    assert why_not_started(EngineDead("no folder; mount it"), tmp_path / "log", 0) == "no folder; mount it"
+    told = why_not_started(ValueError("odd"), tmp_path / "log", 0)
+    assert told == f"odd; look at the end of {tmp_path / 'log'}"

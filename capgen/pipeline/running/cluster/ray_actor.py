@@ -7,24 +7,21 @@ import os
 import socket
 import sys
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.shards import Manifest
-from capgen.errors import CapgenError, UserError
 from capgen.pipeline.asking.handed.open_shards import OpenShards
 from capgen.pipeline.asking.handed.pieces import Piece, PieceKey
 from capgen.pipeline.asking.worker import Worker
-from capgen.pipeline.engines.base import EngineDead, Session
+from capgen.pipeline.engines.base import EngineDead
+from capgen.pipeline.engines.starting.start import start_engine
 from capgen.pipeline.library_warnings import hide_library_warnings
 from capgen.pipeline.parent_watchdog import end_with_parent
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.cluster.leave_notice import LeaveNotice
-from capgen.pipeline.running.ray_connect import logged_cause
-from capgen.redaction import message
 
 LEAVE_S = 20.0
 """So long requests in flight may take on a machine that is going away; the rest is asked elsewhere."""
@@ -61,40 +58,19 @@ class ShardActor:
         """Load the engine, if it is not; says how long that took, and which of the actor's lives this is.
 
         Raises:
-            EngineDead: OUT is not on this machine.
+            UserError: the engine knows no such model, or the like.
+            EngineDead: OUT is not on this machine, or the engine did not start.
         """
         begun = time.monotonic()
         async with self._starting:
             if not self._job.out.is_dir():
                 raise EngineDead(f"{socket.gethostname()} has no folder {self._job.out}; mount it there")
             if self._worker is None:
-                self._worker = Worker(self._job, await self._engine())
+                session = await start_engine(self._job.engine, self._job.context, self._log)
+                self._worker = Worker(self._job, session)
                 loop = asyncio.get_running_loop()
                 _NOTICE.when_heard(lambda: loop.call_soon_threadsafe(self._leave))
         return {"start_s": round(time.monotonic() - begun, 2), "life": self._life, "node": _node()}
-
-    async def _engine(self) -> Session:
-        """Load the engine.
-
-        Raises:
-            UserError: it knows no such model, or the like.
-            EngineDead: it failed in another way; errors of libraries often do not survive the way to the driver.
-        """
-        try:
-            return await self._job.engine.start(self._job.context)
-        except UserError as error:
-            cause = logged_cause(self._log) if "the logs" in error.what else None
-            if cause is None:
-                raise
-            raise UserError(f"{error.what} (the last error in {self._log}: {cause})", error.remedy) from None
-        except CapgenError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a library raises is told of
-            traceback.print_exc()  # into the engine's log
-            told = message(f"{type(error).__name__}: {' '.join(str(error).split())}")
-            # vLLM's first process only says that another one did not start
-            cause = logged_cause(self._log) if "initialization failed" in told else None
-            raise EngineDead(f"{cause} (in {self._log})" if cause else told) from None
 
     async def piece(self, piece: Piece) -> Manifest | None:
         """Do a piece; its shard's manifest, or None where it is not to be committed yet."""

@@ -1,0 +1,1 @@
+"""Starting an engine, and why one did not start."""
