@@ -119,7 +119,10 @@ def test_the_trained_model_takes_the_place_of_the_one_before_in_one_piece(model,
     assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
     (tmp_path / "model").rename(tmp_path / "model.old.part")  # as a kill between two steps leaves it
     (tmp_path / "model.part").mkdir()
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "steps.csv.0a1b2c3d.part").touch()
     checkpoint.remove_unfinished(tmp_path)
+    (tmp_path / "logs").rmdir()
     assert contents(tmp_path) == ["model"]
     checkpoint.save_model(tmp_path, model)
     assert contents(tmp_path) == ["model"]

@@ -12,6 +12,7 @@ import torch
 from pycocotools import mask as coco_mask
 
 from capgen.cli.data.segment import MaskCaptionerTracks, is_maskcaptioner
+from capgen.dataset.files import DiskTrouble
 from capgen.errors import MissingFile, UserError
 from capgen.pipeline.sources.images.coco import Coco
 from capgen.pipeline.sources.videos.youtube_vis import YoutubeVis
@@ -21,6 +22,7 @@ from capgen.segmenting.propagation import Sam2Tracks, padded_mask, uncovered
 from capgen.segmenting.segment import SegmentRequest, segment
 from capgen.segmenting.tracks import linked
 from tests.exporting.releases import film_release, write_picture
+from tests.full_disks import full_at
 from tests.segmenting import models
 
 
@@ -65,6 +67,46 @@ def test_pictures_become_a_coco_file_that_the_source_takes(tmp_path, pictures, f
     planned = list(Coco(pictures, str(report.file.resolve())).scan())
     assert [one.file_names[0] for one in planned] == ["day0/0.jpg", "day0/2.jpg", "day1/1.jpg"]
     assert sum(len(one.objects) for one in planned) == report.objects
+
+
+class OneMask:
+    """Finds the upper half of every picture."""
+
+    def __call__(self, pixels):
+        mask = np.zeros(pixels.shape[:2], bool)
+        mask[: len(mask) // 2] = True
+        return [FoundMask(mask, 0.9)]
+
+
+def test_a_full_disk_is_told_of_and_the_same_command_goes_on(tmp_path, pictures):
+    request = SegmentRequest(pictures, tmp_path / "out", "one")
+    with (
+        full_at(10),
+        pytest.raises(DiskTrouble, match=f"{tmp_path / 'out' / 'found'} cannot be written: File too large"),
+    ):
+        segment(request, OneMask())
+    assert not (tmp_path / "out" / "train.json").exists()
+    report = segment(request, OneMask())
+    assert (report.media, report.left_out) == (3, 0)
+
+
+def test_what_a_kill_left_is_gone_and_what_is_damaged_is_found_again(tmp_path, pictures):
+    request = SegmentRequest(pictures, tmp_path / "out", "one")
+    before = segment(request, OneMask()).file.read_bytes()
+    first = sorted((tmp_path / "out" / "found").iterdir())[0]
+    first.write_bytes(b"")
+    for name in ("train.json.0a1b2c3d.part", f"found/{first.name}.0a1b2c3d.part"):
+        (tmp_path / "out" / name).write_bytes(b"half of it")
+    assert segment(request, OneMask()).file.read_bytes() == before
+    assert not list((tmp_path / "out").rglob("*.part"))
+
+
+def test_a_link_in_its_folder_leads_no_segmentation_elsewhere(tmp_path, pictures):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "found").symlink_to(tmp_path / "victim")
+    with pytest.raises(UserError, match="nothing is written through links"):
+        segment(SegmentRequest(pictures, tmp_path / "out", "one"), OneMask())
 
 
 @pytest.mark.parametrize("name", ["sam2_video", "mask2former"])

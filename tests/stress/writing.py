@@ -119,7 +119,7 @@ class Trial:
         """Every file is what was there before, or what an undisturbed call writes."""
         for name, data in visible(self.place).items():
             known = [side[name] for side in (self.before if over else {}, self.after) if name in side]
-            fine = data in known or self.command.may_differ(name, data)
+            fine = any(self.command.alike(name, data, one) for one in known) or self.command.may_differ(name, data)
             self.expect(fine, f"{what}: {name} is neither the old nor the new one, {len(data)} bytes", ended)
         trouble = self.command.trouble(self.place)
         self.expect(trouble is None, f"{what}: {trouble}", ended)
@@ -137,7 +137,8 @@ class Trial:
         differing = [
             name
             for name, data in self.after.items()
-            if now.get(name) != data and not self.command.may_differ(name, now.get(name, b""))
+            if not self.command.alike(name, now.get(name, b""), data)
+            and not self.command.may_differ(name, now.get(name, b""))
         ]
         self.expect(not differing, f"{what}, and again: {differing} differ", ended)
         self.expect(not left_over(self.place), f"{what}, and again: {left_over(self.place)} are left", ended)

@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+import torch
 
 from capgen.dataset.lock import exclusive
 from capgen.errors import UserError
@@ -82,6 +83,32 @@ def test_a_stage_that_finds_nothing_in_the_data_is_refused_before_the_first_step
     with pytest.raises(UserError, match=r"stage clips learns from videos, and the data has no video .*stages\.clips"):
         learn(home, tmp_path / "out", releases=("images",))
     assert not (tmp_path / "out" / "settings.json").exists()
+
+
+def test_one_changed_byte_of_the_weights_is_found_before_they_are_taken(tmp_path):
+    path = tmp_path / "step-1" / "state.pt"
+    path.parent.mkdir()
+    state = {"model": {"w": torch.ones(100)}, "optimizer": {}, "position": {"step": 1, "world": 1}}
+    torch.save(state, path)
+    assert checkpoint.load_state(path.parent, world=1)["position"]["step"] == 1
+    data = bytearray(path.read_bytes())
+    data[data.index(torch.ones(4).numpy().tobytes())] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=rf"{path} is damaged; delete {path.parent}"):
+        checkpoint.load_state(path.parent, world=1)
+
+
+NO_STATES = [[], {}, {"position": {"world": 1}}, {"position": {"world": 1, "step": -1}, "model": {}, "optimizer": {}}]
+
+
+@pytest.mark.parametrize("state", [*NO_STATES, {"position": {"world": 1, "step": 1}, "model": [], "optimizer": {}}])
+def test_a_file_of_torch_that_is_no_checkpoint_is_named(tmp_path, state):
+    torch.save(state, tmp_path / "state.pt")
+    torch.save(state, tmp_path / "rng-0.pt")
+    with pytest.raises(UserError, match=r"state\.pt is no state of a training; delete"):
+        checkpoint.load_state(tmp_path, world=1)
+    with pytest.raises(UserError, match=r"rng-0\.pt is no random state of a training; delete"):
+        checkpoint.restore_rng(tmp_path, 0)
 
 
 DAMAGED = [(b"", "is empty"), (b"PK\x03\x04 half of it", "is damaged"), (None, "is missing")]

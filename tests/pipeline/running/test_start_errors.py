@@ -28,7 +28,7 @@ KILLED = (
     "The actor died unexpectedly before finishing this task.\n\tclass_name: ShardActor\n\tactor_id: 8d14\n\tpid: 7\n"
     "\tip: 127.0.0.1\nThe actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker "
     "exit detail: Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: "
-    "(1) the process was killed by the OOM killer due to high memory usage, (2) ray stop --force was called, (3) a crash."
+    "(1) it was killed by the OOM killer due to high memory usage, (2) ray stop --force was called, (3) a crash."
 )
 
 

@@ -16,6 +16,8 @@ _BEGINS = "failed to start."
 """vLLM's line before the error that ended one of its processes."""
 _POINTER = re.compile(r"initialization failed|check the logs|See stack trace for|See root cause above")
 """Some processes of vLLM only say that another one did not start, or that the cause was printed before."""
+_WRAPPED = re.compile(r"^RuntimeError: Worker failed with error '(.+)', please check the stack trace .*$")
+"""How vLLM passes on what a worker said."""
 _GONE = re.compile(r"Failed core proc\(s\): \{([^}]*)\}")
 _EXIT = re.compile(r"'([^']*)': (-?\d+)")
 
@@ -132,8 +134,9 @@ def printed_cause(text: str) -> str | None:
 
 
 def _errors(text: str) -> list[str]:
-    found = (match for form in (_SENTENCE, _BARE) for match in form.finditer(text))
-    return [match[1] for match in found if not _POINTER.search(match[0])]
+    found = (match[1] for form in (_SENTENCE, _BARE) for match in form.finditer(text))
+    bare = (_WRAPPED.sub(r"\1", error) for error in found)
+    return [error for error in bare if not is_pointer(error)]
 
 
 def start_failure(said: str, printed: str = "") -> StartFailure:

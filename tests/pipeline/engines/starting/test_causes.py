@@ -149,6 +149,13 @@ def test_the_cause_in_a_worker_is_preferred_to_the_complaints_of_those_that_wait
     assert start_failure(POINTER, log).cause == said
 
 
+def test_what_a_worker_said_is_told_without_the_words_around_it():
+    said = MESSAGES["cache larger than the machine"][0].removeprefix("ValueError: ")
+    log = f"{CORE}EngineCore failed to start.\n{CORE}RuntimeError: Worker failed with error '{said}', please check the "
+    log += "stack trace above for the root cause\n"
+    assert start_failure(POINTER, log).cause == said
+
+
 def test_an_error_that_points_to_an_earlier_one_is_not_taken_for_the_cause():
     pointing = "ValueError: Model architectures ['A'] failed to be inspected. Please check the logs for more details."
     log = "ERROR [registry.py:9] ModuleNotFoundError: No module named 'torchvision'\n"
