@@ -104,8 +104,7 @@ def segment(
     settings = {name: value for name, value in asdict(request).items() if name not in ("given", "out", "split", "kind")}
     file, folder = request.out / f"{request.split}.json", request.out / "found"
     with exclusive(request.out, SEGMENTATION_ENTRIES):
-        remove_parts(request.out, re.compile(re.escape(file.name)))
-        remove_parts(folder)
+        _remove_unfinished(file, folder)
         for number, name in enumerate(names):
             progress(number, len(names))
             place = folder / f"{_digest(root, name, settings)}.json"
@@ -132,6 +131,12 @@ def segment(
     progress(len(names), len(names))
     objects = sum(len(one["annotations"]) for one in done)
     return SegmentReport(file, root, kind, len(done), objects, left_out)
+
+
+def _remove_unfinished(file: Path, folder: Path) -> None:
+    """Delete what a killed process left half-written of the file, and in the folder."""
+    remove_parts(file.parent, re.compile(re.escape(file.name)))
+    remove_parts(folder)
 
 
 def inputs_of(given: Path, wanted: Kind | None = None) -> tuple[Path, Kind, list[str], int]:

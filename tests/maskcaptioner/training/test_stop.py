@@ -88,7 +88,7 @@ def test_a_stage_that_finds_nothing_in_the_data_is_refused_before_the_first_step
 def test_one_changed_byte_of_the_weights_is_found_before_they_are_taken(tmp_path):
     path = tmp_path / "step-1" / "state.pt"
     path.parent.mkdir()
-    state = {"model": {"w": torch.ones(100)}, "optimizer": {}, "position": {"step": 1, "world": 1}}
+    state = {"model": {"w": torch.ones(100)}, "optimizer": {"param_groups": []}, "position": {"step": 1, "world": 1}}
     torch.save(state, path)
     assert checkpoint.load_state(path.parent, world=1)["position"]["step"] == 1
     data = bytearray(path.read_bytes())
@@ -107,7 +107,7 @@ def test_a_file_of_torch_that_is_no_checkpoint_is_named(tmp_path, state):
     torch.save(state, tmp_path / "rng-0.pt")
     with pytest.raises(UserError, match=r"state\.pt is no state of a training; delete"):
         checkpoint.load_state(tmp_path, world=1)
-    with pytest.raises(UserError, match=r"rng-0\.pt is no random state of a training; delete"):
+    with pytest.raises(UserError, match=r"rng-0\.pt is no state of a training; delete"):
         checkpoint.restore_rng(tmp_path, 0)
 
 
