@@ -364,7 +364,7 @@ def parquet_batches(
         LedgerError: the file is missing, damaged, of another version, or lacks a column.
     """
     remedy = remedy or _RELEASE
-    with _opened(path, remedy) as parquet:
+    with _opened(path, remedy, columns) as parquet:
         there = parquet.schema_arrow
         version = (there.metadata or {}).get(VERSION_KEY, SCHEMA_VERSION.encode()).decode()
         if version != SCHEMA_VERSION:
@@ -389,9 +389,9 @@ def _with_nulls(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) 
 
 
 @contextmanager
-def _opened(path: Path, remedy: str) -> Iterator[Any]:
+def _opened(path: Path, remedy: str, columns: Sequence[str] = ()) -> Iterator[Any]:
     try:
-        with opened_parquet(path) as parquet:
+        with opened_parquet(path, columns) as parquet:
             yield parquet
     except (OSError, pa.ArrowException) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__

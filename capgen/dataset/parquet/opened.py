@@ -8,7 +8,7 @@ the headers of all pages are read, which are what pyarrow allocates memory by.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -36,8 +36,12 @@ class UnpacksTooLarge(pa.ArrowInvalid):  # type: ignore[misc]
 
 
 @contextmanager
-def opened_parquet(path: Path) -> Iterator[pq.ParquetFile]:
+def opened_parquet(path: Path, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     """A Parquet file to read, once it is known that reading it does not take all memory.
+
+    Args:
+        columns: the only ones that are going to be read, with the dotted names of Parquet for what is inside others;
+            none is all.
 
     Raises:
         UnpacksTooLarge: it would, or its pages are not what its footer says.
@@ -46,7 +50,7 @@ def opened_parquet(path: Path) -> Iterator[pq.ParquetFile]:
     _check_footer(path)
     with pq.ParquetFile(path) as parquet:
         found = path.stat()
-        _check(path, (found.st_mtime_ns, found.st_size))
+        _check(path, (found.st_mtime_ns, found.st_size), tuple(columns))
         yield parquet
 
 
@@ -60,11 +64,12 @@ def _check_footer(path: Path) -> None:
 
 
 @lru_cache(maxsize=4096)  # a training reads the same files again and again
-def _check(path: Path, stamp: tuple[int, int]) -> None:
+def _check(path: Path, stamp: tuple[int, int], names: tuple[str, ...]) -> None:
     """Refuse a file that unpacks to too much.
 
     Args:
         stamp: time (ns) and size of the file, for the cache.
+        names: of the columns that are read; none is all.
     """
     size = stamp[1]
     with pq.ParquetFile(path) as parquet, path.open("rb") as file:
@@ -72,7 +77,7 @@ def _check(path: Path, stamp: tuple[int, int]) -> None:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             chunks = _Chunks(path, data, metadata)
             total = _Total(_BYTES + _BYTES_PER_BYTE * size, _VALUES + _VALUES_PER_BYTE * size)
-            places = [*product(range(metadata.num_row_groups), range(metadata.num_columns))]
+            places = [*product(range(metadata.num_row_groups), _chosen(metadata, names))]
             repeating = []
             for group, column in places:
                 chunk = chunks.at(group, column)
@@ -84,6 +89,15 @@ def _check(path: Path, stamp: tuple[int, int]) -> None:
                     total.add(column, metadata, chunk.repeated)
             for group, column in repeating:
                 total.add(column, metadata, chunks.repeated_bytes(group, column))
+
+
+def _chosen(metadata: Any, names: Sequence[str]) -> list[int]:
+    """The columns that pyarrow reads for these names: those called so, and those inside of them."""
+    paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
+    if not names:
+        return [*range(len(paths))]
+    inside = tuple(f"{name}." for name in names)
+    return [number for number, path in enumerate(paths) if path in names or path.startswith(inside)]
 
 
 @dataclass(slots=True)

@@ -87,6 +87,21 @@ def test_a_file_that_unpacks_to_gigabytes_is_refused_in_little_memory(tmp_path, 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150 * 1024, "KiB"
 
 
+@pytest.mark.parametrize(
+    ("make", "column"), [(dictionary, "caption"), (nested, "objects"), (nested, "objects.list.element.caption")]
+)
+def test_only_columns_that_are_read_are_held_to_the_bound(tmp_path, make, column):
+    """A name stands for the column called so and for all inside of it, as it does for pyarrow."""
+    file = make(tmp_path / "bomb.parquet")
+    bomb = pq.read_schema(file)
+    assert len(bomb) == 1
+    for other in ("other", column[:-1], f"{column}.more"):
+        with opened_parquet(file, ["id", other]) as parquet:
+            assert not next(parquet.iter_batches(columns=["id", other])).column_names
+    with pytest.raises(UnpacksTooLarge), opened_parquet(file, ["id", column]):
+        pass
+
+
 def test_a_file_whose_footer_says_other_values_than_its_pages_is_refused(tmp_path):
     """A reader trusts the pages: a footer alone proves nothing."""
     file = write(tmp_path / "a.parquet", pa.table({"n": pa.array(range(1000))}), use_dictionary=False)
