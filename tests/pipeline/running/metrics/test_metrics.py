@@ -57,12 +57,12 @@ def never_falls(scrapes):
 def test_a_run_is_seen_while_it_goes_on_and_its_numbers_are_those_of_its_report(lvis_root, tmp_path):
     metrics, scrapes, ended = RunMetrics(), [], threading.Event()
     settings = echo_settings(
-        lvis_root, "tries.again=[]", "engine.options.latency_s=0.03", "engine.options.concurrency=2"
+        lvis_root, "tries.again=[]", "engine.options.latency_s=0.02", "engine.options.concurrency=2"
     )
     with serving(metrics, "127.0.0.1", 0) as url:
 
         def scrape():
-            while not ended.is_set():
+            while not ended.wait(0.02):
                 scrapes.append(scraped(url))
 
         thread = threading.Thread(target=scrape)
