@@ -1,9 +1,10 @@
-"""How well `fit` tells true captions from swapped and changed ones, on a sample world that nothing was trained on.
+"""How well a judge tells true captions from swapped and changed ones, on sample worlds that nothing was trained on.
 
-    python -m benchmarks.releasing.judge [--images 60] [--seed 990001]
+    python -m benchmarks.releasing.judge [--images 60] [--seeds 990001 990011 990012 990013]
+    python -m benchmarks.releasing.judge --method yes_no --model FOLDER
 
-The embedded captioner captions the world through vLLM and then judges, in the same engine's kind: its own captions, the
-same with a fifth of them swapped within their pictures, and the world's true sentences with one attribute changed.
+The embedded captioner captions the worlds through vLLM. Then a judge scores, through vLLM too: these captions, the same
+with a fifth of them swapped within their pictures, the world's true sentences, and these with one attribute changed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import json
 import random
 import tempfile
 import time
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +26,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from benchmarks.common import machine, save
+from capgen.ablation.engine import SharedDevices, SharedEngine
 from capgen.dataset.plan import ModelName
 from capgen.dataset.reader import read_plan, read_rows
 from capgen.dataset.shards import candidates_path
@@ -30,8 +34,9 @@ from capgen.evaluation.sample_facts import read_facts, right_captions
 from capgen.pipeline.judging.judge import judge_run
 from capgen.pipeline.judging.records import JudgeRules, JudgeSummary
 from capgen.pipeline.judging.scores import THRESHOLD
-from capgen.pipeline.planning.config import load_settings
-from capgen.pipeline.running.session import Devices, RunRequest, run_session
+from capgen.pipeline.planning.config import load_settings, with_model
+from capgen.pipeline.running.session import RunRequest, run_session
+from capgen.pipeline.settings import Settings
 from capgen.sample.embedded_model import model_dir
 from capgen.sample.words import CATEGORIES, COLOURS, SIZES, TEXTURES
 from capgen.sample.words import caption as sentence
@@ -47,39 +52,95 @@ KEPT = 0.93
 """Share of the objects that the strictest threshold of the last row keeps."""
 
 
+@dataclass(slots=True)
+class World:
+    """A captioned world, and what is judged about it.
+
+    Args:
+        sentences: by what they are, by key.
+        right: whether the captioner's own captions are.
+        swapped: keys of swapped captions.
+        attributes: which attribute of a true sentence was changed, by key.
+        scores: by what was judged, by key.
+    """
+
+    seed: int
+    out: Path
+    settings: Settings
+    sentences: dict[str, dict[str, str]]
+    right: dict[str, bool]
+    swapped: set[str]
+    attributes: dict[str, str]
+    scores: dict[str, dict[str, float | None]] = field(default_factory=dict)
+
+
 def main() -> None:
-    """Caption, judge three times, print, save."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--images", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=990_001)
+    """Caption, judge, print, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=60, help="of each world")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[990_001, 990_011, 990_012, 990_013])
+    parser.add_argument("--method", choices=("fit", "yes_no"), default="fit")
+    parser.add_argument("--model", default="embedded", help="that judges: a folder, or embedded")
     arguments = parser.parse_args()
-    before, draw = machine(), random.Random(arguments.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        world, out = Path(folder, "world"), Path(folder, "out")
-        write_world(world, images=arguments.images, videos=0, seed=arguments.seed)
-        flags = {"source.root": world / "lvis", "model.id": str(model_dir())}
-        settings = load_settings("sample-images", flags)
-        run_session(settings, RunRequest(out, ModelName("embedded"), Devices(ray=False)), Console(file=io.StringIO()))
-        own = captions(out)
-        facts = json.loads((world / "facts.json").read_text())["objects"]
-        right = right_captions(own.items(), read_facts(world / "facts.json"))
-        swapped = swap(own, draw)
-        true, changed, attributes = change({key: facts[key] for key in own}, draw)
-        runs = {"own": own, "with swaps": own | swapped, "true": true, "changed": changed}
-        scores, rows = {}, []
-        for name, sentences in runs.items():
-            begun = time.perf_counter()
-            table = Path(folder, f"{name}.parquet")
-            summary = judge_run(out, settings, JudgeRules(), sentences=sentences, table=table)
-            rows.append(cost(name, summary, time.perf_counter() - begun))
-            scores[name] = {row["key"]: row["score"] for row in pq.read_table(table).to_pylist()}
-    goals(scores, own, swapped, right, attributes, rows)
+    before, rows = machine(), []
+    engine = SharedEngine()
+    with tempfile.TemporaryDirectory() as folder, closing(_Finished(engine)):
+        worlds = [captioned(Path(folder, str(seed)), seed, arguments.images, engine) for seed in arguments.seeds]
+        for world in worlds:
+            rows += judged(world, engine, arguments.method, arguments.model)
+    rows += [row for world in worlds for row in goals([world])] if len(worlds) > 1 else []
+    rows += goals(worlds)
     note = (
-        f"Seed {arguments.seed}, {len(own)} objects, {len(swapped)} captions swapped. Default threshold "
-        f"{THRESHOLD:.3f}. Goals: swapped caught >= .97 at <= .02 false alarms, AUROC of one changed attribute >= .95, "
-        f"kept captions right in every word >= .975 with >= {KEPT} kept."
+        f"Method {arguments.method}, judge {arguments.model}, threshold {THRESHOLD:g}; {arguments.images} images a "
+        f"world, seeds {', '.join(map(str, arguments.seeds))}. Goals: swapped caught >= .97 at <= .02 false alarms, "
+        f"AUROC of one changed attribute >= .95, kept captions right in every word >= .975 with >= {KEPT} kept."
     )
-    save("judge", rows, note, before)
+    save("judge" if arguments.method == "fit" else f"judge_{arguments.method}", rows, note, before)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    engine: SharedEngine
+
+    def close(self) -> None:
+        self.engine.finish()
+
+
+def captioned(folder: Path, seed: int, images: int, engine: SharedEngine) -> World:
+    """A world with the embedded captioner's captions, and sentences made from them and from the facts."""
+    draw = random.Random(seed)
+    write_world(folder / "world", images=images, videos=0, seed=seed)
+    settings = load_settings("sample-images", {"source.root": folder / "world/lvis", "model.id": str(model_dir())})
+    wanted = RunRequest(folder / "out", ModelName("embedded"), SharedDevices(ray=False, engine=engine))
+    run_session(settings, wanted, Console(file=io.StringIO()))
+    own = captions(folder / "out")
+    facts = json.loads((folder / "world/facts.json").read_text())["objects"]
+    swapped = swap(own, draw)
+    true, changed, attributes = change({key: facts[key] for key in own}, draw)
+    return World(
+        seed,
+        folder / "out",
+        settings,
+        {"own": own, "with swaps": own | swapped, "true": true, "changed": changed},
+        right_captions(own.items(), read_facts(folder / "world/facts.json")),
+        set(swapped),
+        attributes,
+    )
+
+
+def judged(world: World, engine: SharedEngine, method: Any, model: str) -> list[dict[str, Any]]:
+    """Judge a world's sentences; what each of them cost."""
+    settings, rows = with_model(world.settings, str(model_dir()) if model == "embedded" else model), []
+    for name, sentences in world.sentences.items():
+        begun = time.perf_counter()
+        table = world.out.parent / f"{name}.parquet"
+        running = engine.running(settings, 0)
+        summary = judge_run(
+            world.out, settings, JudgeRules(method=method), sentences=sentences, table=table, running=running
+        )
+        rows.append(cost(world, name, summary, time.perf_counter() - begun))
+        world.scores[name] = {row["key"]: row["score"] for row in pq.read_table(table).to_pylist()}
+    return rows
 
 
 def captions(out: Path) -> dict[str, str]:
@@ -113,52 +174,71 @@ def change(facts: dict[str, Any], draw: random.Random) -> tuple[dict[str, str], 
     return true, changed, attributes
 
 
-def cost(name: str, summary: JudgeSummary, seconds: float) -> dict[str, Any]:
+def cost(world: World, name: str, summary: JudgeSummary, seconds: float) -> dict[str, Any]:
     """A row on one table."""
     told = summary.as_json()
     return {
+        "world": world.seed,
         "what": f"judged: {name}",
         "captions": told["judged"],
         "value": told["right_share"],
+        "unknown": told["unknown"],
         "tokens_a_caption": told["tokens_a_caption"],
         "seconds": round(seconds, 1),
     }
 
 
-def goals(
-    scores: dict[str, dict[str, float]],
-    own: dict[str, str],
-    swapped: dict[str, str],
-    right: dict[str, bool],
-    attributes: dict[str, str],
-    rows: list[dict[str, Any]],
-) -> None:
-    """The rows that the goals are about."""
-    mixed = scores["with swaps"]
-    honest = [key for key in own if key not in swapped and right.get(key)]
-    caught = np.mean([mixed[key] < THRESHOLD for key in swapped])
-    false = np.mean([mixed[key] < THRESHOLD for key in honest])
-    rows += [
-        {"what": "swapped captions caught", "captions": len(swapped), "value": float(caught), "goal": 0.97},
-        {"what": "true captions refused", "captions": len(honest), "value": float(false), "goal": 0.02},
+def goals(worlds: list[World]) -> list[dict[str, Any]]:
+    """The rows that the goals are about, over some worlds together."""
+    of = _scores(worlds)
+    where = worlds[0].seed if len(worlds) == 1 else "all"
+    swapped = [(w.seed, key) for w in worlds for key in w.swapped]
+    right = {(w.seed, key): value for w in worlds for key, value in w.right.items()}
+    attributes = {(w.seed, key): name for w in worlds for key, name in w.attributes.items()}
+    honest = [key for key in of["with swaps"] if key not in set(swapped) and right.get(key)]
+    caught = [of["with swaps"][key] < THRESHOLD for key in swapped]
+    false = [of["with swaps"][key] < THRESHOLD for key in honest]
+    rows: list[dict[str, Any]] = [
+        {"what": "swapped captions caught", "captions": len(swapped), "value": float(np.mean(caught)), "goal": 0.97},
+        {"what": "true captions refused", "captions": len(honest), "value": float(np.mean(false)), "goal": 0.02},
     ]
     for name in ("any", *sorted(WORDS)):
         keys = [key for key, attribute in attributes.items() if name in ("any", attribute)]
-        a, b = (np.array([scores[which][key] for key in keys]) for which in ("true", "changed"))
-        value = np.mean((a[:, None] > b[None]) + 0.5 * (a[:, None] == b[None]))
-        rows.append({"what": f"AUROC, {name} changed", "captions": len(keys), "value": float(value), "goal": 0.95})
-    ranked = sorted(own, key=lambda key: scores["own"][key])
+        value = auroc([of["changed"][key] for key in keys], [of["true"][key] for key in keys])
+        rows.append({"what": f"AUROC, {name} changed", "captions": len(keys), "value": value, "goal": 0.95})
+    own = of["own"]
+    ranked = sorted(own, key=lambda key: own[key])
     kept = ranked[int((1 - KEPT) * len(ranked)) :]
-    everything = float(np.mean([right.get(key, False) for key in own]))
+    good, bad = ([own[key] for key in own if right.get(key, False) is is_right] for is_right in (True, False))
     rows += [
-        {"what": "right, all kept", "captions": len(own), "value": everything},
+        {"what": "AUROC, own captions wrong in a word", "captions": len(bad), "value": auroc(bad, good)},
+        {"what": "right, all kept", "captions": len(own), "value": len(good) / len(own)},
         {
-            "what": f"right, {len(kept) / len(own):.3f} kept (threshold {scores['own'][kept[0]]:.3f})",
+            "what": f"right, {len(kept) / len(own):.3f} kept (threshold {own[kept[0]]:.3f})",
             "captions": len(kept),
             "value": float(np.mean([right.get(key, False) for key in kept])),
             "goal": 0.975,
         },
     ]
+    return [{"world": where} | row for row in rows]
+
+
+def _scores(worlds: list[World]) -> dict[str, dict[tuple[int, str], float]]:
+    """By what was judged and by world and key; a sentence without a score counts as the worst."""
+    found: dict[str, dict[tuple[int, str], float]] = {}
+    for world in worlds:
+        for name, scores in world.scores.items():
+            known = {(world.seed, key): -np.inf if value is None else value for key, value in scores.items()}
+            found.setdefault(name, {}).update(known)
+    return found
+
+
+def auroc(low: list[float], high: list[float]) -> float:
+    """The probability that a score of ``low`` is under one of ``high``, ties counted half; NaN where one is empty."""
+    if not low or not high:
+        return float("nan")
+    a, b = np.array(low)[:, None], np.array(high)[None]
+    return float(((a < b) + 0.5 * (a == b)).mean())
 
 
 if __name__ == "__main__":

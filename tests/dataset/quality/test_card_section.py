@@ -112,7 +112,7 @@ def test_the_card_has_the_scores_against_neighbours_and_those_of_the_judge(lvis_
     assert "10 captions were held against the pictures of the nearest neighbours of their category: 5 first" in text
     assert "0 of the captions as they are still are" in text
     assert "| 3 to 10 | 10 |" in text
-    assert "capgen judge" not in text
+    assert "No judge (`capgen judge`) has scored these captions." in text
     judge_run(out, settings, JudgeRules(method="confidence", threshold=-0.7))
     session(settings, out)
     text = section(out)
