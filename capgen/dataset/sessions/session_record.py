@@ -40,7 +40,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         engines: engines wanted at once; ``gpus``: of each, 0 being the CPU.
         planned: objects of the run; ``before`` of them were settled when the session began, ``settled`` at its end.
         start_s: seconds that each start of an engine took.
-        lost: engines that died, stalled or did not start, and were started anew.
+        lost: how often an engine died, stalled or did not start, and another one was started in its place.
         engine_s: seconds that engines were up, summed over engines; ``idle_s`` of these with no request in flight.
         open_reasons: by unfinished shard, its objects dropped and failed so far, by their first reason; ``examples``:
             what one of them says of each.

@@ -78,6 +78,10 @@ class Shard:
     disk_trouble: DiskTrouble | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     _flush_is_due: bool = False
+    _before: int = 0
+
+    def __post_init__(self) -> None:
+        self._before = self.settled
 
     @property
     def entry(self) -> ShardEntry:
@@ -118,7 +122,10 @@ class Shard:
     def counts(self) -> ShardCounts:
         """Where it stands, for people."""
         so_far = self.outcomes
-        return ShardCounts(self.settled, so_far.reasons.copy(), so_far.captioned, dict(so_far.examples))
+        media = (self.piece.first, max(self.piece.first, self.taken))
+        return ShardCounts(
+            self.settled, so_far.reasons.copy(), so_far.captioned, dict(so_far.examples), self._before, media
+        )
 
     @property
     def answered(self) -> set[str]:

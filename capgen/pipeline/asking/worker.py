@@ -22,7 +22,7 @@ from capgen.pipeline.asking import retry_state
 from capgen.pipeline.asking.ask import Asker
 from capgen.pipeline.asking.distinct.fits import FitAsker, FitRequest
 from capgen.pipeline.asking.first_requests import FirstRequests
-from capgen.pipeline.asking.handed.open_shards import OpenShards, ShardCounts
+from capgen.pipeline.asking.handed.open_shards import OpenShards
 from capgen.pipeline.asking.handed.pieces import Piece, PieceKey
 from capgen.pipeline.asking.journal import ShardJournal
 from capgen.pipeline.asking.render_ahead import RenderAhead, RenderedMedia
@@ -365,12 +365,8 @@ class Worker:
     def open_shards(self) -> OpenShards:
         """Where the unfinished shards stand."""
         failures = self._first.failures
-        counts: dict[int, ShardCounts] = {}
-        for shard in self.active.values():
-            here = shard.counts
-            counts[shard.entry.index] = counts.get(shard.entry.index, here).later(here)
         return OpenShards(
-            counts,
+            {shard.piece.key: shard.counts for shard in self.active.values()},
             self._guard.answered,
             () if failures is None else (failures,),
             undecided=int(bool(self.active) and failures is None and not self._first.decided),

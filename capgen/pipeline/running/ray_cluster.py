@@ -235,6 +235,7 @@ class _Session:
             self.leaving.discard(number)
             if number in self.up:
                 self.places.anew(number)
+                self.progress.engine_leaves(number)
                 self._lost(number, dead=False)
 
     def _hear(self, workers: OpenShards) -> None:
@@ -298,7 +299,7 @@ class _Session:
         self.seen[number] = life
         self.starts[number] = 0
         self.away.pop(number, None)
-        self.progress.engine_started(facts)
+        self.progress.engine_started(facts, number)
 
     def _not_started(self, number: int, sent: float, error: Exception) -> None:
         """Once more, but not for ever: an engine may be killed while it loads, and a machine may be gone.
@@ -330,7 +331,7 @@ class _Session:
 
     def _lost(self, number: int, *, dead: bool, pause_s: float = 0.0) -> None:
         """The end of an actor's life; Ray brings up the next one, here or on another machine."""
-        self.progress.engine_lost()
+        self.progress.engine_lost(number)
         self.up = [other for other in self.up if other != number]
         self.lives[number] += 1
         self.told.discard(number)

@@ -13,7 +13,8 @@ from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError
 from capgen.pipeline.asking.first_requests import FirstFailures
-from capgen.pipeline.asking.handed.open_shards import OpenShards, ShardCounts
+from capgen.pipeline.asking.handed.open_shards import OpenShards, ShardCounts, sum_of_pieces
+from capgen.pipeline.asking.handed.pieces import PieceKey
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class RunProgress:
         trusted: an engine has answered something in this run, or the user said that it goes on whatever fails.
         stopping: everything is asked, and engines are being stopped.
         heard: what the workers said last.
-        lost: engines that died, stalled or did not start, and were started anew.
+        lost: how often an engine died, stalled or did not start, and another one was started in its place.
         waits: what the run waits for at the moment, as a statement; None where nobody has said.
         engine_counts: engines by state: ``starting``, ``up``, and ``down``, which is lost, given up, or not begun yet.
     """
@@ -70,6 +71,8 @@ class RunProgress:
     lost: int = 0
     waits: str | None = None
     engine_counts: Mapping[str, int] = field(default_factory=dict)
+    _away: set[int] = field(default_factory=set)
+    _pieces: dict[int, dict[PieceKey, ShardCounts]] = field(default_factory=dict)
     _begun: float = field(default_factory=time.monotonic)
 
     def begin(self, unfinished: Iterable[ShardEntry], settled: Mapping[int, int]) -> None:
@@ -91,9 +94,10 @@ class RunProgress:
         """So many of the engines that are wanted are being started, and up."""
         self.engine_counts = {"starting": starting, "up": up, "down": wanted - starting - up}
 
-    def engine_started(self, facts: dict[str, Any]) -> None:
+    def engine_started(self, facts: dict[str, Any], number: int = 0) -> None:
         """An engine is up; ``start_s`` of its facts are the seconds that took."""
         self.engines.append(facts)
+        self._away.discard(number)
         self._passed()
         log.info(
             "engine %d is up: %s", len(self.engines), ", ".join(f"{name} {value}" for name, value in facts.items())
@@ -102,10 +106,18 @@ class RunProgress:
             self.ready_s = self.seconds
         self.show(self)
 
-    def engine_lost(self) -> None:
-        """An engine is gone, and another one is started in its place; who is up is heard anew."""
-        self.lost += 1
+    def engine_lost(self, number: int = 0) -> None:
+        """An engine died or did not start, and another one is started in its place; who is up is heard anew.
+
+        It counts as lost once until it is up again, however often it does not start meanwhile.
+        """
+        self.lost += number not in self._away
+        self._away.add(number)
         self.heard = OpenShards()
+
+    def engine_leaves(self, number: int) -> None:
+        """The machine of an engine is about to go, and it has handed back what it had: it is not lost."""
+        self._away.add(number)
 
     def hear(self, workers: OpenShards) -> bool:
         """Take in what the workers say of their shards.
@@ -116,9 +128,7 @@ class RunProgress:
         Raises:
             FirstRequestsFailed: no worker has anything else to tell.
         """
-        for index, counts in workers.shards.items():
-            if index in self.left:
-                self.left[index] = self.left[index].later(counts)
+        self._count_pieces(workers.shards)
         self.heard = workers
         self._passed()
         self.show(self)
@@ -131,10 +141,23 @@ class RunProgress:
             return True
         raise _stopped(workers.failures)
 
+    def _count_pieces(self, pieces: Mapping[PieceKey, ShardCounts]) -> None:
+        """Take in where pieces stand; one that its engine is through with counts on until its shard is committed."""
+        heard = set()
+        for key, counts in pieces.items():
+            index = key[0]
+            if index in self.left:
+                known = self._pieces.setdefault(index, {})
+                known[key] = known[key].later(counts) if key in known else counts
+                heard.add(index)
+        for index in heard:
+            self.left[index] = self.left[index].later(sum_of_pieces(self._pieces[index].values()))
+
     def committed(self, manifest: Manifest) -> None:
         """A shard is done."""
         self.manifests.append(manifest)
         self.left.pop(manifest.index, None)
+        self._pieces.pop(manifest.index, None)
         self.done += manifest.rows
         self.reasons.update(manifest.dropped)
         self.reasons.update(manifest.failed)

@@ -11,6 +11,7 @@ import pytest
 from capgen.dataset.plan import ModelName
 from capgen.dataset.shards import candidates_path, is_committed
 from capgen.errors import Interrupted
+from capgen.pipeline.asking.handed.open_shards import sum_of_pieces
 from capgen.pipeline.asking.handed.pieces import Piece
 from capgen.pipeline.asking.worker import Worker
 from capgen.pipeline.planning.prepare import prepare
@@ -71,7 +72,11 @@ def test_what_an_engine_gives_away_another_asks_and_the_shard_is_that_of_one(roo
         half = one.give()
         assert (half.last, half.commits) == (15, False)
         second = asyncio.create_task(two.piece(half))
-        await settled(two, 1)
+        await until(lambda: any(shard.settled > shard.counts.before for shard in two.active.values()))
+        known = [*one.active.values(), *two.active.values()]
+        said = sum_of_pieces((one.open_shards + two.open_shards).shards.values())
+        assert said.settled == len(set().union(*(shard.journal.settled for shard in known)))
+        assert said.captioned == sum(shard.outcomes.captioned for shard in known)
         quarter = two.give()
         assert half.first < quarter.first < quarter.last == half.last
         assert await three.piece(quarter) is None

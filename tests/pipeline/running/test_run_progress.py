@@ -48,7 +48,7 @@ def progress_of(shards, settled=None):
 
 
 def working(**shards):
-    return OpenShards({int(name[1:]): ShardCounts(count) for name, count in shards.items()})
+    return OpenShards({(int(name[1:]), 0): ShardCounts(count) for name, count in shards.items()})
 
 
 def test_a_shard_counts_on_between_its_last_request_and_its_manifest():
@@ -73,11 +73,46 @@ def test_a_resumed_run_starts_where_the_last_one_stopped():
 
 def test_a_shard_that_is_handed_out_again_does_not_take_its_reasons_back():
     progress, _ = progress_of(1)
-    progress.hear(OpenShards({0: ShardCounts(50, Counter(refusal=3))}))
-    progress.hear(OpenShards({0: ShardCounts(0)}))
+    progress.hear(OpenShards({(0, 0): ShardCounts(50, Counter(refusal=3))}))
+    progress.hear(OpenShards({(0, 0): ShardCounts(0)}))
     assert (progress.settled, progress.reasons_so_far) == (50, {"refusal": 3})
     progress.committed(manifest(0, kept=95, dropped={"refusal": 5}))
     assert progress.reasons_so_far == {"refusal": 5}
+
+
+def test_a_shard_in_pieces_counts_what_all_of_its_engines_have():
+    """Engine 1 began with 10 answers, and gave media 5 to 10 away when it had 20; both have gone on since."""
+    progress, _ = progress_of(1, {0: 10})
+    first = ShardCounts(30, Counter(refusal=3), 25, before=10, media=(0, 4))
+    second = ShardCounts(28, Counter(refusal=1, length=2), 5, before=20, media=(5, 6))
+    progress.hear(OpenShards({(0, 0): first}) + OpenShards({(0, 5): second}))
+    assert (progress.settled, progress.captioned) == (38, 30)
+    assert progress.reasons_so_far == {"refusal": 4, "length": 2}
+    progress.hear(OpenShards({(0, 0): first}))  # the second is through with its piece
+    assert (progress.settled, progress.captioned) == (38, 30)
+    again = ShardCounts(39, Counter(refusal=1), 1, before=38, media=(0, 1))  # engine 1 died: another one begins anew
+    progress.hear(OpenShards({(0, 0): again}))
+    assert (progress.settled, progress.captioned, progress.reasons_so_far["refusal"]) == (39, 30, 4)
+    whole = ShardCounts(SIZE, Counter(refusal=6, length=3), 91, before=90, media=(0, 10))
+    progress.hear(OpenShards({(0, 0): whole}))  # the one that commits the shard has read all answers
+    assert (progress.settled, progress.captioned) == (SIZE, 91)
+    assert progress.reasons_so_far == {"refusal": 6, "length": 3}
+
+
+def test_an_engine_counts_as_lost_once_until_it_is_up_again_and_one_that_leaves_with_notice_does_not():
+    progress, _ = progress_of(1)
+    progress.engine_started({"start_s": 1.0}, 0)
+    for _ in range(3):  # it dies, and fails to start twice
+        progress.engine_lost(0)
+    assert progress.lost == 1
+    progress.engine_started({"start_s": 1.0}, 0)
+    progress.engine_lost(0)
+    progress.engine_lost(1)  # never was up
+    assert progress.lost == 3
+    progress.engine_started({"start_s": 1.0}, 2)
+    progress.engine_leaves(2)
+    progress.engine_lost(2)
+    assert progress.lost == 3
 
 
 @given(
@@ -94,7 +129,7 @@ def test_whatever_is_told_in_whatever_order_the_count_never_falls_nor_passes_the
     done = set()
     for what, value in told:
         if what == "hear":
-            progress.hear(OpenShards({index: ShardCounts(count) for index, count in value.items()}))
+            progress.hear(OpenShards({(index, 0): ShardCounts(count) for index, count in value.items()}))
         elif value not in done:
             done.add(value)
             progress.committed(manifest(value))
@@ -133,7 +168,7 @@ def test_the_line_of_a_run_has_its_engines_the_cached_share_of_its_prompts_and_w
     progress, _ = progress_of(2)
     progress.engine_started({"start_s": 1.0})
     progress.engine_lost()
-    progress.hear(OpenShards({1: ShardCounts(20, Counter(refusal=1))}, workers=2))
+    progress.hear(OpenShards({(1, 0): ShardCounts(20, Counter(refusal=1))}, workers=2))
     assert sentence(progress).endswith(", 2 engines (1 lost), out: refusal 1"), "no tokens are known yet"
     done = manifest(0, kept=98, dropped={"length": 2}, extra={"prompt_tokens": 400, "cached_tokens": 300})
     progress.committed(done)

@@ -128,7 +128,7 @@ class RunMetrics:
         """Take in where the session stands."""
         last, left = self.snapshot, len(progress.left)
         rate, unsettled = progress.rate, progress.planned - progress.settled
-        in_hand = sum(index in progress.left for index in progress.heard.shards)
+        in_hand = len({index for index, _ in progress.heard.shards} & progress.left.keys())
         self.snapshot = MetricsSnapshot(
             started_s=last.started_s,
             counts=last.counts | (self._earlier + CommandCounts.of(progress)),

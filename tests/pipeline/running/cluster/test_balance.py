@@ -7,6 +7,7 @@ from capgen.pipeline.asking.handed.open_shards import OpenShards
 from capgen.pipeline.asking.handed.pieces import Piece
 from capgen.pipeline.running.cluster.balance import HandedPiece, balance, note_quiet
 from capgen.pipeline.running.cluster.piece_queue import PieceQueue
+from tests.stress import tail, tail_world
 
 MOST = dict.fromkeys(range(5), 8)
 
@@ -84,3 +85,11 @@ def test_a_divided_shard_is_committed_after_the_last_of_its_pieces():
     assert queue.committed(0)
     assert not queue.committed(0), "an engine that was taken for dead says so, too"
     assert queue.committed(second.entry.index)
+
+
+def test_the_drivers_own_code_outlives_deaths_of_engines_in_simulated_time(monkeypatch):
+    monkeypatch.setattr(tail_world, "RESTART_S", 60.0)
+    row = tail.run(10_000, 4, 0, balanced=True)
+    assert row["deaths"] > 2
+    assert row["objects"] == 8008
+    assert row["asked_per_object"] < 1.3

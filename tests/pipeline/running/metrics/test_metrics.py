@@ -103,7 +103,7 @@ def progress_of(metrics, shards):
 def test_no_count_falls_where_a_manifest_or_another_session_says_less():
     metrics = RunMetrics()
     progress = progress_of(metrics, 2)
-    progress.hear(OpenShards({0: ShardCounts(50, Counter(refusal=5), 45)}, workers=1))
+    progress.hear(OpenShards({(0, 0): ShardCounts(50, Counter(refusal=5), 45)}, workers=1))
     progress.engine_lost()
     progress.committed(manifest(0, kept=98, dropped={"refusal": 2}))
     counts = metrics.snapshot.counts
@@ -111,14 +111,14 @@ def test_no_count_falls_where_a_manifest_or_another_session_says_less():
     assert metrics.snapshot.shards == {"committed": 1, "open": 0, "waiting": 1}
     again = progress_of(metrics, 1)
     assert metrics.snapshot.counts == counts | type(counts)(lost=1)
-    again.hear(OpenShards({0: ShardCounts(7, Counter(refusal=1), 6)}))
+    again.hear(OpenShards({(0, 0): ShardCounts(7, Counter(refusal=1), 6)}))
     assert (metrics.snapshot.counts.objects, metrics.snapshot.counts.without_caption) == (107, {"refusal": 6})
 
 
 def test_labels_are_a_closed_list_whatever_a_plug_in_calls_its_reasons():
     metrics = RunMetrics()
     reasons = Counter({"length": 1, "my.checks:Odd": 2, '"} evil{': 3})
-    progress_of(metrics, 1).hear(OpenShards({0: ShardCounts(6, reasons)}))
+    progress_of(metrics, 1).hear(OpenShards({(0, 0): ShardCounts(6, reasons)}))
     assert metrics.snapshot.counts.without_caption == {"length": 1, "other": 5}
 
 
