@@ -19,7 +19,7 @@ from capgen.dataset.release_record import check_released, recorded_files
 from capgen.dataset.row import ReleasedMedia
 from capgen.errors import LedgerError, MissingFile, UserError
 from capgen.exporting.base import ExportForm, ExportSplit, SplitWriter
-from capgen.exporting.folder import ExportFolder, opened_export, part_of_export, recorded_digest
+from capgen.exporting.folder import ExportFolder, opened_export, recorded_digest, remove_left_part
 from capgen.exporting.media import caption_of, released_media
 from capgen.exporting.pictures import PictureFiles, PictureMode
 
@@ -94,8 +94,8 @@ def export_release(request: ExportRequest, progress: ExportStep | None = None) -
         raise MissingFile(RunLayout(out).data_dir, "give the OUT of a finished `capgen run`")
     digest = _digest(request)
     if recorded_digest(request.dest) == digest:
-        part = part_of_export(request.dest)
-        return ExportReport(request.dest, _recorded_counts(request.dest), already=not part.exists())
+        left = remove_left_part(request.dest)
+        return ExportReport(request.dest, _recorded_counts(request.dest), already=not left)
     check_released(out, "media")
     files = _picture_files(request)
     tops = read_source_json(RunLayout(out).source_json)

@@ -195,6 +195,20 @@ def part_of_export(dest: Path) -> Path:
     return dest.with_name(f"{dest.name}{PART}")
 
 
+def remove_left_part(dest: Path) -> bool:
+    """Delete what an export that was killed in its last step left beside its finished DEST; whether it left anything.
+
+    Raises:
+        InUse: it still goes on.
+    """
+    part = part_of_export(dest)
+    if part.is_symlink() or not part.is_dir() or _strangers(part):
+        return False
+    with exclusive(part):
+        shutil.rmtree(part, ignore_errors=True)
+    return True
+
+
 def recorded_digest(dest: Path) -> str | None:
     """The digest of the export that is in DEST; None where there is none."""
     try:
@@ -240,13 +254,18 @@ def _refuse_taken(dest: Path, part: Path) -> None:
             raise UserError(f"{path} is a file where a folder belongs", "DEST is a folder: give another name")
     if dest.is_dir() and any(dest.iterdir()):
         raise UserError(f"{dest} is not empty", "give a DEST that is not there yet")
-    names = [path.name for path in part.iterdir()] if part.is_dir() else []
-    strangers = [name for name in names if name not in _OWN and not (name.startswith(_PROGRESS) and PART in name)]
+    strangers = _strangers(part)
     if strangers:
         raise UserError(f"{part} is no unfinished export: it holds {strangers[0]}", "move it away")
     for path in part.rglob("*") if part.is_dir() else ():
         if path.is_symlink():
             raise UserError(f"{path} is a symbolic link; nothing is written through links", "delete it")
+
+
+def _strangers(part: Path) -> list[str]:
+    """What no export has put there."""
+    names = [path.name for path in part.iterdir()] if part.is_dir() else []
+    return [name for name in names if name not in _OWN and not (name.startswith(_PROGRESS) and PART in name)]
 
 
 _LOCKS = (RunLayout(Path()).lock.name, RunLayout(Path()).lock_file.name)

@@ -108,6 +108,20 @@ def test_a_link_in_the_place_of_dest_is_refused(tmp_path):
     assert not any((tmp_path / "elsewhere").iterdir())
 
 
+def test_what_an_export_left_that_was_killed_in_its_last_step_is_gone_after_the_next(tmp_path):
+    out = image_release(tmp_path)
+    exported(out, tmp_path / "dest", "coco")
+    left = tmp_path / "dest.part"
+    left.mkdir()
+    (left / ".lock").touch()
+    assert not exported(out, tmp_path / "dest", "coco").already
+    assert not left.exists()
+    left.mkdir()
+    (left / "mine.txt").touch()
+    assert exported(out, tmp_path / "dest", "coco").already
+    assert (left / "mine.txt").exists(), "what no export wrote stays"
+
+
 def test_an_export_that_was_killed_while_it_noted_its_progress_goes_on(tmp_path):
     out = image_release(tmp_path)
     (tmp_path / "dest.part").mkdir()

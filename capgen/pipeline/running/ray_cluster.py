@@ -8,21 +8,18 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import ShardEntry
 from capgen.dataset.shards import Manifest
 from capgen.errors import CapgenError, Interrupted
 from capgen.pipeline.asking.handed.open_shards import OpenShards
 from capgen.pipeline.engines.base import EngineDead, Postponed, together
-from capgen.pipeline.engines.starting.output import log_size
 from capgen.pipeline.planning.job import Job
 from capgen.pipeline.running.cluster.balance import HandedPiece
 from capgen.pipeline.running.cluster.handing import Handing
 from capgen.pipeline.running.cluster.looks import EngineLooks
-from capgen.pipeline.running.cluster.lost_engines import why_lost, why_not_started
+from capgen.pipeline.running.cluster.lost_engines import EngineStarts, why_lost
 from capgen.pipeline.running.cluster.places import EnginePlaces
 from capgen.pipeline.running.cluster.ray_actor import LEAVE_S
 from capgen.pipeline.running.cluster.ray_tasks import RayTasks
@@ -135,7 +132,7 @@ class _Session:
     ) -> None:
         self.ray, self.cluster, self.job, self.progress, self.checks = ray, cluster, job, progress, checks
         self.starting: dict[Any, tuple[int, float]] = {}
-        self.logged: dict[int, int] = {}
+        self.begun = EngineStarts(job.out)
         self.due: dict[int, float] = {0: 0.0}
         self.away: dict[int, float] = {}
         self.up: list[int] = []
@@ -276,7 +273,7 @@ class _Session:
         now = time.monotonic()
         for number in [number for number, at in self.due.items() if at <= now]:
             del self.due[number]
-            self.logged[number] = log_size(self._log_of(number))
+            self.begun.begin(number)
             self.starting[self.places.revived(number).start.remote()] = (number, now)
 
     def _started(self, ref: Any) -> None:
@@ -311,23 +308,22 @@ class _Session:
             RunFailed: it was tried often enough, and no other engine is up.
         """
         now, pause = time.monotonic(), _WAIT_S
-        if isinstance(error, self.ray.exceptions.ActorUnavailableError) and now - sent < _REFUSED_S:
+        why = f"engine {number} could not be started: {self.begun.why_not(number, error)}"
+        refused = isinstance(error, self.ray.exceptions.ActorUnavailableError) and now - sent < _REFUSED_S
+        if refused:
             given_up = now - self.away.setdefault(number, now) > _AWAY_S
         else:
             self.starts[number] += 1
             given_up = self.starts[number] >= _STARTS
         if given_up:
-            why = why_not_started(error, self._log_of(number), self.logged[number])
-            why = f"engine {number} could not be started: {why}"
             if not self.up:
                 raise RunFailed(why) from error
             log.warning("%s; the others go on", why)
             self.starts[number], pause = 0, _AGAIN_S
             self.away.pop(number, None)
+        elif not refused:
+            log.warning("%s; it is tried again", why)
         self._lost(number, dead=isinstance(error, EngineDead | self.ray.exceptions.RayTaskError), pause_s=pause)
-
-    def _log_of(self, number: int) -> Path:
-        return RunLayout(self.job.out).engine_log(number)
 
     def _lost(self, number: int, *, dead: bool, pause_s: float = 0.0) -> None:
         """The end of an actor's life; Ray brings up the next one, here or on another machine."""

@@ -1,9 +1,11 @@
 """An engine that does not start is told of by its cause, not by Ray's header or by where the cause stands."""
 
+import pytest
 import ray
 
+from capgen.dataset.layout import RunLayout
 from capgen.pipeline.engines.base import EngineDead, EngineNotStarted
-from capgen.pipeline.running.cluster.lost_engines import why_lost, why_not_started
+from capgen.pipeline.running.cluster.lost_engines import EngineStarts, why_lost
 from capgen.pipeline.running.ray_connect import first_line
 
 
@@ -32,29 +34,42 @@ KILLED = (
 )
 
 
+GONE = "its process is gone without a word, as when memory runs out and the system kills it"
+
+
+@pytest.fixture
+def log(tmp_path):
+    file = RunLayout(tmp_path).engine_log(0)
+    file.parent.mkdir()
+    return file
+
+
 def test_a_process_that_is_gone_is_told_of_without_rays_header(tmp_path):
     error = ray.exceptions.RayError(KILLED)
-    gone = "its process is gone without a word, as when memory runs out and the system kills it"
-    assert why_lost(error) == gone
-    told = why_not_started(error, tmp_path / "engine-00.log", 0)
-    assert told.startswith(f"{gone}; free memory on this machine")
+    assert why_lost(error) == GONE
+    assert EngineStarts(tmp_path).why_not(0, error).startswith(f"{GONE}; free memory on this machine")
 
 
-def test_the_log_of_this_start_has_the_cause_where_ray_knows_none(tmp_path):
-    log = tmp_path / "engine-00.log"
+def test_the_log_of_this_start_has_the_cause_where_ray_knows_none(tmp_path, log):
     log.write_text("ValueError: of an earlier start\n")
-    start = log.stat().st_size
-    assert "earlier" not in why_not_started(ray.exceptions.RayError(KILLED), log, start)
+    starts = EngineStarts(tmp_path)
+    starts.begin(0)
+    assert "earlier" not in starts.why_not(0, ray.exceptions.RayError(KILLED))
     log.write_text(log.read_text() + "torch.OutOfMemoryError: CUDA out of memory for sk-abcdef0123456789\n")
-    told = why_not_started(ray.exceptions.RayError(KILLED), log, start)
-    assert told.startswith(
-        f"torch.OutOfMemoryError: CUDA out of memory for *** (in {log}; Ray says: its process is gone"
-    )
+    told = starts.why_not(0, ray.exceptions.RayError(KILLED))
+    assert told.startswith(f"torch.OutOfMemoryError: CUDA out of memory for *** (in {log}; Ray says: its process")
     assert "--tensor-parallel 2" in told
 
 
-def test_the_engines_own_word_is_told_with_its_remedy(tmp_path):
-    assert why_not_started(EngineNotStarted("no memory", "lower it"), tmp_path / "log", 0) == "no memory; lower it"
-    assert why_not_started(EngineDead("no folder; mount it"), tmp_path / "log", 0) == "no folder; mount it"
-    told = why_not_started(ValueError("odd"), tmp_path / "log", 0)
-    assert told == f"odd; look at the end of {tmp_path / 'log'}"
+def test_the_engines_own_word_is_told_with_its_remedy_also_where_the_next_start_only_loses_the_process(tmp_path):
+    starts = EngineStarts(tmp_path)
+    assert starts.why_not(0, EngineNotStarted("no memory", "lower it")) == "no memory; lower it"
+    starts.begin(0)
+    assert starts.why_not(0, ray.exceptions.RayError(KILLED)) == "no memory; lower it"
+    assert starts.why_not(1, ray.exceptions.RayError(KILLED)).startswith(GONE)
+
+
+def test_other_errors_are_told_as_they_are(tmp_path):
+    starts = EngineStarts(tmp_path)
+    assert starts.why_not(0, EngineDead("no folder; mount it")) == "no folder; mount it"
+    assert starts.why_not(0, ValueError("odd")) == f"odd; look at the end of {RunLayout(tmp_path).engine_log(0)}"

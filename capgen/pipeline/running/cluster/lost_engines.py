@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from capgen.dataset.layout import RunLayout
 from capgen.pipeline.engines.base import EngineDead, EngineNotStarted
 from capgen.pipeline.engines.starting.causes import printed_cause, remedy_for
-from capgen.pipeline.engines.starting.output import logged_since
+from capgen.pipeline.engines.starting.output import log_size, logged_since
 from capgen.pipeline.running.ray_connect import first_line
 from capgen.redaction import message
 
@@ -16,19 +18,39 @@ _GONE = re.compile(r"connection error code 2|Socket closed|temporarily unavailab
 _WITHOUT_A_WORD = "its process is gone without a word, as when memory runs out and the system kills it"
 
 
-def why_not_started(error: Exception, log: Path, start: int) -> str:
-    """The cause and a remedy, on one line.
+@dataclass(slots=True)
+class EngineStarts:
+    """What became of the starts of a run's engines, by their numbers.
 
     Args:
-        start: the size of the engine's log when it was told to start.
+        out: the run's folder, where engines log.
     """
-    if isinstance(error, EngineNotStarted):
-        return f"{error.cause}; {error.remedy}"
-    if isinstance(error, EngineDead):
-        return str(error)
-    printed, said = printed_cause(logged_since(log, start)), why_lost(error)
-    cause = f"{printed} (in {log}; Ray says: {said})" if printed and printed not in said else said
-    return f"{cause}; {remedy_for(printed or said) or f'look at the end of {log}'}"
+
+    out: Path
+    _sizes: dict[int, int] = field(default_factory=dict)
+    _causes: dict[int, str] = field(default_factory=dict)
+
+    def begin(self, number: int) -> None:
+        """An engine is told to start: what its log holds by now is of earlier starts."""
+        self._sizes[number] = log_size(RunLayout(self.out).engine_log(number))
+
+    def why_not(self, number: int, error: Exception) -> str:
+        """Why a start failed, and a remedy, on one line.
+
+        Where only the process is known to be gone it is the cause of the start before, if there was one: the process
+        of a failed start is killed, and a call that was made meanwhile is lost with it.
+        """
+        log = RunLayout(self.out).engine_log(number)
+        if isinstance(error, EngineNotStarted):
+            self._causes[number] = f"{error.cause}; {error.remedy}"
+            return self._causes[number]
+        if isinstance(error, EngineDead):
+            return str(error)
+        printed, said = printed_cause(logged_since(log, self._sizes.get(number, 0))), why_lost(error)
+        if printed is None and said == _WITHOUT_A_WORD and number in self._causes:
+            return self._causes[number]
+        cause = f"{printed} (in {log}; Ray says: {said})" if printed and printed not in said else said
+        return f"{cause}; {remedy_for(printed or said) or f'look at the end of {log}'}"
 
 
 def why_lost(error: Exception) -> str:
