@@ -246,9 +246,9 @@ def main() -> None:
                 rows += compare(step, args.objects[-1], Path(folder), args.processes, args.rounds, args.ways)
     rows.sort(key=lambda row: STEPS.index(row["step"]))
     note = (
-        f"{args.processes} processes, Ray with as many CPUs on this machine; the start of processes counts, not that of "
-        "Ray and its processes. Shares are of one process. load: the machine's at the end of the step. Goal: pack and "
-        f"verify of a million objects at most {GOAL}, and task_peak_mib flat."
+        f"{args.processes} processes, Ray with as many CPUs on this machine; the start of processes counts, that of "
+        "Ray and its processes does not. Shares are of one process. load: the machine's at the end of the step. Goal: "
+        f"pack and verify of a million objects at most {GOAL}, and task_peak_mib flat."
     )
     save("parallel", rows, note, before)
 

@@ -32,6 +32,7 @@ _LATE_CLOCK = ("RequestTimeTooSkewed", "request time and the current time")
 """S3's code and sentence where this machine's clock differs by more than 15 minutes from its own."""
 _NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError, CapgenError)
 """What asking once more does not change."""
+_REFUSED = (401, 403)
 _LARGEST_READ = 2**30  # bytes of an object that is read into memory
 _LONGEST_PART = 255  # bytes of a file's name; 20 of them are for what downloads append
 
@@ -235,6 +236,10 @@ class ObjectStore:
             why = error.why if isinstance(error, BucketTrouble) else message(str(error))
             late = any(mark in why for mark in _LATE_CLOCK)
             remedy = "check the address and the credentials in the environment"
+            if self.url.startswith("hf://"):
+                remedy = (
+                    "check the address; a private repository needs the token of somebody who may read it in HF_TOKEN"
+                )
             if late:
                 remedy = "set this machine's clock, and start NTP (chrony)"
             raise UserError(f"{shown_url(self.url)} cannot be read: {why}", remedy) from None
@@ -264,8 +269,9 @@ class ObjectStore:
 
 
 def _passes(error: Exception) -> bool:
-    """Whether an error may be gone at the next request: credentials and bad names stay."""
-    return "Credential" not in type(error).__name__ and "not valid" not in str(error)
+    """Whether an error may be gone at the next request: credentials, refusals and bad names stay."""
+    status = getattr(getattr(error, "response", None), "status_code", None)  # of the Hub's library
+    return "Credential" not in type(error).__name__ and "not valid" not in str(error) and status not in _REFUSED
 
 
 def _opened(url: str) -> tuple[Any, str]:
