@@ -139,7 +139,17 @@ class MaskCaptioner(PreTrainedModel):  # type: ignore[misc]
                 raise UserError(
                     f"{pretrained_model_name_or_path} has no tokenizer", "save it with save_pretrained"
                 ) from error
+            model._check_marks(str(pretrained_model_name_or_path))
         return found
+
+    def _check_marks(self, folder: str) -> None:
+        """Refuse a tokenizer whose tokens at the ends of a caption the language model does not have."""
+        rows = self._captions().language.causal.get_input_embeddings().num_embeddings
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            token = getattr(self.tokenizer, name)
+            if token is not None and not 0 <= token < rows:
+                what = f"{folder}: the tokenizer's {name} is {token}, and its language model has {rows} tokens"
+                raise UserError(what, "the two are of different models: copy the model again")
 
     def forward(
         self,

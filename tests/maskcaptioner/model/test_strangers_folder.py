@@ -66,6 +66,15 @@ def test_code_that_a_language_model_in_the_configuration_names_is_not_run(tmp_pa
     assert not (tmp_path / "executed").exists()
 
 
+def test_a_tokenizer_of_another_model_is_refused_before_it_is_asked(tmp_path):
+    model = tiny_model()
+    model.tokenizer.add_special_tokens({"bos_token": "<another>"})
+    model.save_pretrained(tmp_path)
+    rows = model.caption_head.language.causal.get_input_embeddings().num_embeddings
+    with pytest.raises(UserError, match=f"bos_token_id is {rows}, and its language model has {rows} tokens"):
+        open_model(str(tmp_path))
+
+
 def test_a_language_model_is_built_without_code_of_its_own(tmp_path, never_asked):
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w')\nclass Evil: pass\n")
     config = AutoConfig.for_model("gpt2", n_layer=1, n_head=1, n_embd=8, vocab_size=16)
