@@ -149,7 +149,7 @@ def start_failure(said: str, printed: str = "") -> StartFailure:
     cause = message(said)
     if is_pointer(cause):
         cause = printed_cause(printed) or _gone(cause)
-    return StartFailure(cause, remedy_for(cause))
+    return StartFailure(cause.rstrip("."), remedy_for(cause))
 
 
 def is_pointer(said: str) -> bool:

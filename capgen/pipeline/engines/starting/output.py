@@ -3,62 +3,61 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 _KEPT = 2**18
-
-Printed = Callable[[], str]
-"""Gives the end of what has been printed."""
+_ERROR_LINE = re.compile(rb"^.*(?:\bERROR\b|Traceback \(most recent call last\)).*$", re.MULTILINE)
 
 
-@contextmanager
-def copied_output() -> Iterator[Printed]:
-    """Copy to stderr, and keep the end of, what this process and those that it starts print in the block.
+class EngineOutput(Protocol):
+    """What an engine and its processes print while it starts."""
 
-    Processes that outlive the block go on printing to stderr.
+    def text(self) -> str:
+        """The end of it so far."""
+        ...
+
+    def drop(self) -> None:
+        """Do not show the errors in it: they are told in another way."""
+        ...
+
+
+class CopiedOutput:
+    """A pipe that is copied to a file, by a thread that ends with the last process that writes to it.
+
+    From the first error on the copy waits until ``release``.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    copy = _Copy(os.dup(2))
-    kept = os.dup(1), os.dup(2)
-    try:
-        os.dup2(copy.end, 1)
-        os.dup2(copy.end, 2)
-        yield copy.text
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, descriptor in enumerate(kept, 1):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-        copy.close()
-
-
-class _Copy:
-    """A pipe that is copied to a file, by a thread that ends with the last process that writes to it."""
 
     def __init__(self, to: int) -> None:
         self._from, self.end = os.pipe()
         os.set_blocking(self._from, False)
         self._to, self._kept, self._lock = to, bytearray(), threading.Lock()
+        self._held, self._watched = bytearray(), True
         threading.Thread(target=self._run, name="engine output", daemon=True).start()
 
     def text(self) -> str:
-        """The end of what was written so far."""
-        sys.stdout.flush()
-        sys.stderr.flush()
-        with self._lock:
-            while self._read():
-                pass
-            return bytes(self._kept).decode("utf-8", "replace")
+        """See ``EngineOutput``."""
+        self._drain()
+        return bytes(self._kept).decode("utf-8", "replace")
 
-    def close(self) -> None:
-        """This process writes no more."""
+    def drop(self) -> None:
+        """See ``EngineOutput``."""
+        self._drain()
+        self._held.clear()
+
+    def release(self) -> None:
+        """Show what waits, and from now on everything at once; this process writes no more."""
+        self._drain()
+        with self._lock:
+            self._watched = False
+            self._show(bytes(self._held))
+            self._held.clear()
         os.close(self.end)
 
     def _run(self) -> None:
@@ -72,21 +71,67 @@ class _Copy:
         os.close(self._from)
         os.close(self._to)
 
-    def _read(self) -> bool:
-        """Whether there was something to read."""
-        try:
-            return bool(self._take())
-        except BlockingIOError:
-            return False
+    def _drain(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with self._lock, suppress(BlockingIOError):
+            while self._take():
+                pass
 
     def _take(self) -> bytes:
         """Copy what is there; nothing is the end."""
         data = os.read(self._from, 65_536)
         self._kept += data
         del self._kept[:-_KEPT]
+        error = _ERROR_LINE.search(data) if self._watched and not self._held else None
+        shown = len(data) if not self._held else 0
+        if error is not None:
+            shown = error.start()
+        self._show(data[:shown])
+        self._held += data[shown:]
+        return data
+
+    def _show(self, data: bytes) -> None:
         with suppress(OSError):  # nobody reads it any more
             os.write(self._to, data)
-        return data
+
+
+class LoggedOutput:
+    """What was written to a log since this was made."""
+
+    def __init__(self, log: Path) -> None:
+        self._log, self._start = log, log_size(log)
+
+    def text(self) -> str:
+        """See ``EngineOutput``."""
+        return logged_since(self._log, self._start)
+
+    def drop(self) -> None:
+        """It stays in the log."""
+
+
+@contextmanager
+def copied_output() -> Iterator[CopiedOutput]:
+    """Copy to stderr, and keep the end of, what this process and those that it starts print in the block.
+
+    The first error and what follows is shown after the block, unless it was dropped. Processes that outlive the block
+    go on printing to stderr.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    copy = CopiedOutput(os.dup(2))
+    kept = os.dup(1), os.dup(2)
+    try:
+        os.dup2(copy.end, 1)
+        os.dup2(copy.end, 2)
+        yield copy
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, descriptor in enumerate(kept, 1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        copy.release()
 
 
 def log_size(log: Path) -> int:

@@ -48,10 +48,33 @@ def start(engine, log=None):
 def test_what_the_engines_processes_print_has_the_cause_and_is_still_seen(capfd):
     told = start(Failing(RuntimeError(POINTER), "ValueError: No available memory for the cache blocks."))
     assert isinstance(told, EngineNotStarted)
-    assert told.cause == "ValueError: No available memory for the cache blocks."
+    assert told.cause == "ValueError: No available memory for the cache blocks"
     assert str(told).startswith("the engine could not be started: ValueError: No available memory")
     assert "gpu_memory_utilization" in told.remedy
     assert capfd.readouterr().err == "ValueError: No available memory for the cache blocks.\n"
+
+
+TRACEBACK = "INFO loading\nERROR 12:01 [core.py:9] Traceback (most recent call last):\nERROR 12:01 {}\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("ValueError: No available memory for the cache blocks.", "INFO loading\n"),
+        ("KeyError: 'mrope_section'", TRACEBACK.format("KeyError: 'mrope_section'") + "\n"),
+    ],
+)
+def test_errors_that_are_told_with_a_remedy_are_not_printed_beside_it_and_others_are(capfd, said, shown):
+    told = start(Failing(RuntimeError(POINTER), TRACEBACK.format(said)))
+    assert told.cause == said.rstrip(".")
+    assert capfd.readouterr().err == shown
+
+
+def test_errors_of_an_engine_that_starts_are_shown(capfd):
+    with copied_output():
+        os.write(2, b"ERROR it goes on without\nready\n")
+        assert capfd.readouterr().err == ""
+    assert capfd.readouterr().err == "ERROR it goes on without\nready\n"
 
 
 def test_an_earlier_start_in_the_same_log_is_not_taken_for_this_one(tmp_path):
@@ -79,12 +102,12 @@ def test_an_error_that_points_to_the_log_is_told_of_with_what_was_printed():
 
 
 def test_output_is_copied_while_it_is_read_and_the_end_of_it_is_kept(capfd):
-    with copied_output() as printed:
+    with copied_output() as output:
         os.system("head -c 300000 /dev/zero | tr '\\0' x; echo; echo the end >&2")
-        assert printed().endswith("x\nthe end\n")
-        assert len(printed()) == 2**18
+        assert output.text().endswith("x\nthe end\n")
+        assert len(output.text()) == 2**18
         os.write(1, b"this process\n")
-        assert printed().endswith("the end\nthis process\n")
+        assert output.text().endswith("the end\nthis process\n")
     os.write(1, b"afterwards\n")
     seen = capfd.readouterr()
     assert seen.out == "afterwards\n"
