@@ -140,12 +140,16 @@ def _list(*, as_json: bool) -> None:
 
 def _facts(name: str, engine: str) -> dict[str, Any]:
     """What a run of ``lvis`` with this model would use, and why, in the order in which it is read."""
+    from capgen.pipeline.engines.base import build_engine
     from capgen.pipeline.planning.config import load_settings
     from capgen.pipeline.planning.model_profiles import find_profile, model_profiles, profile_named
+    from capgen.pipeline.planning.preflight import check_model_path
 
     family = model_profiles().get(name)
     flags = {"model.id": name, "engine.name": engine} | ({"model.profile": name} if family else {})
     settings = load_settings("lvis", flags)
+    build_engine(settings.engine)
+    check_model_path(settings)
     profile = profile_named(settings.model.profile)
     if family:
         why = "it was named"

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from capgen.errors import UserError
+from capgen.pipeline.engines.base import build_engine
 from capgen.pipeline.estimating.dataset_scan import (
     DatasetCounts,
     SampledRequest,
@@ -19,7 +20,7 @@ from capgen.pipeline.estimating.dataset_scan import (
 from capgen.pipeline.estimating.measure import Measured, measure_engine, real_requests
 from capgen.pipeline.estimating.token_counter import token_counter
 from capgen.pipeline.planning.model_profiles import profile_named
-from capgen.pipeline.planning.preflight import check_model, check_pictures, tell_model
+from capgen.pipeline.planning.preflight import check_model, check_model_path, check_pictures, tell_model
 from capgen.pipeline.rendering.prompt import prompt_of
 from capgen.pipeline.rendering.render import Renderer
 from capgen.pipeline.settings import Settings
@@ -102,8 +103,11 @@ def estimate_run(settings: Settings, wanted: EstimateRequest) -> RunEstimate:
     """Estimate a run without starting it.
 
     Raises:
-        UserError: the dataset cannot be read, it has no objects, or the probe fails.
+        UserError: the engine's name or options are wrong, the dataset cannot be read, it has no objects, or the probe
+            fails.
     """
+    build_engine(settings.engine)
+    check_model_path(settings)
     prompt = prompt_of(settings.prompt)
     check_pictures(settings, prompt)
     if wanted.probe or settings.model.trust_remote_code:

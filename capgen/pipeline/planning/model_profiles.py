@@ -335,7 +335,10 @@ def _cached(model: str, revision: str | None) -> Path | None:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:
         return None
-    found = try_to_load_from_cache(model, "config.json", revision=revision)
+    try:
+        found = try_to_load_from_cache(model, "config.json", revision=revision)
+    except ValueError:  # of this form, but no name of the hub, as ./folder is
+        return None
     return Path(found) if isinstance(found, str) else None
 
 

@@ -18,7 +18,8 @@ from capgen.pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+_PATH = re.compile(r"~|\.{0,2}/")
 _HUB_TIMEOUT_S = 15
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl"})
 
@@ -81,6 +82,19 @@ def check_distinct(settings: Settings, prompt: Prompt) -> None:
         )
 
 
+def check_model_path(settings: Settings) -> None:
+    """That a model written as a path is there, where the engine loads it here; a server may call its models by paths.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    model = settings.model.id
+    if not getattr(ENGINES.load(settings.engine.name), "loads_model", False):
+        return
+    if _PATH.match(model) and not Path(model).is_dir():
+        raise UserError(f"--model {model}: no such folder", "give the model's folder, or a name as owner/model")
+
+
 def check_model(settings: Settings) -> None:
     """That the model of an engine that loads it here can be found: a model directory, or a name on the hub.
 
@@ -90,6 +104,7 @@ def check_model(settings: Settings) -> None:
     model, revision = settings.model.id, settings.model.revision
     if not getattr(ENGINES.load(settings.engine.name), "loads_model", False):
         return
+    check_model_path(settings)
     folder = Path(model)
     if folder.is_dir():
         if not (folder / "config.json").is_file():

@@ -63,6 +63,10 @@ FAMILIES = {
         merged,
         {},
     ),
+    "llava-onevision2": Family(
+        "Qwen2VLImageProcessor", {"size": {"shortest_edge": 200704, "longest_edge": 4000000}}, merged, {}
+    ),
+    "glm-5.3": Family("Glm5NextImageProcessorPil", {}, merged, {}),
     "glm-v": Family("Glm46VImageProcessor", {}, merged, {}),
     "pixtral": Family("PixtralImageProcessor", {}, rows(16), {}),
     "mistral3": Family("PixtralImageProcessor", {"patch_size": 14, "size": {"longest_edge": 1540}}, rows(28), {}),

@@ -24,15 +24,18 @@ FAMILIES = {
     "Qwen3VLMoeForConditionalGeneration": "qwen3-vl",
     "Qwen3_5ForConditionalGeneration": "qwen3.5",
     "Qwen3_5MoeForConditionalGeneration": "qwen3.5",
+    "Qwen4ExpForConditionalGeneration": "qwen3.8-flash-next",
     "InternVLChatModel": "internvl",
     "InternVLForConditionalGeneration": "internvl",
     "Gemma3ForConditionalGeneration": "gemma3",
     "Gemma4ForConditionalGeneration": "gemma4",
     "Molmo2ForConditionalGeneration": "molmo2",
     "Glm4vMoeForConditionalGeneration": "glm-v",
+    "Glm5NextForConditionalGeneration": "glm-5.3",
     "Mistral3ForConditionalGeneration": "mistral3",
     "PixtralForConditionalGeneration": "pixtral",
     "LlavaOnevisionForConditionalGeneration": "llava-onevision",
+    "LlavaOnevision2ForConditionalGeneration": "llava-onevision2",
     "MiniCPMV": "minicpm-v",
     "SmolVLMForConditionalGeneration": "smolvlm",
     "Idefics3ForConditionalGeneration": "idefics3",
@@ -107,6 +110,22 @@ def test_every_profile_makes_settings_that_its_engines_take_and_names_its_source
         ("Qwen/Qwen2.5-VL-7B-Instruct", "qwen2.5-vl"),
         ("Qwen/Qwen3.8-27B", "qwen3.5"),
         ("google/gemma-4-31b-it", "gemma4"),
+        ("Qwen/Qwen3.8-Flash-Next-FP8", "qwen3.8-flash-next"),
+        ("Qwen/Qwen3.8-2.4T-A95B", None),
+        ("qwen2.5vl:7b", "qwen2.5-vl"),
+        ("gemma3:12b", "gemma3"),
+        ("google/gemma-3n-E4B-it", None),
+        ("gemma4", "gemma4"),
+        ("llama4:scout", "llama4"),
+        ("mistral-small3.2:24b", "mistral3"),
+        ("mistralai/Magistral-Small-2509", "mistral3"),
+        ("allenai/molmo-2-8b", "molmo2"),
+        ("z-ai/glm-4.5v", "glm-v"),
+        ("z-ai/glm-5.3-flash", "glm-5.3"),
+        ("llava-hf/llava-onevision-qwen2-7b-ov-hf", "llava-onevision"),
+        ("lmms-lab/LLaVA-OneVision-1.5-8B-Instruct", None),
+        ("lmms-lab-encoder/LLaVA-OneVision-2-8B-Instruct", "llava-onevision2"),
+        ("./somebody", None),
         ("embedded", "embedded"),
         ("somebody/embedded-vl", None),
         ("tiny-vlm", None),
@@ -159,10 +178,17 @@ def test_a_profile_may_be_named_and_refused(folder):
         load_settings("lvis", {"model.id": model}, ["model.profile=qwen3.6"])
 
 
-def test_thinking_is_switched_off_where_there_is_a_switch_and_named_where_there_is_none(caplog):
+def test_thinking_is_switched_off_where_there_is_a_switch_and_named_where_there_is_none(folder, caplog):
     assert load_settings("lvis", {"model.id": "Qwen/Qwen3.5-4B"}).model.template == {"enable_thinking": False}
-    tell_model(load_settings("lvis", {"model.id": "Qwen/Qwen3-VL-8B-Thinking"}))
-    assert "reasons before it answers and cannot be told not to" in caplog.text
+    for model in ("Qwen/Qwen3-VL-8B-Thinking", folder("Glm5NextForConditionalGeneration")):
+        caplog.clear()
+        tell_model(load_settings("lvis", {"model.id": model}))
+        assert f"{model} reasons before it answers and cannot be told not to" in caplog.text
+
+
+def test_a_licence_is_that_of_the_model_and_not_of_its_predecessors():
+    assert model_profiles()["qwen3.5"].licence.startswith("Apache-2.0")
+    assert "Qwen Community License" in model_profiles()["qwen3.8-flash-next"].licence
 
 
 @pytest.mark.parametrize(
@@ -311,3 +337,18 @@ def test_a_pipe_in_the_place_of_a_configuration_is_none(tmp_path):
     os.mkfifo(tmp_path / "capgen.toml")
     assert find_profile(str(tmp_path))[0] is None
     assert load_settings("lvis", {"model.id": str(tmp_path)}).model.profile == "none"
+
+
+@pytest.mark.parametrize("verb", [["models"], ["plan", "--dataset", "lvis", "--root", ".", "--model"]])
+def test_an_engine_or_a_model_folder_that_is_not_there_is_refused(verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownName, match=r"no engine is called 'opnai'.*openai"):
+        app([*verb, "Qwen/Qwen3-VL-8B-Instruct", "--engine", "opnai"], standalone_mode=False)
+    for path in ("./folder", "../folder", "/no/folder", "./one/folder"):
+        with pytest.raises(UserError, match=rf"--model {path}: no such folder"):
+            app([*verb, path], standalone_mode=False)
+
+
+def test_a_server_may_call_its_model_by_a_path(capsys):
+    app(["models", "/models/Qwen3-VL-8B-Instruct", "--engine", "openai"], standalone_mode=False)
+    assert "qwen3-vl (its name" in capsys.readouterr().out
