@@ -192,7 +192,8 @@ def _pictures(settings: Settings, profile: ModelProfile | None) -> dict[str, Any
 def _text(settings: Settings, profile: ModelProfile | None, name: str) -> dict[str, Any]:
     thinking = "none known"
     if profile is not None:
-        switch = f"switched off by {settings.model.template}"
+        told = settings.model.template
+        switch = f"switched off by {told}" if told == profile.model.template else f"as the template is told: {told}"
         thinking = switch if profile.thinking == "switch" else "this family has none"
         if profile.thinks_always(name):
             thinking = "cannot be switched off: raise sampling.max_tokens"

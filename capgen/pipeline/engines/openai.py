@@ -19,7 +19,7 @@ from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
 from capgen.pipeline.engines.chat_completions import BodyOptions, BodyWriter
 from capgen.pipeline.engines.completion import AnswerIds, Completion, error_text, named_limit, read_completion
-from capgen.pipeline.engines.reasoning import USUAL
+from capgen.pipeline.engines.reasoning import USUAL, how_to_switch_off
 from capgen.pipeline.engines.scoring.base import SentenceScorer
 from capgen.pipeline.engines.servers import (
     USUAL_VARIABLE,
@@ -314,9 +314,9 @@ class OpenaiSession:
         if completion.reasons and not self._thought:
             self._thought = True
             log.warning(
-                "engine openai: %s reasons before it answers, which costs tokens; to switch it off try "
-                "--set model.template.enable_thinking=false",
+                "engine openai: %s reasons before it answers, which costs tokens: %s",
                 server.name,
+                how_to_switch_off(self.writer.context.model.template, self.options.extra_body),
             )
         self.answered = True
         return found

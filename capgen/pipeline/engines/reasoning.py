@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 USUAL = (
@@ -51,6 +51,23 @@ def without_reasoning(text: str, markers: Markers = USUAL, specials: Sequence[st
     for token in specials:
         said = said.replace(token, "")
     return said.strip()
+
+
+def how_to_switch_off(template: Mapping[str, Any], body: Mapping[str, Any]) -> str:
+    """What is left to try with a server that reasons.
+
+    vLLM, SGLang and llama.cpp take arguments of the chat template. Ollama and LM Studio ignore those and take the
+    field ``reasoning_effort`` (ollama/ollama#14820, lmstudio-ai/lmstudio-bug-tracker#2057).
+
+    Args:
+        template: arguments of the chat template that were sent; ``body``: further fields of the request.
+    """
+    if {"reasoning_effort", "reasoning"} & set(body):
+        return "it was asked not to, so raise sampling.max_tokens well above the caption's, or take another model"
+    field = "--set 'engine.options.extra_body={reasoning_effort=\"none\"}'"
+    if template:
+        return f"it does not obey the chat template's arguments; try {field}, which Ollama and LM Studio take"
+    return f"to switch it off try --set model.template.enable_thinking=false, with Ollama and LM Studio {field}"
 
 
 def special_tokens(tokenizer: Any, markers: Markers) -> tuple[str, ...]:

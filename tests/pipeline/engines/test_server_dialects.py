@@ -5,10 +5,12 @@ caption. A real server on this machine sends them.
 """
 
 import json
+import re
 
 import pytest
 
 from capgen.pipeline.engines.base import RequestRefused
+from capgen.pipeline.engines.reasoning import how_to_switch_off
 from tests.pipeline.engines.asking import ask, engine, view
 from tests.pipeline.engines.chatserver import ChatServer, http
 
@@ -329,6 +331,21 @@ def test_reasoning_is_told_once_with_the_way_to_switch_it_off(caplog):
     assert [one.text for one in said] == [CAPTION] * 3
     (line,) = [record.getMessage() for record in caplog.records if "reasons before" in record.getMessage()]
     assert "model.template.enable_thinking=false" in line
+    assert 'extra_body={reasoning_effort="none"}' in line
+
+
+@pytest.mark.parametrize(
+    ("template", "body", "told"),
+    [
+        ({"enable_thinking": False}, {}, 'does not obey .*extra_body={reasoning_effort="none"}'),
+        ({"enable_thinking": False}, {"reasoning_effort": "none"}, r"asked not to, so raise sampling\.max_tokens"),
+        ({}, {"reasoning": {"effort": "none"}}, r"asked not to, so raise sampling\.max_tokens"),
+    ],
+)
+def test_what_was_tried_against_reasoning_is_not_advised_again(template, body, told):
+    advice = how_to_switch_off(template, body)
+    assert re.search(told, advice)
+    assert "enable_thinking" not in advice
 
 
 @pytest.mark.parametrize(("code", "asked"), [(429, 3), (502, 3), (400, 1)])

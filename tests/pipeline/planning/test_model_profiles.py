@@ -349,6 +349,14 @@ def test_an_engine_or_a_model_folder_that_is_not_there_is_refused(verb, tmp_path
             app([*verb, path], standalone_mode=False)
 
 
+def test_thinking_that_a_model_folder_asks_for_is_not_called_switched_off(folder, capsys):
+    app(
+        ["models", folder("Qwen3_5ForConditionalGeneration", "[model]\ntemplate = { enable_thinking = true }\n")],
+        standalone_mode=False,
+    )
+    assert "as the template is told: {'enable_thinking': True}" in capsys.readouterr().out
+
+
 def test_a_server_may_call_its_model_by_a_path(capsys):
     app(["models", "/models/Qwen3-VL-8B-Instruct", "--engine", "openai"], standalone_mode=False)
     assert "qwen3-vl (its name" in capsys.readouterr().out
