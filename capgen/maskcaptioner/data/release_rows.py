@@ -221,7 +221,9 @@ def open_releases(
     parts = []
     for out in releases:
         if not out.is_dir():
-            raise MissingFile(out, "--data takes the OUT of a finished `capgen run`")
+            address = ":" in out.parts[0]  # as a path it has lost a slash
+            remedy = "give the address of a bucket or of the Hub with --data, not in the training file"
+            raise MissingFile(out, remedy if address else "--data takes the OUT of a finished `capgen run`")
         check_released(out, "media")
         root = (pictures or {}).get(out)
         bounds = release_bounds(out, root, follow_links)

@@ -93,6 +93,8 @@ def test_a_jpeg_is_decoded_smaller_where_that_is_enough(parts):
 def test_missing_things_are_named_in_one_line(releases, parts, tmp_path):
     with pytest.raises(MissingFile, match="nowhere"):
         open_releases([tmp_path / "nowhere"], "train")
+    with pytest.raises(MissingFile, match="give the address of a bucket or of the Hub with --data"):
+        open_releases([Path("hf://datasets/me/run")], "train")
     with pytest.raises(MissingFile, match="capgen run"):
         count(open_releases([tmp_path], "train"))
     with pytest.raises(UnknownName, match="known: train"):
