@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from capgen.buckets.store import BucketTrouble, ObjectStore
+from capgen.buckets.store import BucketRefused, BucketTrouble, ObjectStore
 from capgen.errors import UserError
 from capgen.redaction import shown_url
 
@@ -84,7 +84,7 @@ def held(store: ObjectStore, *, stale_s: float = STALE_S, renewed_s: float = REN
         while not ended.wait(renewed_s) and not lease.lost:
             try:
                 lease.renew()
-            except (BucketTrouble, OSError):
+            except (BucketTrouble, BucketRefused, OSError):
                 continue  # the next one may get through; a lease lives through several that do not
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from capgen.buckets.remedies import remedy_for
 from capgen.encoding import is_below
 from capgen.errors import CapgenError, UserError
 from capgen.redaction import message, shown_url
@@ -28,9 +29,9 @@ _BUCKET_PARTS = dict.fromkeys(_PACKAGES, 1) | {"hf": 3}
 """By scheme, how many parts of a path name the bucket, which must be there: ``datasets/OWNER/NAME`` on the Hub."""
 _TRIES = 8
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
-_LATE_CLOCK = ("RequestTimeTooSkewed", "request time and the current time")
-"""S3's code and sentence where this machine's clock differs by more than 15 minutes from its own."""
-_NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError, CapgenError)
+_FIRST_TRIES = 3  # of a command's first request: who gave a wrong address is there, and waits for the answer
+_SAID_AFTER = 2
+_NOT_AGAIN = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, CapgenError)
 """What asking once more does not change."""
 _REFUSED = (401, 403)
 _LARGEST_READ = 2**30  # bytes of an object that is read into memory
@@ -60,6 +61,10 @@ def is_url(text: str) -> bool:
     """Whether a place is in a bucket, not a folder."""
     scheme, mark, rest = text.partition("://")
     return bool(mark and rest) and scheme.replace("+", "").isalnum() and scheme != "file"
+
+
+class BucketRefused(UserError):
+    """The server does not let these credentials do what was asked."""
 
 
 class TooLarge(UserError):
@@ -99,8 +104,12 @@ class ObjectStore:
     def __reduce__(self) -> tuple[type[ObjectStore], tuple[str]]:
         return ObjectStore, (self.url,)
 
-    def list(self, prefix: str = "") -> dict[str, Stamp]:
-        """The objects whose names begin with a prefix that ends in ``/``; all without one."""
+    def list(self, prefix: str = "", *, tries: int = _TRIES) -> dict[str, Stamp]:
+        """The objects whose names begin with a prefix that ends in ``/``; all without one.
+
+        Args:
+            tries: so often a server is asked that does not answer.
+        """
 
         def find() -> dict[str, Any]:
             self._fs.invalidate_cache()
@@ -109,7 +118,7 @@ class ObjectStore:
             except FileNotFoundError:
                 return {}
 
-        found = self._patiently(f"listing {self._shown(prefix)}", find)
+        found = self._patiently(f"listing {self._shown(prefix)}", find, tries)
         start = len(self._root) + 1
         return {
             path.lstrip("/")[start:]: _stamp(info)
@@ -227,22 +236,29 @@ class ObjectStore:
             UserError: it cannot; says what the server answers.
         """
         try:
-            self.list("plan/")
-            parts = _BUCKET_PARTS.get(self.url.partition("://")[0])
-            if parts is not None:
-                bucket = "/".join(self._root.split("/")[:parts])
-                self._patiently(f"looking for {bucket}", lambda: self._fs.ls(bucket))
-        except (BucketTrouble, PermissionError, FileNotFoundError) as error:
-            why = error.why if isinstance(error, BucketTrouble) else message(str(error))
-            late = any(mark in why for mark in _LATE_CLOCK)
-            remedy = "check the address and the credentials in the environment"
-            if self.url.startswith("hf://"):
-                remedy = (
-                    "check the address; a private repository needs the token of somebody who may read it in HF_TOKEN"
-                )
-            if late:
-                remedy = "set this machine's clock, and start NTP (chrony)"
-            raise UserError(f"{shown_url(self.url)} cannot be read: {why}", remedy) from None
+            if not self.list("plan/", tries=_FIRST_TRIES):
+                self._find_bucket()
+        except (BucketTrouble, BucketRefused, FileNotFoundError) as error:
+            said = error.__cause__ if isinstance(error, BucketRefused) else error
+            why = error.why if isinstance(error, BucketTrouble) else message(str(said))
+            what = f"{shown_url(self.url)} cannot be read: {why.rstrip('.')}"
+            raise UserError(what, remedy_for(self._scheme, why)) from None
+
+    def _find_bucket(self) -> None:
+        """Ask for the bucket itself: of one that is not there a listing has nothing.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        parts = _BUCKET_PARTS.get(self._scheme)
+        if parts is None:
+            return
+        bucket = "/".join(self._root.split("/")[:parts])
+        self._patiently(f"looking for {bucket}", lambda: self._fs.ls(bucket), _FIRST_TRIES)
+
+    @property
+    def _scheme(self) -> str:
+        return self.url.partition("://")[0]
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}".rstrip("/")
@@ -250,19 +266,28 @@ class ObjectStore:
     def _shown(self, name: str) -> str:
         return f"{shown_url(self.url)}/{name}"
 
-    def _patiently(self, doing: str, request: Callable[[], T]) -> T:
-        """Ask again, with growing waits, until the bucket answers."""
+    def _patiently(self, doing: str, request: Callable[[], T], tries: int = _TRIES) -> T:
+        """Ask again, with growing waits, until the bucket answers.
+
+        Raises:
+            BucketRefused: these credentials may not do that.
+            BucketTrouble: it has not answered so many times.
+        """
         wait = _FIRST_WAIT_S
-        for number in range(1, _TRIES + 1):
+        for number in range(1, tries + 1):
             try:
                 return request()
             except _NOT_AGAIN:
                 raise
+            except PermissionError as error:
+                why = message(str(error))
+                raise BucketRefused(f"{doing}: {why.rstrip('.')}", remedy_for(self._scheme, why)) from error
             except Exception as error:  # what a library raises for a failing server is its own
                 why = message(f"{type(error).__name__}: {error}")
-                if number == _TRIES or not _passes(error):
+                if number == tries or not _passes(error):
                     raise BucketTrouble(doing, why) from error
-                log.debug("%s: %s; asked again in %.1f s", doing, why, wait)
+                level = logging.WARNING if number == _SAID_AFTER else logging.DEBUG
+                log.log(level, "%s: %s; asked again in %.1f s", doing, why, wait)
             time.sleep(wait * random.uniform(0.5, 1.0))
             wait = min(2 * wait, _LONGEST_WAIT_S)
         raise AssertionError("unreachable")

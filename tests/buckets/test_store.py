@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from capgen.buckets.lease import Lease, held, holder
 from capgen.buckets.places import local_place, shown, url_of
-from capgen.buckets.store import BucketTrouble, ObjectStore, is_url
+from capgen.buckets.remedies import remedy_for
+from capgen.buckets.store import BucketRefused, BucketTrouble, ObjectStore, is_url
 from capgen.errors import UserError
-from tests.buckets.bucket import Faulty, forget_connections, new_bucket, s3_server
+from tests.buckets.bucket import KEYS, Faulty, forget_connections, new_bucket, s3_server
 
 
 @pytest.fixture(scope="module")
@@ -100,26 +102,68 @@ def test_urls_are_told_from_folders_and_keep_their_names_before_people(tmp_path,
     assert local_place("some/folder", "run").name == "folder"
 
 
-def test_a_server_that_refuses_this_machines_clock_has_the_clock_set(server, monkeypatch):
-    said = b"The difference between the request time and the current time is too large."
+@contextmanager
+def refusing(monkeypatch, status, code, message):
+    """A server that refuses every request alike."""
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
 
     class Refusing(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(403)
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(b"<Error><Code>RequestTimeTooSkewed</Code><Message>%s</Message></Error>" % said)
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_PUT = do_HEAD = do_GET
 
         def log_message(self, *_):
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Refusing) as refusing:
-        threading.Thread(target=refusing.serve_forever, daemon=True).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing.server_port}")
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         forget_connections()
-        with pytest.raises(UserError, match=r"the current time is too large.*set this machine's clock"):
-            ObjectStore("s3://bucket/run").check()
-        refusing.shutdown()
+        yield ObjectStore("s3://bucket/run")
+        server.shutdown()
     forget_connections()
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    ("status", "code", "message", "remedy"),
+    [
+        (403, "RequestTimeTooSkewed", "The request time and the current time differ.", "set this machine's clock"),
+        (403, "InvalidAccessKeyId", "The AWS Access Key Id does not exist.", "set .* AWS_SECRET_ACCESS_KEY"),
+        (403, "AccessDenied", "Access Denied.", "give these credentials the right to that .s3:ListBucket"),
+        (400, "AuthorizationHeaderMalformed", "The region is wrong; expecting 'eu-1'.", "region .AWS_DEFAULT_REGION"),
+    ],
+)
+def test_a_server_that_refuses_has_its_word_and_the_remedy_in_one_line(monkeypatch, status, code, message, remedy):
+    with refusing(monkeypatch, status, code, message) as store:
+        with pytest.raises(UserError, match=f"^s3://bucket/run cannot be read: .*{message[:-1]}.*; .*{remedy}"):
+            store.check()
+        if status == 403:
+            with pytest.raises(BucketRefused, match=f"^writing s3://bucket/run/x: {message[:-1]}; .*{remedy}"):
+                store.create("x", b"")
+
+
+@pytest.mark.usefixtures("server")
+def test_without_credentials_a_bucket_or_a_server_the_remedy_names_what_is_missing(monkeypatch):
+    with pytest.raises(UserError, match="The specified bucket does not exist; make the bucket, or correct its name"):
+        ObjectStore("s3://there-is-none/run").check()
+    for name in KEYS:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    forget_connections()
+    with pytest.raises(UserError, match=r"Unable to locate credentials; set .*AWS_ACCESS_KEY_ID and"):
+        ObjectStore("s3://bucket/run").check()
+    forget_connections()
+    why = 'EndpointConnectionError: Could not connect to the endpoint URL: "http://127.0.0.1:1/bucket"'
+    assert remedy_for("s3", why) == "check the network and the address of the server (AWS_ENDPOINT_URL)"
+    assert remedy_for("abfs", "401 Unauthorized").endswith("(AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY)")
 
 
 def test_an_address_with_a_password_or_of_no_known_kind_is_refused():

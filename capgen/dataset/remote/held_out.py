@@ -9,7 +9,7 @@ from pathlib import Path
 
 from capgen.buckets import lease
 from capgen.buckets.places import url_of
-from capgen.buckets.store import BucketTrouble
+from capgen.buckets.store import BucketRefused, BucketTrouble
 from capgen.dataset.remote.mirror import Mirror
 from capgen.errors import UserError
 
@@ -43,7 +43,7 @@ class OutBucket:
         try:
             yield
         except BaseException:
-            with suppress(BucketTrouble, OSError):  # what ended the run is the error to tell
+            with suppress(BucketTrouble, BucketRefused, OSError):  # what ended the run is the error to tell
                 self._take()
                 self.give()
             raise
