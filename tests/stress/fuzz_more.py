@@ -25,6 +25,7 @@ def _import_inputs(base: Path) -> None:
 
     for name, to in (("coco", "coco"), ("official", "official")):
         exported(image_release(base / name), base / name / "given", to)
+    (base / "film").mkdir()
     exported(film_release(base / "film"), base / "film" / "given", "youtube-vis")
 
 
@@ -41,8 +42,11 @@ def _import_case(draw: random.Random, base: Path, place: Path) -> Case:
 
 
 def _quality_inputs(base: Path) -> None:
+    from tests.exporting.releases import write_picture
     from tests.tiny_runs import three_shards
 
+    for number in range(1, 6):
+        write_picture(base / "pictures" / f"{number}.jpg")
     run = three_shards(base / "run")
     run.commit(change=lambda row: msgspec.structs.replace(row, logprob_min=-0.5, caption="A red cup.")).pack()
     rows = [row for file in RunLayout(run.out).all_candidates() for row in read_rows(file)]
@@ -69,7 +73,7 @@ def _quality_case(draw: random.Random, base: Path, place: Path) -> Case:
         "report": (["report", str(out)], judge),
         "lint": (["lint", str(out)], judge),
         "push": (["push", str(out), "me/captions"], judge),
-        "gallery": (["gallery", str(out), "--root", str(base), "--export", str(place / "out")], judge),
+        "gallery": (["gallery", str(out), "--root", str(base / "pictures"), "--export", str(place / "out")], judge),
     }
     form = draw.choice(sorted(commands))
     arguments, file = commands[form]

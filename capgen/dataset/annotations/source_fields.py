@@ -38,8 +38,11 @@ class SourceFields:
 
 
 def id_text(raw: msgspec.Raw | None) -> str | None:
-    """An id of a file as a release has it: 12, 12.0 and "12" are 12."""
-    value: Any = None if raw is None else msgspec.json.decode(raw)
+    """An id of a file as a release has it: 12, 12.0 and "12" are 12; None for what is none."""
+    try:
+        value: Any = None if raw is None else msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # such as 1e999
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value) if isinstance(value, int | str) and not isinstance(value, bool) else None

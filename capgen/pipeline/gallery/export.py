@@ -129,7 +129,7 @@ def _write_page(
         page.write(render("export.html", title=title, note=index.note, style=_markup(style), policy=policy))
         for number, (shard, name) in enumerate(media):
             rows = index.of_medium(name, selection)
-            figures = list(_figures(store.get(shard, name), rows, folder, number))
+            figures = list(_figures(store.of_row(shard, name), rows, folder, number))
             shown.update(figure.src.rpartition("/")[2] for figure in figures)
             page.write(article(MediumGroup(shard, name, rows[0].kind, figures, rows), links=False, reviews=False))
             for row in rows:

@@ -92,6 +92,18 @@ class MediaStore:
         """
         return self.shard(shard)[medium]
 
+    def of_row(self, shard: int, medium: str) -> ShownMedium:
+        """The medium that a row of a shard names.
+
+        Raises:
+            LedgerError: the plan has no such medium, or the shard cannot be read.
+        """
+        try:
+            return self.get(shard, medium)
+        except KeyError:
+            path = RunLayout(self.out).candidates(shard)
+            raise LedgerError(f"{path} has rows of {medium!r}, which is not planned; capgen verify says more") from None
+
     def shard(self, index: int) -> Mapping[str, ShownMedium]:
         """The media of a finished shard by name, in the order of the plan; see ``get``."""
         stamp = self._stamp(index)

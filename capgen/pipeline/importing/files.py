@@ -221,6 +221,9 @@ def caption_files(given: Path, root: Path | None, split: str | None) -> list[Cap
         paths = next((found for pattern in _PATTERNS if (found := sorted(given.glob(pattern)))), [])
         if not paths:
             raise UserError(f"{given} holds no captions that can be imported", _REMEDY)
+        odd = next((path for path in paths if not path.is_file()), None)
+        if odd is not None:  # nobody has named it: a pipe would be waited for, and a device has no end
+            raise UserError(f"{odd} is a folder, a pipe or a device, not a file", "delete it, or give one file")
     elif given.is_file():
         paths = [given]
     else:

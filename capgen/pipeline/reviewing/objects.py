@@ -81,7 +81,7 @@ def _written(
     index: RowIndex, store: MediaStore, selection: Selection, folder: Path, media: Sequence[tuple[int, str]]
 ) -> Iterator[ReviewPicture]:
     for number, (shard, name) in enumerate(media):
-        shown = store.get(shard, name)
+        shown = store.of_row(shard, name)
         by_frame: dict[int, list[IndexedRow]] = {}
         for row in index.of_medium(name, selection):
             by_frame.setdefault(row.frame, []).append(row)

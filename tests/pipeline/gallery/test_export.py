@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import cv2
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from capgen.dataset.files import open_parquet, sha256_of
+from capgen.dataset.layout import RunLayout
 from capgen.errors import LedgerError, UserError
 from capgen.pipeline.gallery.export import export_run
 from capgen.pipeline.gallery.selection import Selection
@@ -260,6 +265,22 @@ def test_the_same_run_gives_the_same_page(run, tmp_path):
     for name in ("a", "b"):
         export(run.out, tmp_path / name, limit=100)
     assert (tmp_path / "a" / "index.html").read_bytes() == (tmp_path / "b" / "index.html").read_bytes()
+
+
+def test_rows_of_a_medium_that_is_not_planned_are_one_line(tmp_path):
+    """Whoever hands an OUT over may have changed its rows."""
+    pictures(tmp_path / "pictures", ["1.jpg"])
+    run = three_shards(tmp_path / "out", root=str(tmp_path / "pictures")).commit()
+    file = RunLayout(run.out).candidates(0)
+    table = pq.read_table(file)
+    table = table.set_column(table.schema.get_field_index("media_id"), "media_id", pa.array(["9"] * table.num_rows))
+    with open_parquet(file, table.schema) as writer:
+        writer.write_table(table)
+    manifest = RunLayout(run.out).manifest(0)
+    told = json.loads(manifest.read_text()) | {"sha256": sha256_of(file), "bytes": file.stat().st_size}
+    manifest.write_text(json.dumps(told))
+    with pytest.raises(LedgerError, match="has rows of 'tiny/train/9', which is not planned"):
+        export(run.out, tmp_path / "page", limit=9)
 
 
 def test_mistakes_are_named_in_one_line(tmp_path, run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -141,6 +142,15 @@ def test_captions_that_are_no_text_or_blank_are_none_and_lists_are_kept(tmp_path
     assert "caption" not in again[10]
 
 
+@pytest.mark.parametrize("number", ["1e999", "[[]]"])
+def test_ids_that_are_none_are_of_no_image_and_no_caption(tmp_path, number):
+    image = '{"id": 1, "width": 64, "height": 48, "file_name": "a.jpg"}'
+    box = '"bbox": [1, 2, 30, 20], "caption": "A box."}'
+    rows = f'{{"id": 1, "image_id": 1, {box}, {{"id": {number}, "image_id": {number}, {box}'
+    path = _write(tmp_path / "a.json", f'{{"images": [{image}], "annotations": [{rows}]}}')
+    assert imported(path, tmp_path / "out").kept == 1
+
+
 def test_objects_with_a_box_alone_stay_such_objects(tmp_path):
     body = {
         "images": [{"id": 1, "width": 64, "height": 48, "file_name": "a.jpg"}],
@@ -186,6 +196,7 @@ def test_an_import_that_was_stopped_goes_on(tmp_path, monkeypatch):
         (lambda folder: _write(folder / "all.json", '{"images": []}'), "which for `datasets` is every split"),
         (lambda folder: _write(folder / "sub/a.txt", "x").parent, "holds no captions"),
         (lambda folder: _write(folder / "a.json", '{"images": [], "annotations": []}'), "not one of its 0 objects"),
+        (lambda folder: _pipe(folder / "in" / "lviscap_v1_train.json"), "is a folder, a pipe or a device, not a file"),
     ],
 )
 def test_what_cannot_be_imported_is_one_line(tmp_path, make, words):
@@ -193,6 +204,12 @@ def test_what_cannot_be_imported_is_one_line(tmp_path, make, words):
         imported(make(tmp_path), tmp_path / "out")
     assert words in str(raised.value)
     assert not (tmp_path / "out/release.json").exists()
+
+
+def _pipe(path: Path) -> Path:
+    path.parent.mkdir()
+    os.mkfifo(path)
+    return path.parent
 
 
 def _write(path: Path, text: str) -> Path:
