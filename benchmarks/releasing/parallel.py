@@ -56,8 +56,13 @@ def runner(way: str, processes: int) -> Iterator[TaskRunner]:
 
         with connected(processes, 0) as ray:
             # Ray's processes for tasks start with it, a second each; those of a run have been up for as long as it.
-            ray.get([ray.remote(time.sleep).remote(0.5) for _ in range(processes)])
+            ray.get([ray.remote(_idle).remote() for _ in range(processes)])
             yield RayTasks(ray)
+
+
+def _idle() -> None:
+    """Holds a process for long enough that the next call goes to another one."""
+    time.sleep(0.5)
 
 
 class Peak(threading.Thread):
