@@ -2,8 +2,9 @@
 
 python scripts/category_table.py --wordnet FOLDER --lvis lvis_v1_val.json
 
-FOLDER holds ``data.noun``, ``index.noun`` and ``noun.exc`` of WordNet 3.0 (Debian: package ``wordnet-base``,
-/usr/share/wordnet). Any LVIS annotation file will do: all of them list every category with its synset.
+FOLDER holds ``data.noun``, ``index.noun``, ``noun.exc``, ``index.verb``, ``index.adj``, ``index.adv`` and
+``cntlist.rev`` of WordNet 3.0 (Debian: package ``wordnet-base``, /usr/share/wordnet). Any LVIS annotation file will
+do: all of them list every category with its synset.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,15 +34,22 @@ ring necklace panda lizard turtle snake ape monkey seal whale dolphin crocodile 
 hand foot face head hair arm leg body doll tulip daisy sunflower lily carnation orchid rose doll car bus truck
 """
 MOST = 400  # kinds of one category; of more, only those that WordNet's own texts use
+# Of these every kind with a one-word name: what can stand in a picture beside the categories.
+VISIBLE = (
+    "person.1 artifact.1 animal.1 plant.2 food.1 food.2 body_part.1 natural_object.1 geological_formation.1 "
+    "representation.2 picture.2 shape.2 plant_part.1 land.4 tract.1 body_of_water.1 piece.1 part.2"
+)
+POS = {"verb": "2", "adj": "35", "adv": "4"}  # digits of WordNet's sense keys
 
 
 @dataclass
 class WordNet:
-    """The nouns: lemmas, parents and children of every synset, by its offset, and how often its texts use each."""
+    """The nouns: lemmas, parents, children and parts of every synset, by its offset, and how often texts use each."""
 
     lemmas: dict[int, list[str]] = field(default_factory=dict)
     parents: dict[int, list[int]] = field(default_factory=dict)
     children: dict[int, list[int]] = field(default_factory=dict)
+    parts: dict[int, list[int]] = field(default_factory=dict)
     senses: dict[str, list[int]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
 
@@ -55,10 +64,10 @@ class WordNet:
             offset, count = int(cells[0]), int(cells[3], 16)
             net.lemmas[offset] = cells[4 : 4 + 2 * count : 2]
             pointers = cells[5 + 2 * count :]
-            net.parents[offset] = [
-                int(pointers[i + 1]) for i in range(0, len(pointers) - 3, 4) if pointers[i] in ("@", "@i")
-            ]
-            if any(pointers[i] == "@i" for i in range(0, len(pointers) - 3, 4)):
+            links = [(pointers[i], int(pointers[i + 1])) for i in range(0, len(pointers) - 3, 4)]
+            net.parents[offset] = [other for kind, other in links if kind in ("@", "@i")]
+            net.parts[offset] = [other for kind, other in links if kind == "%p"]
+            if any(kind == "@i" for kind, _ in links):
                 net.lemmas[offset] = []  # an individual (a river, a person in history) is no kind of thing
             for parent in net.parents[offset]:
                 net.children.setdefault(parent, []).append(offset)
@@ -101,15 +110,74 @@ def kept_synsets(net: WordNet, wanted: Iterable[int]) -> set[int]:
     return kept
 
 
-def people(net: WordNet) -> set[int]:
-    """Every kind of person that has a one-word name: captions name people by what they do."""
-    person = net.offset("person.n.01")
-    assert person is not None
+def visible(net: WordNet) -> set[int]:
+    """Every kind of person, thing, animal or plant that has a one-word name; of animals and food, all."""
+    tops = [net.senses[name][int(number) - 1] for name, _, number in (top.partition(".") for top in VISIBLE.split())]
+    whole = {net.senses[name][0] for name in ("animal", "food")}
     return {
         kind
-        for kind in net.closure(person, net.children)
-        if any(lemma.isalpha() and lemma.islower() for lemma in net.lemmas[kind])
+        for top in tops
+        for kind in net.closure(top, net.children)
+        if any(lemma.isalpha() and lemma.islower() for lemma in net.lemmas[kind]) or top in whole
     }
+
+
+def other_words(folder: Path, nouns: set[str]) -> dict[str, list[str]]:
+    """Verbs, and which nouns are verbs, or adjectives and adverbs, more often than nouns.
+
+    Counted in the texts that WordNet's authors tagged (``cntlist.rev``).
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    for line in (folder / "cntlist.rev").read_text("ascii").splitlines():
+        key, _, times = line.split()
+        lemma, _, rest = key.partition("%")
+        counts[lemma, rest[0]] += int(times)
+    known: dict[str, set[str]] = {}
+    for pos in POS:
+        lines = (folder / f"index.{pos}").read_text("ascii").splitlines()
+        known[pos] = {word for line in lines if (word := line.partition(" ")[0]).isalpha()}
+
+    def more_often(word: str, pos: tuple[str, ...]) -> bool:
+        return sum(counts[word, digit] for one in pos for digit in POS[one]) > counts[word, "1"]
+
+    return {
+        "verb": sorted(known["verb"]),
+        "mostly verb": sorted(word for word in known["verb"] & nouns if more_often(word, ("verb",))),
+        "mostly adjective": sorted(
+            word for word in (known["adj"] | known["adv"]) & nouns if more_often(word, ("adj", "adv"))
+        ),
+    }
+
+
+def table_lines(net: WordNet, order: dict[int, int], named: dict[str, int], wordnet: Path) -> list[str]:
+    """The table's lines: synsets, nouns, parts, plurals, other words, categories."""
+    lines = [
+        "# Nouns of WordNet 3.0: made by scripts/category_table.py, licence in WORDNET_LICENSE.txt beside this file.",
+        "# `>` synset, parents; `*` noun, its synsets, the commonest first; `+` synset, parts; `~` irregular plural,",
+        "# singular; `^` what else words are, the words; `=` category of LVIS (CC BY 4.0), synset",
+    ]
+    for offset, number in order.items():
+        lines.append(f">\t{number}\t{','.join(str(order[parent]) for parent in net.parents[offset])}")
+    for lemma in sorted({lemma.lower() for offset in order for lemma in net.lemmas[offset]}):
+        if lemma.replace("_", "").replace("-", "").isalpha():
+            numbers = [
+                str(order[sense])
+                for sense in net.senses[lemma]
+                if sense in order and lemma in map(str.lower, net.lemmas[sense])
+            ]
+            lines.append(f"*\t{lemma}\t{','.join(numbers)}")
+    for offset, number in order.items():
+        if parts := [str(order[part]) for part in net.parts[offset] if part in order]:
+            lines.append(f"+\t{number}\t{','.join(parts)}")
+    lines += [f"=\t{name}\t{order[offset]}" for name, offset in sorted(named.items())]
+    known = {lemma.lower() for offset in order for lemma in net.lemmas[offset]}
+    for line in (wordnet / "noun.exc").read_text("ascii").splitlines():
+        plural, singular = line.split()[:2]
+        if singular in known:
+            lines.append(f"~\t{plural}\t{singular}")
+    words = {word for word in known if word.isalpha()}
+    lines += [f"^\t{kind}\t{','.join(those)}" for kind, those in other_words(wordnet, words).items()]
+    return lines
 
 
 def main() -> None:
@@ -125,25 +193,13 @@ def main() -> None:
         offset = net.offset(category["synset"]) if category["synset"].count(".") >= 2 else None
         if offset is not None:
             named[category["name"]] = offset
-    wanted = set(named.values()) | {net.senses[name][0] for name in NAMES.split() if name in net.senses}
+    named = {name: net.senses[name][0] for name in NAMES.split() if name in net.senses} | named
+    wanted = set(named.values())
     kept = kept_synsets(net, wanted)
-    for kind in people(net):
+    for kind in visible(net):
         kept.update(net.closure(kind, net.parents))
     order = {offset: number for number, offset in enumerate(sorted(kept))}
-    lines = [
-        "# Nouns of WordNet 3.0: made by scripts/category_table.py, licence in WORDNET_LICENSE.txt beside this file.",
-        "# number, parents, lemmas; `=` category of LVIS (CC BY 4.0), number; `~` irregular plural, singular",
-    ]
-    for offset, number in order.items():
-        parents = ",".join(str(order[parent]) for parent in net.parents[offset])
-        lemmas = ",".join(lemma for lemma in net.lemmas[offset] if lemma.replace("_", "").replace("-", "").isalpha())
-        lines.append(f"{number}\t{parents}\t{lemmas.lower()}")
-    lines += [f"=\t{name}\t{order[offset]}" for name, offset in sorted(named.items())]
-    known = {lemma.lower() for offset in kept for lemma in net.lemmas[offset]}
-    for line in (arguments.wordnet / "noun.exc").read_text("ascii").splitlines():
-        plural, singular = line.split()[:2]
-        if singular in known:
-            lines.append(f"~\t{plural}\t{singular}")
+    lines = table_lines(net, order, named, arguments.wordnet)
     TABLE.write_text("\n".join(lines) + "\n", "ascii")
     sys.stdout.write(f"{len(order)} synsets, {len(named)} categories, {TABLE.stat().st_size / 1024:.0f} KiB\n")
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary.english_words import is_english
 from capgen.pipeline.checks.vocabulary.mojibake import mojibake
+from capgen.pipeline.checks.vocabulary.phrases import plain
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
 # Each repeat is bounded: searched in the caption as it is.
@@ -18,6 +20,19 @@ _SPECIAL = re.compile(
     r"|reserved_special_token_\d+|image_\d+|row_\d+_col_\d+|fake_token_around_image|global-img)>"
     r"|\[/s\]|\[/?(?:INST|SYS|IMG|CLS|SEP|PAD|UNK|EOS|BOS|MASK|IMAGE|TOOL_CALLS|AVAILABLE_TOOLS|EOT)\]"
     r"|\b(?:im_start|im_end|endoftext|eot_id|end_of_text|end_of_turn|end_of_utterance)\b"
+    # any tag: <IMG_CONTEXT>, <end>, <|x|>; [b], [/b], [TOOL]
+    r"|</?[|\uff5c\u2581]?[a-z][a-z0-9_|\uff5c\u2581-]{0,40}(?:\s[^<>]{0,80})?/?>|\[/?(?:b|i|u|s|url|img|quote|code|size|color|list|center|h\d)(?:=[^\]]{0,40})?\]"
+    # (confidence: 0.93)
+    r"|\b(?:confidence|score|probability|prob|iou|logit|certainty|conf)(?: score| level)?\s?[:=]\s?\d"
+    r"|\b(?:confidence|probability|certainty)(?: score)? of \d|\b\d{1,3}\s?% (?:confidence|confident|sure|certain"
+    r"|probability)"
+    r"|\bconfidence\s?[:=]"
+    # IMG_2041_kettle.jpg, www.x.org
+    r"|\b[\w-]{2,60}\.(?:jpe?g|png|gif|webp|bmp|tiff?|mp4|mov|avi|json|txt|xml|html?|pdf|csv)\b"
+    # cut@@ lery, print("…")
+    r"|\w@@\s|\b(?:print|echo|return|console\.log|def|lambda|const|var)\s?\([\"']"
+    # emoji
+    r"|[\U0001f300-\U0001faff\u2705\u2714\u2728\u274c\u2b50\u26a0\ufe0f]"
     r"|\[(?:end|end of (?:text|caption|description|response))\]",
     re.IGNORECASE,
 )
@@ -34,7 +49,8 @@ _MARKUP = re.compile(
 )
 _STRUCTURE = re.compile(
     # {"caption": …}, ["…"], {'object': …}, caption="…"
-    r"^\s{0,5}[{\[]\s{0,5}[\"'{\[]|[\"'][A-Za-z_ ]{1,30}[\"']\s{0,3}:\s{0,3}[\"'\[{\d]|[\"'}\]]\s{0,5}[}\]]\s{0,5}$"
+    r"^\s{0,5}\(\s{0,3}[\"']|\{\{|\}\}|\$?\{[a-z_]{1,30}\}|%s\b|(?<!\S)/(?:no_?)?think\b"
+    r"|^\s{0,5}[{\[]\s{0,5}[\"'{\[]|[\"'][A-Za-z_ ]{1,30}[\"']\s{0,3}:\s{0,3}[\"'\[{\d]|[\"'}\]]\s{0,5}[}\]]\s{0,5}$"
     r"|\b(?:caption|description|object|label|category|answer)\s?=\s?[\"']"
     # - one, * two, 1. three, a) four
     r"|^\s{0,5}(?:[-*\u2022\u25cf\u25aa\u2013]|\d{1,2}[.)]|[a-d]\))\s+\S"
@@ -42,12 +58,12 @@ _STRUCTURE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 # Rabbit: white, small.
-_LABEL = re.compile(r"^\s{0,3}[A-Z][a-z]{1,20}(?: [a-z]{1,20})?:\s+\S")
+_LABEL = re.compile(r"^\s{0,3}[A-Za-z][a-z]{1,20}(?: [a-z]{1,20})?(?: \([^()]{1,40}\))?:\s+\S|^\s{0,3}#?\d{1,3}:\s+\S")
 # red bus | street | day, violin_on_a_chair, [red] [bus], (a) one (b) two
 _PARTS = re.compile(
     # colour - red; type - city bus;
     r"(?:\b[a-z ]{2,20}\s?[-\u2013=]\s[^;,]{1,30}[;,]\s){1,4}[a-z ]{2,20}\s?[-\u2013=]\s"
-    r"|\w{2,}\s?/\s?\w[^/]{0,60}\s/\s\w"
+    r"|(?<!\w)\w{2,40}\s?/\s?\w[^/]{0,60}\s/\s\w|[.\w]\s/\s[^/]{1,200}\s/\s"
     r"|\w\s?\|\s?\w[^|]{0,100}\|\s?\w|\b[a-z]{1,20}_[a-z]{1,20}_[a-z]{1,20}|\[[^\[\]]{1,60}\],?\s{0,3}\["
     r"|\(?\ba\)\s\S.{1,300}?\s\(?b\)\s\S",
     re.IGNORECASE,
@@ -57,11 +73,28 @@ _LITTLE = re.compile(r"\b(?:a|an|the|with|of|in|on|and|is|are|its|his|her|at|by|
 _PARTING = re.compile(r"[,;]\s*")
 # What no sentence ends with, whatever the engine says of its end.
 _CUT = frozenset(
-    "a an the and or of its their your our my which into onto with while whose between is are".split()  # noqa: SIM905
+    """a an the and or of its their your our my which into onto with while whose between is are that who for from at by
+    than because reading saying showing featuring displaying wearing if but plus about among has have was were being
+    very""".split()  # noqa: SIM905
 )
+_OPEN_END = re.compile(r"(?:[,;:(&/+\u2013\u2014-]|\.\.\.|\u2026)\s{0,3}\Z|\([^()]{1,200}\Z")
+_HALF = re.compile(r"\b(?:an?|several|many|two|three|four|its) [a-z]+ed\s{0,3}\Z")
 _LAST_WORD = re.compile(r"(\w+)\s{0,3},?\s{0,3}\Z")
+# What no English sentence says in a row.
+_SALAD = re.compile(
+    r"\b(?:the|an) (?:of|and|or|is|are|on|in|by|with|at|to|for|from|which|that|a|an|the|its|his)\b(?! [A-Z])"
+    r"|\ba (?:of|is|are|the|an|its|which|with|and|a)\b|\b(?:of|by|with|from|at) (?:of|by|with|is|are|and|which is)\b"
+    r"|\b(?:and|or|with|of|the) *[.;]|\b(?:is|are) (?:is|are|of)\b"
+)
+_LITTLE_WORDS = frozenset(
+    """a an the of and or is are on in by with at to for from which that its""".split()  # noqa: SIM905
+)
+_MANY_LITTLE = 6  # words
+_SALAD_HONEST = re.compile(r"\bin of\b|[\"\u201c']|\bof of\b")
+_LONG = 7  # blanks of a caption whose last word is looked up: it may be half a word
+# Each of what the patterns find has one of these: asking for them first is quicker.
 _SUSPICIOUS = re.compile(
-    r"[<>{}\[\]`*#?/|\\$_=&~\n\u2022\u25cf\u25aa\u2013!-]|\d[.)] |[\"']\s?:|[a-d]\)|end_?of|eot_id|^\s*\w+(?: \w+)?:\s"
+    r"[<>{}\[\]`*#?/|\\$_=&~\n\u2022\u25cf\u25aa\u2013!%):\u2600-\u27bf\u2b50\ufe0f\uff5c\U0001f300-\U0001faff]"
 )
 _KINDS = (("a special token", _SPECIAL), ("markup", _MARKUP), ("a list or JSON", _STRUCTURE), ("a list", _PARTS))
 
@@ -84,9 +117,30 @@ class Format:
             return f"breaks off in the middle of a sentence: {cut!r}"
         if ":" in said.caption and (label := _LABEL.search(without_readings(said.caption))):
             return f"begins with a label: {label.group().strip()[:60]!r}"
+        if (salad := _salad(said.caption)) is not None:
+            return f"is no sentence: {salad!r}"
         if _are_words_alone(said.caption):
             return f"has a list: {said.caption.strip()[:60]!r}"
-        return None if _SUSPICIOUS.search(said.caption) is None else _no_text(without_readings(said.caption))
+        return _no_text(without_readings(said.caption)) if _is_suspicious(said.caption) else None
+
+
+def _is_suspicious(caption: str) -> bool:
+    return (
+        _SUSPICIOUS.search(caption) is not None
+        or caption.lstrip()[:1] in "-123456789"
+        or ("-" in caption and (" - " in caption or "--" in caption))
+        or "@@" in caption
+        or "1. " in caption
+        or "end" in caption
+        or "onfidence" in caption
+        or "CONFIDENCE" in caption
+        or "score" in caption
+        or "eot_" in caption
+        or "im_" in caption
+        or "sop " in caption
+        or ".jp" in caption
+        or ".png" in caption
+    )
 
 
 def _no_text(caption: str) -> str | None:
@@ -97,18 +151,38 @@ def _no_text(caption: str) -> str | None:
     return None
 
 
+def _salad(caption: str) -> str | None:
+    """Function words in an order that no sentence has."""
+    if len(_LITTLE_WORDS & plain(caption).words) < _MANY_LITTLE or _SALAD_HONEST.search(caption) is not None:
+        return None
+    found = _SALAD.search(caption)
+    return None if found is None else found.group().strip()
+
+
 def _cut(caption: str) -> str | None:
     """The last word, where no sentence ends with it."""
-    if caption[-1:] == ".":
+    if caption[-1:] == "." and caption[-3:] != "...":
         return None
-    last = _LAST_WORD.search(caption[-20:])
-    return last.group().strip() if last is not None and last[1].lower() in _CUT else None
+    if (end := _OPEN_END.search(caption)) is not None:
+        return end.group().strip()
+    if (half := _HALF.search(caption[-60:])) is not None:
+        return half.group().strip()
+    last = _LAST_WORD.search(caption[-30:])
+    if last is None:
+        return None
+    word = last[1]
+    alone = len(word) == 1 and word.islower() and word != "s"
+    if word.lower() in _CUT or alone or (word.islower() and caption.count(" ") > _LONG and not is_english(word)):
+        return last.group().strip()
+    return None
 
 
 def _are_words_alone(caption: str) -> bool:
     """Whether a caption is nothing but short parts between commas, four or more, or three between semicolons."""
     commas, semicolons = caption.count(","), caption.count(";")
-    if (commas < 3 and semicolons < 2) or _LITTLE.search(caption):
+    if commas < 3 and semicolons < 2:
+        return False
+    if semicolons < 3 and _LITTLE.search(caption):
         return False
     parts = _PARTING.split(caption.strip(" .,;"))
     return max(len(part.split()) for part in parts) <= 3

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.categories.nouns import nouns
+from capgen.pipeline.checks.vocabulary.english_words import strange_words
 from capgen.pipeline.checks.vocabulary.foreign_words import (
     ARTICLES,
     ENGLISH,
@@ -16,14 +17,20 @@ from capgen.pipeline.checks.vocabulary.foreign_words import (
     foreign_sentence,
     foreign_stretch,
     is_loan,
+    strange_run,
 )
+from capgen.pipeline.checks.vocabulary.names import spoken
+from capgen.pipeline.checks.vocabulary.phrases import plain
 from capgen.pipeline.checks.vocabulary.quotations import without_quotations
 from capgen.pipeline.checks.vocabulary.scripts import foreign_runs, letters
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[,.;:()\u2014]")
+_WORD_OR_END = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[.!?]")
 _SENTENCE = re.compile(r"[.!?;:\n]")
 _ACCENTED_WORDS = 0.34
 _FEW = 3
+_STRANGE = 2  # words in a row that are no English ones
+_DISH = 4.0  # the same where a dish was asked for
 _PLAIN_ENGLISH = frozenset({"a", "an", "the", "with", "of", "is", "and", "on"})
 
 
@@ -52,9 +59,9 @@ class Language:
         """Quote what is not English."""
         ascii_only = said.caption.isascii()
         if ascii_only:
-            heard = said.caption.lower().split()
+            heard = plain(said.caption).words
             english = not ENGLISH.isdisjoint(heard)
-            if FOREIGN.isdisjoint(heard) and english:
+            if FOREIGN.isdisjoint(heard) and english and len(strange_words(heard)) < _STRANGE:
                 return None
         caption = without_quotations(said.caption)
         if not ascii_only and self.scripts:
@@ -63,7 +70,7 @@ class Language:
                 run = said.caption  # all of it in quotation marks
             if run is not None:
                 return f"is not English: {run[:40]!r}"
-        return self._other_words(caption)
+        return self._other_words(caption) or _strange(caption, said)
 
     def _other_words(self, caption: str) -> str | None:
         spoken = _without_names(caption)
@@ -90,6 +97,33 @@ class Language:
         return None
 
 
+def _strange(caption: str, said: CheckedCaption) -> str | None:
+    """What is said of words in a row that are not English: another language, or garbage.
+
+    Args:
+        caption: without quotations.
+    """
+    words = _with_names(caption)
+    strange = frozenset(strange_words(frozenset(word.replace("\u2019", "'") for word, _ in words)))
+    if not strange:
+        return None
+    run = strange_run(words, strange, _DISH if _names_food(said.category) else _STRANGE)
+    return None if run is None else f"is not English: {run[:60]!r}"
+
+
+def _names_food(category: str | None) -> bool:
+    """Whether dishes, which have foreign names, may be asked for, or what they are served in."""
+    if category is None:
+        return True
+    table = nouns()
+    food = frozenset(table.senses["food"] + table.senses["drink"] + table.senses["crockery"] + table.senses["bottle"])
+    if category in table.categories:
+        return not food.isdisjoint(table.kinds_of(table.categories[category]))
+    name = table.singular(spoken(category or ""))
+    senses = table.senses.get(name, ()) or table.senses.get(name.rpartition(" ")[2], ())
+    return any(not food.isdisjoint(table.kinds_of(sense)) for sense in senses[:1])
+
+
 def _foreign_edge(spoken: list[str]) -> str | None:
     """What is said of words that begin with a foreign article, or that are foreign after the last English one."""
     if spoken and spoken[0] in ARTICLES and _PLAIN_ENGLISH.isdisjoint(spoken):
@@ -105,6 +139,23 @@ def _is_unknown(spoken: list[str]) -> bool:
         return False
     table = nouns()
     return not any(table.singular(word) in table.senses for word in spoken)
+
+
+def _with_names(caption: str) -> list[tuple[str, bool]]:
+    """The words in lower case, each with whether it is a name; little words inside a name are names."""
+    tokens = _WORD_OR_END.findall(caption)
+    found: list[tuple[str, bool]] = []
+    for position, token in enumerate(tokens):
+        starts = position == 0 or tokens[position - 1] in ".!?"
+        before, after = tokens[max(0, position - 2) : position], tokens[position + 1 : position + 3]
+        inside = (
+            token in PARTICLES and any(one[0].isupper() for one in before) and any(one[0].isupper() for one in after)
+        )
+        if token in ".!?":
+            found.append((".", False))
+        elif token != "quotation":
+            found.append((token.lower(), inside or (token[0].isupper() and not starts)))
+    return found
 
 
 def _without_names(caption: str) -> list[str]:

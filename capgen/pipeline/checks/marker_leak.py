@@ -8,10 +8,9 @@ from functools import partial
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
-from capgen.pipeline.checks.categories.nouns import nouns
+from capgen.pipeline.checks.marked_name import marked_name
 from capgen.pipeline.checks.vocabulary import phrases
 from capgen.pipeline.checks.vocabulary.markers import FAMILIES, VOCABULARY
-from capgen.pipeline.checks.vocabulary.names import spoken
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
 _phrase = partial(phrases.phrase, vocabulary=VOCABULARY)
@@ -29,7 +28,9 @@ _PHRASES = (
         "outlined in|by|with|using A? LINE* COLOUR|SHAPE|border|line", not_after="DRAWN", not_before="TRIM", reach=2
     ),
     _phrase(
-        "is|are|being outlined !against", not_after="DRAWN", not_before="black white gold silver gray grey sun sky TRIM"
+        "is|are|being outlined !against",
+        not_after="DRAWN",
+        not_before="black white brown dark gold silver gray grey sun sky TRIM",
     ),
     _phrase("COLOUR outlined", not_after="DRAWN", not_before="DRAWN"),
     _phrase("COLOUR outline|contour !of", not_after="DRAWN PAGE", not_before="sole soles logo letters lettering"),
@@ -51,6 +52,108 @@ _PHRASES = (
     _phrase("the|this marked|boxed|circled|indicated|outlined item|individual|one|LIVING"),
     _phrase("a|an marked|boxed|circled|indicated|outlined individual|person|man|woman", not_after="DRAWN"),
     _phrase("object|region|subject|area of interest"),
+    _phrase(
+        "pixels|pixel !art|block|blocks|display|screen|camera|pattern|style|phone|game|games|resolution|font",
+        not_after="million mega",
+    ),
+    _phrase("annotator|annotators|annotator's|bounding|bbox"),
+    _phrase("annotation|annotations", not_after="PAGE handwritten pencil margin"),
+    _phrase(
+        "cut|separated|lifted|singled|isolated|extracted|set|segmented|picked out|apart|off? from|against "
+        "its|the|their? "
+        "surroundings|background|scene|rest|image|picture|others|context"
+    ),
+    _phrase(
+        "coloured|colored|highlighted|bright|thick|thin|added|drawn|COLOUR border|outline|contour|edge|frame|rim "
+        "makes|making|that? makes|making|stand|stands|standing|shows|marks|around it|him|her|them|out|which"
+    ),
+    _phrase(
+        "traced|followed|drawn|enclosed|edged by|in|with A? LINE* COLOUR @line|lines|stroke|strokes|dots|dashes",
+        not_after="DRAWN",
+    ),
+    _phrase("the|an added COLOUR? edge|outline|border|line|glow|colour|color|tint|box|mark|frame|shading"),
+    _phrase(
+        "COLOUR|violet|teal|transparent|translucent shading|tint|wash|film|veil|layer|overlay|haze "
+        "laid|placed|drawn|lying|"
+        "painted|applied|over over|on|across|it|the"
+    ),
+    _phrase(
+        "denoted|designated|signalled|signaled|flagged|pinpointed|pointed by|with|at|out _* @marker|star|dot|arrow|"
+        "cross|symbol|pin|cursor|box|line|mask|outline|label|tag"
+    ),
+    _phrase("star|cross|dot|arrow shaped marker|mark|pointer"),
+    _phrase(
+        "everything|all|area|areas|rest|others|scene|background|surroundings _? _? _? is|are|has|have been? "
+        "dimmed|darkened|greyed|grayed|blurred|blacked|faded|masked|desaturated|whited !by",
+        not_after="lights lamp lamps",
+    ),
+    _phrase(
+        "is|are|been dimmed|greyed|grayed|blacked|whited|desaturated out? .|and|so|to|for|it|except",
+        not_after="light lights lamp lamps bulb bulbs headlights window windows screen hair hall room",
+    ),
+    _phrase(
+        ". the|this _? _? area|region|zone|patch|portion|selection "
+        "shows|contains|depicts|represents|displays|corresponds|covers|features|includes|encloses|holds"
+    ),
+    _phrase(
+        "in|inside|within|of the|this annotated|highlighted|marked|selected|indicated|outlined|circled|boxed|"
+        "specified|designated|masked area|region|zone|portion|part|section|spot|patch|space",
+        not_after="DRAWN PAGE parking",
+    ),
+    _phrase("object|item|thing|subject|person|animal in question"),
+    _phrase("focusing|focus|focused|concentrating only|just|solely|exclusively? on the"),
+    _phrase("nothing else"),
+    _phrase("superimposed"),
+    _phrase("singled|picked out by|with|in"),
+    _phrase("through|in|inside|within the cut out .|is|shows|_"),
+    _phrase("marked|flagged|selected|chosen|highlighted|singled for description|captioning|you|reference|attention"),
+    _phrase(". the @box|rectangle|outline|line|mask _ _? _? _? _? _? encloses|surrounds|delimits|bounds"),
+    _phrase(
+        ". what the|a|this _? _? line|box|outline|mask|contour|arrow|rectangle|circle|border "
+        "encloses|surrounds|marks|shows|points|covers|contains|indicates"
+    ),
+    _phrase("tagged|labelled|labeled|identified by|with the|a COLOUR? dot|marker|arrow|box|mask|outline|cursor"),
+    _phrase("set|sets|setting it|him|her|them apart from the rest|background|others|scene"),
+    _phrase(
+        "tint|wash|shading|circle|dot|digit|number|box|stroke|line|colour|color|film|veil|mark|marker|label|highlight "
+        "that|which? is|was|has? been? laid|placed|put|drawn|superimposed|applied|pasted|stamped|overlaid|added "
+        "over|on|onto|across|there|around|for|to|in",
+        not_after="DRAWN PAGE",
+        not_before="TRIM",
+    ),
+    _phrase(
+        "painted|coloured|colored|washed|tinted|filled over|in|by|with A? flat|solid|see? through? COLOUR "
+        "wash|tint|shade|"
+        "layer|over|film|overlay|fill|veil"
+    ),
+    _phrase("painted|coloured|colored|shaded over in|with see|transparent|translucent|COLOUR", not_after="DRAWN PAGE"),
+    _phrase(
+        "glowing|glows|lit|rimmed|edged with|in|by an|a|the? "
+        "unnatural|artificial|added|thick|thin|bright|COLOUR? COLOUR? "
+        "edge|outline|aura|halo|border|contour|rim",
+        not_after="DRAWN",
+    ),
+    _phrase(
+        "COLOUR stroke|strokes|aura|bracket|brackets|wash around|along|over|about|that|which|marks|at",
+        not_after="DRAWN brush paint",
+    ),
+    _phrase("corner brackets|markers|marks"),
+    _phrase("for reference !book|books|only|library", not_after="PAGE"),
+    _phrase("is|was|being meant|singled|targeted|queried|annotated|spotlighted .|out|here|by|in|with"),
+    _phrase(
+        "spotlighted|highlighted|circled|boxed|outlined|marked zone|area|spot|thing|individual", not_after="DRAWN PAGE"
+    ),
+    _phrase(
+        "faded|turned|reduced|desaturated to grey|gray|greyscale|grayscale|monochrome",
+        not_after="hair beard fur wood paint",
+    ),
+    _phrase(
+        "only|one figure|object|thing|person|animal|part _? not faded|dimmed|greyed|grayed|blurred|darkened|masked"
+    ),
+    _phrase(
+        "numbered|labelled|labeled|tagged with a|an|the COLOUR|white|black digit|number|numeral|letter|circle|dot|tag",
+        not_after="DRAWN ear collar",
+    ),
     _phrase("the segmented _ !body|tail|legs|leg|sofa|orange|worm|tray|bracelet|window|dome", not_before="SEGMENTS"),
     _phrase("segmented area|areas|region|part|portion|mask|view|image|picture|section|subject|out|person|man|woman"),
     _phrase("segmented|isolated|separated from the background|image|picture|scene|rest|surroundings"),
@@ -187,7 +290,7 @@ _PHRASES = (
     _phrase(
         "boxed|circled|traced|encircled|indicated|delineated|contoured|marked|annotated|shaded|enclosed "
         "in LINE? COLOUR",
-        not_after="DRAWN PAGE size price inches",
+        not_after="DRAWN PAGE SCREEN scan size price inches",
         not_before="TRIM lines numbers numerals inches letters pen increments graduations",
         reach=2,
     ),
@@ -271,56 +374,6 @@ _NUMBERED = re.compile(
 )
 
 
-_MARKED_NAME = (
-    r" the (?:highlighted|spotlighted|segmented|outlined|masked|boxed|circled|indicated|annotated|delineated|selected"
-    r"|tinted|contoured) (?:[^ .]{1,15} )?NAME "
-    r"| NAME (?:(?:which|that) )?(?:is |are |was )?(?:circled|boxed|highlighted|annotated|spotlighted)"
-    r" (?!in |by |with |up |for |against |under |from |text|hair)"
-    r"| (?:crop|cropping|mask|segmentation|segment|silhouette|outline|contour|rendering|render|close ?up|view|cutout)"
-    r" of "
-    r"(?:an? |the |this )?(?:[^ .]{1,15} ){0,3}NAME "
-    r"| the NAME (?:with|in|inside|within) the (?:red|green|blue|yellow|magenta|cyan|pink|orange|purple|white|bright) "
-    r"(?:border|outline|contour|rectangle|bounding box) (?!of )"
-    r"| (?:emphasi[sz]ed|queried|requested|specified|designated|referenced|targeted|numbered) (?:[^ .]{1,15} )?NAME "
-    r"| \. (?:the|this) (?:colou?red )?"
-    r"(?P<thing>crop|polygon|mask|segment|overlay|annotation|contour|cutout|inset|highlight|region) "
-    r"(?!of |on |that |in |worn |with |hanging |and |or |is |grows |hangs |lies |sits |stands )"
-    r"| an? (?:highlighted|spotlighted|segmented|masked|annotated|delineated) (?:[^ .]{1,15} )?NAME (?!segment)"
-)
-# What has segments of its own, and may be called segmented.
-_SEGMENTED = frozenset(VOCABULARY["SEGMENTS"].split()) | {"mandarin", "tangerine", "clementine", "grapefruit", "lemon"}
-_MARKED_WORDS = frozenset(re.findall(r"[a-z]{4,}", _MARKED_NAME))
-
-
-def _marked_name(said: CheckedCaption) -> str | None:
-    """The highlighted horse, where a horse was asked for."""
-    found = phrases.around_name(said, _MARKED_NAME, _MARKED_WORDS)
-    if found is None:
-        return None
-    words, thing = found.group(), found["thing"]
-    if thing is not None and thing in _own_words(said):
-        return None
-    if (" masked " in words or thing == "mask") and _may_wear_a_mask(said):
-        return None
-    if " segmented " in words and not _SEGMENTED.isdisjoint(words.split()):
-        return None
-    return words.strip()
-
-
-def _own_words(said: CheckedCaption) -> frozenset[str]:
-    """What the object may be called."""
-    return phrases.own_words((said.category or "", *said.synonyms), FAMILIES)
-
-
-def _may_wear_a_mask(said: CheckedCaption) -> bool:
-    """Whether the object is a person or an animal, or the likeness of one: these have masks of their own."""
-    table = nouns()
-    names = [table.singular(spoken(name)) for name in (said.category or "", *said.synonyms)]
-    kinds = {kind for name in names for sense in table.senses.get(name, ()) for kind in table.kinds_of(sense)}
-    living = {kind for name in ("person", "animal", "statue", "doll", "toy") for kind in table.senses.get(name, ())}
-    return not kinds or not living.isdisjoint(kinds)
-
-
 @dataclass(frozen=True, slots=True)
 class MarkerLeak:
     """Drops captions that speak of the mark, the close-up or the order of the pictures.
@@ -333,7 +386,7 @@ class MarkerLeak:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the leak."""
-        found = _BOOK.first(said) or _marked_name(said)
+        found = _BOOK.first(said) or marked_name(said)
         if found is None and _DIGIT.search(said.caption) is not None:
             numbered = _NUMBERED.search(without_readings(said.caption))
             found = numbered.group().strip() if numbered else None

@@ -14,7 +14,7 @@ from capgen.pipeline.checks.vocabulary.prompt_echo import repeated
 _VOCABULARY = {
     "IN": "in of from within throughout across into inside",
     "GIVEN": "given provided above following current input attached entire whole same",
-    "PHOTO": "picture pictures photo photos photograph photographs illustration",
+    "PHOTO": "picture's image's photo's photograph's picture pictures photo photos photograph photographs illustration",
     "STILL": "image images PHOTO",
     "MOVING": "video videos clip footage",
     "GRAB": "screenshot snapshot",
@@ -24,6 +24,7 @@ _VOCABULARY = {
     "KIND": """close up and white black color colour blurry blurred grainy low high resolution quality cropped zoomed
         in clear detailed professional stock aerial overhead digital nighttime daytime single short still side
         medium wide partial candid beautiful real life angle""",
+    "NUMBER": " ".join(map(str, range(1, 61))),
     "VIEW": """side rear front back top down aerial overhead partial close closer blurry cropped detailed wide full
         frontal""",
     # A picture of which this is said is an object of the scene.
@@ -137,7 +138,7 @@ _PHRASES = (
         ". the|a|final|short|image|video|object|sentence|suggested|possible* "
         "caption|captions|description|descriptions|answer|output|response|assistant|user|system|note _? ."
     ),
-    _phrase("the|this|your|my following|final|above? caption", not_after="PRINTED", not_before="quotation"),
+    _phrase("the|this|your|my following|final|above? caption !quotation", not_after="PRINTED", not_before="quotation"),
     _phrase(
         ". sure|certainly|absolutely|okay|ok|alright|yes|understood .|here|here's|i|i'll|i'd|the|this|a|an|let|below"
     ),
@@ -179,7 +180,8 @@ _PHRASES = (
     _phrase("low|poor|high image? quality|resolution|res !screen|display|monitor|camera|print|tv|television"),
     _phrase(
         "pixelated|pixellated|overexposed|underexposed|grainy",
-        not_before="screen display monitor pattern art game design print wood leather surface texture style",
+        not_before="screen display monitor pattern art game design print graphic icon logo wood leather surface "
+        "texture style",
     ),
     _phrase("no|not more|longer than _ words|sentences|sentence"),
     _phrase("in|under|with|within|about|of _ words|sentences or? less|fewer|max|maximum|only|long|total"),
@@ -202,16 +204,114 @@ _PHRASES = (
     _phrase("what it is|looks how|and|what"),
     _phrase(". what it is|looks|does"),
     _phrase("describe only? the"),
+    # What is said of the picture as a whole.
+    _phrase(
+        "the|this|these|overall|entire|whole|provided|given _? _? @STILL|MOVING|GRAB "
+        "!frame|frames|album|albums|booth|book|books|window|hook|rail|game|games|store|console|call|conference|player|"
+        "screen|camera|wall|hanging|above|below|behind|on|tube|doorbell",
+        not_before="HANGS",
+        not_after="HANGS PRINTED holding holds takes taking poses posing puzzle piece pieces jigsaw postcard "
+        "magazine mirror reflecting reflects reflected "
+        "looking looks points pointing points studies admires beside",
+        not_unnamed="HANGS",
+    ),
+    _phrase(
+        ". the|this overall|whole|entire? scene|atmosphere|composition|mood|ambiance|ambience "
+        "is|conveys|suggests|captures|evokes|has|feels|shows|depicts|appears|looks|seems|gives"
+    ),
+    _phrase(
+        "sense|feeling|air|touch of nostalgia|calm|mystery|tranquility|tranquillity|serenity|warmth|motion|urgency"
+    ),
+    _phrase(
+        ". great|good|nice|excellent|interesting|wonderful question|choice|request|prompt|catch|image|picture|photo"
+    ),
+    _phrase("happy|glad|here|pleased to help|assist"),
+    _phrase("feel free|hope this|hope that|let me|any questions|anything else"),
+    _phrase(". this|that|it|here is|are the|an|your thing|object|item|subject|one|target|answer|result|output"),
+    _phrase("word|words|character|token|sentence count|limit|limits|maximum|long"),
+    _phrase("fits|fit|within|under|over|exceeds|meets the|a|your? limit|length|requirement|requirements|constraint"),
+    # What holds for the kind of thing in general, not for the object.
+    _phrase(
+        "the|a viewer's|viewers|viewer|observer's|beholder's|reader's|photographer's "
+        "eye|eyes|attention|gaze|view|perspective|focus|angle|point"
+    ),
+    _phrase("photographed from|with|in|at|by|against|during|through|using|on"),
+    _phrase("long|short|double|multiple exposure", not_after="PRINTED print camera lens"),
+    _phrase("depth of field"),
+    _phrase("bokeh|jpeg|pixelation|watermark|watermarked", not_after="PRINTED banknote paper"),
+    _phrase("compression|image|jpeg|visual|digital artefacts|artifacts|artefact|artifact|noise|quality"),
+    _phrase("stock|file|promotional|press|product image|photo|photograph|picture|shot|footage", not_after="PRINTED"),
+    _phrase("who|whoever|someone took|takes|shot|captured this|these|it"),
+    _phrase("as can|could|may be told|seen|judged|inferred|gathered from|by|in"),
+    _phrase(". to sum up in|briefly|."),
+    _phrase(
+        ". "
+        "alternatively|alternately|otherwise|additionally|furthermore|moreover|however|meanwhile|overall|specifically|namely"
+    ),
+    _phrase(
+        ". attempt|try|version|draft|id|entry|sample|example|item|take|candidate "
+        "1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|one|two|three"
+    ),
+    _phrase(". thanks|thank for|you"),
+    _phrase(". never|always !before|again"),
+    _phrase(". don't|do not? _ !not"),
+    _phrase("mention of|mentions"),
+    _phrase("per|following|under|by the|your rules|instructions|instruction|guidelines|prompt|brief|request|format"),
+    _phrase(". NUMBER words|word|characters|tokens .|and|fits|total"),
+    _phrase("caption|description|answer attempt|attempts|draft|version|try"),
+    _phrase("composition draws|leads|is|places|centers|centres|guides"),
+    _phrase(". shown|seen|pictured|depicted|captured|featured|displayed|presented here|in a|an|the|_? _? _? _? @STILL"),
+    _phrase(". shown|seen|pictured|depicted|featured|presented here"),
+    _phrase(". among|amongst the _? _? _? are|is|we"),
+    _phrase("once upon a time"),
+    _phrase(
+        ". buy|shop|order|click|subscribe|download|visit|discover|enjoy|introducing|try|get "
+        "now|here|today|our|this|the|your|it|online"
+    ),
+    _phrase("free shipping|delivery|returns"),
+    _phrase("on sale now|today", not_after="PRINTED"),
+    _phrase("also|sometimes|commonly|often|better|otherwise|formerly known as"),
+    _phrase(
+        ". _ are|is "
+        "large|small|medium|long|flightless|herbivorous|carnivorous|aquatic|marine|domesticated|wild|social|nocturnal|"
+        "edible? aquatic|marine|flightless|sized|domesticated? "
+        "mammals|animals|birds|reptiles|insects|fish|plants|fruits|"
+        "vegetables|vehicles|tools|rodents|amphibians|mammal|animal|bird|reptile|insect|plant|fruit"
+    ),
+    _phrase(
+        "found|lives|live|grows|grow|thrives|inhabits in|throughout? _? _? _? "
+        "waters|africa|asia|europe|australia|america|"
+        "regions|climates|habitats|countries|forests|worldwide"
+    ),
+    _phrase("native|endemic|indigenous to"),
+    _phrase(". a|an|the? _ _? is|are a|an|the type|kind|species|breed|genus|form|member|variety|class of"),
+    _phrase(
+        "is|are|was a|an|the|one? of? the? largest|smallest|fastest|tallest|oldest|heaviest living|land|animal|bird|"
+        "mammal|species|of|in|native"
+    ),
+    _phrase(
+        ". a|an|the? _ _? is|are|was "
+        "commonly|typically|usually|often|generally|traditionally|widely|primarily|mainly _? "
+        "used|found|made|eaten|worn|played|known|served|seen|associated|considered"
+    ),
+    _phrase(
+        "commonly|typically|usually|generally|traditionally|widely|often "
+        "used|eaten|worn|played|served|considered|known "
+        "for|in|to|as|by|at|during"
+    ),
+    _phrase("scientific name|names"),
+    _phrase("family|genus|species felidae|canidae|bovidae|equidae|rosaceae"),
+    _phrase("was|were|first invented|discovered|domesticated|introduced|founded|patented in|by"),
 )
 _BOOK = phrases.PhraseBook(_PHRASES, _FAMILIES)
 
 
-_OF_NAME = (
+_OF_NAME = re.compile(
     r" (?:image|images|picture|pictures|photo|photos|photograph|photographs|snapshot|screenshot|footage|rendering"
     r"|render|shot) of "
     r"(?:an? |the |this |two |some )?(?:[^ .]{1,15} ){0,3}NAME "
 )
-_OF_WORDS = frozenset(re.findall(r"[a-z]{4,}", _OF_NAME.partition(")")[0]))
+_OF_WORDS = frozenset(re.findall(r"[a-z]{4,}", _OF_NAME.pattern.partition(")")[0]))
 
 
 def _picture_of(said: CheckedCaption) -> str | None:

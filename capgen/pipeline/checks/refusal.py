@@ -17,8 +17,7 @@ _VOCABULARY = {
     "SEE": "image picture photo video object details detail content",
     "HARD": "difficult hard impossible challenging",
     # What a shirt, card or sign reads is no refusal.
-    "QUOTED": """read reads reading say says saying text word words written printed lettering labeled labelled message
-        titled sign sticker logo badge name plaque reminder""",
+    "QUOTED": """read reads reading say says saying text word words written printed lettering message titled""",
     "INFO": "information detail details context data resolution",
 }
 _phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
@@ -92,7 +91,7 @@ _PHRASES = (
     ),
     _phrase("maybe|perhaps|possibly|potentially|probably a|an !s|few"),
     _phrase("no sign|signs|trace|evidence|hint|glimpse of"),
-    _phrase("out of view|sight|shot|frame ."),
+    _phrase("out of shot|frame ."),
     _phrase("not something i|we|that|to"),
     _phrase(". for privacy|safety|legal|security reasons"),
     _phrase(
@@ -122,6 +121,57 @@ _PHRASES = (
     _phrase(". without a|an|any|the visible|clear|discernible|identifiable"),
     _phrase("nothing|anything|not|cannot can|could? be described|captioned|identified|recognised|recognized"),
     _phrase("and|so|thus|therefore cannot|can't|couldn't be seen|described|identified|made"),
+    _phrase("withheld|redacted|undisclosed|anonymised|anonymized"),
+    _phrase("protect|respect|preserve|safeguard|reveal|disclose _? _? identity|privacy|anonymity"),
+    _phrase("must|shall|ought be|have|not|include|mention|avoid|stay|remain|to|describe", not_after="QUOTED"),
+    _phrase(". might|may|could|can be"),
+    _phrase("was|were|been|is|are requested|queried|expected|prompted|mislabelled|mislabeled|misidentified|mistaken"),
+    _phrase("what it|this|that really|actually|truly is"),
+    _phrase("tagged|labelled|labeled|listed|given as a|an|the _ though|but|yet|however|although"),
+    _phrase("this was|were"),
+    _phrase("honestly|frankly|admittedly|arguably|conceivably|presumably|supposedly|ostensibly|evidently"),
+    _phrase(". or|nor|and|but|yet _* _"),
+    _phrase("devoid of _ .|_"),
+    _phrase(
+        "content|request|caption|output|response filtered|blocked|removed|moderated|flagged|unavailable|suppressed"
+    ),
+    _phrase(". regrettably|sadly|alas|apologies"),
+    _phrase("makes|making|renders a|any|the description|caption|answer|identification impossible|difficult|unreliable"),
+    _phrase("isn't|aren't|not in the|this|any shot|frame|picture|view|image|photo|scene"),
+    _phrase(
+        "too small|blurry|blurred|dark|far|distant|unclear and|or|to _? to? be|describe|identify|tell|make|see|caption"
+    ),
+    _phrase("detected|undetected", not_after="smoke metal motion"),
+    _phrase(
+        ". contrary|despite|notwithstanding|regardless|against to|of? the|this|its|your "
+        "label|prompt|request|category|caption|name|title"
+    ),
+    _phrase("one|you would|might expect"),
+    _phrase("nothing other than|but|except|besides", not_after="wearing wears"),
+    _phrase("could|may|might be _ _? _? or"),
+    _phrase(". no|zero _ _? here|there|detected|found|visible|in"),
+    _phrase(
+        "none|neither|not of|one|any|a _? _? _? _? _? is|are|shows|show|contains|contain|matches|match|depicts|looks"
+    ),
+    _phrase(
+        "cannot|can't|couldn't|could|unable|impossible|failed|fail not? to? be? _? "
+        "see|seen|find|found|locate|located|spot|spotted|detect|detected|observe|observed|discern|distinguish",
+        not_after="QUOTED",
+        not_before="time",
+    ),
+    _phrase("does|do|did not _? appear|show|contain|include|depict|seem|exist|match|correspond !on|to|up"),
+    _phrase("doesn't|don't|didn't _? appear|contain|include|depict|seem|exist|match|correspond !on|up"),
+    _phrase(
+        "looks|look|looked|seems|appears like|to a|an|be _? _? _? but|though|although|however it|could|may|might|i"
+    ),
+    _phrase("may|might|could just|also|well|actually|instead? be just|only|something|another|actually|simply"),
+    _phrase("may|might|could just|also|well|actually|instead be a|an|the|some"),
+    _phrase(
+        ". no|none|nothing|neither|nowhere|nobody|no one _? _? is|are|was|in|of|to|here|there|exists|appears|visible|"
+        "found|detected|present|seen|shown|can|could|matching|like "
+        "!sign|allowed",
+        not_before="sign sticker label permitted allowed",
+    ),
     _phrase(
         "completely|fully|entirely|totally hidden|obscured|occluded|covered|invisible .|and|from|by|in",
         not_unnamed="behind",
@@ -148,21 +198,23 @@ _GONE = "visible|seen|found|detected|present|shown|identified|identifiable|disce
 # "No giraffe visible", at the start of the caption whatever the category; "there is no giraffe" where one was asked
 # for.
 _NONE_SEEN = re.compile(rf"^ \. no (?:[^ .]{{1,30}} ){{1,3}}?(?:is |are |can be |could be )?(?:clearly )?(?:{_GONE}) ")
-_DENIED = (
-    r" no (?:visible |clear |such |actual |identifiable |discernible )?NAME (?!allowed|is allowed|crossing)"
+_DENIED = re.compile(
+    r" (?:no|zero|0|without an?|without any|not any) (?:visible |clear |such |actual |identifiable "
+    r"|discernible )?NAME (?!allowed|is allowed|crossing)"
     r"| NAME (?:(?:is|are|was|were) not |isn't |aren't |cannot be |can't be |could not be |not )"
     rf"(?:[^ .]{{1,12}} )?(?:{_GONE}) "
     r"| NAME (?:does not|doesn't|do not|don't) (?:appear|seem|show|exist) (?:in|to|up|on|at|here|\.)"
     r"| the NAME (?:is|are) (?:missing|absent|gone|nowhere|lacking) (?:\.|from|in)"
     r"| (?:isn't|aren't|is not|are not|there's not) (?:a|an|any|the) NAME "
     r"| (?:not|don't|doesn't|didn't|cannot|can't) "
-    r"(?:appear to be|seem to be|look like|resemble|contain|show|include|see|find|depict|have) "
+    r"(?:appear to be|seem to be|look like|resemble|contain|show|include|see|find|depict|have|wear|hold|carry"
+    r"|feature|display) "
     r"(?:a |an |any |the )?NAME "
     r"| the (?:requested|specified|mentioned|described|referenced) NAME "
     r"| (?:rather than|instead of|and not|not) (?:a|an|the) NAME \. "
 )
 _DENIALS = frozenset(
-    """missing absent gone nowhere lacking
+    """zero 0 without missing absent gone nowhere lacking
     no not isn't aren't cannot can't don't doesn't didn't there's rather instead requested specified mentioned
     described referenced""".split()  # noqa: SIM905
 )

@@ -12,10 +12,14 @@ from operator import eq
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary.quotations import without_readings
 from capgen.pipeline.checks.vocabulary.units import units
+from capgen.pipeline.confidence import FUNCTION_WORDS
 from capgen.text import normal
 
 _LONGEST_CYCLE = 12  # words; longer ones show in the share of repeated n-grams
+_STUTTERED = 9  # letters
+_STUTTER = re.compile(r"([^\W\d_]{3,12})\1\1")
 _SENTENCE_END = re.compile(r"[.!?;\u3002\uff01\uff1f\n]")
 
 
@@ -41,26 +45,34 @@ class Repetition:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote what is repeated."""
-        run_or_sentence = self._character_run(said.caption) or _twice_said(said.caption)
-        if run_or_sentence is not None:
-            return run_or_sentence
-        unit, joint = units(said.caption)
+        caption = without_readings(said.caption)
+        told = self._character_run(caption) or _twice_said(caption)
+        if told is not None:
+            return told
+        unit, joint = units(caption)
+        if (stutter := _stuttered(unit)) is not None:
+            return stutter
         # Most captions never say two units in the same order again, so there is nothing to search.
         if self.max_words > 1 and len(set(pairwise(unit))) == max(0, len(unit) - 1):
             return None
-        return self._cycle(unit, joint) or self._repeated_share(unit, joint)
+        if joint and (word := _overused(unit)) is not None:
+            return f"{word!r} {unit.count(word)} times in {len(unit)} words"
+        return self._cycle(unit, joint, caption) or self._repeated_share(unit, joint)
 
     def _character_run(self, caption: str) -> str | None:
         found = _run_of(self.max_characters)("".join(caption.split()))
         return None if found is None else f"{found[1]!r} more than {self.max_characters} times in a row"
 
-    def _cycle(self, said: Sequence[str], joint: str) -> str | None:
-        """The same few units again and again, side by side: "a red car a red car"."""
+    def _cycle(self, said: Sequence[str], joint: str, caption: str) -> str | None:
+        """The same few units again and again, side by side: "a red car a red car".
+
+        Where a sentence ends in words with which the next one begins, these are honest, if they do not come thrice.
+        """
         scale = 1 if joint else 2
         for period in range(scale, _LONGEST_CYCLE * scale + 1):
             allowed = self.max_words if period <= 2 * scale else 1
             start = _run(said, period, period * allowed)
-            if start >= 0:
+            if start >= 0 and not (allowed == 1 and joint and _parted(said[start : start + period], caption)):
                 return f"{joint.join(said[start : start + period])!r} {allowed + 1} times in a row"
         return None
 
@@ -91,6 +103,30 @@ def _run(said: Sequence[str], period: int, length: int) -> int:
     while start >= 0 and all(unit.isdigit() for unit in said[start : start + period]):
         start = same.find(run, start + 1)
     return start
+
+
+def _overused(said: Sequence[str]) -> str | None:
+    """A content word that is said five times and makes up a sixth of the caption."""
+    if len(set(said)) + 4 > len(said):
+        return None
+    counts = Counter(word for word in said if word not in FUNCTION_WORDS and not word.isdigit())
+    word, times = next(iter(counts.most_common(1)), ("", 0))
+    return word if times >= 5 and times * 6 >= len(said) else None
+
+
+def _parted(words: Sequence[str], caption: str) -> bool:
+    """Whether the end of a sentence stands between two copies of the words, and there are no more than two."""
+    again = r"[^\w]+".join(map(re.escape, words))
+    copies = re.compile(again, re.IGNORECASE).findall(caption)
+    return len(copies) == 2 and re.search(rf"{again}[^\w]*[.!?][^\w]*{again}", caption, re.IGNORECASE) is not None
+
+
+def _stuttered(words: Sequence[str]) -> str | None:
+    """A word that is one piece again and again: "redredred"."""
+    for word in words:
+        if len(word) >= _STUTTERED and (found := _STUTTER.search(word)) is not None:
+            return f"{found.group()!r} says {found[1]!r} again and again"
+    return None
 
 
 def _twice_said(caption: str) -> str | None:

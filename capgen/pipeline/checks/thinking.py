@@ -21,7 +21,7 @@ _VOCABULARY = {
     "TASK": "caption description sentence answer response prompt task question instruction instructions request output",
     "SIGHT": "image picture photo video frame frames object box region crop highlight close scene",
     "QUOTED": """read reads reading say says saying text word words written printed lettering labeled labelled message
-        titled sign sticker slogan note mug poster shirt""",
+        titled slogan""",
 }
 _phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
 
@@ -46,7 +46,7 @@ _BOOK = phrases.PhraseBook(
         _phrase(". looking|judging at|from|by the|this SIGHT"),
         _phrase("so|thus|therefore|hence the|my|a final|best|good|possible? TASK is|would|could|should|will"),
         _phrase("the|my|a final|best|good|possible|appropriate|correct TASK is|would|could|should|will|might"),
-        _phrase(". step 1|2|3|one|two|three|by ."),
+        _phrase(". step 1|2|3|4|one|two|three|by", not_after="QUOTED"),
         _phrase(". the|my|a? TASK should|must|needs|cannot|has"),
         _phrase("as instructed|requested|required|asked|directed .|the|one|in|a|i|by", not_after="QUOTED"),
         _phrase(". my|the reasoning|thoughts|thinking|analysis .|is|goes"),
@@ -58,6 +58,12 @@ _BOOK = phrases.PhraseBook(
             "i|we notice|see|observe|believe|conclude|know|recognise|recognize|identify|count|consider|read|interpret|"
             "keep|choose|pick|mention|focus|note",
             not_after="QUOTED",
+        ),
+        _phrase(". oops|whoops|oh|wow|uh|um|er|erm|huh|yeah|yep|nah|hey|hi|hello|ah|aha"),
+        _phrase(
+            ". "
+            "correction|edit|update|clarification|disclaimer|caveat|explanation|reason|reasons|context|"
+            "background|key|tip|hint|warning|reminder ."
         ),
         _phrase(". no|nope|yes it's|it|that's|that|this|wait|not|actually", not_after="QUOTED"),
         _phrase(". actually|rather|correction|scratch a|an|it|the|that|not|no", not_after="QUOTED"),
@@ -86,7 +92,32 @@ _BOOK = phrases.PhraseBook(
         ),
         _phrase("sentence|sentences|words suffices|suffice|is|are enough|sufficient|. .|a|an|the"),
         # No caption of an object speaks of itself: what a sign reads is between quotation marks or after QUOTED.
-        _phrase("i|i'm|i'd|i'll|i've|my|we|we're|we've|our|let's !. |love|heart|beam", not_after="QUOTED"),
+        _phrase(
+            "i|i'm|i'd|i'll|i've|me|my|we|we're|we've|us|our|let's !.|love|heart|beam|beams|not", not_after="QUOTED"
+        ),
+        _phrase(
+            "you|you're|you've|you'd|you'll|your|yours !.|and|own|know",
+            not_after="QUOTED card banner mat cake balloon thank",
+        ),
+        _phrase("wait no|actually|not|it|that|this|let|maybe", not_after="QUOTED"),
+        _phrase("no|oh|but|so|hmm|ah wait", not_after="QUOTED"),
+        _phrase("on second thought|thoughts|look|glance"),
+        _phrase("scratch|strike that", not_after="QUOTED cats cat posts"),
+        _phrase(
+            "no|or|well|sorry|correction rather|actually|sorry|correction it|it's|a|an|the|this", not_after="QUOTED"
+        ),
+        # No caption gives orders.
+        _phrase(
+            ". mention|avoid|include|remember|ensure|consider|focus|output|return|skip|recall|verify|confirm|identify|"
+            "summarize|summarise|rewrite|rephrase|shorten|exclude|emphasize|emphasise|refrain|proceed|compose|draft "
+            "!of|on|in|by|from|with|is|group|lens",
+            not_after="QUOTED",
+        ),
+        _phrase(
+            ". check|note|notice|keep|make|use|try|add|say|start|begin|pick|choose|leave|stick that|it|the|to|in|"
+            "sure|out|with|for|if|only|just|what|how|this",
+            not_after="QUOTED",
+        ),
         _phrase(". the user|users"),
         _phrase(
             ". maybe|perhaps|then|also|just mention|describe|say|add|note|include|use|keep|skip|leave|call|start|focus"
@@ -131,6 +162,7 @@ _TAGS = re.compile(
 
 # A question to oneself: "What is the colour of the car? Red."
 _QUESTION = re.compile(
+    r"\?|"
     r"(?:^|[.!?:]\s)(?:So,? |Hmm,? |Now,? |But |And )?(?:is|are|was|what|which|how|does|do|could|can|should|where|why)"
     r"\b[^.!?\"\n]{3,100}\?(?:\s|$)",
     re.IGNORECASE,

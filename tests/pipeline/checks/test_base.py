@@ -95,7 +95,7 @@ def test_a_name_that_is_no_check_is_a_users_mistake():
 
 
 def test_all_that_is_wrong_is_said_in_the_order_of_the_checks():
-    caption = "I'm sorry, the image shows a dog outlined in red outlined in red outlined in red."
+    caption = "Sorry, but the image shows a dog outlined in red outlined in red outlined in red."
     assert codes(caption) == ["refusal", "marker_leak", "meta_talk", "repetition"]
     backwards = build_checks(["repetition", "meta_talk", "marker_leak", "refusal"], {})
     assert codes(caption, checks=backwards) == ["repetition", "meta_talk", "marker_leak", "refusal"]

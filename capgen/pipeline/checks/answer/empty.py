@@ -17,7 +17,15 @@ _IDLE = FUNCTION_WORDS | frozenset(
     """object objects item items thing things something anything stuff entity subject instance target region area part
     kind sort type piece image picture photo scene frame view video caption description answer text output yes ok okay
     present visible seen shown located placed center centre middle left right background foreground appears appear looks
-    simple single certain particular same main .""".split()  # noqa: SIM905
+    very nice good look looking somewhere anywhere here there simple single certain particular same main .
+    unknown unidentified unidentifiable unspecified undefined indeterminate unrecognizable unnamed unclear generic
+    random
+    indistinct blurry blurred fuzzy vague faint various different similar small large big little tiny dark bright light
+    shape shapes form figure blob spot patch section portion segment element elements entities matter content nothing
+    larger bigger smaller whole colour color colours colors size sizes surroundings environment setting context
+    features feature characteristics texture properties placed its their with in of
+    everyday ordinary remarkable notable special typical common usual normal regular plain make about it itself
+    none other another kind sorts kinds maybe perhaps possibly probably likely one two some""".split()  # noqa: SIM905
 )
 
 
@@ -29,6 +37,8 @@ class Empty:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Say so where there is nothing to judge."""
+        if not any(map(str.isalpha, said.caption)) and len(said.caption.split()) > 1:
+            return f"no words, only numbers or marks: {said.caption.strip()[:60]!r}"
         if not _LETTER_OR_DIGIT.search(said.caption) and not words(said.caption):
             return f"no words (finish_reason {said.finish_reason!r})"
         if not _IDLE.issuperset(plain(said.caption).words) or not _IDLE.isdisjoint(spoken(said.category or "").split()):

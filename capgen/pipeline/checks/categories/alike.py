@@ -32,7 +32,7 @@ dessert pastry croissant pain pie tart
 car suv van minivan taxi cab jeep sedan limousine pickup truck hatchback wagon convertible
 truck pickup lorry van trailer tractor mixer
 motorcycle motorbike scooter moped bike dirtbike
-bicycle bike tricycle cycle
+bicycle bike cycle cruiser racer
 bus minibus coach trolley
 bus truck lorry van
 rickshaw bicycle bike tricycle cart carriage
@@ -58,7 +58,7 @@ sofa couch sectional loveseat armchair futon seat settee chaise daybed lounge
 table desk counter countertop tabletop stand nightstand
 cabinet cupboard drawer dresser wardrobe closet shelf bookcase sideboard
 cup mug glass tumbler teacup goblet
-glass wineglass goblet flute tumbler drink
+glass wineglass goblet flute tumbler
 plate dish platter saucer tray
 bowl dish basin
 bottle flask jar jug
@@ -98,11 +98,68 @@ bread bun roll sandwich toast loaf baguette sub
 sandwich burger hamburger cheeseburger sub hotdog
 pizza pie pepperoni margherita
 cake cupcake pastry pie tart muffin
-cow bull calf ox cattle heifer
+cow bull calf ox cattle heifer steer
 sheep lamb ram ewe
 horse pony mare foal colt stallion
 duck duckling mallard drake goose
-chicken hen rooster chick
+chicken hen rooster chick bantam cockerel pullet
+chair rocker
+remote handset clicker
+pepper capsicum
+minivan carrier
+stroller pushchair buggy pram
+elevator lift
+car lift
+pacifier dummy soother
+diaper nappy
+flashlight torch
+thermos flask
+crib cot
+stove hob
+eraser rubber
+faucet tap
+cookie biscuit
+fry chip
+candy sweet lolly
+eggplant aubergine
+zucchini courgette
+beet beetroot
+aid plaster
+bathrobe gown robe
+jersey jumper pullover
+sweater jumper
+vest waistcoat
+suspender brace
+pantyhose tights
+overall dungarees
+wrench spanner
+thumbtack pin
+handbag purse clutch
+wallet purse billfold
+streetcar tram
+camper caravan
+trailer caravan
+windshield windscreen
+hood bonnet
+trunk boot
+plate numberplate plates
+extinguisher canister
+sidewalk pavement
+fireplug hydrant
+television telly
+register till
+tachometer counter gauge dial
+speedometer gauge dial
+sign post fingerpost signpost plate
+headstall bridle halter
+bridle halter
+hotdog frankfurter wiener sausage
+necklace pearls beads pearl
+pig hog sow boar piglet swine
+maker machine pot brewer
+soup stew chowder broth
+stew casserole
+postbox mailbox box
 bird pigeon seagull gull crow parrot
 ball basketball football baseball soccer
 racket racquet paddle
@@ -135,7 +192,7 @@ computer pc laptop
 seal walrus
 deer stag doe elk moose fawn
 bear cub panda
-cat kitten tabby
+cat kitten tabby calico tortoiseshell siamese
 dog puppy pup
 monkey ape chimpanzee gorilla
 fish goldfish

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -19,20 +21,94 @@ class Nouns:
 
     Args:
         parents: of each synset, the synsets of which it is a kind.
-        senses: the synsets of each noun; words of a compound have blanks between them.
+        senses: the synsets of each noun, the commonest first; words of a compound have blanks between them.
         categories: the synset of each LVIS category, by its name as LVIS writes it.
         singulars: of irregular plurals.
+        parts: of each synset, the synsets of its parts.
+        verbs: nouns that may be verbs too; those that are verbs, or adjectives and adverbs, more often than nouns.
     """
 
     parents: list[tuple[int, ...]] = field(default_factory=list)
     senses: dict[str, tuple[int, ...]] = field(default_factory=dict)
     categories: dict[str, int] = field(default_factory=dict)
     singulars: dict[str, str] = field(default_factory=dict)
+    parts: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    verbs: frozenset[str] = frozenset()
+    mostly_verbs: frozenset[str] = frozenset()
+    mostly_adjectives: frozenset[str] = frozenset()
 
     @cached_property
     def people(self) -> int:
         """The synset of which every person is a kind."""
         return self.categories["baby"]  # LVIS's name for person.n.01
+
+    @cached_property
+    def living(self) -> frozenset[int]:
+        """The synsets of persons and animals."""
+        return frozenset((self.people, *self.senses["animal"]))
+
+    @cached_property
+    def _sizes(self) -> Counter[int]:
+        """How many synsets are of each kind."""
+        return Counter(kind for synset in range(len(self.parents)) for kind in self.kinds_of(synset))
+
+    def size(self, synset: int) -> int:
+        """How many synsets are of that kind."""
+        return self._sizes[synset]
+
+    @cached_property
+    def _category_names(self) -> frozenset[str]:
+        return frozenset(re.sub(r"_?\(.*|_", " ", name).strip() for name in self.categories)
+
+    def is_category(self, noun: str) -> bool:
+        """Whether LVIS has a category of that name."""
+        return noun in self._category_names
+
+    @cached_property
+    def _category_synsets(self) -> frozenset[int]:
+        return frozenset(self.categories.values())
+
+    def is_kind_of_category(self, synsets: tuple[int, ...], other_than: frozenset[int]) -> bool:
+        """Whether one of the synsets is a kind of a category of LVIS that is none of ``other_than``."""
+        wanted = self._category_synsets - other_than
+        return any(not wanted.isdisjoint(self.kinds_of(synset)) for synset in synsets)
+
+    @cached_property
+    def _places(self) -> frozenset[int]:
+        names = (
+            "room",
+            "road",
+            "way",
+            "geological formation",
+            "tract",
+            "building",
+            "terrace",
+            "passage",
+            "region",
+            "yard",
+        )
+        return frozenset(synset for name in names for synset in self.senses[name][:1])
+
+    def is_place(self, synsets: tuple[int, ...]) -> bool:
+        """Whether a noun is, as a rule, the place where objects are."""
+        return any(not self._places.isdisjoint(self.kinds_of(synset)) for synset in synsets[:1])
+
+    def is_container(self, noun: str) -> bool:
+        """Whether a noun is, as a rule, a thing that holds others."""
+        return any(self.senses["container"][0] in self.kinds_of(sense) for sense in self.senses.get(noun, ())[:1])
+
+    def is_thing(self, word: str) -> bool:
+        """Whether a noun is, as a rule, neither a person nor an animal."""
+        return all(self.living.isdisjoint(self.kinds_of(sense)) for sense in self.senses.get(word, ())[:1])
+
+    @cached_property
+    def lemmas(self) -> dict[int, tuple[str, ...]]:
+        """The nouns of each synset."""
+        found: dict[int, tuple[str, ...]] = {}
+        for lemma, numbers in self.senses.items():
+            for number in numbers:
+                found[number] = (*found.get(number, ()), lemma)
+        return found
 
     def kinds_of(self, synset: int) -> frozenset[int]:
         """The synset and all of which it is a kind."""
@@ -44,6 +120,17 @@ class Nouns:
                     found.add(parent)
                     queue.append(parent)
         return frozenset(kind for kind in found if kind >= _SILENT)
+
+    def parts_of(self, synsets: frozenset[int]) -> frozenset[int]:
+        """The parts of the synsets, with the parts of these."""
+        found: set[int] = set()
+        queue = list(synsets)
+        while queue:
+            for part in self.parts.get(queue.pop(), ()):
+                if part not in found:
+                    found.add(part)
+                    queue.append(part)
+        return frozenset(found)
 
     def singular(self, word: str) -> str:
         """The noun in the singular, where the table has it; otherwise the word as it is."""
@@ -67,20 +154,23 @@ def _singular_forms(word: str) -> Iterator[str]:
 @cache
 def nouns() -> Nouns:
     """The table, read once in a process."""
-    table = Nouns()
-    senses: dict[str, list[int]] = {}
+    rows: dict[str, dict[str, str]] = {kind: {} for kind in ">*+=~^"}
     for line in _TABLE.read_text("ascii").splitlines():
-        first, _, rest = line.partition("\t")
-        if first == "=":
-            name, _, number = rest.partition("\t")
-            table.categories[name] = int(number)
-        elif first == "~":
-            plural, _, singular = rest.partition("\t")
-            table.singulars[plural] = singular
-        elif not first.startswith("#"):
-            parents, _, lemmas = rest.partition("\t")
-            table.parents.append(tuple(map(int, parents.split(","))) if parents else ())
-            for lemma in lemmas.split(",") if lemmas else ():
-                senses.setdefault(lemma.replace("_", " ").replace("-", " "), []).append(int(first))
-    table.senses.update({lemma: tuple(numbers) for lemma, numbers in senses.items()})
-    return table
+        if not line.startswith("#"):
+            kind, key, values = line.split("\t")
+            rows[kind][key] = values
+    others = {kind: frozenset(words.split(",")) for kind, words in rows["^"].items()}
+    return Nouns(
+        parents=[_numbers(parents) for parents in rows[">"].values()],
+        senses={re.sub("[_-]", " ", lemma): _numbers(synsets) for lemma, synsets in rows["*"].items()},
+        categories={name: int(number) for name, number in rows["="].items()},
+        singulars=rows["~"],
+        parts={int(whole): _numbers(parts) for whole, parts in rows["+"].items()},
+        verbs=others["verb"],
+        mostly_verbs=others["mostly verb"],
+        mostly_adjectives=others["mostly adjective"],
+    )
+
+
+def _numbers(listed: str) -> tuple[int, ...]:
+    return tuple(map(int, listed.split(","))) if listed else ()

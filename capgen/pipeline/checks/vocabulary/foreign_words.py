@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 _WORDS = {
     "German": """der das dem den ein eine einen einem einer eines und mit auf im ist sind von vor neben über unter sich
@@ -18,12 +18,15 @@ _WORDS = {
         elle près sous porte assis assise debout tient blanc noir rouge bleu vert chien derrière devant très
         elles ils leur leurs cet dont où mais comme deux trois bois
         blanche noire rouges bleue verte jaune gris grise à côté dessus dessous près posés
-        mange boit court joue vole dort regarde posé posée garé garée""",
+        mange boit court joue vole dort regarde posé posée garé garée
+        ses nos vos votre notre leurs ne jusque depuis vers chez afin ainsi lorsque pendant celui celle
+        ceux quelques plusieurs chaque aussi""",
     "Spanish": """el la los las un una unos unas con en de del y que está están sobre su sus por para es se lleva junto
         sentado sentada tiene blanco negro rojo azul perro detrás encima muy hay lado
         pero como más dos tres pequeño pequeña pequeños amarillo amarilla verde gris madera rojos rojas
         cual donde bajo está esta este estas estos
-        bebe corre juega vuela duerme mira puesto puesta aparcado aparcada negra blanca roja""",
+        bebe corre juega vuela duerme mira puesto puesta aparcado aparcada negra blanca roja
+        desde hasta hacia cerca aunque mientras cuando también ambos cada otro otra algunos varias varios nuestro""",
     "Portuguese": """um uma com em de das dos na nos nas da e que está são sobre seu sua por para ao à pelo pela não
         sentado usando branco preto vermelho azul cachorro perto atrás tem ao lado
         mas como mais dois duas três pequeno pequena grandes amarelo amarela cinza onde sem esta este
@@ -70,7 +73,7 @@ PARTICLES = frozenset(
 )
 # Loan words with accents, as their stems: they are English in a caption.
 _LOANS = re.compile(
-    r"caf\u00e9s?|cr\u00e8me|fra\u00eeche|lait|br\u00fbl\u00e9e|cr\u00eapes?|pur\u00e9es?|saut\u00e9\w*|jalape\u00f1os?|pi\u00f1atas?|pi\u00f1as?|clich\u00e9s?|d\u00e9cor|entr\u00e9es?|"
+    r"caf\u00e9s?|cro\u00fbtes?|cr\u00e8me|fra\u00eeche|lait|br\u00fbl\u00e9e|cr\u00eapes?|pur\u00e9es?|saut\u00e9\w*|jalape\u00f1os?|pi\u00f1atas?|pi\u00f1as?|clich\u00e9s?|d\u00e9cor|entr\u00e9es?|"
     r"fianc\u00e9e?s?|fa\u00e7ades?|na\u00efve|r\u00e9sum\u00e9s?|soir\u00e9e|souffl\u00e9s?|p\u00e2t\u00e9s?|flamb\u00e9\w*|consomm\u00e9|rattan|mat\u00e9|a\u00e7a\u00ed|gru\u00fey?\w*|gruy\u00e8re|"
     r"appliqu\u00e9\w*|d\u00e9coupage|papier-m\u00e2ch\u00e9|m\u00e2ch\u00e9|macram\u00e9|lam\u00e9|crudit\u00e9s|\u00e9clairs?|\u00e0|au|caram\u00e9?l\w*|bouclé|touch\u00e9|sm\u00f8rrebr\u00f8d|nici\u00f8ise"
 )
@@ -130,6 +133,51 @@ def _best(words: Sequence[str], language: str, enough: int) -> str | None:
             if len({w for w in stretch if w in FOREIGN and language in _BY_WORD[w]}) > 1:
                 return " ".join(stretch)
     return None
+
+
+def strange_run(words: Sequence[tuple[str, bool]], strange: Collection[str], enough: float) -> str | None:
+    """The words of a stretch in which words that are no English ones outweigh English ones; None where none does.
+
+    A strange word counts 1, a function word of another language that English has too 0.5, a name 0.5 behind one of
+    these, an English word -1. Without a function word or a letter of another language more is asked for: they may be
+    rare English words.
+
+    Args:
+        strange: those of the words that are no English ones.
+        words: in order, in lower case, each with whether it is a name; "." where a sentence ends.
+        enough: the least weight of a stretch.
+    """
+    total, run, telling = 0.0, list[str](), False
+    for word, named in words:
+        english = word.replace("\u2019", "'") not in strange
+        if word == ".":
+            weight = -1.0
+        elif named:
+            weight = 0.5 if total > 0 else 0.0
+        elif english:
+            weight = 0.5 if word in FOREIGN or word in _HALF else -1.0
+        else:
+            weight = _strangeness(word)
+        total += weight
+        if total <= 0:
+            total, run, telling = 0.0, [], False
+            continue
+        run.append(word)
+        telling = telling or word in FOREIGN or word in _HALF or not word.isascii()
+        if total >= enough and (telling or total >= enough + 1):
+            return " ".join(run)
+    return None
+
+
+_RARE_LETTERS = re.compile("[\u0100-\u024f\u00df\u00e5\u00e6\u00f8\u00f0\u00fe\u00f5]")  # in loan words of English
+
+
+def _strangeness(word: str) -> float:
+    """How much a word that is no English one tells: two of a function word or of letters that loan words never have."""
+    if is_loan(word):
+        return 0.0
+    telling = word in FOREIGN and word not in PARTICLES and len(word) > 2
+    return 2.0 if telling or _RARE_LETTERS.search(word) else 1.0
 
 
 def _is_pair(words: Sequence[str], language: str) -> bool:

@@ -6,7 +6,7 @@ from capgen.pipeline.checks.vocabulary import phrases
 
 VOCABULARY = {
     "A": "a an the its",
-    "COLOUR": "red green lime blue yellow magenta pink fuchsia purple cyan turquoise orange neon",
+    "COLOUR": "red green lime blue yellow magenta pink fuchsia purple violet cyan turquoise orange neon",
     "LINE": """thin thick bold solid dashed dotted small large tight rectangular bounding bright light drawn shown given
         indicated marked highlighted annotated colored coloured colorful colourful COLOUR""",
     "EDGE": "thin thick dashed dotted bounding bright colored coloured COLOUR",
@@ -19,7 +19,7 @@ VOCABULARY = {
         circled encircled highlighted overlaid traced""",
     "AROUND": "around surrounding enclosing encircling indicating highlighting marking outlining framing delineating",
     "TELLS": "indicates marks highlights outlines delineates identifies",
-    "TARGET": "object objects subject instance region",
+    "TARGET": "object objects subject instance region zone",
     "LIVING": "person man woman boy girl child player animal dog cat horse bird",
     "ADULT": "person man woman player horse",
     "IT": "it him her them the a an this that",
@@ -53,7 +53,8 @@ VOCABULARY = {
         patch tattoo arrow heart hearts star stars flower flowers shape shapes painted printed embroidered map
         sole soles sneaker shoe diamond diamonds skull skulls tie skateboard deck iris pupil makeup cap helmet hat
         lane lanes court field road pitch window windows door eyes lips pillow cake cookie plate mug bowl rug
-        towel quilt blanket cartoon figure mural graffiti button buttons chart page line lines parking""",
+        blackboard chalkboard whiteboard floor towel quilt blanket cartoon figure mural graffiti button buttons chart
+        page line lines parking""",
     # What has segments of its own.
     "SEGMENTS": """body bodies tail legs leg antenna antennae worm caterpillar larva lobster shrimp insect sofa couch
         orange fruit tray plate bowl dish bracelet window windows pane panes dome wheel mirror armor arm arms tube

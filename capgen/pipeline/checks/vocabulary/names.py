@@ -16,15 +16,11 @@ def spoken(name: str) -> str:
 
 
 @lru_cache(maxsize=_MANY)
-def names_pattern(template: str, category: str | None, synonyms: tuple[str, ...]) -> re.Pattern[str] | None:
-    """The template with ``NAME`` replaced by the object's names, singular or plural; None where it has no name.
-
-    Args:
-        template: a pattern for plain text, in which words have a blank on each side.
-    """
+def names_pattern(category: str | None, synonyms: tuple[str, ...]) -> re.Pattern[str] | None:
+    """A pattern for the object's names in plain text, singular or plural; None where it has no name."""
     names = sorted({said for name in (category or "", *synonyms) if len(said := spoken(name)) > 1}, key=len)
     if not names:
         return None
     # a name from a stranger may be long: more of it than any name has is not looked for
     alternatives = "|".join(re.escape(name[:60]) for name in reversed(names[:40]))
-    return re.compile(template.replace("NAME", f"(?:{alternatives})(?:s|es)?"))
+    return re.compile(f" (?:{alternatives})(?:s|es)?(?='?s? )")

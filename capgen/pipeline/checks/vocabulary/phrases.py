@@ -98,7 +98,7 @@ def phrase(
         parts = _TOKEN.fullmatch(token)
         if parts is None:
             raise ValueError(f"{token!r} in the phrase {row!r}")
-        one = _expanded(parts["words"].split("|"), vocabulary)
+        one = expanded(parts["words"].split("|"), vocabulary)
         wanted = "(?:" + "|".join(map(re.escape, one)) + ") " if parts["words"] != "_" else "[^ .]{1,30} "
         if parts["mark"] == "!":
             pattern += f"(?!{wanted})"
@@ -113,18 +113,18 @@ def phrase(
     return Phrase(
         re.compile(pattern),
         tuple(needs),
-        frozenset(_expanded(not_after.split(), vocabulary)),
-        frozenset(_expanded(not_before.split(), vocabulary)),
-        frozenset(_expanded(not_unnamed.split(), vocabulary)),
+        frozenset(expanded(not_after.split(), vocabulary)),
+        frozenset(expanded(not_before.split(), vocabulary)),
+        frozenset(expanded(not_unnamed.split(), vocabulary)),
         reach,
     )
 
 
-def _expanded(names: Iterable[str], vocabulary: Vocabulary) -> list[str]:
-    """The words, with those of the vocabulary in the place of a name."""
+def expanded(names: Iterable[str], vocabulary: Vocabulary) -> list[str]:
+    """The words in lower case, with those of the vocabulary in the place of a name."""
     found: list[str] = []
     for name in names:
-        found += _expanded(vocabulary[name].split(), vocabulary) if name.isupper() else [name]
+        found += expanded(vocabulary[name].split(), vocabulary) if name.isupper() else [name]
     return found
 
 
@@ -161,8 +161,14 @@ def families(rows: Mapping[str, str]) -> Families:
     return {name: frozenset(kin.split()) for names, kin in rows.items() for name in names.split()}
 
 
-def around_name(said: CheckedCaption, template: str, needs: frozenset[str]) -> re.Match[str] | None:
-    """The first match of a pattern around the object's name, see ``names_pattern``.
+@lru_cache(maxsize=4)
+def _named(text: str, category: str | None, synonyms: tuple[str, ...]) -> str | None:
+    pattern = names_pattern(category, synonyms)
+    return None if pattern is None else pattern.sub(" NAME", text)
+
+
+def around_name(said: CheckedCaption, pattern: re.Pattern[str], needs: frozenset[str]) -> re.Match[str] | None:
+    """The first match of a pattern in the plain caption where the object's name, singular or plural, is NAME.
 
     Args:
         needs: words one of which every match has: a caption without any is not searched.
@@ -170,8 +176,8 @@ def around_name(said: CheckedCaption, template: str, needs: frozenset[str]) -> r
     text, present = plain(said.caption)
     if needs.isdisjoint(present):
         return None
-    pattern = names_pattern(template, said.category, said.synonyms)
-    return None if pattern is None else pattern.search(text)
+    named = _named(text, said.category, said.synonyms)
+    return None if named is None else pattern.search(named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,4 +257,4 @@ def singular(word: str) -> str:
     """The word without the ending of an English plural."""
     if word.endswith(("xes", "shes", "ches", "sses")):
         return word[:-2]
-    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
+    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us")) else word

@@ -71,6 +71,10 @@ CUES: frozenset[str] = frozenset(
 
 _BEFORE, _AFTER = 6, 4  # words around a quotation among which a cue makes it a reading
 _WINDOW = 80  # characters that are looked at for them
+_STRUCTURE = ("{", "[", "(")  # of JSON and the like, whose quotation marks are no readings
+_FEW = 2  # blanks of a quotation that needs no cue: a word or two may be emphasised
+_LABEL = 30  # characters in which a label ends: Final caption: "A dog"
+_SHARE = 0.6  # of a caption; a longer quotation is the caption itself
 _LONGEST = 200
 _QUOTATION = re.compile(
     rf'"[^"\n]{{1,{_LONGEST}}}"|\u201c[^\u201c\u201d]{{1,{_LONGEST}}}\u201d|\u00ab[^\u00bb]{{1,{_LONGEST}}}\u00bb'
@@ -86,7 +90,7 @@ _WORD = re.compile(r"\w+")
 @lru_cache(maxsize=4)
 def without_readings(caption: str) -> str:
     """The caption with each quoted reading replaced by the word ``quotation``; other quotations stay as they are."""
-    if _MARKS.search(caption) is None:
+    if _MARKS.search(caption) is None or caption.lstrip()[:1] in _STRUCTURE:
         return caption
     return _QUOTATION.sub(_replaced, caption)
 
@@ -100,5 +104,9 @@ def _replaced(match: re.Match[str]) -> str:
     text = match.string
     before = _WORD.findall(text[max(0, match.start() - _WINDOW) : match.start()].lower())[-_BEFORE:]
     after = _WORD.findall(text[match.end() : match.end() + _WINDOW].lower())[:_AFTER]
+    many = match.group().count(" ") >= _FEW
+    labelled = match.start() < _LABEL and text[: match.start()].rstrip()[-1:] == ":"
+    if many and match.start() > 0 and len(match.group()) < _SHARE * len(text) and not labelled:
+        return " quotation "
     placed = after[:1] in (["on"], ["across"])  # "STOP" on its door
     return match.group() if not placed and CUES.isdisjoint(before) and CUES.isdisjoint(after) else " quotation "

@@ -1,0 +1,82 @@
+"""Whether a word is an English one: WordNet's words, function words, newer words, their inflections and compounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+_FOLDER = Path(__file__).resolve().parent / "english"
+_MOST = 1 << 18  # words that are remembered
+_found_strange: set[str] = set()
+# Endings, and what stands in their place in the word that WordNet lists.
+_ENDINGS = tuple(
+    ending.partition(">")[::2]
+    for ending in """s> es> ies>y ves>f ves>fe men>man ed> ed>e ied>y d> ing> ing>e er> er>e ers> ers>e est> est>e ier>y
+    iest>y ly> ily>y ish> y> y>e less> ful> like> ness> able> wise> ward> wards> let> lets>""".split()  # noqa: SIM905
+)
+_PREFIXES = """un re over under out mid semi multi non pre mini micro anti inter super sub bi tri de dis""".split()  # noqa: SIM905
+
+_LONGEST = 40  # letters
+_SHORTEST = 3  # letters of a part of a compound
+
+
+@cache
+def _listed() -> set[str]:
+    """The words of the lists, and the end of a sentence; grows by the words that were found to be made of them."""
+    return {".", *(word for file in sorted(_FOLDER.glob("*.txt")) for word in file.read_text("utf-8").split())}
+
+
+def strange_words(words: frozenset[str]) -> list[str]:
+    """Those of the words, in lower case, that are no English words as far as is known."""
+    listed = _listed()
+    if words <= listed:  # most captions
+        return []
+    strange = []
+    for word in words - listed:
+        if word in _found_strange:
+            strange.append(word)
+        elif not word.isalpha() and "'" not in word:
+            if len(listed) < _MOST:
+                listed.add(word)  # a number, a code, marks
+        elif _is_made(word, listed):
+            if len(listed) < _MOST:
+                listed.add(word)
+        else:
+            strange.append(word)
+            if len(_found_strange) < _MOST:
+                _found_strange.add(word)
+    return strange
+
+
+def is_english(word: str) -> bool:
+    """Whether one word, in lower case, is an English one as far as is known."""
+    return not strange_words(frozenset((word.replace("\u2019", "'"),)))
+
+
+def _is_made(word: str, listed: set[str]) -> bool:
+    """Whether a word is an inflection of a listed one, has a prefix before one, or is made of two."""
+    if len(word) > _LONGEST:
+        return False
+    word = word.removesuffix("'s").removesuffix("'")
+    if any(form in listed for form in _forms(word)):
+        return True
+    for prefix in _PREFIXES:
+        rest = word.removeprefix(prefix)
+        if rest != word and len(rest) >= _SHORTEST and any(form in listed for form in _forms(rest)):
+            return True
+    return any(
+        word[:place] in listed and any(form in listed for form in _forms(word[place:]))
+        for place in range(_SHORTEST, len(word) - _SHORTEST + 1)
+    )
+
+
+def _forms(word: str) -> Iterator[str]:
+    """The word, and what it may be an inflection of."""
+    yield word
+    for ending, instead in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 2:
+            stem = word[: len(word) - len(ending)] + instead
+            yield stem
+            if len(stem) > 3 and stem[-1] == stem[-2]:
+                yield stem[:-1]

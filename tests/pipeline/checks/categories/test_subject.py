@@ -1,0 +1,41 @@
+"""The first noun phrase of a sentence is found, with what it is made of, and the noun at its head."""
+
+from __future__ import annotations
+
+import pytest
+
+from capgen.pipeline.checks.categories.nouns import nouns
+from capgen.pipeline.checks.categories.subject import subjects
+
+PAIRS = frozenset({"pair", "pile"})
+HEADS = {
+    "a plate next to a fork": "plate",
+    "a small brown dog with a red collar": "dog",
+    "a pair of old boots by the door": "boot",
+    "a kitten bats at a ball of yarn": "kitten",
+    "two hands hold a cup": "hand",
+    "a fishing boat with peeling paint": "boat",
+    "a wall mounted television showing a map": "television",
+    "a three tier wedding cake with roses": "cake",
+    "there is a horse in the field": "horse",
+    "a squirrel upside down on a feeder": "squirrel",
+}
+
+
+def found(sentence):
+    return next(subjects(f". {sentence} .".split(), nouns(), PAIRS, frozenset({"bowl"})))
+
+
+@pytest.mark.parametrize(("sentence", "head"), HEADS.items())
+def test_the_head_of_the_first_noun_phrase_is_found(sentence, head):
+    assert found(sentence).head[-1] == head
+
+
+def test_what_a_thing_holds_belongs_to_the_subject():
+    assert "soup" in found("a bowl with soup on a table").words
+    assert "table" not in found("a bowl with soup on a table").words
+
+
+def test_a_sentence_that_begins_elsewhere_is_known_as_such():
+    assert not found("in short grass stands an old tree").first
+    assert not found("sitting on a branch is a bird").first
