@@ -119,6 +119,8 @@ def test_every_profile_makes_settings_that_its_engines_take_and_names_its_source
         ("llama4:scout", "llama4"),
         ("mistral-small3.2:24b", "mistral3"),
         ("mistralai/Magistral-Small-2509", "mistral3"),
+        ("mistralai/Mistral-Small-4-119B-2603", "mistral3"),
+        ("moonshotai/Kimi-K2.6", "kimi-vl"),
         ("allenai/molmo-2-8b", "molmo2"),
         ("z-ai/glm-4.5v", "glm-v"),
         ("z-ai/glm-5.3-flash", "glm-5.3"),
