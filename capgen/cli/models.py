@@ -11,6 +11,7 @@ import typer
 from capgen.cli import options
 from capgen.cli.runs.output import long_work
 from capgen.display import echo, plain, terminal
+from capgen.text import duration
 
 if TYPE_CHECKING:
     from capgen.pipeline.estimating.cost import RunEstimate
@@ -98,8 +99,9 @@ def estimate_text(found: RunEstimate, model: str) -> str:
     cannot = f" ({found.unaskable:,} objects cannot be asked for)" if found.unaskable else ""
     time = "not known"
     if found.hours is not None:
-        where = f"{found.gpus} GPUs ({found.gpu_hours:,.1f} GPU hours)" if found.gpus else "the CPU"
-        time = f"{found.hours:,.2f} h on {where}, {found.objects_per_s:,.3g} objects/s"
+        many = "GPU" if found.gpus == 1 else "GPUs"
+        where = f"{found.gpus} {many} ({_lasts(found.gpu_hours or 0.0, 1)} of GPUs)" if found.gpus else "the CPU"
+        time = f"{_lasts(found.hours, 2)} on {where}, {found.objects_per_s:,.3g} objects/s"
     rows = {
         "dataset": f"{found.dataset}: {found.media:,} media, {found.objects:,} objects",
         "model": plain(model),
@@ -108,13 +110,18 @@ def estimate_text(found: RunEstimate, model: str) -> str:
         "prompts": f"{found.prompt_tokens:,} tokens, {found.cached_tokens:,} of them cached",
         "answers": f"{found.output_tokens:,} tokens",
         "shards": f"{found.shards:,}",
-        "disk": f"{found.disk_bytes / 2**30:,.2f} GiB",
+        "disk": f"{gib:,.2f} GiB" if (gib := found.disk_bytes / 2**30) >= 0.1 else f"{gib * 1024:,.2f} MiB",
         "time": time,
     }
     if found.price is not None:
-        rows["price"] = f"{found.price:,.2f}"
+        rows["price"] = f"{found.price:,.2f}" if found.price >= 1 else f"{found.price:.2g}"
     lines = [f"{name + ':':<10} {text}" for name, text in rows.items()]
     return "\n".join([*lines, "assumed:", *(f"- {plain(text)}" for text in found.assumptions)])
+
+
+def _lasts(hours: float, places: int) -> str:
+    """Hours with so many places; less than a tenth in minutes and seconds."""
+    return f"{hours:,.{places}f} h" if hours >= 0.1 else duration(max(1.0, hours * 3600))
 
 
 def _list(*, as_json: bool) -> None:
@@ -210,9 +217,11 @@ def _memory(settings: Settings, profile: ModelProfile) -> dict[str, str]:
 
 
 def _terms(profile: ModelProfile) -> dict[str, Any]:
-    code = profile.remote_code or profile.remote_code_for
+    code = "; code of its own (model.trust_remote_code)" if profile.remote_code else ""
+    if profile.remote_code_for:
+        code = f"; {', '.join(profile.remote_code_for)} brings code of its own (model.trust_remote_code)"
     return {
-        "needs": f"vLLM {profile.vllm} or later" + ("; code of its own (model.trust_remote_code)" if code else ""),
+        "needs": f"vLLM {profile.vllm} or later{code}",
         "licence": profile.licence,
         "captions": profile.captions,
         **{f"source, {key}": text for key, text in profile.sources.items()},

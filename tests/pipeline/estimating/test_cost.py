@@ -1,12 +1,14 @@
 """What ``capgen plan`` says, beside what a run of the same settings does."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 
 from benchmarks.gpu.check import photographs
+from capgen.cli.models import estimate_text
 from capgen.errors import UserError
 from capgen.pipeline.estimating.cost import ASSUMED_RATE, EstimateRequest, estimate_run
 from capgen.pipeline.estimating.dataset_scan import DatasetCounts, count_dataset
@@ -119,6 +121,13 @@ def test_the_command_prints_the_estimate_and_writes_nothing(settings, tmp_path):
         [*command, "--tensor-parallel", "3"], cwd=folder, capture_output=True, text=True, check=False
     )
     assert wrong.returncode == 2
+
+
+def test_what_a_small_run_takes_is_told_in_small_units(settings):
+    text = estimate_text(estimate_run(settings, EstimateRequest(gpus=1, rate=2.0, price=2.5)), "m")
+    assert "16 s on 1 GPU (16 s of GPUs), 2 objects/s" in text
+    assert re.search(r"price: +0\.011\n", text)
+    assert re.search(r"disk: +0\.\d\d MiB\n", text)
 
 
 def test_objects_that_come_later_are_counted_by_medium():

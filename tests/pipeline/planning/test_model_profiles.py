@@ -359,6 +359,19 @@ def test_thinking_that_a_model_folder_asks_for_is_not_called_switched_off(folder
     assert "as the template is told: {'enable_thinking': True}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("family", "told"),
+    [
+        ("internvl", "InternVLChatModel brings code of its own"),
+        ("molmo2", "later; code of its own"),
+        ("qwen3-vl", "later\n"),
+    ],
+)
+def test_code_that_a_model_brings_is_named(family, told, capsys):
+    app(["models", family], standalone_mode=False)
+    assert told in capsys.readouterr().out
+
+
 def test_a_server_may_call_its_model_by_a_path(capsys):
     app(["models", "/models/Qwen3-VL-8B-Instruct", "--engine", "openai"], standalone_mode=False)
     assert "qwen3-vl (its name" in capsys.readouterr().out
