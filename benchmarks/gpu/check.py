@@ -4,10 +4,12 @@
     python -m benchmarks.gpu.check --tiny --out FOLDER     the same code on a CPU, at tiny size; tells nothing of speed
 
 500 objects of generated photographs of 640 x 480, ten to a picture, are asked through capgen's vllm engine: in the
-default layout (clean picture and close-up), in the paper's, and with one marked picture an object. Weights are random
-(``load_format=dummy``) unless ``--model`` names real ones, so that every answer has 24 tokens. Where there are two GPUs
-the default layout is asked again with both (tensor parallel). Then the embedded captioner captions a part of the
-sample world, whose truth is known. It takes less than ten minutes; the result is benchmarks/results/gpu_check.json.
+default layout (clean picture and close-up), in the paper's, and with one marked picture an object. Each layout has
+pictures of its own, and the requests that warm it up are about further ones, so that nothing is cached before. Weights
+are random (``load_format=dummy``) unless ``--model`` names real ones, so that every answer has 24 tokens. Where there
+are two GPUs the default layout is asked again with both (tensor parallel). Then the embedded captioner captions a part
+of the sample world, whose truth is known. It takes less than ten minutes; the result is
+benchmarks/results/gpu_check.json.
 """
 
 from __future__ import annotations
@@ -81,10 +83,10 @@ def model_folder(folder: Path, *, tiny: bool) -> Path:
     return folder
 
 
-def photographs(root: Path, objects: int, in_each: int = OBJECTS_A_PICTURE) -> Path:
-    """An LVIS folder of generated pictures, no two alike, with so many objects in each."""
+def photographs(root: Path, objects: int, in_each: int = OBJECTS_A_PICTURE, *, seed: int = 3) -> Path:
+    """An LVIS folder of generated pictures, no two alike, with so many objects in each; other seeds, other pictures."""
     (root / "train2017").mkdir(parents=True)
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image in range(1, -(-objects // in_each) + 1):
@@ -142,6 +144,11 @@ class GpuWatch:
         return {"idle_share": idle, "memory_gib": max(self.memory, default=None)}
 
 
+def warming(objects: int) -> int:
+    """Requests before the measured ones: of whole pictures, few beside them."""
+    return min(60, max(1, objects // 50) * OBJECTS_A_PICTURE)
+
+
 def settings_of(model: str, root: Path, prompt: str, *, tiny: bool, real: bool) -> Any:
     """The settings of a run of ``lvis`` with this model and prompt."""
     from capgen.pipeline.planning.config import load_settings
@@ -157,13 +164,18 @@ def settings_of(model: str, root: Path, prompt: str, *, tiny: bool, real: bool) 
     return load_settings("lvis", flags, chosen)
 
 
-async def layouts(model: str, root: Path, gpus: int, names: Sequence[str], **kind: bool) -> list[Any]:
-    """A row for each layout, asked of one engine."""
+async def layouts(model: str, root: Path, gpus: int, names: Sequence[str], *, objects: int, **kind: bool) -> list[Any]:
+    """A row for each layout, asked of one engine.
+
+    Args:
+        root: holds a folder of photographs for each layout.
+        objects: the last so many of them are measured; those before warm the engine up.
+    """
     from capgen.pipeline.engines.base import EngineContext, build_engine
     from capgen.pipeline.estimating.measure import ask_all, real_requests
     from capgen.pipeline.planning.open_source import build_source
 
-    chosen = {name: settings_of(model, root, LAYOUTS[name], **kind) for name in names}
+    chosen = {name: settings_of(model, root / LAYOUTS[name], LAYOUTS[name], **kind) for name in names}
     first = next(iter(chosen.values()))
     engine = build_engine(first.engine)
     begun = time.monotonic()
@@ -174,7 +186,9 @@ async def layouts(model: str, root: Path, gpus: int, names: Sequence[str], **kin
             spent = time.thread_time()
             views = real_requests(settings, build_source(settings).scan(), 10**9)
             render_s = time.thread_time() - spent
-            await ask_all(session, views[: engine.in_flight // 4 or 1], engine.in_flight)  # warm
+            await ask_all(session, views[:-objects], engine.in_flight)
+            render_s *= objects / len(views)
+            views = views[-objects:]
             with GpuWatch() as watch:
                 answers, faults, seconds = await ask_all(session, views, engine.in_flight)
             rows.append(
@@ -239,7 +253,7 @@ def embedded(folder: Path, gpus: int, objects: int) -> dict[str, Any]:
 
 def child(arguments: argparse.Namespace, root: Path, model: str, gpus: int, names: Sequence[str]) -> Any:
     """``layouts`` in a process of its own: vLLM leaves a GPU when its process ends."""
-    work = {"model": model, "root": str(root), "gpus": gpus, "names": list(names)}
+    work = {"model": model, "root": str(root), "gpus": gpus, "names": list(names), "objects": arguments.objects}
     kind = {"tiny": arguments.tiny, "real": arguments.model is not None}
     command = [sys.executable, "-m", "benchmarks.gpu.check", "--work", json.dumps(work | kind)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=_environment())
@@ -274,7 +288,9 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "0" if arguments.model else "1")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        root = photographs(folder / "lvis", arguments.objects)
+        root = folder / "photographs"
+        for seed, layout in enumerate(LAYOUTS.values(), 3):
+            photographs(root / layout, arguments.objects + warming(arguments.objects), seed=seed)
         model = arguments.model or str(model_folder(folder / "model", tiny=arguments.tiny))
         rows = child(arguments, root, model, min(1, gpus), list(LAYOUTS))
         if gpus > 1:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from benchmarks.gpu.check import photographs, warming
 from tests.families.process import REPOSITORY, environment
 
 
@@ -14,6 +15,16 @@ def check(*flags, timeout=500):
     return subprocess.run(
         command, env=environment(), cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout, check=False
     )
+
+
+def test_what_warms_an_engine_up_is_not_measured(tmp_path):
+    """Whole pictures before the measured ones, and no layout's pictures are another's."""
+    for objects in (20, 500, 5000):
+        warm = warming(objects)
+        assert warm % 10 == 0
+        assert 0 < warm <= objects / 2
+    first, second = (photographs(tmp_path / str(seed), 10, seed=seed) / "train2017" for seed in (3, 4))
+    assert len({file.read_bytes() for folder in (first, second) for file in folder.iterdir()}) == 2
 
 
 def test_without_a_gpu_it_says_how_to_try_it_and_nothing_is_published():
