@@ -248,7 +248,7 @@ def embedded(folder: Path, gpus: int, objects: int) -> dict[str, Any]:
         [*command, "score", str(out), "--facts", facts, "--json"], check=True, capture_output=True, text=True
     )
     found: dict[str, Any] = json.loads(score.stdout)
-    return found
+    return {name: told for name, told in found.items() if not name.startswith("by_")}
 
 
 def child(arguments: argparse.Namespace, root: Path, model: str, gpus: int, names: Sequence[str]) -> Any:
