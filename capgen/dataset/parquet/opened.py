@@ -75,25 +75,27 @@ def _check(path: Path, stamp: tuple[int, int], names: tuple[str, ...]) -> None:
     with pq.ParquetFile(path) as parquet, path.open("rb") as file:
         metadata = parquet.metadata
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            chunks = _Chunks(path, data, metadata)
+            # not `metadata.schema`: the two would hold each other, and a footer of megabytes, until garbage is looked for
+            schema = pq.ParquetSchema(metadata)
+            chunks = _Chunks(path, data, metadata, schema)
             total = _Total(_BYTES + _BYTES_PER_BYTE * size, _VALUES + _VALUES_PER_BYTE * size)
-            places = [*product(range(metadata.num_row_groups), _chosen(metadata, names))]
+            places = [*product(range(metadata.num_row_groups), _chosen(schema, names))]
             repeating = []
             for group, column in places:
                 chunk = chunks.at(group, column)
-                total.add_values(column, metadata, chunk.values)
-                total.add(column, metadata, chunk.unpacked)
+                total.add_values(column, schema, chunk.values)
+                total.add(column, schema, chunk.unpacked)
                 if chunk.repeated > _SMALL:
                     repeating.append((group, column))
                 else:
-                    total.add(column, metadata, chunk.repeated)
+                    total.add(column, schema, chunk.repeated)
             for group, column in repeating:
-                total.add(column, metadata, chunks.repeated_bytes(group, column))
+                total.add(column, schema, chunks.repeated_bytes(group, column))
 
 
-def _chosen(metadata: Any, names: Sequence[str]) -> list[int]:
+def _chosen(schema: pq.ParquetSchema, names: Sequence[str]) -> list[int]:
     """The columns that pyarrow reads for these names: those called so, and those inside of them."""
-    paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
+    paths = [schema.column(number).path for number in range(len(schema))]
     if not names:
         return [*range(len(paths))]
     inside = tuple(f"{name}." for name in names)
@@ -109,23 +111,23 @@ class _Total:
     bytes: int = 0
     values: dict[int, int] = field(default_factory=dict)
 
-    def add(self, column: int, metadata: Any, count: int) -> None:
+    def add(self, column: int, schema: pq.ParquetSchema, count: int) -> None:
         """Count bytes of a column."""
         self.bytes += count
         if self.bytes > self.bytes_allowed:
             most = f"{self.bytes_allowed / 2**30:.1f} GiB, the most for a file of its size"
-            raise UnpacksTooLarge(f"with column {_name(metadata, column)} it unpacks to more than {most}")
+            raise UnpacksTooLarge(f"with column {_name(schema, column)} it unpacks to more than {most}")
 
-    def add_values(self, column: int, metadata: Any, count: int) -> None:
+    def add_values(self, column: int, schema: pq.ParquetSchema, count: int) -> None:
         """Count values of a column."""
         self.values[column] = self.values.get(column, 0) + count
         if self.values[column] > self.values_allowed:
             most = f"{self.values_allowed:,} values, the most for a file of its size"
-            raise UnpacksTooLarge(f"column {_name(metadata, column)} has more than {most}")
+            raise UnpacksTooLarge(f"column {_name(schema, column)} has more than {most}")
 
 
-def _name(metadata: Any, column: int) -> str:
-    return repr(metadata.schema.column(column).path)
+def _name(schema: pq.ParquetSchema, column: int) -> str:
+    return repr(schema.column(column).path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +148,8 @@ class _Chunk:
 class _Chunks:
     """The columns of a file's row groups by what their pages say; the same bytes are read once."""
 
-    def __init__(self, path: Path, data: mmap.mmap, metadata: Any) -> None:
-        self._path, self._data, self._metadata = path, data, metadata
+    def __init__(self, path: Path, data: mmap.mmap, metadata: pq.FileMetaData, schema: pq.ParquetSchema) -> None:
+        self._path, self._data, self._metadata, self._schema = path, data, metadata, schema
         self._known: dict[tuple[int, int, int, int], _Chunk] = {}
         self._exact: dict[tuple[int, int, int, int], int] = {}
         self._pages = 0
@@ -171,7 +173,7 @@ class _Chunks:
             try:
                 self._known[place] = self._read(*place)
             except (IndexError, DamagedPage) as error:
-                what = f"the pages of column {_name(self._metadata, column)} cannot be read ({error})"
+                what = f"the pages of column {_name(self._schema, column)} cannot be read ({error})"
                 raise UnpacksTooLarge(what) from error
         return self._known[place]
 
@@ -190,7 +192,7 @@ class _Chunks:
         if values != stated:
             raise DamagedPage(f"they have {values} values, its footer says {stated}")
         unpacked = sum(page.unpacked for page in pages)
-        described = self._metadata.schema.column(column)
+        described = self._schema.column(column)
         if described.physical_type != "BYTE_ARRAY":
             width = described.length if described.physical_type == "FIXED_LEN_BYTE_ARRAY" else 8
             return _Chunk(values, unpacked + max(8, width) * values, 0)
