@@ -75,7 +75,7 @@ def _check(path: Path, stamp: tuple[int, int], names: tuple[str, ...]) -> None:
     with pq.ParquetFile(path) as parquet, path.open("rb") as file:
         metadata = parquet.metadata
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            # not `metadata.schema`: the two would hold each other, and a footer of megabytes, until garbage is looked for
+            # not `metadata.schema`: the two would hold each other, and the footer, until garbage is looked for
             schema = pq.ParquetSchema(metadata)
             chunks = _Chunks(path, data, metadata, schema)
             total = _Total(_BYTES + _BYTES_PER_BYTE * size, _VALUES + _VALUES_PER_BYTE * size)
