@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import math
+import os
 import re
+import shutil
 import signal
+import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 from capgen.redaction import message
 
+_NO_ROOM = 16 * 2**20
 _ERROR = r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception)"
 _SENTENCE = re.compile(rf"^.*?\b({_ERROR}: .+)$", re.MULTILINE)
 _BARE = re.compile(rf"^(?:\(\w[^)]*\)\s)?(?:ERROR\s[^\]]*\]\s)?({_ERROR})$", re.MULTILINE)
@@ -87,8 +94,8 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"divisible by tensor parallel size", "give a --tensor-parallel that divides that number"),
         (
             r"no space left on device|disk quota exceeded|file too large",
-            "make room there; vLLM and torch write below TMPDIR, VLLM_CACHE_ROOT (~/.cache/vllm), "
-            "TORCHINDUCTOR_CACHE_DIR and TRITON_CACHE_DIR, which may name another disk",
+            "make room on that disk, or name another: vLLM and torch write below TMPDIR, VLLM_CACHE_ROOT, "
+            "TORCHINDUCTOR_CACHE_DIR and TRITON_CACHE_DIR",
         ),
         (
             r"can't allocate memory|cannot allocate memory|unable to mmap|MemoryError|bad_alloc|ran out of memory"
@@ -149,7 +156,23 @@ def start_failure(said: str, printed: str = "") -> StartFailure:
     cause = message(said)
     if is_pointer(cause):
         cause = printed_cause(printed) or _gone(cause)
-    return StartFailure(cause.rstrip("."), remedy_for(cause))
+    cause = cause.rstrip(".")
+    full = full_folders() if cause.endswith(os.strerror(errno.ENOSPC)) else []  # else it names the file
+    return StartFailure(f"{cause}: {', '.join(full)}" if full else cause, remedy_for(cause))
+
+
+def full_folders() -> list[str]:
+    """Those of the folders in which engines write that are on a full disk."""
+    home = str(Path.home() / ".cache")
+    caches = (os.environ.get(name) for name in ("VLLM_CACHE_ROOT", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"))
+    places = dict.fromkeys([tempfile.gettempdir(), *filter(None, caches), home, "/dev/shm"])
+    return [place for place in places if _free(Path(place)) < _NO_ROOM]
+
+
+def _free(place: Path) -> float:
+    """Bytes that are free where a folder is, or would be made."""
+    there = next((folder for folder in (place, *place.parents) if folder.is_dir()), None)
+    return shutil.disk_usage(there).free if there is not None else math.inf
 
 
 def is_pointer(said: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,22 @@ from capgen.pipeline.running.nodes.checks import NodeChecks
 
 _UNPLACED = frozenset({"DEPENDENCIES_UNREADY", "PENDING_CREATION", "RESTARTING"})
 _OVER = "DEAD"
+_MEMORY_SHARE = 0.95  # Ray's own
+
+
+def memory_pressure() -> str | None:
+    """That Ray ends what it starts here because this machine has no memory left; None where it has some."""
+    from ray._common.utils import get_system_memory
+    from ray._private.utils import get_used_memory
+
+    limit = float(os.environ.get("RAY_memory_usage_threshold", _MEMORY_SHARE))  # noqa: SIM112 - Ray's name for it
+    share = get_used_memory() / get_system_memory()
+    if share < limit:
+        return None
+    return (
+        f"{share:.0%} of this machine's memory is in use, and Ray ends what it starts from {limit:.0%} on: free "
+        "memory, or end the run"
+    )
 
 
 @dataclass(slots=True)
@@ -82,7 +99,9 @@ class EnginePlaces:
         short = [kind for kind, count in {"CPU": 1, "GPU": self.gpus}.items() if free.get(kind, 0) < count]
         if short and self.checks is not None:  # a cluster of the run's own has room for all of its engines
             return f"no {' and no '.join(short)} of the Ray cluster is free; end what holds it, or add a node"
-        return "Ray starts a process for the engine" if alone else None
+        if not alone:
+            return None
+        return (memory_pressure() if self.checks is None else None) or "Ray starts a process for the engine"
 
     def _make(self, number: int) -> None:
         placement = self._placement()

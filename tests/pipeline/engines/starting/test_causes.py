@@ -202,7 +202,15 @@ def test_an_error_of_this_process_is_its_own_cause():
     )
 
 
+def test_a_full_disk_that_is_not_named_is_looked_for_among_the_folders_that_engines_write_to(monkeypatch):
+    said = "OSError: [Errno 28] No space left on device"
+    assert start_failure(said).cause == said
+    monkeypatch.setenv("VLLM_CACHE_ROOT", "/proc/no/such/cache")  # a file system without a free byte
+    assert start_failure(said).cause == f"{said}: /proc/no/such/cache"
+    assert start_failure(f"{said}: '/tmp/x'").cause == f"{said}: '/tmp/x'"
+
+
 def test_an_error_while_a_model_is_read_has_its_remedy_and_else_that_of_a_model():
     full = not_loaded("vLLM", ModelSettings(id="m"), OSError(28, "No space left on device", "/tmp/x"))
-    assert "'/tmp/x'; make room there" in str(full)
+    assert "'/tmp/x'; make room on that disk" in str(full)
     assert str(not_loaded("vLLM", ModelSettings(id="m"), ValueError("no such class"))).endswith("check the model")
