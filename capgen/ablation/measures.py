@@ -169,7 +169,7 @@ def _fit(out: Path) -> float | None:
     if not file.is_file():
         return None
     try:
-        with opened_parquet(file) as parquet:
+        with opened_parquet(file, ("method", "score")) as parquet:
             table: Any = parquet.read(columns=["method", "score"])
         scores = [row["score"] for row in table.to_pylist() if row["method"] == FIT and row["score"] is not None]
     except (OSError, pa.ArrowException, KeyError) as error:

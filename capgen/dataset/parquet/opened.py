@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -136,7 +136,7 @@ class _Chunk:
 
     Args:
         values: in it, with nulls.
-        unpacked: bytes of its pages, and of what each value takes whatever is in it.
+        unpacked: bytes of its pages, packed and unpacked, and of what each value takes whatever is in it.
         repeated: bytes that texts take at most because a dictionary has them once and values repeat them.
     """
 
@@ -145,22 +145,32 @@ class _Chunk:
     repeated: int
 
 
+class _Place(NamedTuple):
+    """Where the footer says that a column of a row group is: from its first byte to behind its last."""
+
+    column: int
+    start: int
+    end: int
+    values: int
+    rows: int
+
+
 class _Chunks:
     """The columns of a file's row groups by what their pages say; the same bytes are read once."""
 
     def __init__(self, path: Path, data: mmap.mmap, metadata: pq.FileMetaData, schema: pq.ParquetSchema) -> None:
         self._path, self._data, self._metadata, self._schema = path, data, metadata, schema
-        self._known: dict[tuple[int, int, int, int], _Chunk] = {}
-        self._exact: dict[tuple[int, int, int, int], int] = {}
+        self._known: dict[_Place, _Chunk] = {}
+        self._exact: dict[_Place, int] = {}
         self._pages = 0
 
-    def _place(self, group: int, column: int) -> tuple[int, int, int, int]:
-        """The column, its first byte, the byte behind its last, and how many values the footer says that it has."""
-        found = self._metadata.row_group(group).column(column)
+    def _place(self, group: int, column: int) -> _Place:
+        rows = self._metadata.row_group(group)
+        found = rows.column(column)
         start = found.data_page_offset
         if found.has_dictionary_page and 0 < found.dictionary_page_offset < start:
             start = found.dictionary_page_offset
-        return column, start, start + found.total_compressed_size, found.num_values
+        return _Place(column, start, start + found.total_compressed_size, found.num_values, rows.num_rows)
 
     def at(self, group: int, column: int) -> _Chunk:
         """A column of a row group.
@@ -171,17 +181,20 @@ class _Chunks:
         place = self._place(group, column)
         if place not in self._known:
             try:
-                self._known[place] = self._read(*place)
+                self._known[place] = self._read(place)
             except (IndexError, DamagedPage) as error:
                 what = f"the pages of column {_name(self._schema, column)} cannot be read ({error})"
                 raise UnpacksTooLarge(what) from error
         return self._known[place]
 
-    def _read(self, column: int, start: int, end: int, stated: int) -> _Chunk:
-        if stated <= 0:  # of such a column no page is read, and pyarrow writes no place of one either
-            return _Chunk(0, 0, 0)
+    def _read(self, place: _Place) -> _Chunk:
+        packed = place.end - place.start
+        if packed < 0 or place.end > len(self._data):
+            raise DamagedPage("the file ends before they do")
+        if place.values <= 0 and place.rows <= 0:  # none is read, and pyarrow writes no place of one either
+            return _Chunk(0, packed, 0)
         pages = []
-        for page in page_headers(self._data, start, min(end, len(self._data))):
+        for page in page_headers(self._data, place.start, place.end):
             self._pages += 1
             if self._pages > _PAGES:
                 raise DamagedPage("there are too many")
@@ -189,10 +202,10 @@ class _Chunks:
                 raise DamagedPage("DELTA_BYTE_ARRAY hides how long texts are: write it with another encoding")
             pages.append(page)
         values = sum(page.values for page in pages if not page.is_dictionary)
-        if values != stated:
-            raise DamagedPage(f"they have {values} values, its footer says {stated}")
-        unpacked = sum(page.unpacked for page in pages)
-        described = self._schema.column(column)
+        if values != place.values or values < place.rows:
+            raise DamagedPage(f"they have {values} values, its footer says {place.values} in {place.rows} rows")
+        unpacked = packed + sum(page.unpacked for page in pages)
+        described = self._schema.column(place.column)
         if described.physical_type != "BYTE_ARRAY":
             width = described.length if described.physical_type == "FIXED_LEN_BYTE_ARRAY" else 8
             return _Chunk(values, unpacked + max(8, width) * values, 0)

@@ -158,7 +158,7 @@ def judge_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.
     """
     wanted = pa.schema([SCORES.field(name) for name in columns])
     try:
-        with opened_parquet(path) as table:
+        with opened_parquet(path, columns) as table:
             there = [name for name in columns if name in table.schema_arrow.names]
             lacking = [name for name in _NEEDED if name not in table.schema_arrow.names]
             if lacking:

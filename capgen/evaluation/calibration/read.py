@@ -75,7 +75,7 @@ def _judge_columns(file: Path, column: str) -> tuple[list[str], list[Any]]:
         UserError: it is no Parquet file, lacks a column, or has keys that are no text.
     """
     try:
-        with opened_parquet(file) as parquet:
+        with opened_parquet(file, ("key", column)) as parquet:
             table = parquet.read(columns=["key", column])
         keys, values = table["key"].to_pylist(), table[column].to_pylist()
     except FileNotFoundError:

@@ -110,11 +110,28 @@ def test_a_file_whose_footer_says_other_values_than_its_pages_is_refused(tmp_pat
     place = data.index(b"\xd0\x0f", start)  # 1,000 as Thrift writes it, in the page's header
     data[place : place + 2] = b"\xd2\x0f"
     file.write_bytes(data)
-    with pytest.raises(UnpacksTooLarge, match="they have 1001 values, its footer says 1000"), opened_parquet(file):
+    with (
+        pytest.raises(UnpacksTooLarge, match="they have 1001 values, its footer says 1000 in 1000 rows"),
+        opened_parquet(file),
+    ):
         pass
     data[start : start + 2] = b"\xff\xff"
     file.write_bytes(data)
     with pytest.raises(UnpacksTooLarge, match="the pages of column 'n' cannot be read"), opened_parquet(file):
+        pass
+
+
+def test_a_footer_that_says_more_rows_than_there_are_values_is_refused(tmp_path):
+    """A reader makes room for as many rows."""
+    file = write(tmp_path / "a.parquet", pa.table({"n": pa.array(range(1000))}), use_dictionary=False)
+    data = file.read_bytes()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    head, tail = data[:footer], data[footer:]
+    first = tail.index(b"\x16\xd0\x0f")  # the file's rows, then a column's values, then the row group's rows
+    last = tail.rindex(b"\x16\xd0\x0f")
+    assert first < tail.index(b"\x16\xd0\x0f", first + 1) < last
+    file.write_bytes(head + tail[:last] + b"\x16\xfe\x7f" + tail[last + 3 :])
+    with pytest.raises(UnpacksTooLarge, match="1000 values, its footer says 1000 in 8191 rows"), opened_parquet(file):
         pass
 
 

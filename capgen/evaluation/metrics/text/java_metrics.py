@@ -9,7 +9,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from capgen.errors import CapgenError
 
@@ -156,6 +156,13 @@ class Meteor:
         self.close()
 
 
+def spice_program() -> Any:
+    """pycocoevalcap's SPICE, made without its ``__init__``, which does nothing but download over plain http."""
+    from pycocoevalcap.spice.spice import Spice as Program
+
+    return Program.__new__(Program)
+
+
 class Spice:
     """SPICE's F score through pycocoevalcap, which needs the Stanford CoreNLP models beside it."""
 
@@ -168,13 +175,11 @@ class Spice:
         reason = missing("spice")
         if reason:
             raise ScorerFailed(reason)
-        from pycocoevalcap.spice.spice import Spice as Program
-
         unique = list(dict.fromkeys(pairs))
         references = {i: list(pair[0]) for i, pair in enumerate(unique)}
         candidates = {i: [pair[1]] for i, pair in enumerate(unique)}
         try:
-            _, found = Program().compute_score(references, candidates)
+            _, found = spice_program().compute_score(references, candidates)
         except (OSError, ValueError, subprocess.CalledProcessError) as error:
             raise ScorerFailed(f"SPICE ended: {error}") from error
         known = {pair: float(answer["All"]["f"]) for pair, answer in zip(unique, found, strict=True)}

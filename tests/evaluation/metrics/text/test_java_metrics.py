@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from capgen.evaluation.metrics.text import java_metrics
@@ -31,3 +33,12 @@ def test_without_its_own_program_spice_is_never_started_as_it_would_fetch_it_ove
     assert "stanford-corenlp-3.6.0.jar of Stanford CoreNLP 3.6.0" in java_metrics.missing("spice")
     with pytest.raises(java_metrics.ScorerFailed, match=r"3\.6\.0"):
         java_metrics.Spice().score([(("a cup",), "a cup")])
+
+
+@pytest.mark.skipif(not find_spec("pycocoevalcap"), reason="pycocoevalcap is not here")
+def test_spice_is_made_without_a_download_even_where_its_files_went_meanwhile(monkeypatch):
+    def download(*_):
+        raise AssertionError("a download was begun")
+
+    monkeypatch.setattr("pycocoevalcap.spice.spice.get_stanford_models", download)
+    assert hasattr(java_metrics.spice_program(), "compute_score")
