@@ -195,10 +195,12 @@ class ObjectStore:
 
     def upload(self, file: Path, name: str) -> None:
         """Copy a file of this machine to an object, in place of an earlier one."""
+        self._check_writable()
         self._patiently(f"writing {self._shown(name)}", lambda: self._fs.put_file(str(file), self._path(name)))
 
     def write(self, name: str, data: bytes) -> None:
         """Make an object, in place of an earlier one."""
+        self._check_writable()
         self._patiently(f"writing {self._shown(name)}", lambda: self._fs.pipe_file(self._path(name), data))
 
     def create(self, name: str, data: bytes) -> bool:
@@ -207,6 +209,7 @@ class ObjectStore:
         Where a reply is lost, libraries ask again on their own and find the object that they have just made: it counts
         as made where it holds these bytes, which therefore must say who writes them.
         """
+        self._check_writable()
 
         def put() -> bool:
             try:
@@ -220,6 +223,7 @@ class ObjectStore:
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects; those that are not there are none of its business."""
         for name in names:
+            self._check_writable()
 
             def remove(name: str = name) -> None:
                 try:
@@ -255,6 +259,16 @@ class ObjectStore:
             return
         bucket = "/".join(self._root.split("/")[:parts])
         self._patiently(f"looking for {bucket}", lambda: self._fs.ls(bucket), _FIRST_TRIES)
+
+    def _check_writable(self) -> None:
+        """That this is no repository of the Hub: every file would be a commit, and nothing there is conditional.
+
+        Raises:
+            BucketRefused: it is one.
+        """
+        if self._scheme == "hf":
+            what = f"{shown_url(self.url)}: nothing is written to the Hub file by file"
+            raise BucketRefused(what, "name a folder or a bucket, and `capgen push` the finished run")
 
     @property
     def _scheme(self) -> str:

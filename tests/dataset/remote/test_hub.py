@@ -13,7 +13,9 @@ from tests.tiny_runs import three_shards
 REPOSITORY = Path(__file__).resolve().parents[3]
 _READ = """
 import os
-from capgen.cli.data.places import finished_out
+from capgen.buckets.roots import here
+from capgen.buckets.store import ObjectStore
+from capgen.cli.data.places import dataset_root, finished_out
 from capgen.errors import UserError
 from capgen.maskcaptioner.data.release_rows import open_releases
 from capgen.pipeline.releasing.verify import verify
@@ -21,6 +23,12 @@ out = finished_out("hf://datasets/me/run")
 print(verify(out).ok)
 (part,) = open_releases([out], "train", pictures=None, limit=None)
 print([make().media_id for make in part.rows()])
+root = dataset_root("hf://datasets/me/lvis")
+print((root / "annotations.json").read_text(), here(root / "images" / "1.jpg").read_text())
+try:
+    ObjectStore("hf://datasets/me/run").create(".lease/00000001.json", b"x")
+except UserError as error:
+    print(error)
 for name, token in (("nothing", os.environ["HF_TOKEN"]), ("private", "hf_of_somebody_else")):
     os.environ["HF_TOKEN"] = token
     try:
@@ -36,8 +44,9 @@ def hub(tmp_path):
     three_shards(tmp_path / "out").commit().pack()
     files = {p.relative_to(tmp_path / "out").as_posix(): p for p in (tmp_path / "out").rglob("*") if p.is_file()}
     tree = {name: path.read_bytes() for name, path in files.items()}
-    repos = {"me/run": True, "me/private": True}
-    hub = Hub(repos=repos, trees={("me/run", "main"): tree, ("me/private", "main"): {}}, page=5)
+    lvis = {"annotations.json": b"{}", "images/1.jpg": b"a picture"}
+    trees = {("me/run", "main"): tree, ("me/private", "main"): {}, ("me/lvis", "main"): lvis}
+    hub = Hub(repos=dict.fromkeys(("me/run", "me/private", "me/lvis"), True), trees=trees, page=5)
     server = serve(hub)
     yield hub
     server.shutdown()
@@ -50,8 +59,10 @@ def test_a_run_on_the_hub_is_verified_and_learnt_from_and_one_that_cannot_be_rea
     command = [sys.executable, "-c", _READ]
     done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    ok, media, missing, private = done.stdout.splitlines()
+    ok, media, root, refused, missing, private = done.stdout.splitlines()
     assert (ok, media) == ("True", "['1', '2', '3', '4']")
+    assert root == "{} a picture"
+    assert refused.startswith("hf://datasets/me/run: nothing is written to the Hub file by file; ")
     assert missing.startswith("hf://datasets/me/nothing cannot be read")
     assert private.startswith("hf://datasets/me/private cannot be read")
     assert "401" in private
