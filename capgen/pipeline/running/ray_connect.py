@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from capgen.errors import CapgenError, UserError
-from capgen.pipeline.running.cluster.address import check_cluster, not_connected
+from capgen.pipeline.running.cluster.address import check_cluster, find_cluster, not_connected
 from capgen.pipeline.running.driver import RunFailed
 
 log = logging.getLogger(__name__)
@@ -60,11 +60,12 @@ def _connect(workers: int, gpus: int) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     address = os.environ.get("RAY_ADDRESS")
-    options: dict[str, Any] = {"address": address} if address else _local(workers)
     if address:
+        address = find_cluster(address)
         _join_as(check_cluster(address))
     else:
         _lock_out_others()
+    options: dict[str, Any] = {"address": address} if address else _local(workers)
     ray = _imported()
     for attempt in range(1 if address else _CONNECTS):
         try:

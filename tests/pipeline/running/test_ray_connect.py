@@ -13,7 +13,7 @@ import pytest
 from ray._private import ray_constants
 
 from capgen.errors import UserError
-from capgen.pipeline.running.cluster.address import check_cluster
+from capgen.pipeline.running.cluster.address import check_cluster, find_cluster
 from capgen.pipeline.running.ray_connect import connected
 from capgen.pipeline.running.run_progress import FirstRequestsFailed
 from capgen.pipeline.running.session import Devices
@@ -80,11 +80,17 @@ def test_every_port_of_a_runs_own_cluster_is_bound_to_the_loopback_address():
 
 @pytest.mark.parametrize(
     ("address", "what"),
-    [("ray://head:10001", "a Ray client's address"), ("http://head:8265", "a dashboard's address")],
+    [
+        ("ray://head:10001", "a Ray client's address"),
+        ("http://head:8265", "a dashboard's address"),
+        ("head", "no HOST:PORT"),
+        ("head:port", "no HOST:PORT"),
+        ("/tmp/ray", "no HOST:PORT"),
+    ],
 )
 def test_an_address_of_the_wrong_kind_is_named_at_once(address, what):
     with pytest.raises(UserError, match=f"{what}.*HOST:6379"):
-        check_cluster(address)
+        check_cluster(find_cluster(address))
 
 
 def test_a_web_server_is_no_cluster():

@@ -22,13 +22,34 @@ _TOKEN_FILE = Path(".ray") / "auth_token"
 _RIGHT = "give the address of the cluster's head as `ray start --head` prints it, HOST:6379"
 
 
+def find_cluster(address: str) -> str:
+    """Where the cluster of RAY_ADDRESS is, as ``HOST:PORT``; of ``auto`` the one that Ray finds on this machine.
+
+    Raises:
+        UserError: there is none on this machine, or the address is of another kind.
+    """
+    if address == "auto":
+        answer = _asked(address, "disabled")
+        if "address" not in answer:
+            raise _refused(
+                address,
+                "no Ray cluster is found on this machine",
+                "start one (`ray start --head`), name one, or unset it to run on this machine alone",
+            )
+        return str(answer["address"])
+    host, _, port = address.rpartition(":")
+    if "://" not in address and address != "local" and ("/" in address or not host or not port.isdecimal()):
+        raise _refused(address, "this is no HOST:PORT", _RIGHT)
+    return address
+
+
 def check_cluster(address: str) -> str | None:
     """That a cluster of this Ray answers, and that this process may join it.
 
     A process that sends tokens does not work with a cluster that has none: its head calls the process without one.
 
     Args:
-        address: RAY_ADDRESS. What is no ``host:port`` (``auto``) is Ray's own to find.
+        address: as ``find_cluster`` gives it; ``local`` has Ray start one.
 
     Returns:
         The mode of authentication to join with, for RAY_AUTH_MODE; None where nobody can tell.
@@ -39,9 +60,9 @@ def check_cluster(address: str) -> str | None:
     if "://" in address:
         kind = "a Ray client's" if address.startswith("ray://") else "a dashboard's"
         raise _refused(address, f"this is {kind} address; engines join the cluster itself", _RIGHT)
-    host, _, port = address.rpartition(":")
-    if "/" in address or not host or not port.isdecimal():
+    if address == "local":
         return None
+    host, _, port = address.rpartition(":")
     _check_listens(address, host.strip("[]"), int(port))
     if _is_dashboard(address):
         raise _refused(address, "this is a web server, such as Ray's dashboard", _RIGHT)

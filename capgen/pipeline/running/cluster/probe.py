@@ -1,7 +1,8 @@
 """Asks once what is at an address of a cluster: a program of its own, because Ray prints lines and may wait long.
 
 ``python -m capgen.pipeline.running.cluster.probe HOST:PORT`` prints a line of JSON: ``ray`` and ``python``, the
-versions of the cluster's head, or ``error`` (``token``, ``client`` or ``other``) with ``said``.
+versions of the cluster's head, or ``error`` (``token``, ``client`` or ``other``) with ``said``. Of ``auto`` it prints
+the ``address`` of the cluster that Ray finds on this machine.
 """
 
 from __future__ import annotations
@@ -30,5 +31,15 @@ def ask(address: str) -> dict[str, Any]:
     return {"ray": versions.get("ray_version"), "python": versions.get("python_version")}
 
 
+def find() -> dict[str, str]:
+    """The cluster of this machine that was started last, or the one that runs there."""
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    try:
+        return {"address": canonicalize_bootstrap_address_or_die("auto")}
+    except (ConnectionError, ValueError) as error:
+        return {"error": "other", "said": str(error)}
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(ask(sys.argv[1])) + "\n")
+    sys.stdout.write(json.dumps(find() if sys.argv[1] == "auto" else ask(sys.argv[1])) + "\n")
