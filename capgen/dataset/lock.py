@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -202,15 +203,11 @@ def _is_stale(path: Path) -> bool:
 
 def _now_at(folder: Path) -> float:
     """The time by the clock that gives files of this folder their times, which may be another machine's."""
-    probe = folder / f".clock.{os.getpid()}"
     try:
-        probe.write_bytes(b"")
-        return probe.stat().st_mtime
+        with tempfile.NamedTemporaryFile(prefix=".clock.", dir=folder) as probe:  # a new file: through no link
+            return os.fstat(probe.fileno()).st_mtime
     except OSError:
         return time.time()
-    finally:
-        with suppress(OSError):
-            probe.unlink()
 
 
 def _named(path: Path) -> str:
