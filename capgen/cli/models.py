@@ -147,14 +147,14 @@ def _list(*, as_json: bool) -> None:
 
 def _facts(name: str, engine: str) -> dict[str, Any]:
     """What a run of ``lvis`` with this model would use, and why, in the order in which it is read."""
+    from capgen.cli.settings import settings_of
     from capgen.pipeline.engines.base import build_engine
-    from capgen.pipeline.planning.config import load_settings
     from capgen.pipeline.planning.model_profiles import find_profile, model_profiles, profile_named
     from capgen.pipeline.planning.preflight import check_model_path
 
     family = model_profiles().get(name)
     flags = {"model.id": name, "engine.name": engine} | ({"model.profile": name} if family else {})
-    settings = load_settings("lvis", flags)
+    settings, _ = settings_of("lvis", None, flags)
     build_engine(settings.engine)
     check_model_path(settings)
     profile = profile_named(settings.model.profile)
@@ -181,13 +181,11 @@ def _pictures(settings: Settings, profile: ModelProfile | None) -> dict[str, Any
     }
     if profile is None:
         return facts
-    from math import isqrt
+    from capgen.pipeline.rendering.highlights.base import Fit
 
-    side = isqrt(render.clean_pixels)
-    width, height = (max(1, pixels // render.patch) * render.patch for pixels in (640, 480))
-    size = (side, side) if render.square else (width, height)
-    count = profile.visual.count(*size)
-    facts["visual tokens"] = f"{count} for {size[0]} x {size[1]}" if count else "not predicted"
+    width, height = Fit(render.patch, render.clean_pixels, render.square).size(640, 480)
+    count = profile.visual.count(width, height)
+    facts["visual tokens"] = f"{count} for {width} x {height}, as 640 x 480 is sent" if count else "not predicted"
     facts["shared prefix"] = {
         "shared": "objects of a picture share its work",
         "coarse": "shared in large blocks only: a short prompt saves nothing",

@@ -372,6 +372,15 @@ def test_code_that_a_model_brings_is_named(family, told, capsys):
     assert told in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("family", "sent"),
+    [("qwen2.5-vl", "391 for 644 x 476"), ("glm-5.3", "352 for 616 x 448"), ("embedded", "4 for 96 x 96")],
+)
+def test_visual_tokens_are_told_for_the_size_that_a_run_sends(family, sent, capsys):
+    app(["models", family], standalone_mode=False)
+    assert f"{sent}, as 640 x 480 is sent" in capsys.readouterr().out
+
+
 def test_a_server_may_call_its_model_by_a_path(capsys):
     app(["models", "/models/Qwen3-VL-8B-Instruct", "--engine", "openai"], standalone_mode=False)
     assert "qwen3-vl (its name" in capsys.readouterr().out
