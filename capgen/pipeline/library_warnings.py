@@ -57,23 +57,31 @@ def hide_library_warnings() -> None:
 
 
 @contextmanager
-def engine_output_hidden() -> Iterator[None]:
-    """Send what this process and those that it starts write to stdout and stderr to a file that is then gone.
+def output_sent_to(descriptor: int) -> Iterator[None]:
+    """Send what this process, and those that it starts, write to stdout and stderr to an open file instead.
 
-    For an engine in the process of a command: vLLM, transformers and torch tell of their own start there, and an engine
-    that does not start says why in its error. Processes that outlive the block go on writing to the file.
+    Processes that outlive the block go on writing there.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)
     try:
-        with tempfile.TemporaryFile() as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
         yield
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        for number, descriptor in enumerate(kept, 1):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
+        for number, before in enumerate(kept, 1):
+            os.dup2(before, number)
+            os.close(before)
+
+
+@contextmanager
+def engine_output_hidden() -> Iterator[None]:
+    """Send what an engine in the process of a command prints to a file that is then gone.
+
+    vLLM, transformers and torch tell of their own start there, and an engine that does not start says why in its error.
+    """
+    with tempfile.TemporaryFile() as file, output_sent_to(file.fileno()):
+        yield

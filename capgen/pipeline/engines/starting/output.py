@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from capgen.pipeline.library_warnings import output_sent_to
+
 _KEPT = 2**18
 _ERROR_LINE = re.compile(rb"^.*(?:\bERROR\b|Traceback \(most recent call last\)).*$", re.MULTILINE)
 
@@ -117,20 +119,11 @@ def copied_output() -> Iterator[CopiedOutput]:
     The first error and what follows is shown after the block, unless it was dropped. Processes that outlive the block
     go on printing to stderr.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
     copy = CopiedOutput(os.dup(2))
-    kept = os.dup(1), os.dup(2)
     try:
-        os.dup2(copy.end, 1)
-        os.dup2(copy.end, 2)
-        yield copy
+        with output_sent_to(copy.end):
+            yield copy
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, descriptor in enumerate(kept, 1):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
         copy.release()
 
 
