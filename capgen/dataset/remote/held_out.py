@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,8 +15,10 @@ from capgen.buckets.store import BucketRefused, BucketTrouble
 from capgen.dataset.remote.mirror import Mirror
 from capgen.errors import UserError
 
+_LOG = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class OutBucket:
     """The bucket of a session's OUT; where OUT is a folder, nothing has to be done.
 
@@ -26,6 +30,33 @@ class OutBucket:
     mirror: Mirror | None = None
     held: lease.Lease | None = None
     copies: bool = False
+    _telling: threading.Thread | None = None
+
+    def tell(self, record: Path, now: bool) -> None:
+        """Bring the record of a session into the bucket, so that others see how the run stands.
+
+        Nothing waits for that and nothing ends by it: the next record may get through, and ``give`` brings the last.
+
+        Args:
+            now: come back when it is there; otherwise a thread does it, unless it has one in hand.
+        """
+        if self.mirror is None or (self._telling is not None and self._telling.is_alive() and not now):
+            return
+        if self._telling is not None:
+            self._telling.join()
+        self._telling = threading.Thread(target=self._bring, args=(record,), name="session record", daemon=True)
+        self._telling.start()
+        if now:
+            self._telling.join()
+
+    def _bring(self, record: Path) -> None:
+        assert self.mirror is not None
+        if self.held is not None and self.held.lost:
+            return
+        try:
+            self.mirror.give([record])
+        except (BucketTrouble, BucketRefused, OSError) as error:
+            _LOG.debug("%s", error)
 
     def give(self) -> None:
         """Bring what was written here into the bucket; workers must not be writing.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from capgen.dataset.files import DiskTrouble, telling_disk_trouble
+from capgen.dataset.layout import RunLayout
 from capgen.dataset.sessions.session_record import RateSample, SessionRecord, next_number, write_session
 from capgen.errors import Interrupted
 from capgen.pipeline.asking.handed.open_shards import OpenShards
@@ -17,6 +18,8 @@ from capgen.pipeline.engines.base import Postponed
 from capgen.pipeline.running.run_progress import RunProgress
 
 _WRITE_EVERY_S = 10.0
+_WRITE_SOON_S = 1.0
+"""Other engines are up than were: whoever asks how the run stands is told soon."""
 _SAMPLES = 600
 """At most so many samples; with more, every second one goes and later ones are twice as far apart."""
 
@@ -34,11 +37,13 @@ class SessionHistory:
     Args:
         engines: engines wanted at once.
         gpus: of each.
+        tell: is called with the record's file when that was written, and with whether it was for the last time.
     """
 
     out: Path
     engines: int
     gpus: int
+    tell: Callable[[Path, bool], None] | None = None
     _samples: list[RateSample] = field(default_factory=list)
     _every_s: float = 1.0
     _started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -48,6 +53,7 @@ class SessionHistory:
     _idle_s: float = 0.0
     _heard: OpenShards = field(default_factory=OpenShards)
     _written_s: float = float("-inf")
+    _told_workers: int = 0
     _number: int = 0
     _progress: RunProgress | None = None
 
@@ -81,7 +87,8 @@ class SessionHistory:
             return
         self._progress = progress
         self._note(progress)
-        if self._seen_s - self._written_s >= _WRITE_EVERY_S:
+        due_s = _WRITE_EVERY_S if progress.heard.workers == self._told_workers else _WRITE_SOON_S
+        if self._seen_s - self._written_s >= due_s:
             self._write(None)
 
     def _note(self, progress: RunProgress) -> None:
@@ -104,7 +111,7 @@ class SessionHistory:
 
     def _write(self, ended: str | None) -> None:
         assert self._progress is not None
-        progress, self._written_s = self._progress, self._seen_s
+        progress, self._written_s, self._told_workers = self._progress, self._seen_s, self._progress.heard.workers
         last = RateSample(round(self._seen_s, 2), progress.settled, progress.heard.workers, progress.heard.in_flight)
         record = SessionRecord(
             started=self._started.isoformat(timespec="seconds"),
@@ -126,3 +133,5 @@ class SessionHistory:
         with telling_disk_trouble(self.out):
             self._number = self._number or next_number(self.out)
             write_session(self.out, self._number, record)
+        if self.tell is not None:
+            self.tell(RunLayout(self.out).session(self._number), ended is not None)

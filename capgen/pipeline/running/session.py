@@ -140,7 +140,8 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
             display.say(_told(ask_again(job, table, wanted.again, wanted.refused)))
         metrics = wanted.metrics or RunMetrics()
         metrics.begin(len(table.shards))
-        history = SessionHistory(job.out, min(wanted.devices.workers, len(table.shards)), wanted.devices.gpus)
+        engines = min(wanted.devices.workers, len(table.shards))
+        history = SessionHistory(job.out, engines, wanted.devices.gpus, bucket.tell)
 
         def show(progress: RunProgress) -> None:
             display(progress)

@@ -9,13 +9,17 @@ from typing import Any
 
 import msgspec
 
+from capgen.buckets.lease import holder
+from capgen.buckets.places import url_of
+from capgen.buckets.store import ObjectStore
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.lock import lock_holder
 from capgen.dataset.reader import read_plan
 from capgen.dataset.release_record import Release, read_release
 from capgen.dataset.sessions.session_record import SessionRecord, read_sessions
-from capgen.dataset.shards import Manifest, committed_manifest, damage_of, examples_of, such_as
+from capgen.dataset.shards import Manifest, committed_manifest, damage_of, examples_of, read_manifest, such_as
 from capgen.display import plain
+from capgen.errors import LedgerError
 from capgen.pipeline.asking.journal import count_settled
 from capgen.pipeline.asking.retry_state import earlier, summed
 from capgen.pipeline.releasing.dedup import REASONS
@@ -144,6 +148,7 @@ def run_status(out: Path) -> RunStatus:
     """Read the plan, the manifests and the journals of OUT.
 
     Raises:
+        BucketTrouble: OUT is in a bucket that does not answer.
         MissingFile: OUT holds no run.
     """
     plan = read_plan(out)
@@ -173,7 +178,7 @@ def run_status(out: Path) -> RunStatus:
         released = _is_of(release, kept, dropped, failed)  # it may be older than a retry
     if release is not None and released:  # only packing knows what dedup leaves out
         kept, dropped, failed = release.counts.kept, Counter(release.counts.dropped), Counter(release.counts.failed)
-    running = lock_holder(out)
+    running = _holder(out)
     sessions = read_sessions(out) if running or any(opened.values()) else []
     going = sessions[-1] if running and sessions and sessions[-1].ended is None and sessions[-1].samples else None
     open_reasons: Counter[str] = Counter()
@@ -203,16 +208,33 @@ def run_status(out: Path) -> RunStatus:
     )
 
 
+def _holder(out: Path) -> str | None:
+    """Who works on a run now: on one in a bucket perhaps another machine, whose lease lives on for a minute."""
+    url = url_of(out)
+    return lock_holder(out) if url is None else holder(ObjectStore(url))
+
+
 def _manifest_or_settled(out: Path, index: int, fingerprint: str) -> Manifest | int:
     """The manifest of a shard that is committed; of another one how many of its objects need no more asking."""
-    manifest = committed_manifest(out, index, fingerprint)
+    manifest = _committed(out, index, fingerprint)
     if manifest is not None:
         return manifest
     try:
         settled = count_settled(RunLayout(out).journal_dir(index))
     except FileNotFoundError:  # a worker removes the journal once it has committed the shard
         settled = 0
-    return committed_manifest(out, index, fingerprint) or settled
+    return _committed(out, index, fingerprint) or settled
+
+
+def _committed(out: Path, index: int, fingerprint: str) -> Manifest | None:
+    """The manifest of a shard that is done; of a run in a bucket the rows are not looked at, which may not be here."""
+    if url_of(out) is None:
+        return committed_manifest(out, index, fingerprint)
+    try:
+        manifest = read_manifest(out, index)
+    except LedgerError:
+        return None
+    return manifest if manifest is not None and manifest.fingerprint == fingerprint else None
 
 
 def _is_of(release: Release, kept: int, dropped: Counter[str], failed: Counter[str]) -> bool:

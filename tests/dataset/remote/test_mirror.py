@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from collections import Counter
+
 import pytest
 
+from capgen.buckets.places import remember
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.reader import read_plan
+from capgen.dataset.remote.held_out import open_bucket
 from capgen.dataset.remote.mirror import Mirror
 from capgen.dataset.shards import is_committed, withdraw
 from capgen.errors import LedgerError
+from capgen.pipeline.asking.handed.open_shards import OpenShards, ShardCounts
 from capgen.pipeline.asking.journal import ShardJournal
 from capgen.pipeline.asking.retry_state import reopen
 from capgen.pipeline.releasing.verify import verify
+from capgen.pipeline.running.history import SessionHistory
+from capgen.pipeline.running.run_progress import RunProgress
+from capgen.pipeline.running.status import run_status
 from capgen.pipeline.view import Settled
 from tests.buckets.bucket import new_bucket, s3_server
 from tests.tiny_runs import FINGERPRINT, said, three_shards
@@ -177,3 +188,29 @@ def test_names_that_lead_out_of_the_folder_are_refused(url, tmp_path):
     with pytest.raises(LedgerError, match="leads out of a folder"):
         mirror.pull()
     assert not (tmp_path / "evil").exists()
+
+
+def test_how_a_run_stands_is_seen_from_another_machine_while_it_goes_on(url, tmp_path):
+    run = three_shards(tmp_path / "a").commit(1)
+    Mirror(url, run.out).push()
+    remember(tmp_path / "b", url)
+    there = Mirror(url, tmp_path / "b")
+    with open_bucket_of(run.out, url) as bucket:
+        progress = RunProgress(planned=8, show=SessionHistory(run.out, 1, 0, bucket.tell))
+        progress.begin([entry for entry in read_plan(run.out).table.shards if entry.index != 1], {})
+        progress.hear(OpenShards({(0, 0): ShardCounts(1, Counter(refusal=1))}, workers=1, in_flight=4))
+        record = RunLayout(run.out).session(1)
+        bucket.tell(record, True)
+        there.begin(rows_too=False)
+        state = run_status(tmp_path / "b")
+        assert state.running == f"process {os.getpid()} on {socket.gethostname()}"
+        assert state.pace is not None
+        assert (state.shards_done, state.damaged) == (1, None)
+        bucket.mirror.pull()
+        assert (tmp_path / "b" / "sessions" / "0001.json").read_bytes() == record.read_bytes()
+    assert run_status(tmp_path / "b").running is None
+
+
+def open_bucket_of(out, url):
+    remember(out, url)
+    return open_bucket(out, None)

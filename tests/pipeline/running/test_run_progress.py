@@ -10,7 +10,7 @@ from rich.console import Console
 
 from capgen.dataset.lock import exclusive
 from capgen.dataset.plan import ModelName, ShardEntry
-from capgen.dataset.sessions.session_record import RateSample, SessionRecord, write_session
+from capgen.dataset.sessions.session_record import RateSample, SessionRecord, read_sessions, write_session
 from capgen.dataset.shards import Manifest
 from capgen.errors import Interrupted
 from capgen.pipeline.asking.first_requests import FirstFailures
@@ -246,6 +246,17 @@ def test_the_status_of_a_run_that_goes_on_has_its_rate_of_late_what_is_left_and_
     assert state.pace.left_s == pytest.approx(3 / (settled / 60), rel=0.01)
     assert "3 of 4 engines up, 1 lost and started anew, 6 requests in flight" in state.text()
     assert run_status(out).pace is None, "nobody works on it any more"
+
+
+def test_that_engines_are_up_is_written_down_soon(tmp_path, monkeypatch):
+    monkeypatch.setattr("capgen.pipeline.running.history._WRITE_SOON_S", 0.0)
+    progress = RunProgress(planned=SIZE, show=SessionHistory(tmp_path, 2, 0))
+    progress.begin([entry(0)], {})
+    up = []
+    for workers in (1, 2, 2):
+        progress.hear(OpenShards(workers=workers))
+        up.append(read_sessions(tmp_path)[-1].samples[-1].engines)
+    assert up == [1, 2, 2]
 
 
 def test_status_has_the_reasons_of_open_shards_with_an_example_also_of_what_an_earlier_session_asked(
