@@ -87,8 +87,8 @@ class SessionHistory:
             return
         self._progress = progress
         self._note(progress)
-        due_s = _WRITE_EVERY_S if progress.heard.workers == self._told_workers else _WRITE_SOON_S
-        if self._seen_s - self._written_s >= due_s:
+        others_up = progress.heard.workers != self._told_workers
+        if self._seen_s - self._written_s >= (min(_WRITE_SOON_S, _WRITE_EVERY_S) if others_up else _WRITE_EVERY_S):
             self._write(None)
 
     def _note(self, progress: RunProgress) -> None:
