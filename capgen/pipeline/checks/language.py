@@ -16,6 +16,7 @@ from capgen.pipeline.checks.vocabulary.foreign_words import (
     PARTICLES,
     foreign_sentence,
     foreign_stretch,
+    has_rare_letter,
     is_loan,
     strange_run,
 )
@@ -57,12 +58,16 @@ class Language:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote what is not English."""
+        heard = plain(said.caption).words
+        plainly = (
+            FOREIGN.isdisjoint(heard)
+            and not ENGLISH.isdisjoint(heard)
+            and len(strange := strange_words(heard)) < _STRANGE
+            and not any(map(has_rare_letter, strange))
+        )
         ascii_only = said.caption.isascii()
-        if ascii_only:
-            heard = plain(said.caption).words
-            english = not ENGLISH.isdisjoint(heard)
-            if FOREIGN.isdisjoint(heard) and english and len(strange_words(heard)) < _STRANGE:
-                return None
+        if plainly and ascii_only:  # most captions
+            return None
         caption = without_quotations(said.caption)
         if not ascii_only and self.scripts:
             run = next(foreign_runs(caption), None)
@@ -70,6 +75,8 @@ class Language:
                 run = said.caption  # all of it in quotation marks
             if run is not None:
                 return f"is not English: {run[:40]!r}"
+        if plainly:
+            return None
         return self._other_words(caption) or _strange(caption, said)
 
     def _other_words(self, caption: str) -> str | None:

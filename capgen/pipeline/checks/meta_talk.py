@@ -10,6 +10,7 @@ from typing import ClassVar
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary import phrases
 from capgen.pipeline.checks.vocabulary.prompt_echo import repeated
+from capgen.pipeline.checks.vocabulary.talk import talk
 
 _VOCABULARY = {
     "IN": "in of from within throughout across into inside",
@@ -37,6 +38,7 @@ _VOCABULARY = {
 _phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
 
 _PICTURED = "picture photo photograph image painting illustration snapshot frame clip"
+_PICTURES = frozenset(_PICTURED.split())
 _FAMILIES = phrases.families(
     {
         # What is a picture, or carries one: words for pictures may be about the object.
@@ -320,16 +322,29 @@ def _picture_of(said: CheckedCaption) -> str | None:
     return None if found is None else found.group().strip()
 
 
+def _shows_pictures(said: CheckedCaption) -> bool:
+    """Whether the object is a picture, a screen or the like, of which is spoken in the same words."""
+    return not _PICTURES.isdisjoint(phrases.own_words((said.category or "", *said.synonyms), _FAMILIES))
+
+
 @dataclass(frozen=True, slots=True)
 class MetaTalk:
     """Drops "the image shows", "the object is", "Caption:" and "Sure, here is".
 
     Where the object itself is a picture, a screen or a frame, the words for those are its own.
+
+    Args:
+        weights: whether a caption is also weighed as a whole, for talk that no phrase knows: of marks, pictures, the
+            task or doubts.
     """
+
+    weights: bool = True
 
     final: ClassVar[bool] = False
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the talk."""
         found = _BOOK.first(said) or _picture_of(said) or repeated(said.caption, phrases.plain(said.caption).words)
+        if found is None and self.weights and (likely := talk(said)) is not None and not _shows_pictures(said):
+            return f"reads like talk about the picture or the task, by: {likely}"
         return None if found is None else f"talks about the picture or the task: {found!r}"

@@ -130,7 +130,7 @@ _PHRASES = (
     _phrase("tagged|labelled|labeled|listed|given as a|an|the _ though|but|yet|however|although"),
     _phrase("this was|were"),
     _phrase("honestly|frankly|admittedly|arguably|conceivably|presumably|supposedly|ostensibly|evidently"),
-    _phrase(". or|nor|and|but|yet _* _"),
+    _phrase(". or|nor|but|yet _* _"),
     _phrase("devoid of _ .|_"),
     _phrase(
         "content|request|caption|output|response filtered|blocked|removed|moderated|flagged|unavailable|suppressed"

@@ -124,7 +124,7 @@ def _parted(words: Sequence[str], caption: str) -> bool:
 def _stuttered(words: Sequence[str]) -> str | None:
     """A word that is one piece again and again: "redredred"."""
     for word in words:
-        if len(word) >= _STUTTERED and (found := _STUTTER.search(word)) is not None:
+        if len(word) >= _STUTTERED and 2 * len(set(word)) <= len(word) and (found := _STUTTER.search(word)) is not None:
             return f"{found.group()!r} says {found[1]!r} again and again"
     return None
 

@@ -38,6 +38,11 @@ class Nouns:
     mostly_adjectives: frozenset[str] = frozenset()
 
     @cached_property
+    def _kinds_by_synset(self) -> dict[int, frozenset[int]]:
+        """What ``kinds_of`` has found."""
+        return {}
+
+    @cached_property
     def people(self) -> int:
         """The synset of which every person is a kind."""
         return self.categories["baby"]  # LVIS's name for person.n.01
@@ -112,14 +117,18 @@ class Nouns:
 
     def kinds_of(self, synset: int) -> frozenset[int]:
         """The synset and all of which it is a kind."""
-        found = {synset}
-        queue = [synset]
-        while queue:
-            for parent in self.parents[queue.pop()]:
-                if parent not in found:
-                    found.add(parent)
-                    queue.append(parent)
-        return frozenset(kind for kind in found if kind >= _SILENT)
+        known = self._kinds_by_synset.get(synset)
+        if known is None:
+            found = {synset}
+            queue = [synset]
+            while queue:
+                for parent in self.parents[queue.pop()]:
+                    if parent not in found:
+                        found.add(parent)
+                        queue.append(parent)
+            known = frozenset(kind for kind in found if kind >= _SILENT)
+            self._kinds_by_synset[synset] = known
+        return known
 
     def parts_of(self, synsets: frozenset[int]) -> frozenset[int]:
         """The parts of the synsets, with the parts of these."""

@@ -172,12 +172,17 @@ def strange_run(words: Sequence[tuple[str, bool]], strange: Collection[str], eno
 _RARE_LETTERS = re.compile("[\u0100-\u024f\u00df\u00e5\u00e6\u00f8\u00f0\u00fe\u00f5]")  # in loan words of English
 
 
+def has_rare_letter(word: str) -> bool:
+    """Whether a word has a letter that loan words of English never have."""
+    return _RARE_LETTERS.search(word) is not None
+
+
 def _strangeness(word: str) -> float:
     """How much a word that is no English one tells: two of a function word or of letters that loan words never have."""
     if is_loan(word):
         return 0.0
     telling = word in FOREIGN and word not in PARTICLES and len(word) > 2
-    return 2.0 if telling or _RARE_LETTERS.search(word) else 1.0
+    return 2.0 if telling or has_rare_letter(word) else 1.0
 
 
 def _is_pair(words: Sequence[str], language: str) -> bool:

@@ -167,16 +167,20 @@ def _named(text: str, category: str | None, synonyms: tuple[str, ...]) -> str | 
     return None if pattern is None else pattern.sub(" NAME", text)
 
 
+def with_name(said: CheckedCaption) -> str | None:
+    """The plain caption with NAME in the place of the object's names; None where the object has none."""
+    return _named(plain(said.caption).text, said.category, said.synonyms)
+
+
 def around_name(said: CheckedCaption, pattern: re.Pattern[str], needs: frozenset[str]) -> re.Match[str] | None:
     """The first match of a pattern in the plain caption where the object's name, singular or plural, is NAME.
 
     Args:
         needs: words one of which every match has: a caption without any is not searched.
     """
-    text, present = plain(said.caption)
-    if needs.isdisjoint(present):
+    if needs.isdisjoint(plain(said.caption).words):
         return None
-    named = _named(text, said.category, said.synonyms)
+    named = with_name(said)
     return None if named is None else pattern.search(named)
 
 
