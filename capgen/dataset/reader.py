@@ -257,11 +257,13 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 def read_columns(out: Path, index: int, columns: Sequence[str] = ()) -> pa.Table:
     """Columns of a shard, or all, as one Arrow table; see ``read_rows``."""
-    path = RunLayout(out).candidates(index)
-    names = list(columns) or CANDIDATES.names
+    path, names = RunLayout(out).candidates(index), list(columns) or CANDIDATES.names
     schema = pa.schema([CANDIDATES.field(name) for name in names], metadata=CANDIDATES.metadata)
     batches = parquet_batches(path, CANDIDATES, names, rows=_GROUP_ROWS, remedy=_CANDIDATES)
-    return pa.Table.from_batches([batch.select(names) for batch in batches], schema).combine_chunks()
+    try:
+        return pa.Table.from_batches([batch.select(names) for batch in batches], schema).combine_chunks()
+    except pa.ArrowInvalid as error:  # somebody has changed it
+        raise LedgerError(f"{path} has a column of another type than the schema's; {_CANDIDATES}") from error
 
 
 def rows_of(batch: pa.RecordBatch | pa.Table) -> Iterator[Row]:

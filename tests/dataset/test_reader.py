@@ -144,6 +144,14 @@ def test_a_missing_column_is_named_with_the_remedy(run):
         assert_one_line(error, str(path), "no column 'caption'", "run the same command again")
 
 
+def test_a_column_of_another_type_is_one_line(run):
+    path = RunLayout(run.out).candidates(0)
+    rewritten(path, lambda table: table.set_column(0, table.column_names[0], pa.array([1] * table.num_rows)))
+    with pytest.raises(LedgerError) as error:
+        reader.read_columns(run.out, 0)
+    assert_one_line(error, str(path), "has a column of another type", "run the same command again")
+
+
 def test_a_column_that_came_later_is_null_in_older_files(run):
     path = RunLayout(run.out).candidates(0)
     rewritten(path, lambda table: table.drop_columns(["coco_url"]))
