@@ -107,6 +107,21 @@ def exclusive_file(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Hold a lock's file for as long as the block runs, and wait as long as another process or thread has it.
+
+    Where the file system has no locks nobody waits.
+    """
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+        yield
+
+
 def lock_holder(out: Path) -> str | None:
     """Who works on OUT at the moment, such as ``process 12 on node3``; None where nobody does."""
     layout = RunLayout(out)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from capgen.buckets.places import local_place, url_of
 from capgen.buckets.store import is_url
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.lock import in_turn
 from capgen.errors import CapgenError
 
 if TYPE_CHECKING:
@@ -102,5 +103,6 @@ def _read(text: str, *, rows: bool) -> Path:
         mirror = _MIRRORS[folder] = Mirror(text.rstrip("/"), folder)
         mirror.store.check()
         folder.mkdir(parents=True, exist_ok=True)
-        mirror.begin(rows_too=rows)
+        with in_turn(folder.with_name(f"{folder.name}.lock")):  # a training's processes all begin at once
+            mirror.begin(rows_too=rows)
     return folder

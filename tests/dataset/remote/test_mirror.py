@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 
 from capgen.buckets.places import remember
+from capgen.buckets.store import ObjectStore
+from capgen.cli.data.places import finished_out
 from capgen.dataset.layout import RunLayout
+from capgen.dataset.lock import in_turn
 from capgen.dataset.reader import read_plan
 from capgen.dataset.remote.held_out import open_bucket
 from capgen.dataset.remote.mirror import Mirror
@@ -44,6 +49,24 @@ def contents(out):
 
 def settled(key):
     return Settled(key=key, request="r", text="A cup.", finish_reason="stop")
+
+
+def test_a_command_leaves_what_another_one_is_fetching_alone(tmp_path, monkeypatch):
+    """All processes of a training read its data at once, and each deletes in the copy what is not in the bucket."""
+    monkeypatch.setenv("CAPGEN_SCRATCH", str(tmp_path))
+    url = f"memory://{uuid4().hex}"
+    ObjectStore(url).write("data/a", b"a")
+    folder = finished_out(url)
+    half_written = folder / "data" / "a.1234abcd.part"
+    with ThreadPoolExecutor(1) as pool:
+        with in_turn(folder.with_name(f"{folder.name}.lock")):
+            half_written.touch()
+            second = pool.submit(finished_out, url)
+            with pytest.raises(TimeoutError):
+                second.result(0.3)
+            assert half_written.exists()
+        assert second.result(30) == folder
+    assert contents(folder) == {"data/a": b"a"}, "what a killed command left is deleted"
 
 
 def test_a_release_that_was_made_here_is_whole_there(url, tmp_path):
