@@ -48,6 +48,8 @@ WORDS = {
     "texture": [one.name for one in TEXTURES],
     "size": [one.name for one in SIZES],
 }
+FALSE = 0.02
+"""Share of the true captions that may be refused."""
 KEPT = 0.93
 """Share of the objects that the strictest threshold of the last row keeps."""
 
@@ -198,9 +200,17 @@ def goals(worlds: list[World]) -> list[dict[str, Any]]:
     honest = [key for key in of["with swaps"] if key not in set(swapped) and right.get(key)]
     caught = [of["with swaps"][key] < THRESHOLD for key in swapped]
     false = [of["with swaps"][key] < THRESHOLD for key in honest]
+    level = float(np.quantile([of["with swaps"][key] for key in honest], FALSE))
+    at_level = [of["with swaps"][key] < level for key in swapped]
     rows: list[dict[str, Any]] = [
         {"what": "swapped captions caught", "captions": len(swapped), "value": float(np.mean(caught)), "goal": 0.97},
-        {"what": "true captions refused", "captions": len(honest), "value": float(np.mean(false)), "goal": 0.02},
+        {"what": "true captions refused", "captions": len(honest), "value": float(np.mean(false)), "goal": FALSE},
+        {
+            "what": f"swapped caught where {FALSE:g} of the true are refused (threshold {level:.3f})",
+            "captions": len(swapped),
+            "value": float(np.mean(at_level)),
+            "goal": 0.97,
+        },
     ]
     for name in ("any", *sorted(WORDS)):
         keys = [key for key, attribute in attributes.items() if name in ("any", attribute)]

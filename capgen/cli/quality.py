@@ -130,7 +130,10 @@ def judge(
         float | None, typer.Option(help="Score from which a caption counts as right. Default: -1.")
     ] = None,
     contrast: Annotated[int, typer.Option(min=0, help="Other objects against which fit compares at most.")] = 3,
-    model: options.ModelFlag = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Hub name, model folder, embedded, or embedded-judge (yes_no on sample worlds)."),
+    ] = None,
     engine: options.EngineFlag = None,
     root: options.RootFlag = None,
     gpus: options.GpusFlag = None,
@@ -152,12 +155,12 @@ def judge(
     from capgen.pipeline.judging.scores import THRESHOLD
     from capgen.pipeline.planning.config import with_model
     from capgen.pipeline.running.retry import recorded
-    from capgen.sample.embedded_model import model_dir
+    from capgen.sample.embedded_model import EMBEDDED, model_dir
 
     if method not in ("fit", "yes_no", "confidence"):
         raise UnknownName("--method", method, ("fit", "yes_no", "confidence"))
     sentences = read_sentences(captions) if captions is not None else None
-    named = str(model_dir()) if model == "embedded" else model
+    named = str(model_dir(model)) if model is not None and model in EMBEDDED else model
     refuse_links(out)
     if method != "confidence":
         root = picture_root(out, root, trusted=trust_out)

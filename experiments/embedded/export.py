@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,18 @@ margin = {margin}
 """
 
 
-def export(config: Config, weights: dict[str, Any], out: Path) -> None:
-    """Write everything that transformers, vLLM and capgen read, and the hashes last."""
+def export(
+    config: Config, weights: dict[str, Any], out: Path, texts: Iterable[str] = (), stored: torch.dtype | None = None
+) -> None:
+    """Write everything that transformers, vLLM and capgen read, and the hashes last.
+
+    Args:
+        texts: what the model reads beside its prompt; see ``vocabulary``.
+        stored: the type of the numbers in the file, which are computed with in float32 all the same.
+    """
     from transformers import GenerationConfig
 
-    tokenizer = build_tokenizer(load_prompt(config.data.prompt, category=True))
+    tokenizer = build_tokenizer(load_prompt(config.data.prompt, category=True), texts)
     model = build_model(config, len(tokenizer))
     model.load_state_dict(weights)
     model.generation_config = GenerationConfig(
@@ -46,6 +54,8 @@ def export(config: Config, weights: dict[str, Any], out: Path) -> None:
     )
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
+    if stored is not None:
+        narrow(out / "model.safetensors", stored)
     processor(config, tokenizer).save_pretrained(out)
     side = config.render.side
     profile = PROFILE.format(patch=config.vision.patch, pixels=side * side, margin=config.render.margin)
@@ -54,6 +64,13 @@ def export(config: Config, weights: dict[str, Any], out: Path) -> None:
         file.chmod(0o644)
     sums = {name: [(out / name).stat().st_size, _sha256(out / name)] for name in HASHED}
     (out / "sha256.json").write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
+
+
+def narrow(file: Path, stored: torch.dtype) -> None:
+    """Write the weights of a file in a shorter type; whoever loads them into float32 gets float32."""
+    from safetensors.torch import load_file, save_file
+
+    save_file({name: value.to(stored) for name, value in load_file(file).items()}, file, {"format": "pt"})
 
 
 def processor(config: Config, tokenizer: Any) -> Any:

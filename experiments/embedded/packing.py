@@ -111,12 +111,16 @@ def embed(model: Any, ids: Tensor, visual: Tensor | None) -> Tensor:
     return table.masked_scatter(places, visual)
 
 
-def hidden(model: Any, config: Config, fixed: Tensor, pack: Pack, ids: Tensor) -> Tensor:
+def hidden(
+    model: Any, config: Config, fixed: Tensor, pack: Pack, ids: Tensor, layers: list[list[Tensor]] | None = None
+) -> Tensor:
     """The language model's last hidden states of the objects' tokens, [R, L, width].
 
     Args:
         fixed: ids of the text before the first picture, [F].
         ids: from ``object_ids``.
+        layers: gets those after each layer: of the fixed text, the clean pictures and the objects; after the last one
+            of the objects alone.
     """
     text = model.model.text_model
     scenes, device = len(pack.clean), ids.device
@@ -132,6 +136,8 @@ def hidden(model: Any, config: Config, fixed: Tensor, pack: Pack, ids: Tensor) -
     last = len(text.layers) - 1
     for number, layer in enumerate(text.layers):
         parts = _layer(layer, parts, turns, pack.scene, only_objects=number == last)
+        if layers is not None:
+            layers.append(parts)
     out: Tensor = text.norm(parts[2])
     return out
 
@@ -140,8 +146,8 @@ def _layer(
     layer: Any, parts: list[Tensor], turns: list[tuple[Tensor, Tensor]], scene: Tensor, *, only_objects: bool
 ) -> list[Tensor]:
     """One decoder layer over fixed text, clean pictures and objects; of the last one only the objects are read."""
-    heads = [_heads(layer, part, turn) for part, turn in zip(parts, turns, strict=True)]
-    (_, k_fixed, v_fixed), (_, k_clean, v_clean) = heads[0], heads[1]
+    made = [heads(layer, part, turn) for part, turn in zip(parts, turns, strict=True)]
+    (_, k_fixed, v_fixed), (_, k_clean, v_clean) = made[0], made[1]
     scenes, rows = len(parts[1]), len(parts[2])
     before = [
         [],
@@ -151,7 +157,7 @@ def _layer(
     first = 2 if only_objects else 0
     out = list(parts)
     for i in range(first, 3):
-        q, k, v = heads[i]
+        q, k, v = made[i]
         keys = torch.cat([*(pair[0] for pair in before[i]), k], dim=2)
         values = torch.cat([*(pair[1] for pair in before[i]), v], dim=2)
         length = q.shape[2]
@@ -162,7 +168,8 @@ def _layer(
     return out
 
 
-def _heads(layer: Any, x: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def heads(layer: Any, x: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of a decoder layer, [.., heads, L, head width] each, the first two rotated."""
     from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
     attention = layer.self_attn

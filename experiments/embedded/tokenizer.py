@@ -6,6 +6,7 @@ A token carries the blank before it, so that joining tokens gives the text back;
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
@@ -47,8 +48,12 @@ def _spellings(word: str) -> tuple[str, str, str]:
     return word, f" {word}", f", {word}"
 
 
-def vocabulary(prompt: Prompt) -> list[str]:
-    """All tokens, the special ones first; the same prompt and world give the same list."""
+def vocabulary(prompt: Prompt, more: Iterable[str] = ()) -> list[str]:
+    """All tokens, the special ones first; the same prompt and world give the same list.
+
+    Args:
+        more: further texts; the tokens that they alone need come last.
+    """
     boxes = [{"left": 1, "top": 2, "right": 3, "bottom": 4}] * 2
     texts = [
         f"System: {prompt.system}",
@@ -67,15 +72,16 @@ def vocabulary(prompt: Prompt) -> list[str]:
     numbers = [f" {n}" for n in range(101)]
     found = {piece for text in texts for piece in pieces(text)}
     found |= {piece for word in words for spelt in _spellings(word) for piece in pieces(spelt)}
-    return [*SPECIAL, *numbers, *sorted(found - set(numbers)), *sorted({",", "."} - found)]
+    known = [*SPECIAL, *numbers, *sorted(found - set(numbers)), *sorted({",", "."} - found)]
+    return [*known, *sorted({piece for text in more for piece in pieces(text)} - set(known))]
 
 
-def build_tokenizer(prompt: Prompt) -> Any:
-    """The fast tokenizer of transformers for a prompt's words, chat template included."""
+def build_tokenizer(prompt: Prompt, more: Iterable[str] = ()) -> Any:
+    """The fast tokenizer of transformers for a prompt's words, chat template included; see ``vocabulary``."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    words = vocabulary(prompt)
+    words = vocabulary(prompt, more)
     core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=SPECIAL[UNK]))
     core.normalizer = normalizers.Replace(Regex(r"\s+"), " ")
     core.pre_tokenizer = pre_tokenizers.Split(Regex(PIECE), behavior="isolated")

@@ -219,7 +219,7 @@ class Learner:
     def update(self, loss: Tensor, world: int) -> float:
         """One step of the optimizers; the gradient's norm before clipping."""
         loss.backward()
-        _average(self.parameters(), world)
+        average_gradients(self.parameters(), world)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.train.clip)
         self.set_rate()
         for optimizer in self.optimizers:
@@ -241,7 +241,7 @@ def _optimizers(config: Config, *modules: nn.Module) -> list[torch.optim.Optimiz
     return [torch.optim.AdamW(every, lr=train.lr, betas=(0.9, 0.98), weight_decay=train.weight_decay)]
 
 
-def _average(parameters: list[nn.Parameter], world: int) -> None:
+def average_gradients(parameters: list[nn.Parameter], world: int) -> None:
     """Make every process's gradients their mean; a parameter without gradient counts as zero."""
     if world == 1:
         return

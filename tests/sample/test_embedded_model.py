@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import random
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
-from capgen.errors import UserError
+from benchmarks.releasing.judge import change
+from capgen.errors import UnknownName, UserError
+from capgen.pipeline.judging.judge import judge_run
+from capgen.pipeline.judging.records import JudgeRules
+from capgen.pipeline.planning.config import load_settings, with_model
+from capgen.pipeline.running.retry import recorded
 from capgen.sample.embedded_model import model_dir, verify
+from capgen.sample.write import write_world
+from tests.pipeline.runs import session
 
 FOLDER = Path(__file__).resolve().parents[2] / "capgen" / "sample" / "embedded"
 
@@ -69,3 +80,24 @@ def test_captions_follow_the_mark_in_an_unseen_world():
         right = sum(found[name] == "right" for found in own)
         assert right >= 32
         assert right > sum(found[name] == "right" for found in other) + 5
+
+
+def test_the_embedded_judge_answers_questions_about_true_and_changed_sentences(tmp_path):
+    pytest.importorskip("transformers")
+    flags = {"engine.name": "echo", "model.id": "none", "source.root": tmp_path / "world" / "lvis"}
+    write_world(tmp_path / "world", images=2, videos=0, seed=910_778)
+    out, _ = session(load_settings("sample-images", flags, ("tries.again=[]",)), tmp_path / "out")
+    every = json.loads((tmp_path / "world" / "facts.json").read_text())["objects"]
+    some = [key for key in every if key.startswith("lvis/")][:4]
+    true, changed, _ = change({key: every[key] for key in some}, random.Random(3))
+    judge = recorded(out, flags | {"engine.name": "transformers"}).settings
+    verdicts = {}
+    for name, sentences in (("true", true), ("changed", changed)):
+        table = tmp_path / f"{name}.parquet"
+        rules = JudgeRules(method="yes_no")
+        judge_run(out, with_model(judge, str(model_dir("embedded-judge"))), rules, sentences=sentences, table=table)
+        verdicts[name] = Counter(row["verdict"] for row in pq.read_table(table).to_pylist())
+    assert verdicts["true"]["right"] >= 0.7 * len(true) > 2
+    assert verdicts["changed"]["wrong"] >= 0.7 * len(changed)
+    with pytest.raises(UnknownName, match="no embedded model is called 'embeded'"):
+        model_dir("embeded")
