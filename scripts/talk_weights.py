@@ -30,7 +30,8 @@ def read(name: str) -> tuple[list[list[str]], list[bool]]:
     rows = [json.loads(line) for line in (ROOT / f"tests/data/captions/{name}.jsonl").read_text("utf-8").splitlines()]
     rows = [row for row in rows if (row.get("reason") or row["label"]) in TALK | OTHER]
     said = [CheckedCaption(row["caption"], "stop", row["category"], tuple(row.get("synonyms", ()))) for row in rows]
-    return [features(one) for one in said], [row.get("reason") in TALK for row in rows]
+    found = [features(one) for one in said]
+    return [[*words, *map(" ".join, pairs)] for words, pairs in found], [row.get("reason") in TALK for row in rows]
 
 
 def fit(captions: list[list[str]], talks: list[bool]) -> dict[str, float]:

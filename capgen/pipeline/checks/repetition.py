@@ -123,6 +123,8 @@ def _parted(words: Sequence[str], caption: str) -> bool:
 
 def _stuttered(words: Sequence[str]) -> str | None:
     """A word that is one piece again and again: "redredred"."""
+    if max(map(len, words), default=0) < _STUTTERED:
+        return None
     for word in words:
         if len(word) >= _STUTTERED and 2 * len(set(word)) <= len(word) and (found := _STUTTER.search(word)) is not None:
             return f"{found.group()!r} says {found[1]!r} again and again"

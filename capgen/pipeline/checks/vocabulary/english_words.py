@@ -8,6 +8,8 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).resolve().parent / "english"
 _MOST = 1 << 18  # words that are remembered
+# What was found so far: captions use few of the words that are listed, and a small set is looked through quicker.
+_found_english: set[str] = {"."}
 _found_strange: set[str] = set()
 # Endings, and what stands in their place in the word that WordNet lists.
 _ENDINGS = tuple(
@@ -22,31 +24,23 @@ _SHORTEST = 3  # letters of a part of a compound
 
 
 @cache
-def _listed() -> set[str]:
-    """The words of the lists, and the end of a sentence; grows by the words that were found to be made of them."""
-    return {".", *(word for file in sorted(_FOLDER.glob("*.txt")) for word in file.read_text("utf-8").split())}
+def _listed() -> frozenset[str]:
+    return frozenset(word for file in sorted(_FOLDER.glob("*.txt")) for word in file.read_text("utf-8").split())
 
 
 def strange_words(words: frozenset[str]) -> list[str]:
     """Those of the words, in lower case, that are no English words as far as is known."""
+    return [word for word in words - _found_english if word in _found_strange or not _is_known(word)]
+
+
+def _is_known(word: str) -> bool:
+    """Whether a word is listed or made of listed ones, or is a number, a code or marks; it is remembered."""
     listed = _listed()
-    if words <= listed:  # most captions
-        return []
-    strange = []
-    for word in words - listed:
-        if word in _found_strange:
-            strange.append(word)
-        elif not word.isalpha() and "'" not in word:
-            if len(listed) < _MOST:
-                listed.add(word)  # a number, a code, marks
-        elif _is_made(word, listed):
-            if len(listed) < _MOST:
-                listed.add(word)
-        else:
-            strange.append(word)
-            if len(_found_strange) < _MOST:
-                _found_strange.add(word)
-    return strange
+    known = word in listed or not (word.isalpha() or "'" in word) or _is_made(word, listed)
+    found = _found_english if known else _found_strange
+    if len(found) < _MOST:
+        found.add(word)
+    return known
 
 
 def is_english(word: str) -> bool:
@@ -54,7 +48,7 @@ def is_english(word: str) -> bool:
     return not strange_words(frozenset((word.replace("\u2019", "'"),)))
 
 
-def _is_made(word: str, listed: set[str]) -> bool:
+def _is_made(word: str, listed: frozenset[str]) -> bool:
     """Whether a word is an inflection of a listed one, has a prefix before one, or is made of two."""
     if len(word) > _LONGEST:
         return False

@@ -21,29 +21,34 @@ _COLOURS = frozenset((*expanded(["COLOUR"], VOCABULARY), "black", "white", "brow
 _SIGNS = {"NAME": "<N>"} | dict.fromkeys(_COLOURS, "<C>") | {str(number): "<D>" for number in range(1000)}
 ENOUGH = 2.5
 """From how much on a caption is dropped: the logarithm of the odds, twelve to one."""
-SUSPICIOUS = 0.5
+SUSPICIOUS = 0.7
 """A word of at least this weight has to be there, or nothing is summed."""
 
 
 class _Weights(NamedTuple):
     constant: float
-    by_words: dict[str, float]
+    of_words: dict[str, float]
+    of_pairs: dict[tuple[str, str], float]
     suspicious: frozenset[str]
 
 
 @cache
 def _weights() -> _Weights:
     lines = [line.split("\t") for line in _TABLE.read_text("utf-8").splitlines() if not line.startswith("#")]
-    by_words = {words: float(weight) for words, weight in lines}
-    constant = by_words.pop("")
-    return _Weights(constant, by_words, frozenset(word for word, weight in by_words.items() if weight >= SUSPICIOUS))
+    weights = {words: float(weight) for words, weight in lines}
+    constant = weights.pop("")
+    pairs = {(one, other): weights[f"{one} {other}"] for one, other in (key.split() for key in weights if " " in key)}
+    singles = {word: weight for word, weight in weights.items() if " " not in word}
+    return _Weights(
+        constant, singles, pairs, frozenset(word for word, weight in singles.items() if weight >= SUSPICIOUS)
+    )
 
 
-def features(said: CheckedCaption) -> list[str]:
-    """The words of the plain caption, with signs for what is spoken of, and their pairs; each once."""
+def features(said: CheckedCaption) -> tuple[set[str], set[tuple[str, str]]]:
+    """The words of the plain caption, with signs for what is spoken of, and their pairs."""
     text = with_name(said) or plain(said.caption).text
     words = [_SIGNS.get(word, word) for word in text.split()]
-    return list(dict.fromkeys((*words, *(f"{one} {other}" for one, other in pairwise(words)))))
+    return set(words), set(pairwise(words))
 
 
 def talk(said: CheckedCaption) -> str | None:
@@ -51,8 +56,10 @@ def talk(said: CheckedCaption) -> str | None:
     weights = _weights()
     if weights.suspicious.isdisjoint(plain(said.caption).words):
         return None
-    found = features(said)
-    weigh = weights.by_words.get
-    if weights.constant + sum([weigh(words, 0.0) for words in found]) < ENOUGH:
+    words, pairs = features(said)
+    word_weights = [(weights.of_words[word], word) for word in words if word in weights.of_words]
+    pair_weights = [(weights.of_pairs[pair], " ".join(pair)) for pair in pairs if pair in weights.of_pairs]
+    weighed = word_weights + pair_weights
+    if weights.constant + sum([weight for weight, _ in weighed]) < ENOUGH:
         return None
-    return ", ".join(sorted(found, key=lambda words: -weigh(words, 0.0))[:3])
+    return ", ".join(words for _, words in sorted(weighed, reverse=True)[:3])
