@@ -1,6 +1,7 @@
 """Messages of vLLM, torch, CUDA, NCCL and the system are found in what an engine prints, each with its remedy.
 
-The messages are those of vLLM 0.32 and torch 2.13, in the frame of vLLM's log.
+They come from sources of vLLM, torch, CUDA and NCCL and from reports of users; none was seen on a GPU of
+ours. They stand in the frame of vLLM's log.
 """
 
 import pytest
