@@ -61,11 +61,13 @@ class Faulty:
     Args:
         share: of the requests that get 503, no answer at all, or half of one.
         delay_s: before each answer.
+        slow_s: where given, such a request may also get its answer, so many seconds late.
     """
 
-    def __init__(self, address, share=0.0, delay_s=0.0, seed=0):
+    def __init__(self, address, share=0.0, delay_s=0.0, seed=0, slow_s=0.0):
         self._to = address.rpartition("//")[2].rsplit(":", 1)
-        self.share, self.delay_s = share, delay_s
+        self.share, self.delay_s, self._slow_s = share, delay_s, slow_s
+        self._faults = ("503", "nothing", "half", *(("slow",) if slow_s else ()))
         self._random = random.Random(seed)
         self.treated = 0
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -88,8 +90,10 @@ class Faulty:
         with client:
             while request := _message(client):
                 time.sleep(self.delay_s)
-                what = self._random.choice(("503", "nothing", "half")) if self._random.random() < self.share else ""
+                what = self._random.choice(self._faults) if self._random.random() < self.share else ""
                 self.treated += bool(what)
+                if what == "slow":
+                    time.sleep(self._slow_s)
                 if what == "503":
                     body = b"<Error><Code>SlowDown</Code><Message>slow down</Message></Error>"
                     client.sendall(b"HTTP/1.1 503 Slow Down\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))

@@ -7,8 +7,8 @@ it is asked (`tests/pipeline/engines/counted.py`). A run whose driver was killed
 until it ends by itself. Then `verify` must be ok, the Parquet files must be those of an undisturbed run byte for byte,
 and the engines may have been asked at most as many requests more as were in flight when something was killed.
 
-With `--bucket` OUT is in an S3 server (moto's) behind a proxy that answers one request of twenty with 503, nothing, or
-half an answer, and each by 5 ms late. A process group that is killed may then be a lost machine: its copy of OUT is
+With `--bucket` OUT is in an S3 server (moto's) behind a proxy that answers one request of twenty with 503, nothing,
+half an answer, or 3 s late, and each by 5 ms late. A process group that is killed may then be a lost machine: its copy of OUT is
 deleted, and what it had not brought into the bucket yet, some seconds, is asked again.
 """
 
@@ -162,7 +162,7 @@ def faulty_bucket() -> Iterator[str]:
     """The URL of a bucket; this process and its children reach it through the proxy."""
     with s3_server() as address:
         url = new_bucket()
-        proxy = Faulty(address, share=0.05, delay_s=0.005)
+        proxy = Faulty(address, share=0.05, delay_s=0.005, slow_s=3.0)
         os.environ["AWS_ENDPOINT_URL"] = proxy.address
         import s3fs
 

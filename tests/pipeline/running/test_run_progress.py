@@ -264,7 +264,7 @@ def test_status_has_the_reasons_of_open_shards_with_an_example_also_of_what_an_e
 ):
     monkeypatch.setattr("capgen.pipeline.running.history._WRITE_EVERY_S", 0.0)
     settings = asked_once(
-        lvis_root, "run.shard_objects=100", "engine.options.garbage_rate=0.6", "engine.options.latency_s=0.1"
+        lvis_root, "run.shard_objects=100", "engine.options.garbage_rate=0.6", "engine.options.latency_s=0.2"
     )
     settings.engine.options["concurrency"] = 5
     out, seen, judged = tmp_path / "out", [], []
@@ -285,9 +285,9 @@ def test_status_has_the_reasons_of_open_shards_with_an_example_also_of_what_an_e
 
     with exclusive(out):
         with pytest.raises(Interrupted):
-            run(10)
+            run(5)
         left = run_status(out).settled
-        assert 10 <= left < table.objects
+        assert 5 <= left < table.objects
         judged.clear()
         run(100)
         state = run_status(out)
