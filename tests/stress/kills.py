@@ -8,8 +8,8 @@ until it ends by itself. Then `verify` must be ok, the Parquet files must be tho
 and the engines may have been asked at most as many requests more as were in flight when something was killed.
 
 With `--bucket` OUT is in an S3 server (moto's) behind a proxy that answers one request of twenty with 503, nothing,
-half an answer, or 3 s late, and each by 5 ms late. A process group that is killed may then be a lost machine: its copy of OUT is
-deleted, and what it had not brought into the bucket yet, some seconds, is asked again.
+half an answer, or 3 s late, and each by 5 ms late. A process group that is killed may then be a lost machine: its copy
+of OUT is deleted, and what it had not brought into the bucket yet, some seconds, is asked again.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ from capgen.pipeline.running.retry import ask_again, reopen_grown
 from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.stop import listener
 from capgen.pipeline.settings import Settings
-from capgen.pipeline.tasks import InThisProcess, TaskRunner
+from capgen.pipeline.tasks import InThisProcess, TaskRunner, local_tasks
 from capgen.stop import Stop
 
 
@@ -140,8 +140,9 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
             display.say(_told(ask_again(job, table, wanted.again, wanted.refused)))
         metrics = wanted.metrics or RunMetrics()
         metrics.begin(len(table.shards))
-        engines = min(wanted.devices.workers, len(table.shards))
-        history = SessionHistory(job.out, engines, wanted.devices.gpus, bucket.tell)
+        history = SessionHistory(
+            job.out, min(wanted.devices.workers, len(table.shards)), wanted.devices.gpus, bucket.tell
+        )
 
         def show(progress: RunProgress) -> None:
             display(progress)
@@ -154,7 +155,8 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
         metrics.asked()
         _refuse_nothing(job, table)
         asked = time.monotonic()
-        ledger = _release(job, tasks(table.objects), embed=wanted.embed, display=display)
+        parts = _copied_parts(held, table.objects, wanted.embed) if bucket.copies else tasks(table.objects)
+        ledger = _release(job, parts, embed=wanted.embed, display=display)
         ended = time.monotonic()
         seconds = {"plan": planned - begun, "ask": asked - planned, "pack and verify": ended - asked}
         report = end_report(progress, ledger, {name: round(value, 2) for name, value in seconds.items()})
@@ -164,6 +166,14 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
             raise LedgerError(f"{job.out}: the ledger does not close; `capgen verify {job.out}` says where")
         metrics.finish()
         return job.out, report
+
+
+def _copied_parts(held: ExitStack, objects: int, embed: Embed | None) -> TaskRunner:
+    """Where a release is made of a copy of a bucket: on this machine, which alone has the rows of all shards.
+
+    Pictures that are to be embedded are fetched by this process, one part after the other.
+    """
+    return InThisProcess() if embed is not None else held.enter_context(local_tasks(objects))
 
 
 def _release(job: Job, tasks: TaskRunner, *, embed: Embed | None, display: ProgressDisplay) -> Ledger:
