@@ -8,6 +8,9 @@ from functools import partial
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.marker_leak import MarkerLeak
+from capgen.pipeline.checks.refusal import Refusal
+from capgen.pipeline.checks.thinking import Thinking
 from capgen.pipeline.checks.vocabulary import phrases
 from capgen.pipeline.checks.vocabulary.prompt_echo import repeated
 from capgen.pipeline.checks.vocabulary.talk import talk
@@ -322,9 +325,13 @@ def _picture_of(said: CheckedCaption) -> str | None:
     return None if found is None else found.group().strip()
 
 
-def _shows_pictures(said: CheckedCaption) -> bool:
-    """Whether the object is a picture, a screen or the like, of which is spoken in the same words."""
-    return not _PICTURES.isdisjoint(phrases.own_words((said.category or "", *said.synonyms), _FAMILIES))
+_OTHERS = (Refusal(), MarkerLeak(), Thinking())
+
+
+def _is_accounted_for(said: CheckedCaption) -> bool:
+    """Whether the object is a picture or the like, of which is spoken in the same words, or another check says why."""
+    own = phrases.own_words((said.category or "", *said.synonyms), _FAMILIES)
+    return not _PICTURES.isdisjoint(own) or any(check(said) is not None for check in _OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +352,6 @@ class MetaTalk:
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the talk."""
         found = _BOOK.first(said) or _picture_of(said) or repeated(said.caption, phrases.plain(said.caption).words)
-        if found is None and self.weights and (likely := talk(said)) is not None and not _shows_pictures(said):
+        if found is None and self.weights and (likely := talk(said)) is not None and not _is_accounted_for(said):
             return f"reads like talk about the picture or the task, by: {likely}"
         return None if found is None else f"talks about the picture or the task: {found!r}"

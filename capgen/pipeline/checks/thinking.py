@@ -93,7 +93,9 @@ _BOOK = phrases.PhraseBook(
         _phrase("sentence|sentences|words suffices|suffice|is|are enough|sufficient|. .|a|an|the"),
         # No caption of an object speaks of itself: what a sign reads is between quotation marks or after QUOTED.
         _phrase(
-            "i|i'm|i'd|i'll|i've|me|my|we|we're|we've|us|our|let's !.|love|heart|beam|beams|not", not_after="QUOTED"
+            "i|i'm|i'd|i'll|i've|me|my|we|we're|we've|us|our|let's "
+            "!.|love|heart|beam|beams|not|sorry|unable|afraid|cannot|can't|can|am|apologize|apologise|could|couldn't|decline|apologies",
+            not_after="QUOTED",
         ),
         _phrase(
             "you|you're|you've|you'd|you'll|your|yours !.|and|own|know",
