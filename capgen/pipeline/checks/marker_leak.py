@@ -46,6 +46,13 @@ _PHRASES = (
     _phrase(
         "marked|indicated|specified|masked|circled|boxed|outlined|annotated|delineated|designated|segmented TARGET"
     ),
+    _phrase("annotated|delineated|demarcated|designated|segmented item|items|thing|element|entity"),
+    _phrase(
+        "the designated|annotated|queried|delineated|demarcated _ is|are|shows|has|appears|looks",
+        not_after="PAGE driver spot hitter area lane parking seat",
+    ),
+    _phrase("within|inside|by the|a|an colored|coloured|highlighted|drawn|given boundary|perimeter"),
+    _phrase("segmentation|silhouette|instance mask|masks"),
     _phrase("selected|spotlighted|target object|objects|subject|person|item"),
     _phrase("tinted|shaded|colored|coloured region|area !rug|rugs|of|under|beneath|below|behind", not_after="brightly"),
     _phrase("tinted in LINE? COLOUR", not_after="DRAWN glass glasses sunglasses lens lenses"),
