@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from capgen.buckets.places import local_place, url_of
 from capgen.buckets.store import is_url
-from capgen.dataset.layout import RunLayout
-from capgen.dataset.lock import in_turn
+from capgen.dataset.layout import RunLayout, lock_of
 from capgen.errors import CapgenError
 
 if TYPE_CHECKING:
@@ -98,11 +97,12 @@ def give_written(out: Path) -> None:
 def _read(text: str, *, rows: bool) -> Path:
     folder = local_place(text, "read")
     if is_url(text):
+        from capgen.dataset.lock import in_turn
         from capgen.dataset.remote.mirror import Mirror
 
         mirror = _MIRRORS[folder] = Mirror(text.rstrip("/"), folder)
         mirror.store.check()
         folder.mkdir(parents=True, exist_ok=True)
-        with in_turn(folder.with_name(f"{folder.name}.lock")):  # a training's processes all begin at once
+        with in_turn(lock_of(folder)):  # a training's processes all begin at once
             mirror.begin(rows_too=rows)
     return folder

@@ -63,8 +63,7 @@ def _of_files(medium: Medium, wanted: Sequence[int], least: Size) -> dict[int, P
         else:
             on_disk.setdefault(source, []).append(index)
     if on_disk and medium.root is None:
-        fault = PictureFault("bad_path", f"nobody says where the pictures of {medium.key} are")
-        raise _error(medium, wanted[0], fault)
+        raise MissingFile(f"the pictures of {medium.key}/{_name(medium, wanted[0])}", _PICTURES)
     for name, pixels in capgen_frames.read_frames(
         medium.root or "", list(on_disk), size=size, bounds=medium.bounds, least=least
     ):
@@ -90,8 +89,8 @@ def _name(medium: Medium, index: int) -> str:
 
 
 def _error(medium: Medium, index: int, fault: PictureFault) -> UserError:
-    if fault.reason == "picture_missing" or medium.root is None:
-        return MissingFile(f"{medium.root or 'the pictures of ' + medium.key}/{_name(medium, index)}", _PICTURES)
+    if fault.reason == "picture_missing":
+        return MissingFile(f"{medium.root}/{_name(medium, index)}", _PICTURES)
     remedy = "restore it"
     if fault.reason == "bad_path":
         remedy = "put the file itself there, or take another copy of the release"
