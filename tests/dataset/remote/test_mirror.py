@@ -13,7 +13,7 @@ import pytest
 from capgen.buckets.places import remember
 from capgen.buckets.store import ObjectStore
 from capgen.cli.data.places import finished_out
-from capgen.dataset.layout import RunLayout
+from capgen.dataset.layout import RunLayout, lock_of
 from capgen.dataset.lock import in_turn
 from capgen.dataset.reader import read_plan
 from capgen.dataset.remote.held_out import open_bucket
@@ -59,7 +59,7 @@ def test_a_command_leaves_what_another_one_is_fetching_alone(tmp_path, monkeypat
     folder = finished_out(url)
     half_written = folder / "data" / "a.1234abcd.part"
     with ThreadPoolExecutor(1) as pool:
-        with in_turn(folder.with_name(f"{folder.name}.lock")):
+        with in_turn(lock_of(folder)):
             half_written.touch()
             second = pool.submit(finished_out, url)
             with pytest.raises(TimeoutError):

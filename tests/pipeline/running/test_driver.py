@@ -58,7 +58,7 @@ def test_garbage_is_dropped_with_its_reason_and_kept_in_candidates(lvis_root, tm
 
 
 def test_a_request_that_never_answers_fails_after_its_strikes_and_takes_no_other_with_it(lvis_root, tmp_path):
-    settings = echo_settings(lvis_root, "engine.options.stall_rate=0.2", "run.stall_s=0.2", "run.attempts=2")
+    settings = echo_settings(lvis_root, "engine.options.stall_rate=0.2", "run.stall_s=0.4", "run.attempts=2")
     out, report = session(settings, tmp_path / "out")
     ledger = verify(out)
     assert ledger.ok
