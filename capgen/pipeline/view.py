@@ -154,6 +154,8 @@ def normal_finish_reason(given: object) -> str:
         ``stop`` where the model ended its answer itself, ``length`` where a limit cut it off, ``none`` where the
         server gives no reason, otherwise the server's own word in lower case, at most 80 characters.
     """
+    if given == "stop":  # nearly always
+        return "stop"
     if given is None or given == "":
         return "none"
     reason = str(given).strip().lower().removeprefix("finishreason.").removeprefix("finish_reason_")
