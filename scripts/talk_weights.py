@@ -3,8 +3,8 @@
 python scripts/talk_weights.py
 
 Learns from tests/data/captions: bad captions of the kinds that are talk against good ones and such that are only of
-another category. First it learns from labelled.jsonl alone and says what that catches of held_out.jsonl, by itself and
-beside the other checks; then it learns from both and writes the table. Needs scikit-learn.
+another category. First it learns from labelled.jsonl alone and says what that catches of held_out.jsonl without the
+other checks; then it learns from both and writes the table. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from capgen.pipeline.checks.base import CheckedCaption
-from capgen.pipeline.checks.vocabulary.talk import ENOUGH, features
+from capgen.pipeline.checks.vocabulary.talk import ENOUGH, SUSPICIOUS, features
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "capgen/pipeline/checks/vocabulary/talk.tsv"
@@ -46,13 +46,20 @@ def fit(captions: list[list[str]], talks: list[bool]) -> dict[str, float]:
     return {"": round(float(model.intercept_[0]), 2)} | kept
 
 
+def reads_like_talk(caption: list[str], weights: dict[str, float]) -> bool:
+    """Whether the check would drop a caption with these features, by the same two limits."""
+    if not any(weights.get(words, 0.0) >= SUSPICIOUS for words in caption if " " not in words):
+        return False
+    return weights[""] + sum(weights.get(words, 0.0) for words in caption) >= ENOUGH
+
+
 def main() -> None:
     """Measure, then write the table."""
     labelled, held_out = read("labelled"), read("held_out")
     weights = fit(*labelled)
-    sums = [weights[""] + sum(weights.get(words, 0.0) for words in caption) for caption in held_out[0]]
-    caught = [total >= ENOUGH for total, talks in zip(sums, held_out[1], strict=True) if talks]
-    dropped = [total >= ENOUGH for total, talks in zip(sums, held_out[1], strict=True) if not talks]
+    found = [reads_like_talk(caption, weights) for caption in held_out[0]]
+    caught = [one for one, talks in zip(found, held_out[1], strict=True) if talks]
+    dropped = [one for one, talks in zip(found, held_out[1], strict=True) if not talks]
     sys.stdout.write(
         f"learned from labelled.jsonl, of held_out.jsonl: caught {sum(caught)} of {len(caught)} captions that talk, "
         f"dropped {sum(dropped)} of {len(dropped)} others\n"

@@ -21,7 +21,7 @@ _COLOURS = frozenset((*expanded(["COLOUR"], VOCABULARY), "black", "white", "brow
 _SIGNS = {"NAME": "<N>"} | dict.fromkeys(_COLOURS, "<C>") | {str(number): "<D>" for number in range(1000)}
 ENOUGH = 2.5
 """From how much on a caption is dropped: the logarithm of the odds, twelve to one."""
-SUSPICIOUS = 1.3
+SUSPICIOUS = 0.7
 """A word of at least this weight has to be there, or nothing is summed."""
 
 
