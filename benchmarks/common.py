@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -58,3 +60,11 @@ def _text(value: Any) -> str:
         if isinstance(value, float)
         else str(value)
     )
+
+
+def auroc(low: list[float], high: list[float]) -> float:
+    """The probability that a score of ``low`` is under one of ``high``, ties counted half; NaN where one is empty."""
+    if not low or not high:
+        return float("nan")
+    a, b = np.array(low)[:, None], np.array(high)[None]
+    return float(((a < b) + 0.5 * (a == b)).mean())

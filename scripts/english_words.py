@@ -2,9 +2,9 @@
 
 python scripts/english_words.py --wordnet FOLDER
 
-FOLDER holds ``index.noun``, ``noun.exc`` and the same of verbs, adjectives and adverbs of WordNet 3.0 (Debian: package
-``wordnet-base``, /usr/share/wordnet). Function words, which WordNet leaves out, and words younger than WordNet stand in
-``more_words.txt`` beside the list.
+FOLDER holds ``index.noun``, ``data.noun``, ``noun.exc`` and the same of verbs, adjectives and adverbs of WordNet 3.0
+(Debian: package ``wordnet-base``, /usr/share/wordnet). Function words, which WordNet leaves out, and words younger than
+WordNet stand in ``more_words.txt`` beside the list.
 """
 
 from __future__ import annotations

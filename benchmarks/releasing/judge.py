@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from benchmarks.common import machine, save
+from benchmarks.common import auroc, machine, save
 from capgen.ablation.engine import SharedDevices, SharedEngine
 from capgen.dataset.plan import ModelName
 from capgen.dataset.reader import read_plan, read_rows
@@ -241,14 +241,6 @@ def _scores(worlds: list[World]) -> dict[str, dict[tuple[int, str], float]]:
             known = {(world.seed, key): -np.inf if value is None else value for key, value in scores.items()}
             found.setdefault(name, {}).update(known)
     return found
-
-
-def auroc(low: list[float], high: list[float]) -> float:
-    """The probability that a score of ``low`` is under one of ``high``, ties counted half; NaN where one is empty."""
-    if not low or not high:
-        return float("nan")
-    a, b = np.array(low)[:, None], np.array(high)[None]
-    return float(((a < b) + 0.5 * (a == b)).mean())
 
 
 if __name__ == "__main__":

@@ -36,14 +36,15 @@ from experiments.embedded.tokenizer import build_tokenizer
 Kind = Literal["image", "video"]
 MAX_TEXT, MAX_CAPTION = 48, 16
 IGNORE = -100
-_NAMES = (
+WORDS = (
     [item.name for item in CATEGORIES],
     [item.name for item in COLOURS],
     [item.name for item in TEXTURES],
     [item.name for item in SIZES],
     [item.name for item in MOTIONS],
 )
-CLASSES = tuple(len(names) for names in _NAMES)
+"""What a sentence may say of each of these, by class number."""
+CLASSES = tuple(len(names) for names in WORDS)
 """How many categories, colours, textures, sizes and motions there are."""
 
 
@@ -82,7 +83,7 @@ def _object(item: SceneObject, key: str, object_id: str) -> MediaObject:
 def labels(item: SceneObject) -> tuple[int, ...]:
     """Category, colour, texture, size, motion as class numbers, ``IGNORE`` where nothing is true."""
     said = (item.category, item.colour, item.texture, item.size, item.motion)
-    return tuple(IGNORE if word is None else names.index(word) for word, names in zip(said, _NAMES, strict=True))
+    return tuple(IGNORE if word is None else names.index(word) for word, names in zip(said, WORDS, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

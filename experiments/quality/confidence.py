@@ -14,8 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks.common import auroc
 from capgen.dataset.reader import read_columns, read_plan
 from capgen.evaluation.sample_facts import WorldFacts, right_captions
 from experiments.quality.second_tries import RESULTS
@@ -23,12 +22,6 @@ from experiments.quality.worlds import caption_world, world
 
 SCORES = ("logprob_min", "logprob_mean")
 Scores = dict[str, dict[bool, list[float]]]
-
-
-def auroc(wrong: list[float], right: list[float]) -> float:
-    """The probability that a score of ``wrong`` is below one of ``right``, ties counted half."""
-    low, high = np.asarray(wrong)[:, None], np.asarray(right)[None, :]
-    return float(((low < high) + 0.5 * (low == high)).mean())
 
 
 def scores(out: Path, facts: WorldFacts) -> Scores:

@@ -16,20 +16,13 @@ from capgen.pipeline.judging.questions import QUESTIONS, question_text
 from capgen.sample.words import CATEGORIES, COLOURS, MOTIONS, SIZES, TEXTURES, caption
 from experiments.embedded.answering.features import Features
 from experiments.embedded.config import Config
-from experiments.embedded.data import IGNORE
+from experiments.embedded.data import IGNORE, WORDS
 from experiments.embedded.packing import Pack, picture_ids
 from experiments.embedded.tokenizer import EOS, PAD
 
 Said = tuple[int, int, int, int, int]
 """What a sentence says: category, colour, texture, size and motion as class numbers, ``IGNORE`` where nothing."""
 
-_WORDS = (
-    [item.name for item in CATEGORIES],
-    [item.name for item in COLOURS],
-    [item.name for item in TEXTURES],
-    [item.name for item in SIZES],
-    [item.name for item in MOTIONS],
-)
 _NAMES = ("category", "colour", "texture", "size", "motion")
 _ORDER = (3, 2, 1, 0, 4)  # in which a sentence says them
 _ASKS = {"kind": (0,), "colour": (1,), "parts": (2,), "action": (4,), "place": (), "this one": (0, 1, 2, 3, 4)}
@@ -47,7 +40,7 @@ def texts() -> list[str]:
 
 def sentence(said: Said) -> str:
     """The sample world's sentence that says so much."""
-    words = {name: None if i == IGNORE else w[i] for name, w, i in zip(_NAMES, _WORDS, said, strict=True)}
+    words = {name: None if i == IGNORE else w[i] for name, w, i in zip(_NAMES, WORDS, said, strict=True)}
     return caption(SimpleNamespace(**words))
 
 
@@ -78,15 +71,15 @@ def draw(rng: np.random.Generator, truth: Said, others: list[Said]) -> Said:
 def _changed(rng: np.random.Generator, truth: Said) -> Said:
     last = 5 if truth[4] != IGNORE or rng.random() < 0.05 else 4  # now and then a movement where none is to be seen
     place = int(rng.integers(last)) if truth[4] != IGNORE or last == 4 else 4
-    new = int(rng.integers(len(_WORDS[place])))
+    new = int(rng.integers(len(WORDS[place])))
     while new == truth[place]:
-        new = int(rng.integers(len(_WORDS[place])))
+        new = int(rng.integers(len(WORDS[place])))
     said = [new if i == place else value for i, value in enumerate(truth)]
     return (said[0], said[1], said[2], said[3], said[4])
 
 
 def _any(rng: np.random.Generator, *, motion: bool) -> Said:
-    said = [int(rng.integers(len(words))) for words in _WORDS]
+    said = [int(rng.integers(len(words))) for words in WORDS]
     return (said[0], said[1], said[2], said[3], said[4] if motion else IGNORE)
 
 
@@ -162,7 +155,7 @@ class Asker:
         return ids, places
 
     def _length(self, attribute: int, value: int) -> int:
-        kinds = (CATEGORIES[value].words if attribute == 0 else _WORDS[attribute][value]) if attribute < 4 else ""
+        kinds = (CATEGORIES[value].words if attribute == 0 else WORDS[attribute][value]) if attribute < 4 else ""
         return len((kinds or MOTIONS[value].phrase).split())
 
     def rows(self, chunk: Features, scenes: list[int], objects: int, asks: int, rng: np.random.Generator) -> Asked:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import pytest
 
 from capgen.evaluation.metrics.text import java_metrics
@@ -35,7 +33,6 @@ def test_without_its_own_program_spice_is_never_started_as_it_would_fetch_it_ove
         java_metrics.Spice().score([(("a cup",), "a cup")])
 
 
-@pytest.mark.skipif(not find_spec("pycocoevalcap"), reason="pycocoevalcap is not here")
 def test_spice_is_made_without_a_download_even_where_its_files_went_meanwhile(monkeypatch):
     def download(*_):
         raise AssertionError("a download was begun")
