@@ -131,7 +131,7 @@ def _is_suspicious(caption: str) -> bool:
         or ("-" in caption and (" - " in caption or "--" in caption))
         or "@@" in caption
         or "1. " in caption
-        or "end" in caption
+        or "endoftext" in caption
         or "onfidence" in caption
         or "CONFIDENCE" in caption
         or "score" in caption

@@ -20,6 +20,7 @@ from capgen.text import normal
 _LONGEST_CYCLE = 12  # words; longer ones show in the share of repeated n-grams
 _STUTTERED = 9  # letters
 _STUTTER = re.compile(r"([^\W\d_]{3,12})\1\1")
+_THRICE = re.compile(r"(\D)\1\1")
 _SENTENCE_END = re.compile(r"[.!?;\u3002\uff01\uff1f\n]")
 
 
@@ -49,8 +50,8 @@ class Repetition:
         told = self._character_run(caption) or _twice_said(caption)
         if told is not None:
             return told
-        unit, joint = units(caption)
-        if (stutter := _stuttered(unit)) is not None:
+        unit, joint, longest = units(caption)
+        if longest >= _STUTTERED and (stutter := _stuttered(unit)) is not None:
             return stutter
         # Most captions never say two units in the same order again, so there is nothing to search.
         if self.max_words > 1 and len(set(pairwise(unit))) == max(0, len(unit) - 1):
@@ -60,7 +61,11 @@ class Repetition:
         return self._cycle(unit, joint, caption) or self._repeated_share(unit, joint)
 
     def _character_run(self, caption: str) -> str | None:
-        found = _run_of(self.max_characters)("".join(caption.split()))
+        squeezed = "".join(caption.split())
+        every_other = squeezed[::2]  # of a run of seven there are three side by side here
+        if self.max_characters >= 5 and _THRICE.search(every_other) is None:
+            return None
+        found = _run_of(self.max_characters)(squeezed)
         return None if found is None else f"{found[1]!r} more than {self.max_characters} times in a row"
 
     def _cycle(self, said: Sequence[str], joint: str, caption: str) -> str | None:
@@ -123,8 +128,6 @@ def _parted(words: Sequence[str], caption: str) -> bool:
 
 def _stuttered(words: Sequence[str]) -> str | None:
     """A word that is one piece again and again: "redredred"."""
-    if max(map(len, words), default=0) < _STUTTERED:
-        return None
     for word in words:
         if len(word) >= _STUTTERED and 2 * len(set(word)) <= len(word) and (found := _STUTTER.search(word)) is not None:
             return f"{found.group()!r} says {found[1]!r} again and again"

@@ -35,8 +35,10 @@ class LintCounts:
     def add(self, reasons: Iterable[str]) -> None:
         """Count one caption."""
         codes = set(reasons)
-        self.kept += not codes
-        self.dropped += bool(codes)
+        if not codes:
+            self.kept += 1
+            return
+        self.dropped += 1
         self.reasons.update(codes)
 
     def as_json(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from capgen.text import words
@@ -19,29 +20,34 @@ _LONGEST_WORD = 40
 
 # Two checks of one caption ask for its words, one after the other.
 @lru_cache(maxsize=4)
-def _words(caption: str) -> tuple[str, ...]:
-    return tuple(words(caption))
+def _words(caption: str) -> tuple[list[str], int]:
+    """The words, and how many characters the longest has."""
+    found = words(caption)
+    return found, max(map(len, found), default=0)
 
 
 def word_count(caption: str) -> int:
     """Words of the caption; a script without blanks counts one word for every 1.5 characters, rounded up."""
+    spaced, _ = _words(caption)
     if caption.isascii():
-        return len(_words(caption))
+        return len(spaced)
     total = 0
-    for word in _words(caption):
+    for word in spaced:
         unspaced = 0 if word.isascii() else len(_UNSPACED.findall(word))
         total += -int(-unspaced // CHARACTERS_A_WORD) + (unspaced < len(word))
     return total
 
 
-def units(caption: str) -> tuple[list[str], str]:
-    """What may repeat, and what joins it: the words and a blank, or the characters and nothing.
+def units(caption: str) -> tuple[Sequence[str], str, int]:
+    """What may repeat, what joins it, and the longest's characters: words and a blank, or characters and nothing.
 
     Characters count where the script has no blanks, or where a word is absurdly long.
     """
-    spaced = list(_words(caption))
-    joined = "".join(spaced)
-    unspaced = not joined.isascii() and 2 * len(_UNSPACED.findall(joined)) > len(joined)
-    if unspaced or max(map(len, spaced), default=0) > _LONGEST_WORD:
-        return list(joined), ""
-    return spaced, " "
+    spaced, longest = _words(caption)
+    if longest <= _LONGEST_WORD and (caption.isascii() or not _is_unspaced("".join(spaced))):
+        return spaced, " ", longest
+    return "".join(spaced), "", 1
+
+
+def _is_unspaced(letters: str) -> bool:
+    return not letters.isascii() and 2 * len(_UNSPACED.findall(letters)) > len(letters)
