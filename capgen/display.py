@@ -27,6 +27,9 @@ REPLACEMENT = "\ufffd"
 
 log = logging.getLogger(__name__)
 
+_PIPE = r"\|"
+"""A bar in a cell of a table, in code too, where nothing else is escaped."""
+
 _UNSEEN = frozenset(
     "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufff9\ufffa\ufffb"
 )
@@ -104,7 +107,18 @@ def html_head(title: str, *, style: str, script: str = "") -> str:
 
 def markdown(text: str) -> str:
     """The text on one line of a Markdown page, with nothing in it that Markdown or HTML would read."""
-    flat = " ".join(plain(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _without_markup(" ".join(plain(text).split()))
+
+
+def markdown_with_code(text: str) -> str:
+    """A sentence of capgen's own as ``markdown``, but what stands between backticks is code there."""
+    parts = " ".join(plain(text).split()).split("`")
+    shown = (f"`{part.replace('|', _PIPE)}`" if odd % 2 else _without_markup(part) for odd, part in enumerate(parts))
+    return "".join(shown)
+
+
+def _without_markup(flat: str) -> str:
+    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     bare = _BARE_ADDRESS.sub(lambda found: f"{found[0][:-1]}&#46;", _MARKDOWN.sub(r"\\\g<0>", flat))
     return bare.replace("://", "&#58;//").replace("@", "&#64;")
 

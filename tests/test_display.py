@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.table import Table
 
-from capgen.display import PlainFormatter, html, html_head, markdown, mathless, plain, terminal
+from capgen.display import PlainFormatter, html, html_head, markdown, markdown_with_code, mathless, plain, terminal
 
 NASTY = [
     "\x1b[2J\x1b]0;owned\x07",
@@ -77,6 +77,11 @@ def test_text_in_markdown_is_one_line_that_starts_no_markup(text):
     assert "\n" not in shown
     assert "<" not in shown
     assert not re.search(r"(?<!\\)(?:\\\\)*[|`*\[]", shown)
+
+
+def test_a_sentence_of_our_own_may_have_code_in_it():
+    assert markdown_with_code("`a|b` or *c* (`d`)") == "`a\\|b` or \\*c\\* (`d`)"
+    assert markdown_with_code("no code | at <all>") == markdown("no code | at <all>")
 
 
 def test_a_reason_code_stays_as_it_is_in_a_table():

@@ -130,14 +130,15 @@ def train_verb(
 
     Run the same command again to resume a training that was stopped.
     """
-    from capgen.cli.training import Seams, train
+    from capgen.cli.training import Seams, is_main_process, train
     from capgen.evaluation.benchmarks.media import BenchmarkRows
     from capgen.maskcaptioner.training.trackers import chosen_trackers
 
     seams = Seams(score=_validation_scores, benchmark=BenchmarkRows)
     flags = {**chosen_trackers(report_to, tensorboard=tensorboard, wandb=wandb), "data.follow_links": follow_links}
     made = train(file, data=data or (), out=out, roots=root or (), assignments=set_ or (), flags=flags, seams=seams)
-    echo(f"model: {made}  (capgen predict INPUT --model {made})")
+    if is_main_process():
+        echo(f"model: {made}  (capgen predict INPUT --model {made})")
 
 
 def _validation_scores(truth: Path, predictions: Path) -> dict[str, float]:

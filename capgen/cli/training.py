@@ -76,6 +76,13 @@ def train(
     return out / "model"
 
 
+def is_main_process() -> bool:
+    """Whether this is the one of a training's processes that tells its result, once there was a training here."""
+    from accelerate import PartialState
+
+    return bool(PartialState().is_main_process)
+
+
 @contextmanager
 def _alone(out: Path, accelerator: Any) -> Iterator[None]:
     """Hold OUT for all processes of this training; only the main one takes the lock, before the others go on."""

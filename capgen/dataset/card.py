@@ -20,7 +20,7 @@ from capgen.dataset.release_record import DedupRules, ReviewCounts
 from capgen.dataset.schema import CAPTIONS, MEDIA, SCHEMA_VERSION, describe
 from capgen.dataset.stats import Origin, Stats
 from capgen.dataset.types import Kind
-from capgen.display import markdown, plain
+from capgen.display import markdown, markdown_with_code, plain
 from capgen.errors import UserError
 from capgen.resources import resource, resource_dir
 
@@ -177,7 +177,7 @@ def _values(card: CardInfo, release: ReleaseInfo, stats: Stats, quality: Quality
         "model_terms": tuple(map(markdown, card.model_terms)) if card.model_terms else None,
         "calibration_truth": markdown(card.calibration.truth) if card.calibration else "",
         "examples": [(key, markdown(caption)) for key, caption in stats.examples.items()],
-        "columns": {name: table(("column", "type", "meaning"), describe(s)) for name, s in release.schemas.items()},
+        "columns": {name: _columns(s) for name, s in release.schemas.items()},
     }
 
 
@@ -200,6 +200,12 @@ def _reasons(stats: Stats) -> str:
         for reason, count in sorted(counter.items(), key=lambda item: (-item[1], item[0]))
     ]
     return table(("status", "reason", "objects", "of all"), lines, "llrr") if lines else ""
+
+
+def _columns(schema: pa.Schema) -> str:
+    """The columns of a config; what they mean is said by capgen itself, with names and values as code."""
+    lines = (f"| `{name}` | {kind} | {markdown_with_code(meaning)} |" for name, kind, meaning in describe(schema))
+    return "\n".join(["| column | type | meaning |", "|---|---|---|", *lines])
 
 
 _BY_PEOPLE = ("written by people", *["-"] * (len(Origin._fields) - 1))

@@ -73,13 +73,14 @@ def test_every_shipped_card_renders_with_its_counts(template, kind, stats):
         "| failed | engine_failed | 1 | 33.33% |",
         "tiny/model",
         "`abc123`",
-        "| segmentation | list of RLE |",
-        "| objects | list of objects |",
+        "| `segmentation` | list of RLE | masks: COCO run lengths, `size` = \\[height, width\\], `counts` as text;",
+        "| `objects` | list of objects |",
         "Flickr licences.",
         "## Known limits",
     ):
         assert told in body
     assert "{{" not in body
+    assert "\\`" not in body.split("## Columns")[1], "backticks of our own text are no code"
     assert "\n\n\n\n" not in body
 
 

@@ -37,8 +37,9 @@ def launch(start, *words):
 
 
 def finished(process):
-    said = process.communicate(timeout=400)[1]
+    result, said = process.communicate(timeout=400)
     assert process.returncode == 0, said[-3000:]
+    assert result.count("model: ") == 1, "each process told the result"
     return said
 
 
