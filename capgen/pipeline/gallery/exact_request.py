@@ -17,7 +17,7 @@ from capgen.errors import CapgenError, UserError
 from capgen.pipeline.asking.tries import further_view, taken_step
 from capgen.pipeline.gallery.media_store import MediaStore
 from capgen.pipeline.planning.job import Job
-from capgen.pipeline.planning.recorded_settings import without_links
+from capgen.pipeline.planning.recorded_settings import reaching, without_links
 from capgen.pipeline.rendering.prompt import load_prompt, prompt_of
 from capgen.pipeline.rendering.render import Renderer, render_media
 from capgen.pipeline.settings import Settings, TryAgain
@@ -26,6 +26,8 @@ from capgen.pipeline.view import View, request_digest
 from capgen.resources import resource_names
 
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 3)
+_USED = ("engine.name", "prompt.", "tries.again", "distinct.again")
+"""Where settings stand that say how a request is made; no server is asked, nothing is checked and no card written."""
 _SAME = "This is what was sent: it has the digest that was recorded."
 
 
@@ -61,14 +63,11 @@ class RecordedRequests:
             ValueError: they are no settings.
         """
         settings = Settings.model_validate(without_links(self.settings))
-        shipped = resource_names("prompts", ".toml")
-        steps = (*settings.tries.again, *settings.distinct.again)
-        prompts = [settings.prompt.name, *(step.prompt for step in steps if step.prompt)]
-        code = [settings.engine.name, settings.prompt.marks, *(step.highlight for step in steps)]
-        reaching = [*(name for name in prompts if name not in shipped), *(name for name in code if ":" in (name or ""))]
-        if reaching and not self.trusted:
+        asked = [(key, value) for key, value in reaching(self.settings) if key.startswith(_USED)]
+        if asked and not self.trusted:
+            key, value = asked[0]
             raise UserError(
-                f"the run names {reaching[0]!r}, which capgen does not ship, and was not started here by you",
+                f"the run asks for {key}={value!r}, which capgen does not ship, and was not started here by you",
                 "start the gallery with --trust-out if it is yours",
             )
         return self._placed(settings)

@@ -51,8 +51,8 @@ def refuse_unconfirmed(
     Raises:
         UserError: says which values OUT asks for, and how to give them.
     """
-    before = list(_reaching(known or {}))
-    asked = [one for one in _reaching(settings) if not _has(given, one[0]) and one not in before]
+    before = list(reaching(known or {}))
+    asked = [one for one in reaching(settings) if not _has(given, one[0]) and one not in before]
     if not asked:
         return
     values = ", ".join(f"{key}={_shown(value)}" for key, value in asked)
@@ -69,8 +69,11 @@ def without_links(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "source": {key: value for key, value in source.items() if key != "follow_links"}}
 
 
-def _reaching(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of the settings that reach beyond OUT."""
+def reaching(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of the settings that reach beyond OUT, as far as nothing is said of them elsewhere.
+
+    These are: code that is imported, files that are read, and addresses, keys and options of engines.
+    """
     engine, checks = _table(settings, "engine"), _table(settings, "checks")
     name = str(engine.get("name"))
     yield from _modules("engine.name", [name])

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import html
 import json
+from contextlib import nullcontext
 from urllib.parse import urlencode
+
+import pytest
 
 from capgen.dataset.reader import read_rows
 from capgen.dataset.shards import candidates_path
+from capgen.errors import UserError
+from capgen.pipeline.gallery.exact_request import RecordedRequests
+from capgen.pipeline.planning.recorded_settings import refuse_unconfirmed
 from tests.pipeline.gallery.serving import page, pictures, served
 from tests.pipeline.runs import echo_settings, session
 from tests.tiny_runs import three_shards
@@ -49,3 +55,25 @@ def test_a_strangers_run_names_no_files_or_code_that_are_read(tmp_path):
             body = page(address, "/request?key=tiny%2Ftrain%2F1%2F10")[2].decode()
             assert "was not started here by you" in body
             assert "a secret" not in body
+
+
+@pytest.mark.parametrize(
+    ("table", "values", "shown"),
+    [
+        ("tries", {"again": [{"prompt": "mine.toml"}]}, False),
+        ("distinct", {"again": [{"highlight": "os:getcwd"}]}, False),
+        ("prompt", {"name": "mine.toml"}, False),
+        ("engine", {"name": "openai", "options": {"base_url": "http://elsewhere/v1"}}, True),
+        ("checks", {"names": ["os:getcwd"]}, True),
+        ("card", {"template": "mine.md"}, True),
+        ("tries", {"remarks": "mine.toml"}, True),
+    ],
+)
+def test_of_what_a_strangers_run_names_only_that_of_which_requests_are_made_is_refused(tmp_path, table, values, shown):
+    settings = echo_settings(tmp_path).model_dump(mode="json")
+    settings[table] |= values
+    with nullcontext() if shown else pytest.raises(UserError, match="was not started here by you"):
+        RecordedRequests(settings).read()
+    assert RecordedRequests(settings, tmp_path, trusted=True).read().dataset == "lvis"
+    with pytest.raises(UserError, match=f"{table}\\."):  # taking the run up asks for all of them
+        refuse_unconfirmed(tmp_path, settings, {})
