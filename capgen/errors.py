@@ -5,9 +5,15 @@ Fields go through ``super().__init__`` so that an error survives pickling across
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+
+_LONGEST = 300
+_VALIDATION = re.compile(r"\d+ validation errors? for ")
+_VALUE_ERROR = "Value error, "
+_RAY_TASK = "ray::"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -76,6 +82,35 @@ class Interrupted(CapgenError):
 
     def __str__(self) -> str:
         return f"stopped; {self.args[0]}: run the same command again to resume"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says in its first line, 300 characters at most; its type where it says nothing.
+
+    The texts of some libraries begin with a header. Of pydantic's it is the first sentence that says what is wrong; of
+    an error that Ray passes on it is the cause, with its type; a line that ends in a colon is told with what follows.
+    An error of capgen's own is not cut.
+    """
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, BaseException) and cause is not error:
+        told = first_line(cause)
+        return told if isinstance(cause, CapgenError) else f"{type(cause).__name__}: {told}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if isinstance(error, CapgenError):
+        return lines[0]
+    return _without_header(lines)[:_LONGEST]
+
+
+def _without_header(lines: list[str]) -> str:
+    if _VALIDATION.match(lines[0]):
+        told = next((line for line in lines[1:] if _VALUE_ERROR in line), lines[-1])
+        told = told.partition(" [type=")[0]  # after it comes all that the class was given
+        return told.partition(_VALUE_ERROR)[2].strip() or told
+    if len(lines) > 1 and _RAY_TASK in lines[0]:
+        return lines[-1]
+    if lines[0].endswith(":"):
+        return " ".join(" ".join(lines).split())
+    return lines[0]
 
 
 def first_leaf(group: BaseException) -> BaseException:

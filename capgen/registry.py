@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib import import_module, metadata
 from typing import Any
 
-from capgen.errors import UnknownName, UserError, did_you_mean
+from capgen.errors import UnknownName, UserError, did_you_mean, first_line
 
 _OURS = "capgen"
 
@@ -95,7 +95,7 @@ class Registry:
             message = str(first["msg"]).removeprefix("Value error, ")
             raise UserError(f"{key}{given}: {message}", f"see the options of the {self.kind} {name!r}") from error
         except (PydanticUserError, TypeError, NameError) as error:
-            what = f"the {self.kind} {name!r} cannot be built ({_first_line(error)})"
+            what = f"the {self.kind} {name!r} cannot be built ({type(error).__name__}: {first_line(error)})"
             raise UserError(what, "its fields need types that pydantic knows") from error
 
     def options(self, name: str) -> tuple[str, ...]:
@@ -121,7 +121,8 @@ class Registry:
         try:
             return point.load()
         except Exception as error:
-            what = f"the {self.kind} {point.name!r} of {_package(point)} cannot be imported ({_first_line(error)})"
+            why = f"{type(error).__name__}: {first_line(error)}"
+            what = f"the {self.kind} {point.name!r} of {_package(point)} cannot be imported ({why})"
             raise UserError(what, "mend or uninstall that package") from error
 
 
@@ -151,7 +152,3 @@ def _entry_points(path: tuple[str, ...]) -> dict[str, list[metadata.EntryPoint]]
 
 def _package(point: metadata.EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]:.200}"

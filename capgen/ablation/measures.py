@@ -15,7 +15,7 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.parquet.opened import opened_parquet
 from capgen.dataset.reader import read_columns, read_plan
 from capgen.dataset.shards import Manifest, read_manifest
-from capgen.errors import LedgerError
+from capgen.errors import LedgerError, first_line
 from capgen.report.collect import ReportRequest, run_figures
 from capgen.report.figures import TokenFigures, TruthFigures
 
@@ -173,6 +173,7 @@ def _fit(out: Path) -> float | None:
             table: Any = parquet.read(columns=["method", "score"])
         scores = [row["score"] for row in table.to_pylist() if row["method"] == FIT and row["score"] is not None]
     except (OSError, pa.ArrowException, KeyError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise LedgerError(f"{file} is no table of `capgen judge` ({first}); delete it, or judge again") from error
+        raise LedgerError(
+            f"{file} is no table of `capgen judge` ({first_line(error)}); delete it, or judge again"
+        ) from error
     return fmean(scores) if scores else None

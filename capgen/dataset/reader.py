@@ -20,7 +20,7 @@ from capgen.dataset.row import GivenAnswer, NeighbourFit, ReleasedMedia, Row
 from capgen.dataset.schema import CANDIDATES, CAPTIONS, LATER, MEDIA, MEDIA_EMBEDDED, SCHEMA_VERSION, VERSION_KEY
 from capgen.dataset.types import HEADER_FIELDS
 from capgen.encoding import is_below
-from capgen.errors import LedgerError, MissingFile, UnknownName, UserError
+from capgen.errors import LedgerError, MissingFile, UnknownName, UserError, first_line
 from capgen.videos.frames import file_of
 
 PLAN_REMEDY = "restore it, or start anew in another --out"
@@ -396,5 +396,4 @@ def _opened(path: Path, remedy: str, columns: Sequence[str] = ()) -> Iterator[An
         with opened_parquet(path, columns) as parquet:
             yield parquet
     except (OSError, pa.ArrowException) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise LedgerError(f"{path} cannot be read ({first}); {remedy}") from error
+        raise LedgerError(f"{path} cannot be read ({first_line(error)}); {remedy}") from error

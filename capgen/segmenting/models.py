@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from capgen.errors import UserError
+from capgen.errors import UserError, first_line
 from capgen.images import Pixels
 
 _STABLE_OFFSET, _OVERLAP = 1.0, 0.7
@@ -93,8 +93,9 @@ def _opened(name: str, loader: Any, **more: Any) -> Any:
     try:
         return loader.from_pretrained(name, trust_remote_code=False, **more)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"--model {name} cannot be opened: {first[:200]}", "check the name or the folder") from error
+        raise UserError(
+            f"--model {name} cannot be opened: {first_line(error)}", "check the name or the folder"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import xxhash
 
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.parquet.opened import opened_parquet
-from capgen.errors import LedgerError
+from capgen.errors import LedgerError, first_line
 
 SCORES = pa.schema(
     [
@@ -171,8 +171,7 @@ def judge_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.
 
 
 def _damaged(path: Path, error: Exception) -> LedgerError:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    return LedgerError(f"{path} is no table of `capgen judge` ({first}); delete it, or judge again")
+    return LedgerError(f"{path} is no table of `capgen judge` ({first_line(error)}); delete it, or judge again")
 
 
 def _as(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:

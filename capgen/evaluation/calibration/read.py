@@ -14,7 +14,7 @@ import pyarrow as pa
 from capgen.dataset.parquet.opened import opened_parquet
 from capgen.dataset.reader import read_columns, read_plan
 from capgen.encoding import read_bytes
-from capgen.errors import MissingFile, UserError
+from capgen.errors import MissingFile, UserError, first_line
 from capgen.evaluation.sample_facts import read_facts, right_captions
 
 SCORES = ("logprob_min", "logprob_mean")
@@ -81,8 +81,7 @@ def _judge_columns(file: Path, column: str) -> tuple[list[str], list[Any]]:
     except FileNotFoundError:
         raise MissingFile(file, _JUDGED) from None
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:  # ValueError: text that is no UTF-8
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{file}: {first[:200]}", _JUDGED) from None
+        raise UserError(f"{file}: {first_line(error)}", _JUDGED) from None
     if not all(isinstance(key, str) for key in keys):
         raise UserError(f"{file}: some of its keys are no text", _JUDGED)
     return keys, values

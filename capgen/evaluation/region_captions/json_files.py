@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from capgen.encoding import read_text
-from capgen.errors import MissingFile, UserError
+from capgen.errors import MissingFile, UserError, first_line
 from capgen.evaluation.reading.fields import shown
 
 _KEYS = ("key", "image_id", "id")
@@ -70,9 +70,7 @@ def _parquet_rows(path: Path) -> list[Any]:
     except FileNotFoundError:
         raise MissingFile(path, "check the path") from None
     except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f"{path} cannot be read as Parquet ({str(error).splitlines()[0][:200]})", "check the file"
-        ) from error
+        raise UserError(f"{path} cannot be read as Parquet ({first_line(error)})", "check the file") from error
     return rows
 
 

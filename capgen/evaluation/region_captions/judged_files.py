@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from capgen.errors import UserError
+from capgen.errors import UserError, first_line
 from capgen.evaluation.region_captions.benchmarks.dlc_bench import score_dlc_bench, stored_prompt
 from capgen.evaluation.region_captions.benchmarks.gar_bench import score_gar_bench
 from capgen.evaluation.region_captions.benchmarks.videorefer import score_videorefer
@@ -46,5 +46,4 @@ def _report(file: Path, whole: Mapping[str, Any]) -> JudgedScores:
     try:
         return scores_from_json(whole)
     except ValueError as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{file} is a damaged report ({first})", "judge the captions again") from error
+        raise UserError(f"{file} is a damaged report ({first_line(error)})", "judge the captions again") from error

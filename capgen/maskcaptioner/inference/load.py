@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capgen.errors import CapgenError, MissingFile, UserError
+from capgen.errors import CapgenError, MissingFile, UserError, first_line
 
 if TYPE_CHECKING:
     from capgen.maskcaptioner.model.maskcaptioner import MaskCaptioner
@@ -102,8 +102,9 @@ def open_model(name: str, device: str | None = None) -> MaskCaptioner:
     except CapgenError:
         raise
     except Exception as error:  # a stranger's files: transformers and tokenizers raise what they like
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{folder} cannot be opened ({first})", "copy the model again, or train it again") from error
+        raise UserError(
+            f"{folder} cannot be opened ({first_line(error)})", "copy the model again, or train it again"
+        ) from error
     _complete(folder, report)
     ready: MaskCaptioner = model.eval().to(torch.device(where))
     return ready

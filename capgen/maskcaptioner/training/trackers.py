@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from capgen.dataset.files import write_whole
-from capgen.errors import UnknownName, UserError
+from capgen.errors import UnknownName, UserError, first_line
 from capgen.maskcaptioner.settings import TrainSettings
 
 TRACKERS = ("tensorboard", "wandb")
@@ -111,9 +111,8 @@ class WandbTracker:
                 **named,
             )
         except wandb.errors.Error as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
-                f"Weights & Biases: {first.rstrip('.')}",
+                f"Weights & Biases: {first_line(error).rstrip('.')}",
                 "wandb login, or WANDB_MODE=offline to keep the run here for wandb sync",
             ) from error
         self._run.define_metric("step", hidden=True)

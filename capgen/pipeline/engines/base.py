@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from capgen.errors import CapgenError, UserError
+from capgen.errors import CapgenError, UserError, first_line
 from capgen.pipeline.engines import ENGINES
 from capgen.pipeline.engines.starting.causes import remedy_for
 from capgen.pipeline.settings import EngineSettings, ModelSettings, SamplingSettings
 from capgen.pipeline.view import Answer, View
-
-_VALIDATION = re.compile(r"\d+ validation errors? for ")
-_VALUE_ERROR = "Value error, "
 
 
 class EngineFault(CapgenError):
@@ -163,21 +159,6 @@ def refuse_remote_code(args: Mapping[str, Any]) -> None:
     """
     if "trust_remote_code" in args:
         raise ValueError("args: trust_remote_code is no argument of the engine; use --set model.trust_remote_code=true")
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of a library's error, 300 characters at most; its kind where it says nothing.
-
-    Of a pydantic error, which begins with the name of a class, it is the first sentence that says what is wrong.
-    """
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    if _VALIDATION.match(lines[0]):
-        told = next((line for line in lines[1:] if _VALUE_ERROR in line), lines[-1])
-        told = told.partition(" [type=")[0]  # after it comes all that the class was given
-        return told.partition(_VALUE_ERROR)[2].strip()[:300] or told.strip()[:300]
-    if lines[0].rstrip().endswith(":"):
-        return " ".join(" ".join(lines).split())[:300]
-    return lines[0][:300]
 
 
 def failed(library: str, error: Exception) -> EngineFault:

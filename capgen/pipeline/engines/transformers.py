@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from capgen.errors import UserError
+from capgen.errors import UserError, first_line
 from capgen.pipeline.confidence import confidence
 from capgen.pipeline.engines.base import (
     EngineContext,
@@ -21,7 +21,6 @@ from capgen.pipeline.engines.base import (
     EngineFault,
     RequestRefused,
     failed,
-    first_line,
     not_loaded,
     refuse_remote_code,
 )

@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ClassVar
 
-from capgen.errors import UserError
+from capgen.errors import UserError, first_line
 from capgen.pipeline.confidence import confidence
 from capgen.pipeline.engines.base import (
     EngineContext,
     EngineDead,
     EngineFault,
     RequestRefused,
-    first_line,
     not_loaded,
     refuse_remote_code,
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from capgen.errors import first_line
 from capgen.pipeline.engines.chat_completions import template_messages
 from capgen.pipeline.planning.model_profiles import ModelProfile, profile_named
 from capgen.pipeline.settings import ModelSettings, Settings
@@ -33,7 +34,7 @@ def token_counter(settings: Settings) -> TokenCounter:
         if not (processor.chat_template or processor.tokenizer.chat_template):
             raise ValueError("it has no chat template")
     except (ImportError, OSError, ValueError, AttributeError, TypeError) as error:
-        told = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        told = first_line(error)[:120]
         why = told if Path(model.id).is_dir() else "not in the local cache"
         return ByProfile(profile_named(model.profile), _NOT_HERE.format(why))
     for owner in (processor, processor.tokenizer):

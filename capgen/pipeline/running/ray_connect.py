@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from capgen.errors import CapgenError, UserError
+from capgen.errors import CapgenError, UserError, first_line
 from capgen.pipeline.running.cluster.address import check_cluster, find_cluster, not_connected
 from capgen.pipeline.running.driver import RunFailed
 
@@ -194,18 +194,3 @@ def draining_nodes() -> frozenset[str]:
     from ray._private.state import state
 
     return frozenset(state.get_draining_nodes())
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its type where it has none.
-
-    Of an error that Ray passes on it is that of the cause: Ray's own text begins with a header and ends with the cause.
-    """
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, BaseException) and cause is not error:
-        told = first_line(cause)
-        return told if isinstance(cause, CapgenError) else f"{type(cause).__name__}: {told}"
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    if len(lines) > 1 and "ray::" in lines[0]:
-        return lines[-1].strip()
-    return lines[0] if lines else type(error).__name__

@@ -10,7 +10,7 @@ import pytest
 
 from capgen.errors import UserError
 from capgen.pipeline.asking.ask import Asker
-from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused, first_line
+from capgen.pipeline.engines.base import EngineContext, EngineDead, EngineFault, RequestRefused
 from capgen.pipeline.engines.token_logprobs import LogprobRecord
 from capgen.pipeline.engines.transformers import Transformers, load_model
 from capgen.pipeline.settings import ModelSettings, SamplingSettings
@@ -150,17 +150,6 @@ def test_a_model_that_brings_code_says_how_that_is_allowed(tmp_path):
     (tmp_path / "processor_config.json").write_text(json.dumps(own))
     with pytest.raises(UserError, match=r"cannot load model .*code.*--set model\.trust_remote_code=true"):
         ask(tmp_path, [])
-
-
-def test_of_a_validation_error_the_sentence_is_told():
-    """Its first line is the name of a class of vLLM."""
-    first = (
-        "1 validation error for ModelConfig\n  Value error, it holds no weights\nthat could be read [type=value_error]"
-    )
-    assert first_line(ValueError(first)) == "it holds no weights"
-    wrong = "1 validation error for ModelConfig\ndtype\n  Input should be a text [type=string_type]"
-    assert first_line(ValueError(wrong)) == "Input should be a text"
-    assert first_line(ValueError("")) == "ValueError"
 
 
 def test_log_probabilities_are_those_of_the_models_own_logits(model):

@@ -6,25 +6,6 @@ import ray
 from capgen.dataset.layout import RunLayout
 from capgen.pipeline.engines.base import EngineDead, EngineNotStarted
 from capgen.pipeline.running.cluster.lost_engines import EngineStarts, why_lost
-from capgen.pipeline.running.ray_connect import first_line
-
-
-def test_a_failed_call_is_told_of_by_its_cause():
-    cause = RuntimeError("no kernel image is available\nfor this GPU")
-    text = "\x1b[36mray::ShardActor.start()\x1b[39m (pid=7, ip=127.0.0.1)\n  File x\nRuntimeError: no kernel image"
-    failed = ray.exceptions.RayTaskError("start", text, cause)
-    assert first_line(failed) == "RuntimeError: no kernel image is available"
-
-
-def test_an_actor_that_could_not_be_made_is_told_of_by_the_last_line():
-    text = (
-        "The actor died because of an error raised in its creation task, \x1b[36mray::ShardActor.__init__()\x1b[39m\n"
-        '  File "actor.py", line 3, in __init__\nImportError: libcudart.so.12 is missing\n'
-    )
-    assert first_line(ray.exceptions.RayError(text)) == "ImportError: libcudart.so.12 is missing"
-    assert first_line(ValueError("one\ntwo")) == "one"
-    assert first_line(ValueError()) == "ValueError"
-
 
 KILLED = (
     "The actor died unexpectedly before finishing this task.\n\tclass_name: ShardActor\n\tactor_id: 8d14\n\tpid: 7\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from capgen.errors import UserError
+from capgen.errors import UserError, first_line
 
 BATCH = 64
 _Item = TypeVar("_Item")
@@ -25,8 +25,7 @@ def usual_device(name: str | None) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        first = str(error).strip().splitlines()[0][:200]
-        raise UserError(f"--device {name}: {first}", "give cpu, cuda or cuda:0") from error
+        raise UserError(f"--device {name}: {first_line(error)}", "give cpu, cuda or cuda:0") from error
     return name
 
 
@@ -56,8 +55,7 @@ def naming_model(kind: str, model: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"{kind} {model}: {lines[0][:300]}", "give a Hub name or a model's folder") from error
+        raise UserError(f"{kind} {model}: {first_line(error)}", "give a Hub name or a model's folder") from error
 
 
 def load_arguments() -> dict[str, Any]:

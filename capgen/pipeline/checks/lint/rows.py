@@ -13,7 +13,7 @@ import msgspec
 
 from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.encoding import unmarked
-from capgen.errors import MissingFile, UserError
+from capgen.errors import MissingFile, UserError, first_line
 
 CaptionValues = dict[str, Any]
 
@@ -87,7 +87,7 @@ def _json_row(line: bytes, where: str) -> CaptionValues | UnreadableRow:
     except UnicodeDecodeError as error:
         return _not_utf8(where, line[error.start])
     except (ValueError, RecursionError) as error:
-        return UnreadableRow(where, f"not JSON ({str(error).splitlines()[0]})")
+        return UnreadableRow(where, f"not JSON ({first_line(error)})")
     return row if isinstance(row, dict) else UnreadableRow(where, "not a JSON object")
 
 
@@ -174,7 +174,7 @@ def _parquet_rows(file: Path) -> Iterator[tuple[str, CaptionValues | UnreadableR
                     number += 1
                     yield f"{file}, row {number}", row
     except pa.ArrowException as error:
-        raise UserError(f"{file} cannot be read as Parquet ({str(error).splitlines()[0][:200]})", REMEDY) from None
+        raise UserError(f"{file} cannot be read as Parquet ({first_line(error)})", REMEDY) from None
 
 
 def _plain(kind: Any) -> bool:

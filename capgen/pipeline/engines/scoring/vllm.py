@@ -15,7 +15,8 @@ import logging
 import math
 from typing import Any
 
-from capgen.pipeline.engines.base import EngineDead, EngineFault, first_line
+from capgen.errors import first_line
+from capgen.pipeline.engines.base import EngineDead, EngineFault
 from capgen.pipeline.engines.scoring.base import FIRST_TOKENS, Scored
 from capgen.pipeline.engines.vllm import VllmSession, messages
 from capgen.pipeline.view import View

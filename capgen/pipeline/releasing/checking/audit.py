@@ -17,6 +17,7 @@ from capgen.dataset.reader import parquet_batches
 from capgen.dataset.release_record import Release, ReleasedFile
 from capgen.dataset.schema import CAPTIONS, DEDUP, MEDIA
 from capgen.dataset.stats import RowOutcome
+from capgen.errors import first_line
 
 Note = Callable[[str], None]
 """Is told each problem in a sentence."""
@@ -156,8 +157,7 @@ def _as_recorded(out: Path, file: ReleasedFile, note: Note) -> bool:
         with opened_parquet(path) as parquet:
             rows = parquet.metadata.num_rows
     except (OSError, pa.ArrowException) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        note(f"{path} cannot be read ({first}); {_REMEDY}")
+        note(f"{path} cannot be read ({first_line(error)}); {_REMEDY}")
         return False
     if rows != file.rows:
         note(f"{path} does not hold the {file.rows} rows that release.json says; {_REMEDY}")

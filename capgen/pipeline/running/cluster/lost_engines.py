@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from capgen.dataset.layout import RunLayout
+from capgen.errors import first_line
 from capgen.pipeline.engines.base import EngineDead, EngineNotStarted
 from capgen.pipeline.engines.starting.causes import printed_cause, remedy_for
 from capgen.pipeline.engines.starting.output import log_size, logged_since
-from capgen.pipeline.running.ray_connect import first_line
 from capgen.redaction import message
 
 _DETAIL = re.compile(r"Worker exit detail: (.+?)(?= Some common causes| There are some potential|\n|$)", re.DOTALL)

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from capgen.errors import CapgenError
+from capgen.errors import CapgenError, first_line
 from capgen.pipeline.running.cluster.waits import WaitNotices
 from capgen.pipeline.running.nodes.checks import NodeChecks
-from capgen.pipeline.running.ray_connect import first_line
 from capgen.pipeline.tasks import Item, Result, TaskLost, Tell, counted, in_order, nothing, tune_worker
 
 _RETRIES = 3

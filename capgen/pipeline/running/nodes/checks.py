@@ -13,12 +13,11 @@ from typing import Any
 from capgen.buckets.store import ObjectStore
 from capgen.dataset.layout import RunLayout
 from capgen.display import plain
-from capgen.errors import Interrupted, UserError
+from capgen.errors import Interrupted, UserError, first_line
 from capgen.pipeline.running.cluster.waits import WaitNotices
 from capgen.pipeline.running.nodes import facts
 from capgen.pipeline.running.nodes.needs import NodeNeeds
 from capgen.pipeline.running.nodes.verdict import DriverFacts, NodeTrouble, clock_trouble, room_troubles, troubles
-from capgen.pipeline.running.ray_connect import first_line
 from capgen.stop import Stop
 
 log = logging.getLogger(__name__)
