@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from capgen.errors import UserError
 from capgen.pipeline.checks import CHECKS
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedCaption:
+class CheckedCaption(NamedTuple):
     """A caption and what a check may know about it: why the engine stopped, and what the object is called.
 
     ``logprob_min``: how probable the model found the least probable of its content words; None where not known.

@@ -49,6 +49,12 @@ _COORDINATES = re.compile(
     r"|\bbbox(?:es|_2d)?\b|\bpoint_2d\b",
     re.IGNORECASE,
 )
+# A single number is a place only beside one of these: asking for them first is quicker.
+_BESIDE_ONE_NUMBER = re.compile(
+    r"[\[<({%]|area|cent|middle|corner|grid|image|picture|left|right|top|bottom|width|height|px|pixel|percent|coord|bbox|normali"
+    r"|relative|\b[xy]|position|point|locat"
+)
+_NUMBERS = re.compile(r"\d+")
 _DIGIT_OR_MARK = re.compile(r"[\d<\[]")
 
 
@@ -67,5 +73,7 @@ class LeakedCoordinates:
             text = said.caption.lower()
             if not ("bbox" in text or "coordinate" in text or "xm" in text or "ym" in text):
                 return None
+        elif len(_NUMBERS.findall(said.caption)) == 1 and _BESIDE_ONE_NUMBER.search(said.caption.lower()) is None:
+            return None
         found = _COORDINATES.search(without_readings(said.caption))
         return None if found is None else f"gives a place in numbers: {found.group().strip()[:60]!r}"

@@ -93,9 +93,11 @@ _MANY_LITTLE = 6  # words
 _SALAD_HONEST = re.compile(r"\bin of\b|[\"\u201c']|\bof of\b")
 _LONG = 7  # blanks of a caption whose last word is looked up: it may be half a word
 # Each of what the patterns find has one of these: asking for them first is quicker.
+_SIGNS = "<>{}[]`*#?/|\\$_=&~\n!%):"
 _SUSPICIOUS = re.compile(
-    r"[<>{}\[\]`*#?/|\\$_=&~\n\u2022\u25cf\u25aa\u2013!%):\u2600-\u27bf\u2b50\ufe0f\uff5c\U0001f300-\U0001faff]"
+    rf"[{re.escape(_SIGNS)}\u2022\u25cf\u25aa\u2013\u2600-\u27bf\u2b50\ufe0f\uff5c\U0001f300-\U0001faff]"
 )
+_NO_SIGNS = bytes(byte for byte in range(128) if chr(byte) not in _SIGNS)
 _KINDS = (("a special token", _SPECIAL), ("markup", _MARKUP), ("a list or JSON", _STRUCTURE), ("a list", _PARTS))
 
 
@@ -125,8 +127,9 @@ class Format:
 
 
 def _is_suspicious(caption: str) -> bool:
+    has_sign = caption.encode().translate(None, _NO_SIGNS) if caption.isascii() else _SUSPICIOUS.search(caption)
     return (
-        _SUSPICIOUS.search(caption) is not None
+        bool(has_sign)
         or caption.lstrip()[:1] in "-123456789"
         or ("-" in caption and (" - " in caption or "--" in caption))
         or "@@" in caption

@@ -20,6 +20,7 @@ from capgen.pipeline.settings import CheckSettings
 
 _LOG = logging.getLogger(__name__)
 _QUICK_ENCODER = msgspec.json.Encoder()
+_TEXT = frozenset({str})
 _SHOWN = 5  # rows that could not be read, each with a line of its own
 
 
@@ -130,15 +131,15 @@ def _checked(row: CaptionValues) -> CheckedCaption | str:
     synonyms = row.get("synonyms")
     if synonyms is None:
         synonyms = []
-    if not (isinstance(synonyms, list) and all(isinstance(name, str) for name in synonyms)):
+    if not (isinstance(synonyms, list) and _TEXT.issuperset(map(type, synonyms))):
         return f"`synonyms` is {_short(synonyms)}: it must be a list of texts or null"
     finish_reason, sure = row.get("finish_reason"), row.get("logprob_min")
     return CheckedCaption(
-        caption=row["caption"] or "",
-        finish_reason="stop" if finish_reason is None else finish_reason,
-        category=row.get("category"),
-        synonyms=tuple(synonyms),
-        logprob_min=sure if isinstance(sure, float) else None,
+        row["caption"] or "",
+        "stop" if finish_reason is None else finish_reason,
+        row.get("category"),
+        tuple(synonyms),
+        sure if isinstance(sure, float) else None,
     )
 
 

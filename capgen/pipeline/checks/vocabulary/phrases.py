@@ -31,9 +31,10 @@ Families = Mapping[str, frozenset[str]]
 _FOLD = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u2032`", "'") | dict.fromkeys("-\u2010\u2011_", " "))
 # The same, and all that ends a sentence is a full stop.
 _FOLD_ENDS = _FOLD | str.maketrans(dict.fromkeys("!?:;", "."))
-# The same of bytes, where nothing needs to be looked at twice: what is neither word nor end is a blank.
+# The same of bytes, where nothing needs to be looked at twice: in lower case, and what is neither word nor end is a
+# blank.
 _ASCII_ENDS = bytes(
-    ord(letter) if (letter := chr(byte)).isalnum() and byte < 128 else ord("." if letter in ".!?:;" else " ")
+    ord(letter.lower()) if (letter := chr(byte)).isalnum() and byte < 128 else ord("." if letter in ".!?:;" else " ")
     for byte in range(256)
 )
 _WORD_OR_STOP = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*|\.")
@@ -144,10 +145,12 @@ def plain(caption: str) -> Plain:
         if "'" in text or "`" in text:
             said = _WORD_OR_STOP.findall(text.translate(_FOLD_ENDS).lower())
         else:
-            said = text.lower().encode().translate(_ASCII_ENDS).replace(b".", b" . ").decode().split()
-        text = f" . {' '.join(said)} . "
+            said = text.encode().translate(_ASCII_ENDS).replace(b".", b" . ").decode().split()
+        if not (said and said[-1] == "."):
+            said.append(".")
+        text = f" . {' '.join(said)} "
         if " . . " not in text:
-            return Plain(text, frozenset((*said, ".")))
+            return Plain(text, frozenset(said))
         while " . . " in text:
             text = text.replace(" . . ", " . ")
     else:

@@ -8,7 +8,7 @@ not of what.
 from __future__ import annotations
 
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,8 +46,8 @@ def _weights() -> _Weights:
 
 def features(said: CheckedCaption) -> tuple[set[str], set[tuple[str, str]]]:
     """The words of the plain caption, with signs for what is spoken of, and their pairs."""
-    text = with_name(said) or plain(said.caption).text
-    words = [_SIGNS.get(word, word) for word in text.split()]
+    spoken = (with_name(said) or plain(said.caption).text).split()
+    words = list(map(_SIGNS.get, spoken, spoken))
     return set(words), set(pairwise(words))
 
 
@@ -57,9 +57,11 @@ def talk(said: CheckedCaption) -> str | None:
     if weights.suspicious.isdisjoint(plain(said.caption).words):
         return None
     words, pairs = features(said)
+    of_words, of_pairs, nothing = weights.of_words.get, weights.of_pairs.get, repeat(0.0)
+    total = weights.constant + sum(map(of_words, words, nothing)) + sum(map(of_pairs, pairs, nothing))
+    if total < ENOUGH:
+        return None
     word_weights = [(weights.of_words[word], word) for word in words if word in weights.of_words]
     pair_weights = [(weights.of_pairs[pair], " ".join(pair)) for pair in pairs if pair in weights.of_pairs]
     weighed = word_weights + pair_weights
-    if weights.constant + sum([weight for weight, _ in weighed]) < ENOUGH:
-        return None
     return ", ".join(words for _, words in sorted(weighed, reverse=True)[:3])
