@@ -2,8 +2,8 @@
 
 python scripts/category_table.py --wordnet FOLDER --lvis lvis_v1_val.json
 
-FOLDER holds ``data.noun``, ``index.noun``, ``noun.exc``, ``index.verb``, ``index.adj``, ``index.adv`` and
-``cntlist.rev`` of WordNet 3.0 (Debian: package ``wordnet-base``, /usr/share/wordnet). Any LVIS annotation file will
+FOLDER holds ``data.noun``, ``index.noun``, ``noun.exc``, ``verb.exc``, ``index.verb``, ``index.adj``, ``index.adv``
+and ``cntlist.rev`` of WordNet 3.0 (Debian: package ``wordnet-base``, /usr/share/wordnet). Any LVIS annotation file will
 do: all of them list every category with its synset.
 """
 
@@ -136,12 +136,14 @@ def other_words(folder: Path, nouns: set[str]) -> dict[str, list[str]]:
     for pos in POS:
         lines = (folder / f"index.{pos}").read_text("ascii").splitlines()
         known[pos] = {word for line in lines if (word := line.partition(" ")[0]).isalpha()}
+    irregular = {line.split()[0] for line in (folder / "verb.exc").read_text("ascii").splitlines()}
 
     def more_often(word: str, pos: tuple[str, ...]) -> bool:
         return sum(counts[word, digit] for one in pos for digit in POS[one]) > counts[word, "1"]
 
     return {
         "verb": sorted(known["verb"]),
+        "irregular verb": sorted(word for word in irregular - nouns if word.isalpha() and not word.endswith("s")),
         "mostly verb": sorted(word for word in known["verb"] & nouns if more_often(word, ("verb",))),
         "mostly adjective": sorted(
             word for word in (known["adj"] | known["adv"]) & nouns if more_often(word, ("adj", "adv"))

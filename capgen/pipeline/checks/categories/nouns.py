@@ -26,6 +26,7 @@ class Nouns:
         singulars: of irregular plurals.
         parts: of each synset, the synsets of its parts.
         verbs: nouns that may be verbs too; those that are verbs, or adjectives and adverbs, more often than nouns.
+        irregular_verbs: past tenses and participles that are no nouns: worn, hung, stood.
     """
 
     parents: list[tuple[int, ...]] = field(default_factory=list)
@@ -36,6 +37,7 @@ class Nouns:
     verbs: frozenset[str] = frozenset()
     mostly_verbs: frozenset[str] = frozenset()
     mostly_adjectives: frozenset[str] = frozenset()
+    irregular_verbs: frozenset[str] = frozenset()
 
     @cached_property
     def _kinds_by_synset(self) -> dict[int, frozenset[int]]:
@@ -99,8 +101,9 @@ class Nouns:
         return any(not self._places.isdisjoint(self.kinds_of(synset)) for synset in synsets[:1])
 
     def is_container(self, noun: str) -> bool:
-        """Whether a noun is, as a rule, a thing that holds others."""
-        return any(self.senses["container"][0] in self.kinds_of(sense) for sense in self.senses.get(noun, ())[:1])
+        """Whether a noun is, as a rule, a thing that holds others; a vehicle is none here, as WordNet has it."""
+        kinds = frozenset(kind for sense in self.senses.get(noun, ())[:1] for kind in self.kinds_of(sense))
+        return self.senses["container"][0] in kinds and self.senses["vehicle"][0] not in kinds
 
     def is_thing(self, word: str) -> bool:
         """Whether a noun is, as a rule, neither a person nor an animal."""
@@ -178,6 +181,7 @@ def nouns() -> Nouns:
         verbs=others["verb"],
         mostly_verbs=others["mostly verb"],
         mostly_adjectives=others["mostly adjective"],
+        irregular_verbs=others["irregular verb"],
     )
 
 

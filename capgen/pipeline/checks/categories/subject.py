@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from capgen.pipeline.checks.categories.nouns import Nouns
 
+COMMA = "commasign"
+"""Stands for a comma in a sentence's words."""
+
 
 def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
@@ -23,13 +26,14 @@ _AFTER_NOUNS = _set(
     """asleep awake alone ajar afloat aloft alive ablaze askew alight aground apart away adrift upright upside
     sideways midair underwater outdoors indoors here there together forward backwards overhead nearby halfway mid
     next close full empty high wide tall long deep thick old low flat straight open shut slightly partly fully
-    partially completely half still just very almost not also both each only all up down out back"""
+    partially completely half still just very almost not also both each only all up down out back quotation numbered
+    cm mm m km ft feet inch inches kg lb ml"""
 )
 CLAUSES = _set(
     """that which who whom whose where when while as if because so but neither nor yet is are was were be been being
     am has have had
-    having does do did can could may might will would should its his her their it he she they him them isn't aren't
-    it's he's she's they're there's"""
+    having does do did can could may might will would should its his her their it he you they him them isn't aren't
+    it's he's she's they're there's she"""
 )
 # Verbs that are nouns of things too; behind a noun that stands alone they are verbs.
 _VERBS = _set(
@@ -44,6 +48,11 @@ _DETERMINERS = _set(
 _NUMBERS = _set("two three four five six seven eight nine ten")
 _ONE = _set("a an one this that another each every")
 _JOINTS = _set("and or nor & plus")
+# A word before "and" that only says how a thing is: a black and white cat.
+COLOURS = _set(
+    """red blue green yellow orange white black brown grey gray pink purple violet gold golden silver tan beige cream
+    navy teal turquoise maroon crimson scarlet lavender olive bronze copper ivory charcoal"""
+)
 _OPENINGS = (
     ("there", "is"),
     ("there", "are"),
@@ -55,10 +64,18 @@ _OPENINGS = (
 )
 # A glass of milk is about milk, a basket filled with towels about towels as well.
 _HOLDING = _set("full filled containing holding topped loaded packed piled stuffed laden stacked heaped brimming")
+_PEOPLE = _set("people couple crowd family audience team crew")
 _PLURALS = _set("people men women children")
+_BARE = _set("sports clothes glasses goggles arms goods news darts")  # plurals before another noun
 _NO_NOUN = ("ing", "ed", "ly", "en", "ward", "up", "down", "out")  # how what follows a noun may end
-_PARTICIPLES = _set(
-    "cut set split shut bent held built made worn torn seen kept left bound hung lit spread strewn sunk stuck dug wound"
+_PARTICIPLES = _set("cut set split shut bent bound left wound dug ground lit")
+# Nouns that are participles where they follow another noun and a preposition follows them.
+_GERUNDS = _set(
+    """backing banding bearing batting bowling clearing cooling crocheting curling drawing exercising facing filling
+    fitting fixing flashing gambling gaming gathering glowing hanging hatching heading heating helping holding hurling
+    ironing knitting landing lapping lashing leading leaning loading making mending mounting offing opening ordering
+    overlapping packing panting posting pressing printing recording rubbing seizing serving sewing shading shopping
+    signaling snipping stopping swelling ticking tracing turning washing whipping widening working wrapping writing"""
 )
 _NO_PARTICIPLES = _set("wedding evening morning ceiling building racing string spring king ring wing")
 _POSSESSIVES = _set("its his her their")
@@ -106,14 +123,18 @@ def subjects(
 def _subject(words: Sequence[str], table: Nouns, transparent: frozenset[str], vessels: frozenset[str]) -> Subject:
     if tuple(words[:2]) in _OPENINGS:
         words = words[2:]
+        if words[:1] == ["not"]:
+            return Subject((), (), False)
     first = bool(words) and words[0] not in PREPOSITIONS and not _is_participle_clause(words)
-    phrases = [_first_phrase(words, table)]
-    place = len(phrases[0])
+    phrase, place = _first_phrase(words, table)
+    phrases = [phrase]
+    said = [_without_verb(phrase, words[place:], table)]
     while place < len(words) and len(phrases) < _MOST and _goes_on(words[place:], phrases[-1], table, vessels):
         place += 1 + (words[place + 1 : place + 2] in (["with"], ["of"]))
-        phrases.append(_first_phrase(words[place:], table))
-        place += len(phrases[-1])
-    said = [_without_verb(phrase, words, table) for phrase in phrases]
+        phrase, length = _first_phrase(words[place:], table)
+        place += length
+        phrases.append(phrase)
+        said.append(_without_verb(phrase, words[place:], table))
     number = 0
     while number + 1 < len(said) and _ends_in(said[number], transparent | vessels, table):
         number += 1
@@ -141,47 +162,97 @@ def _goes_on(rest: Sequence[str], phrase: Sequence[str], table: Nouns, vessels: 
         return False
     if word in _JOINTS or word == "of" or (word in _HOLDING and after in (["with"], ["of"])) or word == "containing":
         return True
+    if word == COMMA:
+        return bool(after) and after[0] not in PREPOSITIONS and _is_in_list(rest[1:])
     return word == "with" and _ends_in(phrase, vessels, table)
 
 
-def _first_phrase(words: Sequence[str], table: Nouns) -> list[str]:
-    """The words up to the end of the first noun phrase."""
+def _is_in_list(rest: Sequence[str]) -> bool:
+    """Whether words behind a comma end in a joint or another comma soon: "eggs, bacon and toast"."""
+    for word in rest[:_SHORTEST]:
+        if word in _JOINTS or word == COMMA:
+            return True
+        if word in PREPOSITIONS or word in CLAUSES:
+            return False
+    return False
+
+
+def _first_phrase(words: Sequence[str], table: Nouns) -> tuple[list[str], int]:
+    """The words up to the end of the first noun phrase, and where that is."""
     phrase: list[str] = []
     nouns = 0
+    place = 0
     for place, word in enumerate(words[:_LONGEST]):
-        if word == "of" or word in PREPOSITIONS or word in _JOINTS or word in CLAUSES:
-            break
+        if word == "of" or word in PREPOSITIONS or (word in CLAUSES and not _is_can(word, phrase, table)):
+            return phrase, place
+        if word in _JOINTS or word == COMMA:
+            if nouns or not phrase or _ends_phrase(words[place + 1 : place + 2]):
+                return phrase, place
+            continue
         if word in _DETERMINERS:
             if nouns and word not in _NUMBERS:
-                break
-        elif (nouns and word in _HOLDING) or (phrase and _is_verb(words, place, phrase, table)):
-            break
-        else:
+                return phrase, place
+        elif phrase and ((nouns and word in _HOLDING) or _goes_on_with_verb(words, place, phrase, table)):
+            return phrase, place
+        elif word not in COLOURS and word not in table.mostly_adjectives:
             nouns += table.singular(word) in table.senses
         phrase.append(word)
-    return phrase
+    return phrase, min(place + 1, len(words))
+
+
+def _ends_phrase(after: Sequence[str]) -> bool:
+    """Whether the word behind "and" or a comma begins something else than another adjective."""
+    return not after or after[0] in PREPOSITIONS or after[0] in _DETERMINERS or after[0] in CLAUSES
+
+
+def _is_can(word: str, phrase: Sequence[str], table: Nouns) -> bool:
+    """Whether "can" is a thing: a green can, a trash can."""
+    if word != "can" or not phrase:
+        return False
+    last = phrase[-1]
+    return last in _DETERMINERS or last in COLOURS or f"{last} can" in table.senses or last not in table.senses
+
+
+def _goes_on_with_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nouns) -> bool:
+    return phrase[-1] not in _DETERMINERS and _is_verb(words, place, phrase, table)
 
 
 def _is_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nouns) -> bool:
     """Whether a word behind a noun goes on with what the noun does or how it is."""
     word, before = words[place], table.singular(phrase[-1])
-    if phrase[-1] in _DETERMINERS:
-        return False
     after = words[place + 1] if place + 1 < len(words) else "."
+    ends = _ends(after)
     if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us")):
-        return _is_third_person(word, phrase, table)
-    ends = after == "of" or after in PREPOSITIONS or after in _DETERMINERS or after in CLAUSES or after in _AFTER_NOUNS
-    if ends and (word.endswith(("ed", "ing")) or word in _PARTICIPLES) and len(word) > 2:
-        return word in _PARTICIPLES or word not in table.senses or after in _DETERMINERS or word in table.mostly_verbs
+        return _is_third_person(word, phrase, ends or after.endswith("ly"), table)
+    if _is_participle(word, table) and before in table.senses and after in COLOURS:
+        ends = _ends(words[place + 2]) if place + 2 < len(words) else True
+    if ends and _is_participle(word, table):
+        return word in _PARTICIPLES or word in _GERUNDS or word not in table.senses or after in _DETERMINERS
     if before not in table.senses or before in table.mostly_adjectives:
         return False
     if word.endswith("ing") and len(word) > _SHORTEST and word not in _NO_PARTICIPLES:
-        return word not in table.senses and (after == "." or not table.is_thing(before))
-    many = before != phrase[-1] or phrase[-1] in _PLURALS
-    return many and (word in table.mostly_verbs or word in _VERBS)
+        return word not in table.senses and (after in (".", COMMA) or not table.is_thing(before))
+    many = (before != phrase[-1] and phrase[-1] not in _BARE) or phrase[-1] in _PLURALS
+    return many and (word in table.mostly_verbs or word in _VERBS or (ends and word in table.verbs))
 
 
-def _is_third_person(word: str, phrase: Sequence[str], table: Nouns) -> bool:
+def _ends(after: str) -> bool:
+    return (
+        after in (".", "of", COMMA)
+        or after in PREPOSITIONS
+        or after in _DETERMINERS
+        or after in CLAUSES
+        or after in _AFTER_NOUNS
+    )
+
+
+def _is_participle(word: str, table: Nouns) -> bool:
+    if word in _PARTICIPLES or word in table.irregular_verbs:
+        return True
+    return word.endswith(("ed", "ing")) and len(word) > _SHORTEST and word not in _NO_PARTICIPLES
+
+
+def _is_third_person(word: str, phrase: Sequence[str], ends: bool, table: Nouns) -> bool:
     """Whether a word that ends in "s" says what the noun before it does."""
     if word in _VERBS:
         return True
@@ -190,6 +261,8 @@ def _is_third_person(word: str, phrase: Sequence[str], table: Nouns) -> bool:
     one = table.singular(word)
     if one not in table.senses:
         return _base_form(word) in table.verbs or table.singular(phrase[-1]) in table.senses
+    if ends and phrase[0] in _ONE and phrase[-1] not in COLOURS:  # no plural
+        return one in table.verbs
     if table.singular(phrase[-1]) not in table.senses:
         return False
     return one in table.mostly_verbs or (phrase[0] in _ONE and one in table.verbs)
@@ -201,26 +274,28 @@ def _base_form(word: str) -> str:
     return word[:-2] if word.endswith(("shes", "ches", "sses", "xes", "oes", "zzes")) else word[:-1]
 
 
-def _without_verb(phrase: Sequence[str], words: Sequence[str], table: Nouns) -> Sequence[str]:
+def _without_verb(phrase: Sequence[str], after: Sequence[str], table: Nouns) -> Sequence[str]:
     """A noun phrase without a verb at its end: what stands before "a" and "the" is none of its nouns."""
-    place = len(phrase)
-    after = words[place : place + 1]
-    known = len(phrase) > 1 and table.singular(phrase[-2]) in table.senses and phrase[-2] not in _DETERMINERS
-    if known and list(words[:place]) == list(phrase) and after and after[0] in _DETERMINERS | _POSSESSIVES:
-        one = table.singular(phrase[-1])
-        if phrase[-1] in table.verbs or one in table.verbs:
-            return phrase[:-1]
+    if len(phrase) < 2 or not after or after[0] not in _DETERMINERS | _POSSESSIVES or after[0] == "that":
+        return phrase
+    before = phrase[-2]
+    if before in _DETERMINERS or before in table.mostly_adjectives or before in COLOURS:
+        return phrase
+    if table.singular(before) in table.senses and (
+        phrase[-1] in table.verbs or table.singular(phrase[-1]) in table.verbs
+    ):
+        return phrase[:-1]
     return phrase
 
 
 def _head(phrase: Sequence[str], table: Nouns) -> tuple[str, ...]:
     """The words of a noun phrase up to its last noun, this one in the singular; empty where its end is unknown."""
     named = [word for word in phrase if word not in _DETERMINERS]
-    while named and (named[-1] in _AFTER_NOUNS or _is_no_noun(named, table)):
+    while named and (named[-1] in _AFTER_NOUNS or named[-1].isdecimal() or _is_no_noun(named, table)):
         named.pop()
     if not named:
         return ()
-    last = "person" if named[-1] == "people" else table.singular(named[-1])
+    last = "person" if named[-1] in _PEOPLE else table.singular(named[-1])
     return (*named[:-1], last) if last in table.senses else ()
 
 
@@ -228,6 +303,6 @@ def _is_no_noun(named: Sequence[str], table: Nouns) -> bool:
     """Whether the last word only says how the noun before it is."""
     last, before = named[-1], named[-2:-1]
     if last not in table.senses and table.singular(last) not in table.senses:
-        return last.endswith(_NO_NOUN)
+        return last.endswith(_NO_NOUN) or last in table.irregular_verbs
     known = bool(before) and table.singular(before[0]) in table.senses and before[0] not in table.mostly_adjectives
-    return known and last in table.mostly_adjectives
+    return known and (last in table.mostly_adjectives or last in COLOURS)

@@ -12,7 +12,7 @@ from typing import ClassVar
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.categories.alike import ALIKE
 from capgen.pipeline.checks.categories.nouns import Nouns, nouns
-from capgen.pipeline.checks.categories.subject import CLAUSES, PREPOSITIONS, subjects
+from capgen.pipeline.checks.categories.subject import CLAUSES, COMMA, PREPOSITIONS, subjects
 from capgen.pipeline.checks.vocabulary.english_words import is_english
 from capgen.pipeline.checks.vocabulary.names import spoken
 from capgen.pipeline.checks.vocabulary.phrases import plain
@@ -126,8 +126,8 @@ def _begins_with_it(caption: str, wanted: _Wanted) -> bool:
 
 def _other_subject(caption: str, wanted: _Wanted) -> str | None:
     """The other thing that a caption is about; None where it is about the category, or where that is not known."""
-    text = _joined(caption, wanted) if "-" in caption else plain(caption).text
     table = nouns()
+    text = _prepared(caption, wanted)
     about = subjects(text.split(), table, _QUANTITIES, _VESSELS if wanted.food else frozenset())
     first = next(about, None)
     if first is None or not first.head or not first.first:
@@ -137,6 +137,13 @@ def _other_subject(caption: str, wanted: _Wanted) -> str | None:
     if says_nothing or _is_name(head, caption) or any(_names(one.words, wanted, table) for one in (first, *about)):
         return None
     return None if any(_fits(one, wanted, table) for one in (first.head, *first.others)) else head
+
+
+def _prepared(caption: str, wanted: _Wanted) -> str:
+    """The plain caption, with a word in the place of each comma."""
+    if "," in caption:
+        caption = caption.replace(",", f" {COMMA} ")
+    return _joined(caption, wanted) if "-" in caption else plain(caption).text
 
 
 _HYPHENATED = re.compile(r"\b([A-Za-z]+)-([A-Za-z]+)(?:-[A-Za-z]+)*\b")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capgen.pipeline.checks.categories.nouns import nouns
-from capgen.pipeline.checks.categories.subject import subjects
+from capgen.pipeline.checks.categories.subject import COMMA, subjects
 
 PAIRS = frozenset({"pair", "pile"})
 HEADS = {
@@ -19,6 +19,18 @@ HEADS = {
     "a three tier wedding cake with roses": "cake",
     "there is a horse in the field": "horse",
     "a squirrel upside down on a feeder": "squirrel",
+    "two brown cows graze side by side": "cow",
+    "a silver lighter flips open": "lighter",
+    "a narrow rowboat painted green drifts away": "rowboat",
+    "a potted fern hanging from a hook": "fern",
+    "a price tag strung from the handle": "tag",
+    "a black and silver hair dryer with a cord": "dryer",
+    "a taxi with its light off": "taxi",
+    "a green sign that reads": "sign",
+    "a metal trash can overflowing with cups": "can",
+    "a ball 20 cm wide": "ball",
+    f"a chrome toaster {COMMA} crumbs around its base": "toaster",
+    f"a long {COMMA} narrow boat": "boat",
 }
 
 
