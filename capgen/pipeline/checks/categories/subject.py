@@ -225,14 +225,18 @@ def _is_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nou
     if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us")):
         return _is_third_person(word, phrase, ends or after.endswith("ly"), table)
     if _is_participle(word, table) and before in table.senses and after in COLOURS:
-        ends = _ends(words[place + 2]) if place + 2 < len(words) else True
+        later = words[place + 2] if place + 2 < len(words) else "."
+        ends = _ends(later) or (later.endswith("s") and later[:-1] in table.verbs)
     if ends and _is_participle(word, table):
         return word in _PARTICIPLES or word in _GERUNDS or word not in table.senses or after in _DETERMINERS
     if before not in table.senses or before in table.mostly_adjectives:
         return False
     if word.endswith("ing") and len(word) > _SHORTEST and word not in _NO_PARTICIPLES:
         return word not in table.senses and (after in (".", COMMA) or not table.is_thing(before))
-    many = (before != phrase[-1] and phrase[-1] not in _BARE) or phrase[-1] in _PLURALS
+    if after == "side":  # by side
+        ends = True
+    last = phrase[-1]
+    many = ((before != last or last[:-1] in table.senses) and last not in _BARE) or last in _PLURALS
     return many and (word in table.mostly_verbs or word in _VERBS or (ends and word in table.verbs))
 
 
