@@ -22,7 +22,10 @@ _COORDINATES = re.compile(
     r"|\bx\s?\d{0,3}\.?\d{1,4},?\s?(?:and\s)?y\s?\d|\barea\s?(?:of\s)?0?\.\d"
     r"|\b(?:centre|center|middle|corner) (?:is )?(?:at|near|around) \d"
     r"|\b(?:normali[sz]ed|pixel|image|relative) (?:coordinates|units)"
-    r"|\b(?:grid|image|picture) (?:cell|square|position)s? \(?[a-z]?\d"
+    r"|\b(?:grid (?:cell|position)|(?:image|picture) (?:cell|square|position))s? \(?[a-z]?\d|\bgrid squares? \(?\d"
+    # from 84,310 to 560,498; 455 612 530 648
+    r"|\b(?:from|between)\s\(?\d{1,4},\s?\d{1,4}\)?\s(?:to|and)\s\(?\d{1,4},\s?\d{1,4}"
+    r"|(?<![\d.] )(?<![\d.,])(?P<box>\d{2,4}(?:,? \d{2,4}){3})\b(?!,? \d)"
     r"|\b[xy]\s?0?\.\d|(?<![\d.] )\b[xy]\s\d{2,4}\b|\b[xy][12]?\s?[=:]\s?\d{1,4}(?:\.\d+)?\b|\b[xy]_?(?:min"
     r"|max)(?:\b|_)"
     r"|\b(?:left|top|right|bottom|width|height)[ :=]{1,3}[01]?\.\d"
@@ -55,6 +58,8 @@ _BESIDE_ONE_NUMBER = re.compile(
     r"|relative|\b[xy]|position|point|locat"
 )
 _NUMBERS = re.compile(r"\d+")
+# What is written on a page or a board may be mathematics.
+_FORMULA = re.compile(r"\b(?:equations?|formulas?|formulae|algebra|maths?|calculus|geometry|sums)\b", re.IGNORECASE)
 _DIGIT_OR_MARK = re.compile(r"[\d<\[]")
 
 
@@ -75,5 +80,21 @@ class LeakedCoordinates:
                 return None
         elif len(_NUMBERS.findall(said.caption)) == 1 and _BESIDE_ONE_NUMBER.search(said.caption.lower()) is None:
             return None
-        found = _COORDINATES.search(without_readings(said.caption))
-        return None if found is None else f"gives a place in numbers: {found.group().strip()[:60]!r}"
+        for found in _COORDINATES.finditer(without_readings(said.caption)):
+            if not _is_honest(found, said):
+                return f"gives a place in numbers: {found.group().strip()[:60]!r}"
+        return None
+
+
+def _is_honest(found: re.Match[str], said: CheckedCaption) -> bool:
+    """Whether the numbers are of a formula on a page, or four of them are no box."""
+    if found["box"] is not None and not _is_box([int(number) for number in re.findall(r"\d+", found["box"])]):
+        return True
+    return _FORMULA.search(said.caption) is not None
+
+
+def _is_box(numbers: list[int]) -> bool:
+    """Whether left, top, right, bottom: right of the left, below the top, and not the steps of a scale."""
+    left, top, right, bottom = numbers
+    steps = {top - left, right - top, bottom - right}
+    return left < right and top < bottom and len(steps) > 1 and max(numbers) >= 100

@@ -47,6 +47,11 @@ _MARKUP = re.compile(
     r"|(?<!\w)\\[nrt](?![a-z])|\\n(?=[A-Z\\]|$)|\\u[0-9a-f]{4}|\\(?:text|boxed|times|frac|mathrm|textbf|begin|end)\b|\$\\",
     re.IGNORECASE | re.MULTILINE,
 )
+_CODE = re.compile(r"\b(?:HTML|XML|CSS|code|markup|tags?)\b", re.IGNORECASE)
+_TAG_OF_A_PAGE = re.compile(
+    rf"</?(?:{_TAGS}|head|title|img|script|style|link|meta|button|input|form|main|section|nav|footer|header)/?>",
+    re.IGNORECASE,
+)
 _STRUCTURE = re.compile(
     # {"caption": …}, ["…"], {'object': …}, caption="…"
     r"^\s{0,5}\(\s{0,3}[\"']|\{\{|\}\}|\$?\{[a-z_]{1,30}\}|%s\b|(?<!\S)/(?:no_?)?think\b"
@@ -54,7 +59,9 @@ _STRUCTURE = re.compile(
     r"|\b(?:caption|description|object|label|category|answer)\s?=\s?[\"']"
     # - one, * two, 1. three, a) four
     r"|^\s{0,5}(?:[-*\u2022\u25cf\u25aa\u2013]|\d{1,2}[.)]|[a-d]\))\s+\S"
-    r"|(?:^|[\s:])1[.)]\s\S.{1,300}?\s2[.)]\s\S",
+    r"|(?:^|[\s:])1[.)]\s\S.{1,300}?\s2[.)]\s\S"
+    # one caption, and another after a blank line; #cat #cute
+    r"|\S\s{0,3}\n\s{0,3}\n\s{0,3}\S|#[a-z]\w{1,40}\s{1,3}#[a-z]",
     re.IGNORECASE | re.MULTILINE,
 )
 # Rabbit: white, small.
@@ -78,19 +85,38 @@ _CUT = frozenset(
     very""".split()  # noqa: SIM905
 )
 _OPEN_END = re.compile(r"(?:[,;:(&/+\u2013\u2014-]|\.\.\.|\u2026)\s{0,3}\Z|\([^()]{1,200}\Z")
+# "with a long", "and its wooden": an adjective whose noun is missing.
+_ADJECTIVES = (
+    "small|large|big|tiny|huge|long|short|tall|wide|narrow|thin|thick|wooden|metallic|bright|shiny|smooth|rough|soft|"
+    "fluffy|furry|striped|patterned|checkered|golden|curved|pointed|rectangular|circular|old|new|matching|"
+    "sharp|heavy|colorful|colourful|pale|slightly|very"
+)
+_NO_NOUN = re.compile(rf"\b(?:an?|its|his|her|their|two|three|several|some) (?:[a-z-]+ )?(?:{_ADJECTIVES})\s{{0,3}}\Z")
+# Words of three letters or fewer with which captions end; any other one is likely to be the start of a longer word.
+_SHORT_ENDS = frozenset(
+    """age air amp arm bag bar bay bed bib bin bow box boy bun bus bug bud cab can cap car cat cow cup cut dad day den
+    dip dog dot dry ear egg end eye fan fin fir fly fog fox fur gap gas gum gym hat hay hem hen her hen hib him hip his
+    hob hut ice ink it ivy jam jar jaw jet jug key kid lap leg lid lip lit log lot map mat men mom mop mud mug net nut
+    oak off oil old on one out owl own oar pad pan paw pea peg pen pet pie pig pin pit pod pole pot pub rag ram red rib
+    rim rod row rug run sea set ski sky sit six sun tab tag tail tan tap tea ten tie tin tip toe top toy tub two up
+    us urn van vat vet wax way web wet wig zip zoo""".split()  # noqa: SIM905
+)
 _HALF = re.compile(r"\b(?:an?|several|many|two|three|four|its) [a-z]+ed\s{0,3}\Z")
 _LAST_WORD = re.compile(r"(\w+)\s{0,3},?\s{0,3}\Z")
 # What no English sentence says in a row.
 _SALAD = re.compile(
-    r"\b(?:the|an) (?:of|and|or|is|are|on|in|by|with|at|to|for|from|which|that|a|an|the|its|his)\b(?! [A-Z])"
+    r"\b(a|an|the|of|is|are|and|with|its|by|from) \1\b"
+    r"|\b(?:the|an) (?:of|and|or|is|are|on|in|by|with|at|to|for|from|which|that|a|an|the|its|his)\b(?! [A-Z])"
     r"|\ba (?:of|is|are|the|an|its|which|with|and|a)\b|\b(?:of|by|with|from|at) (?:of|by|with|is|are|and|which is)\b"
     r"|\b(?:and|or|with|of|the) *[.;]|\b(?:is|are) (?:is|are|of)\b"
 )
+_DOUBLE = re.compile(r",,|;;|(?<!\.)\.\.(?!\.)")
 _LITTLE_WORDS = frozenset(
     """a an the of and or is are on in by with at to for from which that its""".split()  # noqa: SIM905
 )
 _MANY_LITTLE = 6  # words
 _SALAD_HONEST = re.compile(r"\bin of\b|[\"\u201c']|\bof of\b")
+_SHORT = 3  # letters
 _LONG = 7  # blanks of a caption whose last word is looked up: it may be half a word
 # Each of what the patterns find has one of these: asking for them first is quicker.
 _SIGNS = "<>{}[]`*#?/|\\$_=&~\n!%):"
@@ -147,7 +173,9 @@ def _is_suspicious(caption: str) -> bool:
 
 
 def _no_text(caption: str) -> str | None:
-    """Quote a special token, markup, a list or JSON."""
+    """Quote a special token, markup, a list or JSON; where a screen shows code, its tags are no markup."""
+    if "<" in caption and _CODE.search(caption) is not None:
+        caption = _TAG_OF_A_PAGE.sub(" ", caption)
     for kind, pattern in _KINDS:
         if found := pattern.search(caption):
             return f"has {kind}: {found.group().strip()[:60]!r}"
@@ -156,6 +184,8 @@ def _no_text(caption: str) -> str | None:
 
 def _salad(caption: str) -> str | None:
     """Function words in an order that no sentence has."""
+    if (",," in caption or ";;" in caption or ".." in caption) and (marks := _DOUBLE.search(caption)) is not None:
+        return marks.group().strip()
     if len(_LITTLE_WORDS & plain(caption).words) < _MANY_LITTLE or _SALAD_HONEST.search(caption) is not None:
         return None
     found = _SALAD.search(caption)
@@ -168,16 +198,26 @@ def _cut(caption: str) -> str | None:
         return None
     if (end := _OPEN_END.search(caption)) is not None:
         return end.group().strip()
-    if (half := _HALF.search(caption[-60:])) is not None:
+    if (half := _HALF.search(caption[-60:]) or _NO_NOUN.search(caption[-60:])) is not None:
         return half.group().strip()
     last = _LAST_WORD.search(caption[-30:])
     if last is None:
         return None
     word = last[1]
     alone = len(word) == 1 and word.islower() and word != "s"
-    if word.lower() in _CUT or alone or (word.islower() and caption.count(" ") > _LONG and not is_english(word)):
+    if word.lower() in _CUT or alone or (word.islower() and caption.count(" ") > _LONG and _is_half(word, caption)):
         return last.group().strip()
     return None
+
+
+def _is_half(word: str, caption: str) -> bool:
+    """Whether the last word of a long caption without a full stop is no word, or a short one that ends no caption.
+
+    Who writes in lower case may leave the full stop out; who begins with a capital does not.
+    """
+    if not is_english(word):
+        return True
+    return len(word) <= _SHORT and word not in _SHORT_ENDS and caption.lstrip()[:1].isupper()
 
 
 def _are_words_alone(caption: str) -> bool:

@@ -25,9 +25,9 @@ _VOCABULARY = {
     "SHOWS": """shows show contain include showing depicts depict depicting features featuring displays captures
         captured contains presents portrays illustrates focuses focus includes provides highlights begins starts
         opens ends appears""",
-    "KIND": """close up and white black color colour blurry blurred grainy low high resolution quality cropped zoomed
-        in clear detailed professional stock aerial overhead digital nighttime daytime single short still side
-        medium wide partial candid beautiful real life angle""",
+    "KIND": """old vintage close up and white black color colour blurry blurred grainy low high resolution quality
+        cropped zoomed in clear detailed professional stock aerial overhead digital nighttime daytime single
+        short still side medium wide partial candid beautiful real life angle""",
     "NUMBER": " ".join(map(str, range(1, 61))),
     "VIEW": """side rear front back top down aerial overhead partial close closer blurry cropped detailed wide full
         frontal""",
@@ -58,6 +58,17 @@ _FAMILIES = phrases.families(
 )
 
 _PHRASES = (
+    # in the background of this black-and-white photograph, captured in a blurry snapshot
+    _phrase("IN this KIND KIND? KIND? KIND? @STILL|MOVING|GRAB", not_before="HANGS", not_after="HANGS"),
+    _phrase(
+        "captured|caught|seen|shown|photographed|presented|taken|shot in a|an KIND* @STILL|GRAB", not_before="HANGS"
+    ),
+    _phrase("outside|beyond|past the|this shot|frame|picture|image|photo|photograph shown|here|.|and"),
+    _phrase(
+        ". revised|updated|corrected|improved|rewritten|edited|shortened|alternative|better|refined|cleaned "
+        "caption|description|version|sentence|answer|draft"
+    ),
+    _phrase("forbidden|banned|disallowed|prohibited|unwanted words|word|terms|phrases"),
     # The image shows … / In this picture … / … on the left of the frame
     _phrase(". the|this|these|each|every GIVEN? @PHOTO|MOVING|frame|frames|scene _? _? SHOWS"),
     _phrase("the|this|these|each|every GIVEN? image|images|footage|GRAB _? _? SHOWS", not_unnamed="HANGS"),
@@ -143,7 +154,11 @@ _PHRASES = (
         ". the|a|final|short|image|video|object|sentence|suggested|possible* "
         "caption|captions|description|descriptions|answer|output|response|assistant|user|system|note _? ."
     ),
-    _phrase("the|this|your|my following|final|above? caption !quotation", not_after="PRINTED", not_before="quotation"),
+    _phrase(
+        "the|this|your|my following|final|above? caption !quotation|below|above|under|beneath",
+        not_after="PRINTED",
+        not_before="quotation",
+    ),
     _phrase(
         ". sure|certainly|absolutely|okay|ok|alright|yes|understood .|here|here's|i|i'll|i'd|the|this|a|an|let|below"
     ),
@@ -186,7 +201,8 @@ _PHRASES = (
     _phrase(
         "pixelated|pixellated|overexposed|underexposed|grainy",
         not_before="screen display monitor pattern art game design print graphic icon logo wood leather surface "
-        "texture style",
+        "texture style camouflage camo heart hearts character characters creature sword monster sprite sprites font "
+        "mosaic uniform fabric",
     ),
     _phrase("no|not more|longer than _ words|sentences|sentence"),
     _phrase("in|under|with|within|about|of _ words|sentences or? less|fewer|max|maximum|only|long|total"),
@@ -212,7 +228,7 @@ _PHRASES = (
     # What is said of the picture as a whole.
     _phrase(
         "the|this|these|overall|entire|whole|provided|given _? _? @STILL|MOVING|GRAB "
-        "!frame|frames|album|albums|booth|book|books|window|hook|rail|game|games|store|console|call|conference|player|"
+        "!frame|frames|album|albums|booth|book|books|page|pages|window|hook|rail|game|games|store|console|call|conference|player|"
         "screen|camera|wall|hanging|above|below|behind|on|tube|doorbell",
         not_before="HANGS",
         not_after="HANGS PRINTED holding holds takes taking poses posing puzzle piece pieces jigsaw postcard "

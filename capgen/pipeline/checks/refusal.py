@@ -155,8 +155,13 @@ _PHRASES = (
     ),
     _phrase(
         "cannot|can't|couldn't|could|unable|impossible|failed|fail not? to? be? _? "
-        "see|seen|find|found|locate|located|spot|spotted|detect|detected|observe|observed|discern|distinguish",
+        "see|find|found|locate|located|spot|detect|detected|observe|observed|discern|distinguish",
         not_after="QUOTED",
+        not_before="time",
+    ),
+    _phrase(  # "its head cannot be seen" tells of the object
+        "cannot|can't|couldn't|could not? be? _? seen|spotted",
+        not_after="QUOTED its his her their whose",
         not_before="time",
     ),
     _phrase("does|do|did not _? appear|show|contain|include|depict|seem|exist|match|correspond !on|to|up"),

@@ -69,13 +69,18 @@ class Repetition:
     def _cycle(self, said: Sequence[str], joint: str, caption: str) -> str | None:
         """The same few units again and again, side by side: "a red car a red car".
 
-        Where a sentence ends in words with which the next one begins, these are honest, if they do not come thrice.
+        Where a sentence ends in words with which the next one begins, these are honest, if they do not come thrice;
+        so is what commas count up just once too often: "hops, hops, hops", "red, white, red, white, red, white".
         """
         scale = 1 if joint else 2
         for period in range(scale, _LONGEST_CYCLE * scale + 1):
             allowed = self.max_words if period <= 2 * scale else 1
             start = _run(said, period, period * allowed)
-            if start >= 0 and not (allowed == 1 and joint and _parted(said[start : start + period], caption)):
+            if start < 0:
+                continue
+            words = said[start : start + period]
+            honest = joint and (_parted(words, caption) if allowed == 1 else _counted_up(words, allowed + 1, caption))
+            if not honest:
                 return f"{joint.join(said[start : start + period])!r} {allowed + 1} times in a row"
         return None
 
@@ -122,6 +127,16 @@ def _overused(said: Sequence[str]) -> str | None:
     counts = Counter(word for word in said if word not in FUNCTION_WORDS and not word.isdigit())
     word, times = next(iter(counts.most_common(1)), ("", 0))
     return word if times >= 5 and times * 6 >= len(said) else None
+
+
+def _counted_up(words: Sequence[str], times: int, caption: str) -> bool:
+    """Whether the words stand in a row that often and no oftener, with commas between all of them."""
+    again = ",? ".join(map(re.escape, words))
+    row = rf"\b{again}(?:, {again}){{{times - 1}}}\b"
+    return (
+        re.search(row, caption, re.IGNORECASE) is not None
+        and re.search(rf"{row}\W+{again}", caption, re.IGNORECASE) is None
+    )
 
 
 def _parted(words: Sequence[str], caption: str) -> bool:

@@ -164,7 +164,8 @@ _TAGS = re.compile(
 
 # A question to oneself: "What is the colour of the car? Red."
 _QUESTION = re.compile(
-    r"\?|"
+    # not "Got milk?" in quotation marks
+    r"\?(?![\"\u201d\u2019'\u00bb])|"
     r"(?:^|[.!?:]\s)(?:So,? |Hmm,? |Now,? |But |And )?(?:is|are|was|what|which|how|does|do|could|can|should|where|why)"
     r"\b[^.!?\"\n]{3,100}\?(?:\s|$)",
     re.IGNORECASE,

@@ -146,7 +146,7 @@ def test_any_other_finish_reason_keeps_the_servers_word(given, said):
 def test_no_pattern_repeats_without_bound(module):
     """A search with bounded repeats does a bounded amount of work at each character, so it is linear."""
     parse = re._parser.parse  # the standard library's own view of a pattern
-    patterns = [phrase.pattern for phrase in module._PHRASES]
+    patterns = [phrase.pattern for phrase in module._BOOK.phrases]
     patterns += [value for value in vars(module).values() if isinstance(value, re.Pattern)]
     assert len(patterns) > 10
     for pattern in patterns:

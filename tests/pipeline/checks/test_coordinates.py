@@ -8,6 +8,8 @@ from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.coordinates import LeakedCoordinates
 
 PLACES = """
+The kettle located from 84,310 to 560,498 is red.
+A red kettle, 455 612 530 648, on the hob.
 A crab at [0.12, 0.33, 0.48, 0.71] on the sand.
 A crab at (120, 300, 480, 710) on the sand.
 A crab, left 0.12, top 0.33, on the sand.
@@ -33,6 +35,9 @@ A dog on a lawn [[12, 34, 56, 78]].
 """.strip().splitlines()
 
 HONEST = """
+A page with the equations x = 5 and (3, 14), (6, 28).
+A hiking map marked at grid squares B4 and C7.
+A ruler with the numbers 100 200 300 400 along its edge.
 A red jersey with the number 7 on its back.
 A wall clock that shows 10:10.
 A digital watch showing 12:34:56.

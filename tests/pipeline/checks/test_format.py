@@ -9,6 +9,11 @@ from capgen.pipeline.checks.format import Format
 from capgen.pipeline.checks.vocabulary.mojibake import mojibake
 
 NO_SENTENCE = """
+A grey kitten on a windowsill #cat #cosy
+A brown sofa with with cushions in the a corner is is and on a rug of the.
+A blue kite,, with a tail.
+A grey van with tinted windows, a roof rack and its old
+A silver van with tinted windows and a dent in the bum
 - A chair with a blue cushion.
 * A chair with a blue cushion.
 1. A chair with a blue cushion.
@@ -53,6 +58,8 @@ A blue chair \u0120by the wall.
 """.strip().splitlines()
 
 SENTENCES = """
+A monitor that shows HTML with a <div> and a </body>.
+A man who leans on a shovel beside the open pit
 A caf\u00e9 table with a cr\u00e8me br\u00fbl\u00e9e in a white dish.
 A bottle of C\u00f4tes du Rh\u00f4ne with a torn label.
 A mug with "#1 Dad" in blue letters.
@@ -99,3 +106,8 @@ def test_utf8_read_as_another_encoding_is_found(text, encoding):
     except UnicodeDecodeError:
         pytest.skip("the encoding has no such bytes")
     assert mojibake(f"A sign {wrong} on a door.")
+
+
+def test_two_captions_with_a_blank_line_between_them_are_no_caption():
+    assert Format()(CheckedCaption("A tall lamp.\n\nA brass lamp beside the bed."))
+    assert Format()(CheckedCaption("A tall lamp\nbeside the bed.")) is None

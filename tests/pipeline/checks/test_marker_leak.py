@@ -8,6 +8,14 @@ from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.marker_leak import MarkerLeak
 
 LEAKS = """
+A spoon with the number 3 marker lies on a cloth.
+Mark 4 refers to a tin kettle on the stove.
+A heron tinted violet by the overlay stands in the reeds.
+A tram turns orange because of the selection.
+A rake, coloured teal for identification, leans on the shed.
+The unmasked part of the bench is green.
+A jug, cut out on a plain white background, has two handles.
+A shovel enclosed by a thin dashed polygon.
 The highlighted dog is lying on a couch.
 A man in a blue shirt, highlighted in the picture, rides a horse.
 A bicycle highlighted by a thin red line leans on a wall.
@@ -88,6 +96,10 @@ A traffic light identified by a rectangle is green.
 """.strip().splitlines()
 
 HONEST = """
+A fawn bounding over a fallen trunk.
+A cap with a red rectangle around the words on its front.
+A shirt printed with the coordinates of Lisbon.
+A calendar with the 9th circled in blue.
 A neatly cropped hedge along a garden path.
 A ferris wheel outlined in blue neon lights.
 A gingerbread heart outlined with pink icing.

@@ -8,6 +8,9 @@ from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.meta_talk import MetaTalk
 
 TALK = """
+A heron flies low in the distance of this old black and white photograph.
+A tin bucket, captured in a blurry snapshot.
+Shortened description: a tin bucket.
 The image shows a brown dog on a sofa.
 This image depicts a man who rides a horse.
 The picture shows a small boat on a lake.
@@ -81,6 +84,7 @@ A goose as seen in the given image crosses a road.
 """.strip().splitlines()
 
 HONEST = """
+A soldier's cap in pixelated green camouflage.
 A brown dog lies on a sofa with its head on a cushion.
 A framed picture of a sailboat hanging on the wall.
 A picture of a sailboat hanging on a wall.

@@ -59,6 +59,7 @@ No caption.
 """.strip().splitlines()
 
 HONEST = """
+A tortoise pulled in so far that its head cannot be seen.
 A dog that looks sorry lies on a rug.
 A sign that reads: I'm sorry, we are closed.
 A card with the words I am sorry in gold.

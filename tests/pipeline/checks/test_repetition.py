@@ -31,6 +31,8 @@ abcabcabcabcabcabcabcabcabcabcabcabcabcabcabc
 """.strip().splitlines()
 
 HONEST = """
+A frog hops, hops, hops into the pond.
+A tall pole at the end of the pier has stripes, red, white, red, white, red, white, and a lamp.
 A man in a red shirt and a man in a blue shirt.
 A white cup on a white plate on a white table.
 A bowl of rice next to a bowl of soup and a bowl of fruit.

@@ -41,6 +41,7 @@ But the user said only one sentence, so a brown dog on a sofa.
 """.strip().splitlines()
 
 HONEST = """
+A tote bag with "Got tea?" in plain black type.
 A magnet with the words "Let me think about it".
 A shirt with the slogan "Think. Then think again."
 A thinking man with his chin on his hand sits on a step.

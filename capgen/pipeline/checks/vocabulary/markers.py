@@ -6,7 +6,7 @@ from capgen.pipeline.checks.vocabulary import phrases
 
 VOCABULARY = {
     "A": "a an the its",
-    "COLOUR": "red green lime blue yellow magenta pink fuchsia purple violet cyan turquoise orange neon",
+    "COLOUR": "red green lime blue yellow magenta pink fuchsia purple violet cyan turquoise teal aqua orange neon",
     "LINE": """thin thick bold solid dashed dotted small large tight rectangular bounding bright light drawn shown given
         indicated marked highlighted annotated colored coloured colorful colourful COLOUR""",
     "EDGE": "thin thick dashed dotted bounding bright colored coloured COLOUR",
@@ -20,6 +20,10 @@ VOCABULARY = {
     "AROUND": "around surrounding enclosing encircling indicating highlighting marking outlining framing delineating",
     "TELLS": "indicates marks highlights outlines delineates identifies",
     "TARGET": "object objects subject instance region zone",
+    "NUMBER": "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 one two three four five",
+    # How animals and people move.
+    "MOVES": """through across over along down up into toward towards after around about away out in on from back past
+        off onto at for ahead forward forwards between beside with""",
     "LIVING": "person man woman boy girl child player animal dog cat horse bird",
     "ADULT": "person man woman player horse",
     "IT": "it him her them the a an this that",
@@ -40,7 +44,8 @@ VOCABULARY = {
     # What is drawn or written on such things is marked by people.
     "PAGE": """map maps calendar page pages newspaper notebook book textbook document spreadsheet column row cell cells
         chart diagram list date dates ad word words sentence sentences paragraph passage route answer name number note
-        notes slide poster flyer menu""",
+        notes slide poster flyer menu 1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th 11th
+        12th 13th 14th 15th 16th 17th 18th 19th 20th 21st 22nd 23rd 24th 25th 26th 27th 28th 29th 30th 31st""",
     # What shows pictures shows them from near and with marks.
     "SCREEN": """screen screens monitor tablet laptop phone cellphone television tv billboard magazine cover poster page
         projector display displays showing displaying""",

@@ -39,6 +39,8 @@ _MARKED_NAME = re.compile(
     r"| (?:crop|cropping|mask|segmentation|segment|silhouette|outline|contour|rendering|render|close ?up|view|cutout)"
     r" of "
     r"(?:an? |the |this )?(?:[^ .]{1,15} ){0,3}NAME "
+    # the purple-tinted elephant
+    rf"| (?:{_COLOURS}) (?:tinted|shaded|masked|boxed|overlaid|contoured|circled) (?:[^ .]{{1,15}} )?NAME "
     r"| the NAME (?:with|in|inside|within) the (?:red|green|blue|yellow|magenta|cyan|pink|orange|purple|white|bright) "
     r"(?:border|outline|contour|rectangle|bounding box) (?!of )"
     r"| (?:emphasi[sz]ed|queried|requested|specified|designated|referenced|targeted|numbered) (?:[^ .]{1,15} )?NAME "
@@ -82,7 +84,15 @@ _LOOKS = re.compile(
     "dot|square"
     "|rectangle|marker|labell?ed|numbered|contour|silhouette|halo|annotation|annotations|selection|cursor|pointer) "
 )
+_CIRCLED = re.compile(" NAME (?:that is |which is |is )?(?:circled|boxed|encircled|spotlighted|annotated) ")
+_PAPER = frozenset(phrases.expanded(["PAGE", "SCREEN"], VOCABULARY)) | {"sign", "poster", "sticker", "label"}
 _DYED = re.compile(" (?:tinted|shaded|ringed) ")
+# Animals that have no mask and wear none.
+_UNMASKED = frozenset(
+    """duck duckling goose cow calf sheep lamb goat pig giraffe elephant camel deer fish goldfish shark dolphin whale
+    butterfly bee ladybug crab lobster turtle tortoise frog lizard snake rhinoceros hippopotamus kangaroo
+    rabbit squirrel chicken hen rooster turkey pigeon swan penguin""".split()  # noqa: SIM905
+)
 _PARTED = re.compile(" (?:segmented|segment) ")
 _NUMBER_AT_END = re.compile(" (?:[0-9]{1,2}|one|two|three|four|five) $")
 
@@ -101,12 +111,17 @@ def _is_honest(words: str, thing: str | None, said: CheckedCaption) -> bool:
     return (
         thing in own
         or ((" masked " in words or thing == "mask") and _may_wear_a_mask(said))
-        or (not _DRAWN.isdisjoint(own) and _LOOKS.search(words) is not None)
+        or (not _DRAWN.isdisjoint(own) and _LOOKS.search(words) is not None and not _is_circled(words, own))
         or (not _GLASS.isdisjoint(own) and _DYED.search(words) is not None)
         or (not _NUMBERED_THINGS.isdisjoint(own) and _NUMBER_AT_END.search(words) is not None)
         or (not _SEGMENTED.isdisjoint(own | set(words.split())) and _PARTED.search(words) is not None)
         or (words.startswith(" crop of") and _grows(said))
     )
+
+
+def _is_circled(words: str, own: frozenset[str]) -> bool:
+    """Whether it is circled or boxed, as nothing is in the world but what stands on a page."""
+    return _CIRCLED.search(words) is not None and _PAPER.isdisjoint(own)
 
 
 def _grows(said: CheckedCaption) -> bool:
@@ -118,8 +133,10 @@ def _grows(said: CheckedCaption) -> bool:
 
 
 def _may_wear_a_mask(said: CheckedCaption) -> bool:
-    """Whether the object is a person or an animal, or the likeness of one: these have masks of their own."""
+    """Whether the object is a person or an animal that may have a mask of its own, or the likeness of one."""
     table = nouns()
+    if not _UNMASKED.isdisjoint((said.category or "").split("_")):
+        return False
     names = [table.singular(spoken(name)) for name in (said.category or "", *said.synonyms)]
     kinds = {kind for name in names for sense in table.senses.get(name, ()) for kind in table.kinds_of(sense)}
     living = {kind for name in ("person", "animal", "statue", "doll", "toy") for kind in table.senses.get(name, ())}

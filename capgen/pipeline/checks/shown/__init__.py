@@ -1,0 +1,1 @@
+"""What captions say of the way in which an object was shown to the model."""
