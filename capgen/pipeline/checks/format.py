@@ -119,10 +119,11 @@ _SALAD_HONEST = re.compile(r"\bin of\b|[\"\u201c']|\bof of\b")
 _SHORT = 3  # letters
 _LONG = 7  # blanks of a caption whose last word is looked up: it may be half a word
 # Each of what the patterns find has one of these: asking for them first is quicker.
-_SIGNS = "<>{}[]`*#?/|\\$_=&~\n!%):"
+_SIGNS = "<>{}[]`*#?/|\\$_=&~\n%)"
 _SUSPICIOUS = re.compile(
     rf"[{re.escape(_SIGNS)}\u2022\u25cf\u25aa\u2013\u2600-\u27bf\u2b50\ufe0f\uff5c\U0001f300-\U0001faff]"
 )
+_COLON = re.compile(r":\s?\d|[\"']\s{0,3}:")  # score: 7, "caption":
 _NO_SIGNS = bytes(byte for byte in range(128) if chr(byte) not in _SIGNS)
 _KINDS = (("a special token", _SPECIAL), ("markup", _MARKUP), ("a list or JSON", _STRUCTURE), ("a list", _PARTS))
 
@@ -156,6 +157,7 @@ def _is_suspicious(caption: str) -> bool:
     has_sign = caption.encode().translate(None, _NO_SIGNS) if caption.isascii() else _SUSPICIOUS.search(caption)
     return (
         bool(has_sign)
+        or (":" in caption and _COLON.search(caption) is not None)
         or caption.lstrip()[:1] in "-123456789"
         or ("-" in caption and (" - " in caption or "--" in caption))
         or "@@" in caption

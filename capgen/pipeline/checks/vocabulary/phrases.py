@@ -214,9 +214,9 @@ class PhraseBook:
         told = present & self.telltale
         if not told:
             return None
-        for number in sorted({number for word in told for number in self.index[word]}):
+        for number in self._numbers(told):
             candidate = self.phrases[number]
-            for need in candidate.needs:
+            for need in candidate.needs[1:]:
                 if need.isdisjoint(present):
                     break
             else:
@@ -224,6 +224,13 @@ class PhraseBook:
                     if not _innocent(candidate, match, said, self.kin):
                         return match.group().strip(" .")
         return None
+
+    def _numbers(self, told: frozenset[str]) -> Sequence[int]:
+        """The phrases that have one of the words, in their order."""
+        if len(told) == 1:
+            (word,) = told
+            return self.index[word]
+        return sorted({number for word in told for number in self.index[word]})
 
 
 def _innocent(candidate: Phrase, match: re.Match[str], said: CheckedCaption, kin: Families) -> bool:
