@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from capgen.dataset.files import sha256_of
+from capgen.dataset.files import sha256_of, write_whole
 from capgen.dataset.layout import RunLayout, refuse_links
 from capgen.encoding import is_below
 from capgen.errors import LedgerError, MissingFile
@@ -92,13 +92,17 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         dedup_rules: None where repetitions were left in, and in releases from before there were rules.
-        inputs: digest of everything that the files are a function of: equal inputs are not packed again.
+        inputs: digest of everything that the files are a function of, the card aside: equal inputs are not packed
+            again.
         shards: how many shards are in; fewer than ``shards_planned`` where the release is partial.
         missing_pictures: pictures that ``--embed`` did not find.
         keep_alike: whether captions that do not tell their objects apart are in the media.
         embed: the pictures in it: ``crops`` or ``media``; ``embed_media`` says the latter in older records too.
         warning: why the release is not what was wanted: too many objects failed.
         reviews: what people's judgements did; None where there were none.
+        card: digest of what the card is a function of beside the release: an equal card is not written again.
+        card_before: sha256 of the card that is still there until the recorded one has taken its place; None where that
+            is done.
     """
 
     version: str
@@ -117,6 +121,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     keep_alike: bool = True
     dedup_rules: DedupRules | None = None
     reviews: ReviewCounts | None = None
+    card: str | None = None
+    card_before: str | None = None
 
     @property
     def rules(self) -> DedupRules | None:
@@ -152,6 +158,18 @@ def read_release(out: Path) -> Release | None:
         if file.config is not None and not file.path.startswith(_DATA):
             raise LedgerError(f"{path} names {file.path!r} as data, outside of {_DATA}; delete it and pack again")
     return release
+
+
+def write_release(out: Path, release: Release) -> None:
+    """Write the record of a release, whole."""
+    write_whole(release_path(out), msgspec.json.format(msgspec.json.encode(release)) + b"\n")
+
+
+def card_fits(out: Path, release: Release) -> bool:
+    """Whether OUT's card is the recorded one, or the one whose place that is about to take."""
+    layout = RunLayout(out)
+    recorded = {file.sha256 for file in release.files if file.path == layout.record_of(layout.card)}
+    return bool(recorded) and layout.card.is_file() and sha256_of(layout.card) in recorded | {release.card_before}
 
 
 def released_files(out: Path, config: str) -> list[Path]:

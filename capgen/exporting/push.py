@@ -15,7 +15,7 @@ from typing import Any
 from capgen.dataset.card import strange_configs
 from capgen.dataset.files import sha256_of
 from capgen.dataset.layout import RunLayout, refuse_links
-from capgen.dataset.release_record import CONFIGS, check_released, read_release
+from capgen.dataset.release_record import CONFIGS, card_fits, check_released, read_release
 from capgen.errors import CapgenError, LedgerError, MissingFile, UserError
 from capgen.redaction import message, shown_url
 
@@ -86,7 +86,6 @@ def plan_push(out: Path) -> PushPlan:
     if strange:
         raise UserError(f"{layout.card} has datasets load other files: {strange}", "restore it, or pack again")
     recorded = {file.path: file for file in release.files}
-    card = recorded.get(layout.record_of(layout.card))
     names = [file.path for file in release.files if file.config in CONFIGS]
     source = layout.record_of(layout.source_json)
     if source in recorded:
@@ -95,7 +94,7 @@ def plan_push(out: Path) -> PushPlan:
         names.append(source)
     files = [_described(layout, name, recorded[name].sha256) for name in names]
     files += [_described(layout, layout.record_of(path)) for path in (layout.release_json, layout.card)]
-    edited = card is None or card.sha256 != files[-1].sha256
+    edited = not card_fits(out, release)
     return PushPlan(tuple(files), data.decode("utf-8", "replace"), edited, release.warning)
 
 

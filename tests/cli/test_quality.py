@@ -121,5 +121,8 @@ def test_a_judge_is_a_stage_of_a_run_where_the_settings_say_so(lvis_root, tmp_pa
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "captions judged by confidence: 0 right, 0 wrong" in done.stdout
-    assert (tmp_path / "out" / "judge.parquet").is_file()
+    out = RunLayout(tmp_path / "out")
+    judged = out.judge.stat().st_mtime_ns
+    assert "`capgen judge --method confidence` scored" in out.card.read_text()
+    assert all(path.stat().st_mtime_ns < judged for path in out.data_dir.rglob("*")), "only the card is written anew"
     assert "judge.parquet" not in (tmp_path / "out" / "plan.json").read_text()

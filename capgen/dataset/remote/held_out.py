@@ -68,6 +68,16 @@ class OutBucket:
             self.held.check()
             self.mirror.push()
 
+    def bring(self, file: Path) -> None:
+        """Bring one file into the bucket at once; ``give`` leaves it alone then.
+
+        Raises:
+            BucketTrouble: as ``give``.
+        """
+        if self.mirror is not None and self.held is not None:
+            self.held.check()
+            self.mirror.give([file])
+
     @contextmanager
     def shared(self) -> Iterator[None]:
         """While workers write to the bucket; afterwards this machine has what they wrote, however they ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,7 @@ def join(
     repeated: Mapping[str, RepeatedCaption],
     reviewed: Reviewed,
     *,
+    columns: Sequence[str] = (),
     legacy_root: str | None = None,
 ) -> JoinedShard:
     """A committed shard in the order of its plan; rows find their objects by key.
@@ -53,6 +54,7 @@ def join(
     Args:
         repeated: what dedup found, at least of this shard, by key.
         reviewed: what people said; it counts what that does to the shard.
+        columns: of the rows, with ``OUTCOME_COLUMNS``; empty for all.
         legacy_root: see ``PlanRecord``.
 
     Raises:
@@ -60,7 +62,7 @@ def join(
     """
     media = list(read_media(out, entry, legacy_root=legacy_root))
     keys = planned_keys(media)
-    rows = read_columns(out, entry.index)
+    rows = read_columns(out, entry.index, columns)
     found: list[str] = rows.column("key").to_pylist()
     if found != keys:
         position = {key: i for i, key in enumerate(found)}

@@ -9,25 +9,23 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
 
-from capgen.dataset.card import CardInfo, ReleaseInfo, check_card, render_card, template_text
-from capgen.dataset.files import scratch_folder, sha256_of, write_whole
+from capgen.dataset.card import CardInfo, check_card
+from capgen.dataset.files import scratch_folder, sha256_of
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlanRecord, ShardEntry, ShardTable
 from capgen.dataset.release_record import (
-    CONFIGS,
     DEFAULT_RULES,
     Counts,
     DedupRules,
     Release,
     ReleasedFile,
     read_release,
-    release_path,
-    stem,
+    write_release,
 )
 from capgen.dataset.schema import SCHEMA_VERSION
 from capgen.dataset.shards import is_committed, read_manifest, remove_leftovers
@@ -37,6 +35,7 @@ from capgen.pipeline.releasing.dedup import find_duplicates
 from capgen.pipeline.releasing.embedded import Embed
 from capgen.pipeline.releasing.outcomes import ShardProgress
 from capgen.pipeline.releasing.ranges import EMBEDDED_RANGE_OBJECTS, RANGE_OBJECTS, ranges_of
+from capgen.pipeline.releasing.release_card import FileTold, card_digest, card_text, has_card, recount, replace_card
 from capgen.pipeline.releasing.release_writer import PackOptions, PackTask, pack_range
 from capgen.pipeline.releasing.reviewed import Reviewed
 from capgen.pipeline.tasks import InThisProcess, TaskRunner, Tell, nothing
@@ -55,11 +54,13 @@ def pack(
     max_failed: float = 1.0,
     progress: ShardProgress | None = None,
     tasks: TaskRunner | None = None,
+    written: FileTold | None = None,
 ) -> Release:
     """Write a run's release: ``OUT/data/``, ``OUT/dedup.parquet``, ``OUT/README.md``, and ``OUT/release.json`` last.
 
-    A release of the same inputs that is already there is left alone. The old release stays until the new one is
-    complete beside it; from the swap until ``release.json`` is written, OUT has none.
+    A release of the same inputs that is already there is left alone; where its card alone would be another one, that
+    alone is written. The old release stays until the new one is complete beside it; from the swap until
+    ``release.json`` is written, OUT has none.
 
     Args:
         embed: the pictures that the release holds; see ``PackOptions``.
@@ -70,6 +71,7 @@ def pack(
         root: where the dataset is now, for ``embed``; None where it was when the run was planned.
         bounds: the folder out of which links among the pictures must not lead; None follows all links.
         tasks: where the ranges are packed; None in this process, one after the other.
+        written: is told of each file where the card alone is written; see ``replace_card``.
 
     Raises:
         UserError: shards are missing, or the card's template has a mistake.
@@ -86,16 +88,19 @@ def pack(
     remove_leftovers(out)
     options = PackOptions(embed=embed, dedup=dedup, keep_alike=keep_alike)
     reviewed = Reviewed.of_run(out)
-    inputs = _digest(out, table, done, card, options, fingerprint, max_failed, reviewed.sha256)
+    inputs, shown = _digest(out, table, done, options, fingerprint, max_failed, reviewed.sha256), card_digest(card)
     current = _current(out, inputs)
-    if current is not None:
+    if current is not None and has_card(out, current, shown):
         return current
 
     check_card(card)
+    runner = tasks or InThisProcess()
+    if current is not None:
+        counts = recount(out, plan, current, runner, counted_steps(progress, len(done)))
+        return replace_card(out, current, card_text(card, current, table.splits, options, counts), shown, written)
     assembly = Assembly(out, table.splits)
     ranges = ranges_of(done, EMBEDDED_RANGE_OBJECTS if embed else RANGE_OBJECTS)
     tell = counted_steps(progress, (1 + (dedup is not None)) * len(done))
-    runner = tasks or InThisProcess()
     with scratch_folder(out) as folder:
         used, where = reviewed.used, root or plan.root or ""
         found = find_duplicates(out, ranges, dedup, used, folder, runner, tell) if dedup is not None else None
@@ -127,10 +132,11 @@ def pack(
         keep_alike=keep_alike,
         warning=too_many_failed(stats.failed, stats.objects, max_failed),
         reviews=reviewed.counts(),
+        card=shown,
     )
-    assembly.swap(render_card(card, _release_info(release, table.splits, options), stats, assembly.counts.quality))
+    assembly.swap(card_text(card, release, table.splits, options, assembly.counts))
     release = msgspec.structs.replace(release, files=(*files, *_recorded_whole(out)))
-    write_whole(release_path(out), msgspec.json.format(msgspec.json.encode(release)) + b"\n")
+    write_release(out, release)
     return release
 
 
@@ -153,21 +159,18 @@ def _digest(
     out: Path,
     table: ShardTable,
     done: Sequence[ShardEntry],
-    card: CardInfo,
     options: PackOptions,
     fingerprint: str,
     max_failed: float,
     reviews: str | None,
 ) -> str:
-    """Digest of all that a release is a function of."""
+    """Digest of all that a release is a function of, its card aside."""
     manifests = [read_manifest(out, entry.index) for entry in done]
     inputs = {
         "version": SCHEMA_VERSION,
         "fingerprint": fingerprint,
         "options": asdict(options),
-        "card": {field.name: getattr(card, field.name) for field in fields(card)},
         "max_failed": max_failed,
-        "template": template_text(card.template),
         "plan": [[entry.index, entry.split, entry.sha256] for entry in table.shards],
         "candidates": [[manifest.index, manifest.sha256] for manifest in manifests if manifest is not None],
     } | ({"reviews": reviews} if reviews else {})
@@ -175,7 +178,10 @@ def _digest(
 
 
 def _current(out: Path, inputs: str) -> Release | None:
-    """The release that is there, if it is of these inputs, its plan is as it was, and no file changed its size."""
+    """The release that is there, if it is of these inputs, its plan is as it was, and no file changed its size.
+
+    Its card may be another one.
+    """
     try:
         release = read_release(out)
     except LedgerError:
@@ -186,29 +192,11 @@ def _current(out: Path, inputs: str) -> Release | None:
     plan = layout.record_of(layout.plan_json)  # a larger limit may have left its size and all shards as they were
     if any(file.path == plan and file.sha256 != sha256_of(layout.plan_json) for file in release.files):
         return None
-    sizes = ((layout.released(file.path), file.bytes) for file in release.files)
+    card = layout.record_of(layout.card)
+    if all(file.path != card for file in release.files):
+        return None
+    sizes = ((layout.released(file.path), file.bytes) for file in release.files if file.path != card)
     return release if all(path.is_file() and path.stat().st_size == size for path, size in sizes) else None
-
-
-def _release_info(release: Release, splits: Sequence[str], options: PackOptions) -> ReleaseInfo:
-    return ReleaseInfo(
-        globs={config: _globs(config, release, splits) for config in CONFIGS},
-        schemas={"captions": options.captions_schema, "media": options.media_schema},
-        fingerprint=release.fingerprint,
-        embedded=options.embed_media,
-        picture=options.embed,
-        dedup=options.dedup,
-        keep_alike=options.keep_alike,
-        inputs=release.inputs,
-        warning=release.warning,
-        reviews=release.reviews,
-    )
-
-
-def _globs(config: str, release: Release, splits: Sequence[str]) -> dict[str, str]:
-    """The splits that have rows: ``datasets`` refuses a whole config because of one split without any."""
-    filled = [split for split in splits if any(file.rows for file in release.of(config, split))]
-    return {stem(split): RunLayout.data_pattern(config, stem(split)) for split in filled or splits}
 
 
 def _recorded_whole(out: Path) -> list[ReleasedFile]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from capgen.dataset.plan import ShardEntry
-from capgen.dataset.release_record import ReleasedFile
+from capgen.dataset.release_record import CONFIGS, ReleasedFile
 
 RANGE_OBJECTS = 50_000
 """A range is full once it holds so many objects: a few seconds of work, and one file of captions."""
@@ -67,6 +67,14 @@ def released_ranges(shards: Sequence[ShardEntry], files: Iterable[ReleasedFile])
         ranges.append(ShardRange(len(ranges), here[0].split, here))
         covered = last + 1
     return ranges if covered == len(shards) and ranges else _by_split(shards)
+
+
+def files_of(shards: ShardRange, files: Sequence[ReleasedFile]) -> dict[str, list[ReleasedFile]]:
+    """By config, the files that hold the rows of a range: where they do not say whose they are, all of its split."""
+    of_split = [file for file in files if file.split == shards.split]
+    told = [file for file in of_split if file.shards == shards.span]
+    whole = any(file.shards is None for file in of_split) or not told
+    return {config: [file for file in (of_split if whole else told) if file.config == config] for config in CONFIGS}
 
 
 def _by_split(shards: Sequence[ShardEntry]) -> list[ShardRange]:

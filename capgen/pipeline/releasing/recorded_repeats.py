@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from capgen.dataset.layout import RunLayout
-from capgen.dataset.reader import parquet_batches
-from capgen.dataset.release_record import Release
+from capgen.dataset.plan import ShardEntry
+from capgen.dataset.reader import parquet_batches, read_columns
+from capgen.dataset.release_record import Release, ReleasedFile
 from capgen.dataset.schema import CAPTIONS, DEDUP
 from capgen.pipeline.releasing.dedup import RepeatedCaption
 
@@ -39,9 +41,25 @@ class RecordedRepeats:
         if self._release is None:
             return {}
         if split not in self._marked:
-            self._marked[split] = _Ahead(_marked(self._out, self._release, split))
+            self._marked[split] = _Ahead(_marked(self._out, self._release.of("captions", split)))
         among = set(keys)
         return dict([*self._left_out.take(among), *self._marked[split].take(among)])
+
+
+def repeats_of_range(
+    out: Path, shards: Iterable[ShardEntry], files: Iterable[ReleasedFile]
+) -> dict[str, RepeatedCaption]:
+    """What is known of the rows of some shards, by key.
+
+    Args:
+        files: the released captions of these shards.
+
+    Raises:
+        LedgerError: a file of the release, or the rows of a shard, cannot be read.
+    """
+    keys = [read_columns(out, entry.index, ("key",)).column("key") for entry in shards]
+    among = pa.chunked_array([chunk for column in keys for chunk in column.chunks], pa.string())
+    return dict([*_dropped(out, among), *_marked(out, files)])
 
 
 class _Ahead:
@@ -58,15 +76,17 @@ class _Ahead:
             self._next = next(self._items, None)
 
 
-def _dropped(out: Path) -> Iterator[_Found]:
+def _dropped(out: Path, among: pa.ChunkedArray | None = None) -> Iterator[_Found]:
+    """Captions that the release leaves out, with one of the keys ``among`` where these are given."""
     for batch in parquet_batches(RunLayout(out).dedup, DEDUP, ("key", "reasons", "dup_of", "similarity"), rows=_ROWS):
-        for row in batch.to_pylist():
+        found = batch if among is None else batch.filter(pc.is_in(batch.column("key"), among))
+        for row in found.to_pylist():
             yield row["key"], RepeatedCaption(row["dup_of"], row["similarity"], row["reasons"][0])
 
 
-def _marked(out: Path, release: Release, split: str) -> Iterator[_Found]:
+def _marked(out: Path, files: Iterable[ReleasedFile]) -> Iterator[_Found]:
     """Released captions that say the same as an earlier one; how nearly so is not recorded for them."""
-    for file in release.of("captions", split):
+    for file in files:
         for batch in parquet_batches(RunLayout(out).released(file.path), CAPTIONS, ("key", "dup_of"), rows=_ROWS):
             for row in batch.filter(pc.is_valid(batch.column("dup_of"))).to_pylist():
                 yield row["key"], RepeatedCaption(row["dup_of"], 1.0)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from capgen.dataset.layout import RunLayout
 from capgen.dataset.plan import PlanRecord, ShardEntry
 from capgen.dataset.reader import read_columns, read_media, read_plan
-from capgen.dataset.release_record import CONFIGS, Release, ReleasedFile, ReviewCounts, read_release, release_path
+from capgen.dataset.release_record import Release, ReviewCounts, read_release, release_path
 from capgen.dataset.shards import ShardState, such_as
 from capgen.display import plain
 from capgen.errors import CapgenError, LedgerError
@@ -28,7 +28,7 @@ from capgen.pipeline.releasing.checking.books import BooksTask, RangeBooks, read
 from capgen.pipeline.releasing.dedup import find_duplicates
 from capgen.pipeline.releasing.outcomes import ShardProgress
 from capgen.pipeline.releasing.pack import counted_steps
-from capgen.pipeline.releasing.ranges import ShardRange, ranges_of, released_ranges
+from capgen.pipeline.releasing.ranges import files_of, ranges_of, released_ranges
 from capgen.pipeline.releasing.reviewed import Reviewed
 from capgen.pipeline.tasks import InThisProcess, TaskRunner
 
@@ -119,7 +119,7 @@ def verify(
                 plan.fingerprint,
                 plan.legacy_root,
                 reviews,
-                None if release is None else _files_of(shards, files),
+                None if release is None else files_of(shards, files),
                 keep_alike=release is None or release.keep_alike,
                 marks=release is not None and release.dedup_rules is not None,
                 duplicates=found,
@@ -132,14 +132,6 @@ def verify(
             books.take(read, audit)
         audit.finish()
     return books.close(plan.shards, release)
-
-
-def _files_of(shards: ShardRange, files: Sequence[ReleasedFile]) -> dict[str, list[ReleasedFile]]:
-    """By config, the files that hold the rows of a range: where they do not say whose they are, all of its split."""
-    of_split = [file for file in files if file.split == shards.split]
-    told = [file for file in of_split if file.shards == shards.span]
-    whole = any(file.shards is None for file in of_split) or not told
-    return {config: [file for file in (of_split if whole else told) if file.config == config] for config in CONFIGS}
 
 
 def _repeated_digests(parts: Sequence[NDArray[np.uint64]]) -> set[int]:

@@ -28,6 +28,7 @@ from capgen.pipeline.planning.job import Job
 from capgen.pipeline.planning.prepare import card_info, prepare
 from capgen.pipeline.releasing.embedded import Embed
 from capgen.pipeline.releasing.pack import pack
+from capgen.pipeline.releasing.release_card import FileTold
 from capgen.pipeline.releasing.verify import Ledger, verify
 from capgen.pipeline.running.driver import Executor, run_shards
 from capgen.pipeline.running.history import SessionHistory
@@ -156,7 +157,7 @@ def run_session(settings: Settings, wanted: RunRequest, console: Console) -> tup
         _refuse_nothing(job, table)
         asked = time.monotonic()
         parts = _copied_parts(held, table.objects, wanted.embed) if bucket.copies else tasks(table.objects)
-        ledger = _release(job, parts, embed=wanted.embed, display=display)
+        ledger = _release(job, parts, wanted.embed, display, bucket.bring)
         ended = time.monotonic()
         seconds = {"plan": planned - begun, "ask": asked - planned, "pack and verify": ended - asked}
         report = end_report(progress, ledger, {name: round(value, 2) for name, value in seconds.items()})
@@ -176,8 +177,8 @@ def _copied_parts(held: ExitStack, objects: int, embed: Embed | None) -> TaskRun
     return InThisProcess() if embed is not None else held.enter_context(local_tasks(objects))
 
 
-def _release(job: Job, tasks: TaskRunner, *, embed: Embed | None, display: ProgressDisplay) -> Ledger:
-    """Pack what was answered, and verify it."""
+def _release(job: Job, tasks: TaskRunner, embed: Embed | None, display: ProgressDisplay, written: FileTold) -> Ledger:
+    """Pack what was answered, or write its card alone, and verify it."""
     plan = read_plan(job.out)
     judges = judge_counts(job.out, _passed(job.out, plan.table))
     pack(
@@ -192,6 +193,7 @@ def _release(job: Job, tasks: TaskRunner, *, embed: Embed | None, display: Progr
         max_failed=job.settings.run.max_failed,
         progress=display.steps("packing"),
         tasks=tasks,
+        written=written,
     )
     with scratch_folder(job.out) as scratch:
         return verify(job.out, display.steps("verifying"), tasks=tasks, scratch=scratch)

@@ -6,6 +6,7 @@ import os
 import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -29,7 +30,7 @@ from capgen.pipeline.running.run_progress import RunProgress
 from capgen.pipeline.running.status import run_status
 from capgen.pipeline.view import Settled
 from tests.buckets.bucket import new_bucket, s3_server
-from tests.tiny_runs import FINGERPRINT, said, three_shards
+from tests.tiny_runs import CARD, FINGERPRINT, said, three_shards
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,28 @@ def test_a_release_that_was_made_here_is_whole_there(url, tmp_path):
     here.pull()
     here.push()
     assert here.store.list() == before, "nothing is written twice"
+
+
+def test_a_card_that_is_written_alone_reaches_the_bucket_alone_and_what_is_there_is_always_a_release(url, tmp_path):
+    run = three_shards(tmp_path / "a").commit()
+    run.pack()
+    here = Mirror(url, run.out)
+    here.push()
+    before, titles = here.store.list(), []
+
+    def written(path):
+        here.give([path])
+        there = tmp_path / f"b{len(titles)}"
+        Mirror(url, there).begin()
+        assert verify(there).ok
+        titles.append("Another title" in RunLayout(there).card.read_text())
+
+    run.pack(card=replace(CARD, title="Another title"), written=written)
+    here.push()
+    after = here.store.list()
+    assert titles == [False, True, True]
+    assert {name for name in after if after[name] != before.get(name)} == {"README.md", "release.json"}
+    assert after.keys() == before.keys()
 
 
 def test_a_new_release_replaces_the_old_one_and_its_files(url, tmp_path):

@@ -14,7 +14,7 @@ from capgen.dataset.layout import RunLayout
 from capgen.dataset.parquet.opened import opened_parquet
 from capgen.dataset.plan import PlannedMedia
 from capgen.dataset.reader import parquet_batches
-from capgen.dataset.release_record import Release, ReleasedFile
+from capgen.dataset.release_record import Release, ReleasedFile, card_fits
 from capgen.dataset.schema import CAPTIONS, DEDUP, MEDIA
 from capgen.dataset.stats import RowOutcome
 from capgen.errors import first_line
@@ -34,8 +34,10 @@ _COLUMNS = {
 
 def note_files(out: Path, release: Release, files: Iterable[ReleasedFile], note: Note) -> None:
     """What can be said of a release as a whole, and of those of its files that no range holds."""
+    card = RunLayout(out).record_of(RunLayout(out).card)
     for file in files:
-        _as_recorded(out, file, note)
+        if file.path != card or not card_fits(out, release):
+            _as_recorded(out, file, note)
     _note_strangers(out, release, note)
     _note_configs(out, note)
 
