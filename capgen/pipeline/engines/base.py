@@ -52,12 +52,13 @@ class EngineNotStarted(EngineDead):
     Args:
         cause: what it, or a process of it, said.
         remedy: what to do about it.
+        lasting: another start on this machine would end in the same way.
     """
 
-    def __init__(self, cause: str, remedy: str) -> None:
-        self.cause, self.remedy = cause, remedy
+    def __init__(self, cause: str, remedy: str, lasting: bool = False) -> None:
+        self.cause, self.remedy, self.lasting = cause, remedy, lasting
         super().__init__(f"the engine could not be started: {cause}; {remedy}")
-        self.args = (cause, remedy)
+        self.args = (cause, remedy, lasting)
 
 
 class Postponed(CapgenError):

@@ -41,7 +41,6 @@ _STOP_S = 20.0
 _REFUSED_S = 3.0
 _AWAY_S = 120.0
 _AGAIN_S = 60.0  # until an engine that could not be started is tried again, where others are up
-_STARTS = 3  # so often an engine is started before the run gives up; it may be killed while it loads
 
 
 @dataclass(slots=True)
@@ -132,7 +131,7 @@ class _Session:
     ) -> None:
         self.ray, self.cluster, self.job, self.progress, self.checks = ray, cluster, job, progress, checks
         self.starting: dict[Any, tuple[int, float]] = {}
-        self.begun = EngineStarts(job.out)
+        self.begun = EngineStarts(job.out, elsewhere=bool(os.environ.get("RAY_ADDRESS")))
         self.due: dict[int, float] = {0: 0.0}
         self.away: dict[int, float] = {}
         self.up: list[int] = []
@@ -151,7 +150,6 @@ class _Session:
         self.handing = Handing(ray, self.actors, shards)
         self.waits = RunWaits(job, progress)
         self.lives = [0] * count
-        self.starts = [0] * count
         self.seen = [""] * count
 
     def run(self) -> None:
@@ -210,7 +208,6 @@ class _Session:
         while self.cluster.grow and self.handing.queue and len(self.actors) < self.places.room:
             number = self.places.add()
             self.lives.append(0)
-            self.starts.append(0)
             self.seen.append("")
             if self.progress.engines:
                 self.due[number] = 0.0
@@ -294,7 +291,7 @@ class _Session:
             self.due |= dict.fromkeys(range(1, len(self.actors)), 0.0)
         self.up.append(number)
         self.seen[number] = life
-        self.starts[number] = 0
+        self.begun.forget(number)
         self.away.pop(number, None)
         self.progress.engine_started(facts, number)
 
@@ -310,16 +307,13 @@ class _Session:
         now, pause = time.monotonic(), _WAIT_S
         why = f"engine {number} could not be started: {self.begun.why_not(number, error)}"
         refused = isinstance(error, self.ray.exceptions.ActorUnavailableError) and now - sent < _REFUSED_S
-        if refused:
-            given_up = now - self.away.setdefault(number, now) > _AWAY_S
-        else:
-            self.starts[number] += 1
-            given_up = self.starts[number] >= _STARTS
+        given_up = now - self.away.setdefault(number, now) > _AWAY_S if refused else self.begun.fails(number, error)
         if given_up:
             if not self.up:
                 raise RunFailed(why) from error
             log.warning("%s; the others go on", why)
-            self.starts[number], pause = 0, _AGAIN_S
+            pause = _AGAIN_S
+            self.begun.forget(number)
             self.away.pop(number, None)
         elif not refused:
             log.warning("%s; it is tried again", why)

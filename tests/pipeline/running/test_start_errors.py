@@ -50,6 +50,17 @@ def test_the_engines_own_word_is_told_with_its_remedy_also_where_the_next_start_
     assert starts.why_not(1, ray.exceptions.RayError(KILLED)).startswith(GONE)
 
 
+def test_an_engine_is_started_three_times_but_once_where_the_next_start_would_end_in_the_same_way(tmp_path):
+    passing, lasting = EngineNotStarted("no memory", "free it"), EngineNotStarted("an old driver", "update it", True)
+    starts = EngineStarts(tmp_path)
+    assert [starts.fails(0, passing) for _ in range(3)] == [False, False, True]
+    assert [starts.fails(1, error) for error in (ray.exceptions.RayError(KILLED), lasting)] == [False, True]
+    starts.forget(0)
+    assert not starts.fails(0, passing)
+    cluster = EngineStarts(tmp_path, elsewhere=True)  # the next start may be on a machine with another driver
+    assert [cluster.fails(0, lasting) for _ in range(3)] == [False, False, True]
+
+
 def test_other_errors_are_told_as_they_are(tmp_path):
     starts = EngineStarts(tmp_path)
     assert starts.why_not(0, EngineDead("no folder; mount it")) == "no folder; mount it"

@@ -41,9 +41,24 @@ _COMPILER = (
     "install a C compiler and the headers of Python (gcc, python3-dev), or --set engine.options.args.enforce_eager=true"
 )
 
-_REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), remedy)
-    for pattern, remedy in (
+
+class KnownCause(NamedTuple):
+    """An error that often ends a start.
+
+    Args:
+        remedy: what to do about it.
+        lasting: another start on this machine ends in the same way.
+    """
+
+    pattern: re.Pattern[str]
+    remedy: str
+    lasting: bool = False
+
+
+_LASTING = True
+_KNOWN: tuple[KnownCause, ...] = tuple(
+    KnownCause(re.compile(pattern, re.IGNORECASE), *told)
+    for pattern, *told in (
         (
             r"less than desired GPU memory utilization|less than the engine's budget",
             f"end what else uses the GPU (nvidia-smi lists it), or --set {_TIGHTER}=0.8 or less",
@@ -56,10 +71,12 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"larger than the available KV cache|stored in KV cache",
             "--set engine.options.max_model_len=8192 or less; or more memory for it: on the CPU "
             f"engine.options.cpu_kv_gib=4, on a GPU {_TIGHTER}=0.95",
+            _LASTING,
         ),
         (
             r"no available memory for the cache blocks",
             f"--set {_TIGHTER}=0.95 where nothing else uses the GPU, or {_GPU_MEMORY}",
+            _LASTING,
         ),
         (
             r"CUDA(?: error:)? out of memory|HIP out of memory|CUDA_ERROR_OUT_OF_MEMORY|not enough GPU memory"
@@ -70,11 +87,13 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"no kernel image is available|NO_BINARY_FOR_GPU|not compatible with the current PyTorch"
             r"|invalid device function",
             "install a build of torch and vLLM that was made for this GPU: the installed one has no code for it",
+            _LASTING,
         ),
         (
             r"driver (?:on your system )?(?:version )?is (?:too old|insufficient)|unsupported toolchain"
             r"|UNSUPPORTED_PTX_VERSION|forward compatibility was attempted|unsupported display driver",
             "update the NVIDIA driver, or install builds of torch and vLLM for the CUDA version that nvidia-smi shows",
+            _LASTING,
         ),
         (
             r"no CUDA GPUs are available|no CUDA-capable device|found no NVIDIA driver|failed to infer device type"
@@ -90,8 +109,9 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             r"only supported on GPUs with compute capability|does not support bfloat16",
             "--set engine.options.dtype=half",
+            _LASTING,
         ),
-        (r"divisible by tensor parallel size", "give a --tensor-parallel that divides that number"),
+        (r"divisible by tensor parallel size", "give a --tensor-parallel that divides that number", _LASTING),
         (
             r"no space left on device|disk quota exceeded|file too large",
             "make room on that disk, or name another: vLLM and torch write below TMPDIR, VLLM_CACHE_ROOT, "
@@ -106,26 +126,42 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             r"ended by SIGILL|illegal instruction",
             "this processor lacks instructions that the build needs; take a build for it, or --engine transformers",
+            _LASTING,
         ),
         (r"too many open files", "raise the limit of open files: ulimit -n 65536"),
         (r"can't start new thread|resource temporarily unavailable", "raise the limit of processes: ulimit -u"),
         (r"address already in use|EADDRINUSE", "end what holds the port, or unset VLLM_PORT and MASTER_PORT"),
-        (r"Python\.h|C compiler|CompilerNotFound|InvalidCxxCompiler|cannot find -lcuda|nvcc", _COMPILER),
-        (r"gated repo|401 Client Error|403 Client Error", "accept the model's terms on the Hub and set HF_TOKEN"),
+        (r"Python\.h|C compiler|CompilerNotFound|InvalidCxxCompiler|cannot find -lcuda|nvcc", _COMPILER, _LASTING),
+        (
+            r"gated repo|401 Client Error|403 Client Error",
+            "accept the model's terms on the Hub and set HF_TOKEN",
+            _LASTING,
+        ),
     )
 )
 
 
 class StartFailure(NamedTuple):
-    """Why an engine did not start, and what to do about it; ``remedy`` is None for what is not known."""
+    """Why an engine did not start, and what to do about it.
+
+    Args:
+        remedy: None for what is not known.
+        lasting: another start on this machine would end in the same way.
+    """
 
     cause: str
     remedy: str | None
+    lasting: bool = False
 
 
 def remedy_for(said: str) -> str | None:
     """What to do about an error of vLLM, torch, CUDA, NCCL or the system; None for one that is not known."""
-    return next((remedy for pattern, remedy in _REMEDIES if pattern.search(said)), None)
+    known = _known_cause(said)
+    return known.remedy if known else None
+
+
+def _known_cause(said: str) -> KnownCause | None:
+    return next((one for one in _KNOWN if one.pattern.search(said)), None)
 
 
 def printed_cause(text: str) -> str | None:
@@ -158,7 +194,9 @@ def start_failure(said: str, printed: str = "") -> StartFailure:
         cause = printed_cause(printed) or _gone(cause)
     cause = cause.rstrip(".")
     full = full_folders() if cause.endswith(os.strerror(errno.ENOSPC)) else []  # else it names the file
-    return StartFailure(f"{cause}: {', '.join(full)}" if full else cause, remedy_for(cause))
+    known = _known_cause(cause)
+    told = f"{cause}: {', '.join(full)}" if full else cause
+    return StartFailure(told, known.remedy, known.lasting) if known else StartFailure(told, None)
 
 
 def full_folders() -> list[str]:

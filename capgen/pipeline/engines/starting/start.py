@@ -48,7 +48,7 @@ def _not_started(error: Exception, output: EngineOutput, log: Path | None) -> En
         output.drop()
     where = f" (in {log})" if log else ""
     remedy = failure.remedy or ("look there" if log else "look at what it printed")
-    return EngineNotStarted(f"{failure.cause}{where}", remedy)
+    return EngineNotStarted(f"{failure.cause}{where}", remedy, failure.lasting)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from capgen.redaction import message
 
 _DETAIL = re.compile(r"Worker exit detail: (.+?)(?= Some common causes| There are some potential|\n|$)", re.DOTALL)
 _GONE = re.compile(r"connection error code 2|Socket closed|temporarily unavailable|is unavailable: ")
+_STARTS = 3
 _WITHOUT_A_WORD = "its process is gone without a word, as when memory runs out and the system kills it"
 
 
@@ -24,15 +26,31 @@ class EngineStarts:
 
     Args:
         out: the run's folder, where engines log.
+        elsewhere: an engine may be started on another machine than before.
     """
 
     out: Path
+    elsewhere: bool = False
+    _failed: Counter[int] = field(default_factory=Counter)
     _sizes: dict[int, int] = field(default_factory=dict)
     _causes: dict[int, str] = field(default_factory=dict)
 
     def begin(self, number: int) -> None:
         """An engine is told to start: what its log holds by now is of earlier starts."""
         self._sizes[number] = log_size(RunLayout(self.out).engine_log(number))
+
+    def fails(self, number: int, error: Exception) -> bool:
+        """Count a failed start; whether there were enough of them.
+
+        Three are, because an engine may be killed while it loads; one is where the next would end in the same way.
+        """
+        self._failed[number] += 1
+        lasting = isinstance(error, EngineNotStarted) and error.lasting and not self.elsewhere
+        return lasting or self._failed[number] >= _STARTS
+
+    def forget(self, number: int) -> None:
+        """An engine is up, or has failed often enough: its failed starts count no more."""
+        self._failed.pop(number, None)
 
     def why_not(self, number: int, error: Exception) -> str:
         """Why a start failed, and a remedy, on one line.

@@ -115,6 +115,14 @@ MESSAGES = {
 }
 
 
+LASTING = {
+    *("no room for the cache", "cache smaller than a prompt", "cache smaller than a prompt, before 0.10"),
+    *("another GPU's build", "driver too old", "driver too old for the runtime", "driver and library differ"),
+    *("old GPU", "heads", "no compiler"),
+}
+"""What the next start on the same machine ends with too; memory, disks, ports and networks may be free by then."""
+
+
 @pytest.mark.parametrize("name", MESSAGES)
 def test_a_message_of_the_gpu_or_the_system_is_found_with_its_remedy(name):
     said, remedy = MESSAGES[name]
@@ -137,6 +145,7 @@ def test_a_message_of_the_gpu_or_the_system_is_found_with_its_remedy(name):
     failure = start_failure(POINTER, log)
     assert failure.cause == said.rstrip(".")
     assert remedy in failure.remedy
+    assert failure.lasting == (name in LASTING)
 
 
 def test_the_cause_in_a_worker_is_preferred_to_the_complaints_of_those_that_waited_for_it():
@@ -162,13 +171,14 @@ def test_an_error_that_points_to_an_earlier_one_is_not_taken_for_the_cause():
     log = "ERROR [registry.py:9] ModuleNotFoundError: No module named 'torchvision'\n"
     log += f"{WORKER}WorkerProc failed to start.\n{WORKER}{pointing}\n{CORE}EngineCore failed to start.\n{POINTER}\n"
     for said in (POINTER, pointing):
-        assert start_failure(said, log) == ("ModuleNotFoundError: No module named 'torchvision'", None)
+        assert start_failure(said, log) == ("ModuleNotFoundError: No module named 'torchvision'", None, False)
 
 
 def test_an_unknown_error_is_the_last_one_and_has_no_remedy_of_its_own():
     assert start_failure(POINTER, f"{CORE}KeyError: 'a'\n{CORE}KeyError: 'mrope_section'\n") == (
         "KeyError: 'mrope_section'",
         None,
+        False,
     )
     assert printed_cause("all is well\n    raise ValueError\nMyError is a name\n") is None
 
@@ -197,7 +207,7 @@ def test_a_process_that_printed_no_error_is_told_of_by_how_it_ended(ended, cause
 
 def test_an_error_of_this_process_is_its_own_cause():
     said = MESSAGES["no memory for a tensor"][0]
-    assert start_failure(said, "ValueError: an earlier one\n") == (said, remedy_for(said))
+    assert start_failure(said, "ValueError: an earlier one\n") == (said, remedy_for(said), False)
     assert start_failure("RuntimeError: key sk-abcdef0123456789 refused\nand more").cause == (
         "RuntimeError: key *** refused and more"
     )

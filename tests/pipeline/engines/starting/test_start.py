@@ -51,6 +51,7 @@ def test_what_the_engines_processes_print_has_the_cause_and_is_still_seen(capfd)
     assert told.cause == "ValueError: No available memory for the cache blocks"
     assert str(told).startswith("the engine could not be started: ValueError: No available memory")
     assert "gpu_memory_utilization" in told.remedy
+    assert told.lasting
     assert capfd.readouterr().err == "ValueError: No available memory for the cache blocks.\n"
 
 
