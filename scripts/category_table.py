@@ -177,6 +177,7 @@ def table_lines(net: WordNet, order: dict[int, int], named: dict[str, int], word
         plural, singular = line.split()[:2]
         if singular in known:
             lines.append(f"~\t{plural}\t{singular}")
+    lines.append("~\tcows\tcow")  # a noun of its own in WordNet: cattle
     words = {word for word in known if word.isalpha()}
     lines += [f"^\t{kind}\t{','.join(those)}" for kind, those in other_words(wordnet, words).items()]
     return lines
