@@ -2,109 +2,138 @@
 
 from __future__ import annotations
 
+# In a row with a colon, what stands before it may be called by the words behind it, and not these by each other's;
+# such a row is for these names alone, one without for all names that end in its words.
 _GROUPS = """
 rabbit hare bunny
 alligator crocodile caiman
 pitcher jug ewer carafe
-coffeepot pot
-suitcase trunk
-jean bottoms denims
+coffeepot: pot
+suitcase trunk carryon
+jean bottoms denims denim
 guitar bass ukulele
 boat trawler gondola barge ferry
-skateboard cruiser longboard
-bed double bunk cot crib mattress
+skateboard cruiser longboard deck
+bed double bunk cot crib
+bed mattress
 armchair wingback recliner rocker
 toilet loo lavatory commode urinal latrine
 orange clementine satsuma
 sunglasses aviator aviators wayfarer wayfarers
 doughnut donut ring cruller fritter
-sushi nigiri maki roll sashimi salmon tuna
+sushi: nigiri maki roll sashimi salmon tuna
 pumpkin lantern gourd squash
 truck wheeler rig semi dumper tanker
 pony shetland
 sign notice chalkboard octagon
 signboard notice chalkboard
 microphone mic
-book paperback hardcover hardback novel textbook volume notebook
+book paperback hardcover hardback novel textbook volume
+booklet manual leaflet
 building tower skyscraper house
 screen board billboard
-dessert pastry croissant pain pie tart
-car suv van minivan taxi cab jeep sedan limousine pickup truck hatchback wagon convertible
-truck pickup lorry van trailer tractor mixer
+dessert: pastry croissant pain pie tart cake pudding custard
+car suv van minivan taxi cab jeep sedan limousine pickup hatchback wagon convertible coupe
+truck pickup lorry van
+truck: trailer tractor mixer
 motorcycle motorbike scooter moped bike dirtbike
 bicycle bike cycle cruiser racer
-bus minibus coach trolley
-bus truck lorry van
-rickshaw bicycle bike tricycle cart carriage
+bus minibus coach
+rickshaw: tricycle cart carriage bicycle bike
+tricycle: trike bike
 cart trolley handcart wagon stroller
 taco burrito wrap tortilla
-herb leaf plant parsley basil mint
+herb: leaf plant parsley basil mint
 basket box bin
-marker pen pencil crayon highlighter
-horn megaphone loudspeaker speaker
+marker pen highlighter
+crayon pencil
+horn megaphone loudspeaker
+speaker loudspeaker tower
 stick ruler rod
 toaster maker oven
-pot bowl bucket
+pot: bowl bucket
+bucket: tub
 lights light pole lamppost post
+streetlight street_light street_lights: pole post lamppost lamp light
+croissant: pastry
 tag label sign sticker plaque signboard card
 scoreboard signboard sign board
-dessert cake pie pudding custard
 globe sphere ball
-train locomotive railcar tram trolley subway
+train: locomotive railcar tram trolley subway
+railcar passenger_car bullet_train: train
+train: carriage car wagon coach
+railcar: carriage car wagon coach
 boat ship canoe kayak yacht dinghy raft ferry vessel sailboat
 airplane plane aeroplane jet airliner aircraft
 chair armchair stool seat bench recliner
-sofa couch sectional loveseat armchair futon seat settee chaise daybed lounge
-table desk counter countertop tabletop stand nightstand
-cabinet cupboard drawer dresser wardrobe closet shelf bookcase sideboard
+stool: perch
+sofa couch sectional loveseat armchair futon seat settee chaise daybed lounge chesterfield
+table desk counter countertop tabletop stand nightstand trestle
+cabinet cupboard dresser wardrobe closet sideboard
+cabinet dresser file_cabinet: drawer drawers
+shelf bookcase bookshelf
 cup mug glass tumbler teacup goblet
 glass wineglass goblet flute tumbler
 plate dish platter saucer tray
+dish: skillet pan bowl
 bowl dish basin
 bottle flask jar jug
 pan skillet wok pot saucepan frypan
 pot saucepan kettle planter flowerpot urn vase
-bag handbag purse backpack satchel tote pouch suitcase luggage briefcase knapsack rucksack
-box carton crate package container case chest bin
+handbag purse satchel tote pouch clutch bag
+bag: handbag purse backpack satchel tote pouch luggage briefcase knapsack rucksack sack
+suitcase luggage briefcase case bag
+box carton crate package case chest
+box: bin container
 basket hamper bin crate
-jacket coat blazer parka sweater hoodie cardigan vest shirt top sweatshirt pullover
+jacket coat blazer parka sweater hoodie cardigan vest shirt sweatshirt pullover
+jacket shirt: top
 shirt blouse top tee jersey sweater sweatshirt t
 dress gown skirt robe
 pants jeans trousers leggings slacks shorts denim
-hat cap beanie helmet fedora bonnet headgear
-shoe sneaker boot sandal slipper trainer footwear cleat heel
+hat cap beanie fedora bonnet headgear
+cap: newsboy
+shoe: sneaker boot sandal slipper trainer footwear cleat heel loafer
+boot sneaker sandal slipper: shoe footwear
+sneaker trainer
+skate boot
 sock stocking
 glove mitten mitt
 tie necktie
+bow_tie: bow
+bow ribbon
 glasses eyeglasses spectacles sunglasses shades goggles
+spectacles glasses sunglasses goggles: frame frames
 sign signboard billboard poster banner placard signage
 picture painting photo photograph poster frame portrait print artwork drawing
 lamp light lantern bulb lampshade streetlight lamppost chandelier sconce
 tv television screen monitor display
 monitor screen display computer
-phone cellphone smartphone telephone mobile iphone
+phone cellphone telephone mobile iphone
+telephone: receiver rotary
 laptop computer notebook
-camera camcorder
+camera camcorder rangefinder
 curtain drape blind shade drapery
 blanket quilt towel sheet throw comforter bedspread duvet
 rug mat carpet
+trampoline mat
 pillow cushion
 stove oven cooker range burner cooktop
-refrigerator fridge freezer
+refrigerator fridge freezer icebox
 faucet tap spigot
 sink basin washbasin
-donut doughnut pastry bun
+doughnut: pastry
 bread bun roll sandwich toast loaf baguette sub
 sandwich burger hamburger cheeseburger sub hotdog
-pizza pie pepperoni margherita
+pizza: pie pepperoni margherita
 cake cupcake pastry pie tart muffin
-cow bull calf ox cattle heifer steer
+cow bull calf ox cattle heifer steer bovine
 sheep lamb ram ewe
 horse pony mare foal colt stallion
 duck duckling mallard drake goose
 chicken hen rooster chick bantam cockerel pullet
 chair rocker
-remote handset clicker
+remote_control remote: handset clicker remote controller
 pepper capsicum
 minivan carrier
 stroller pushchair buggy pram
@@ -117,7 +146,6 @@ thermos flask
 crib cot
 stove hob
 eraser rubber
-faucet tap
 cookie biscuit
 fry chip
 candy sweet lolly
@@ -134,7 +162,6 @@ pantyhose tights
 overall dungarees
 wrench spanner
 thumbtack pin
-handbag purse clutch
 wallet purse billfold
 streetcar tram
 camper caravan
@@ -142,7 +169,7 @@ trailer caravan
 windshield windscreen
 hood bonnet
 trunk boot
-plate numberplate plates
+numberplate plate plates
 extinguisher canister
 sidewalk pavement
 fireplug hydrant
@@ -150,8 +177,8 @@ television telly
 register till
 tachometer counter gauge dial
 speedometer gauge dial
-sign post fingerpost signpost plate
-headstall bridle halter
+sign fingerpost signpost plate arrow
+headstall bridle halter strap straps
 bridle halter
 hotdog frankfurter wiener sausage
 necklace pearls beads pearl
@@ -160,48 +187,60 @@ maker machine pot brewer
 soup stew chowder broth
 stew casserole
 postbox mailbox box
-bird pigeon seagull gull crow parrot
-ball basketball football baseball soccer
+ball: basketball football baseball
 racket racquet paddle
-bat stick
-board surfboard skateboard snowboard plank
+board: surfboard skateboard snowboard plank
 ski pole
 pole post pillar column rod
-flower bouquet blossom rose tulip bloom flowers arrangement
-plant flower bush shrub tree
+flower: bouquet blossom rose tulip bloom flowers arrangement
+plant: flower bush shrub tree
 leaf foliage
+lettuce: leaf leaves romaine
+corn: cob ear kernel kernels
 statue sculpture figurine bust figure
 doll toy figurine
 clock watch timepiece
-knife blade cutlery
+knife blade
+fan: blade blades
+blender: pitcher jug
+spatula turner
+clippers loppers lopper
+headband sweatband
+plume feather
+dish_antenna satellite_dish: receiver
+projectile shell
+drill hammer
+tapestry hanging
+wig curls curl hair
 bin can trashcan dustbin wastebasket
-book notebook magazine novel
+notebook magazine
 paper napkin tissue towel
 umbrella parasol
 wheel tire tyre rim
-headlight light lamp
-mirror glass
+headlight taillight: light lamp lens
+mirror: glass
 bracelet band bangle wristband
 ring band
 necklace chain pendant
 watch wristwatch
 earring earrings hoop stud
-baseball ball
 remote controller
 computer pc laptop
-seal walrus
 deer stag doe elk moose fawn
-bear cub panda
+bear: cub panda
 cat kitten tabby calico tortoiseshell siamese
 dog puppy pup
-monkey ape chimpanzee gorilla
-fish goldfish
-apple fruit
+monkey: ape chimpanzee gorilla
 orange citrus tangerine mandarin
+gull seagull
 """.strip().splitlines()
 
 ALIKE: dict[str, frozenset[str]] = {}
-"""By each word, the words that may stand for it."""
+"""By the last word of a name, the words that may stand for it."""
+CALLED: dict[str, frozenset[str]] = {}
+"""The same by the whole name, with underscores in a compound."""
 for _group in _GROUPS:
-    for _word in _group.split():
-        ALIKE[_word] = ALIKE.get(_word, frozenset()) | frozenset(_group.split())
+    _called, _colon, _names = _group.partition(":")
+    _rows = CALLED if _colon else ALIKE
+    for _word in _called.split():
+        _rows[_word] = _rows.get(_word, frozenset()) | frozenset((_called + _names).split())

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 _TABLE = Path(__file__).resolve().parent / "nouns.tsv"
 # Kinds so general that being one says nothing: entity, physical entity, abstraction.
 _SILENT = 3
+_FEW_KINDS = 30
 _MAKESHIFT = ("ves", "f"), ("ies", "y"), ("men", "man"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one table: hashed as such
 class Nouns:
     """The table.
 
@@ -71,34 +72,48 @@ class Nouns:
         """Whether LVIS has a category of that name."""
         return noun in self._category_names
 
-    @cached_property
-    def _category_synsets(self) -> frozenset[int]:
-        return frozenset(self.categories.values())
-
-    def is_kind_of_category(self, synsets: tuple[int, ...], other_than: frozenset[int]) -> bool:
-        """Whether one of the synsets is a kind of a category of LVIS that is none of ``other_than``."""
-        wanted = self._category_synsets - other_than
-        return any(not wanted.isdisjoint(self.kinds_of(synset)) for synset in synsets)
+    def _kinds_named(self, names: str) -> frozenset[int]:
+        """The commonest synsets of names with blanks between them."""
+        return frozenset(synset for name in names.split() for synset in self.senses[name.replace("_", " ")][:1])
 
     @cached_property
-    def _places(self) -> frozenset[int]:
-        names = (
-            "room",
-            "road",
-            "way",
-            "geological formation",
-            "tract",
-            "building",
-            "terrace",
-            "passage",
-            "region",
-            "yard",
+    def _materials(self) -> frozenset[int]:
+        return self._kinds_named("material fabric wood shape rectangle sphere triangle cone oval ceramic_ware")
+
+    def is_material(self, senses: Sequence[int]) -> bool:
+        """Whether a noun is, as a rule, what things are made of, or a geometric form."""
+        return any(not self._materials.isdisjoint(self.kinds_of(sense)) for sense in senses[:1])
+
+    @cached_property
+    def edible(self) -> frozenset[int]:
+        """The synsets of food."""
+        return frozenset(self.senses["food"])
+
+    @cached_property
+    def _breeds(self) -> frozenset[int]:
+        return self._kinds_named("dog domestic_cat cow swine")
+
+    def is_breed(self, noun: str) -> bool:
+        """Whether a noun is, as a rule, a breed of dogs and the like."""
+        return any(not self._breeds.isdisjoint(self.kinds_of(sense)) for sense in self.senses.get(noun, ())[:1])
+
+    @cached_property
+    def _any_animals(self) -> frozenset[int]:
+        animal = self.senses["animal"][0]
+        return frozenset(
+            synset
+            for synset, parents in enumerate(self.parents)
+            if animal in parents and self.size(synset) < _FEW_KINDS
         )
-        return frozenset(synset for name in names for synset in self.senses[name][:1])
 
-    def is_place(self, synsets: tuple[int, ...]) -> bool:
-        """Whether a noun is, as a rule, the place where objects are."""
-        return any(not self._places.isdisjoint(self.kinds_of(synset)) for synset in synsets[:1])
+    def is_any_animal(self, senses: Sequence[int]) -> bool:
+        """Whether a noun says what an animal does or how old it is: a predator, a scavenger."""
+        return not self._any_animals.isdisjoint(senses)
+
+    @lru_cache(maxsize=1 << 16)  # noqa: B019 (the one table of a process)
+    def is_noun(self, word: str) -> bool:
+        """Whether a word is a noun of the table, in the singular or the plural, and mostly used as one."""
+        return self.singular(word) in self.senses and word not in self.mostly_verbs
 
     def is_container(self, noun: str) -> bool:
         """Whether a noun is, as a rule, a thing that holds others; a vehicle is none here, as WordNet has it."""

@@ -77,6 +77,11 @@ _GERUNDS = _set(
     overlapping packing panting posting pressing printing recording rubbing seizing serving sewing shading shopping
     signaling snipping stopping swelling ticking tracing turning washing whipping widening working wrapping writing"""
 )
+# These are verbs before an object too.
+_TRANSITIVE = _set(
+    "listing holding showing displaying containing wearing carrying bearing featuring riding eating drinking "
+    "pulling pushing pouring serving using"
+)
 _NO_PARTICIPLES = _set("wedding evening morning ceiling building racing string spring king ring wing")
 _POSSESSIVES = _set("its his her their")
 _MOST = 4  # noun phrases that are joined
@@ -89,16 +94,15 @@ class Subject:
     """What one sentence is about.
 
     Args:
-        words: of the first noun phrase, with what it is made of or filled with, and of those that ``and`` joins to it.
-        head: the words of the first noun phrase up to its head, in the singular; empty where none is known.
+        phrases: the first noun phrase, what it is made of or filled with, and those that ``and`` joins to it; with
+            each the words up to its head, this one in the singular, or none where no head is known.
+        head: the same words of the phrase that the sentence is about; empty where none is known.
         first: whether the sentence began with that noun phrase.
-        others: the heads of the noun phrases that follow it with "of" and the like.
     """
 
-    words: tuple[str, ...]
+    phrases: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
     head: tuple[str, ...]
     first: bool
-    others: tuple[tuple[str, ...], ...] = ()
 
 
 def subjects(
@@ -141,8 +145,8 @@ def _subject(words: Sequence[str], table: Nouns, transparent: frozenset[str], ve
     head = _head(said[number], table)
     if not (head or vessels):
         head = next((one for phrase in reversed(said[:number]) if (one := _head(phrase, table))), ())
-    others = tuple(one for phrase in said[number + 1 :] if (one := _head(phrase, table)))
-    return Subject(tuple(word for one in phrases for word in one), head, first, others)
+    heads = [_head(phrase, table) for phrase in said]
+    return Subject(tuple((tuple(phrase), of) for phrase, of in zip(phrases, heads, strict=True)), head, first)
 
 
 def _is_participle_clause(words: Sequence[str]) -> bool:
@@ -183,7 +187,7 @@ def _first_phrase(words: Sequence[str], table: Nouns) -> tuple[list[str], int]:
     nouns = 0
     place = 0
     for place, word in enumerate(words[:_LONGEST]):
-        if word == "of" or word in PREPOSITIONS or (word in CLAUSES and not _is_can(word, phrase, table)):
+        if word == "of" or word in PREPOSITIONS or (word in CLAUSES and not _is_can(words, place, table)):
             return phrase, place
         if word in _JOINTS or word == COMMA:
             if nouns or not phrase or _ends_phrase(words[place + 1 : place + 2]):
@@ -205,12 +209,13 @@ def _ends_phrase(after: Sequence[str]) -> bool:
     return not after or after[0] in PREPOSITIONS or after[0] in _DETERMINERS or after[0] in CLAUSES
 
 
-def _is_can(word: str, phrase: Sequence[str], table: Nouns) -> bool:
-    """Whether "can" is a thing: a green can, a trash can."""
-    if word != "can" or not phrase:
+def _is_can(words: Sequence[str], place: int, table: Nouns) -> bool:
+    """Whether "can" is a thing: a green can, a beer can beside a plate, a trash can overflowing with cups."""
+    if words[place] != "can" or not place:
         return False
-    last = phrase[-1]
-    return last in _DETERMINERS or last in COLOURS or f"{last} can" in table.senses or last not in table.senses
+    last, after = words[place - 1], words[place + 1] if place + 1 < len(words) else "."
+    known = last in _DETERMINERS or last in COLOURS or f"{last} can" in table.senses
+    return known or last not in table.senses or _ends(after) or after.endswith(("ing", "ed"))
 
 
 def _goes_on_with_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nouns) -> bool:
@@ -231,12 +236,15 @@ def _is_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nou
         return word in _PARTICIPLES or word in _GERUNDS or word not in table.senses or after in _DETERMINERS
     if before not in table.senses or before in table.mostly_adjectives:
         return False
+    if word in _TRANSITIVE:
+        return True
     if word.endswith("ing") and len(word) > _SHORTEST and word not in _NO_PARTICIPLES:
         return word not in table.senses and (after in (".", COMMA) or not table.is_thing(before))
     if after == "side":  # by side
         ends = True
     last = phrase[-1]
-    many = ((before != last or last[:-1] in table.senses) and last not in _BARE) or last in _PLURALS
+    many = before != last or (last.endswith("s") and last[:-1] in table.senses)
+    many = (many and last not in _BARE) or last in _PLURALS
     return many and (word in table.mostly_verbs or word in _VERBS or (ends and word in table.verbs))
 
 
@@ -260,7 +268,7 @@ def _is_third_person(word: str, phrase: Sequence[str], ends: bool, table: Nouns)
     """Whether a word that ends in "s" says what the noun before it does."""
     if word in _VERBS:
         return True
-    if phrase[-1] in table.mostly_adjectives:
+    if phrase[-1] in table.mostly_adjectives or f"{phrase[-1]} {table.singular(word)}" in table.senses:
         return False
     one = table.singular(word)
     if one not in table.senses:
@@ -297,7 +305,7 @@ def _head(phrase: Sequence[str], table: Nouns) -> tuple[str, ...]:
     named = [word for word in phrase if word not in _DETERMINERS]
     while named and (named[-1] in _AFTER_NOUNS or named[-1].isdecimal() or _is_no_noun(named, table)):
         named.pop()
-    if not named:
+    if not named or (named[-1] in table.mostly_adjectives and len(named) == len(phrase)):  # "fuzzy and round"
         return ()
     last = "person" if named[-1] in _PEOPLE else table.singular(named[-1])
     return (*named[:-1], last) if last in table.senses else ()
@@ -308,5 +316,7 @@ def _is_no_noun(named: Sequence[str], table: Nouns) -> bool:
     last, before = named[-1], named[-2:-1]
     if last not in table.senses and table.singular(last) not in table.senses:
         return last.endswith(_NO_NOUN) or last in table.irregular_verbs
-    known = bool(before) and table.singular(before[0]) in table.senses and before[0] not in table.mostly_adjectives
+    if not before or f"{before[0]} {last}" in table.senses:
+        return False
+    known = table.singular(before[0]) in table.senses and before[0] not in table.mostly_adjectives
     return known and (last in table.mostly_adjectives or last in COLOURS)

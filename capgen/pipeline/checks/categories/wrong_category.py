@@ -5,22 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
-from capgen.pipeline.checks.categories.alike import ALIKE
 from capgen.pipeline.checks.categories.nouns import Nouns, nouns
-from capgen.pipeline.checks.categories.subject import CLAUSES, COMMA, PREPOSITIONS, subjects
-from capgen.pipeline.checks.vocabulary.english_words import is_english
+from capgen.pipeline.checks.categories.subject import CLAUSES, COMMA, PREPOSITIONS, Subject, subjects
+from capgen.pipeline.checks.categories.wanted import (
+    BODY,
+    SILENT,
+    Wanted,
+    is_other_compound,
+    is_wanted,
+    kinds,
+    names,
+    names_last,
+    wanted,
+)
 from capgen.pipeline.checks.vocabulary.names import spoken
 from capgen.pipeline.checks.vocabulary.phrases import plain
 
-_MANY = 8192
-_FIRST = 7  # words
+_FIRST = 8  # words
+_STOPS = PREPOSITIONS | CLAUSES | frozenset(("the", "a", "an", ".", "and"))  # at these a noun phrase ends
+_ONE = frozenset(("a", "an"))
 _SMALL = 60  # nouns of a kind whose members go by each other's names
-_COMMON = 3  # senses of a word that count
 
 
 def _set(words: str) -> frozenset[str]:
@@ -35,60 +42,30 @@ _QUANTITIES = _set(
     sheet ball spray swarm school litter brood pride team load heap mound pinch dash dollop drop jet puff coil length
     remains rest edge end corner front back bottom middle inside outside tip base closeup shot display selection
     arrangement range assembly tier layer trio duo dozen lump slab cube wheel round tangle tuft bouquet floret bed
-    field crop
+    field crop bulb segment
     patch copy"""
 )
 # Of these only what follows their "of" is no thing of its own.
-_THINGS = _set("ball head ear bar stick bed wheel round field cube string roll sheet base team load block display slab")
+_THINGS = _set(
+    """ball head ear bar stick bed wheel round field cube string roll sheet base team load block display slab top jet
+    corner crop line edge end bulb"""
+)
+# A part of food or of a plant.
+_HELPINGS = _set("slice wedge scoop loaf clove sprig floret segment dollop braid bunch bouquet")
 # A bowl of soup is about soup, and "a bowl with soup" too where something to eat or to drink was asked for.
 _VESSELS = _set(
     """bowl plate dish cup glass pot pan jar bottle skillet tray basket box bag can mug saucer table counter stand
     platter carton pitcher jug tin tub bucket crate packet cone wrapper tumbler flute vase pint board"""
 )
-# The last word of a compound that is no such thing: a traffic light is no lamp.
-_APART = _set("light lights board card stand holder set")
-# What says nothing of what a thing is; and colours.
-_SILENT = _set(
-    """object item thing piece device figure shape structure substance product material surface area form design
-    white black orange gold silver rose violet lavender tan cream olive chocolate pink brown peach plum maker
-    one subject scene background foreground view image photo picture sight example version model style unit kind
-    red blue green yellow grey gray purple color colour home dwelling solid machinery"""
-)
-_PRONOUNS = _set("he she his her him someone somebody they their i you we people man woman everyone anyone")
-_PLANTS = _set("plant flower flowers arrangement bouquet tree bush shrub houseplant")
-# The form of a thing that has no better name, and what things are made of.
+# The form of a thing that has no better name.
 _FORMS = _set(
-    """box case holder unit machine set kit station bar strip roll dome rope cloth sheet slab ring hanging
-    fan label tag card board stand frame panel block hammer shell receiver post pole piece disc disk tube rod cover
-    wrap band cord string hook screen display manual"""
+    """box case holder unit machine set kit station bar strip roll dome rope cloth sheet slab ring label tag board
+    stand frame panel block post pole piece disc disk tube rod cover wrap band cord hook screen display
+    cylinder leather"""
 )
+# The same of what is worn.
+_CLOTHS = _set("strip roll rope cloth sheet ring piece cover wrap band cord string set")
 _LIKENESSES = _set("statue sculpture figurine bust puppet effigy")  # of anything
-_YOUNG = _set(
-    "calf cub pup bull male female infant baby adult juvenile youngster buck mother kit chick foal kid fledgling "
-    "nestling hatchling yearling joey"
-)
-_BODY = _set(
-    """hand hands finger fingers arm arms leg legs foot feet face head hair beard eye eyes mouth knee knees shoulder
-    shoulders wrist neck chest torso body skin elbow ankle thumb toes lips back"""
-)
-_LEAST = 3  # letters of what stands before that part
-_SHORTEST = 4  # letters of a word that counts as part of a compound: the board of a skateboard
-
-
-@dataclass(frozen=True, slots=True, eq=False)  # one object a category: compared and hashed as such
-class _Wanted:
-    """What a category may be called: words and compounds, and the synsets of which the object is a kind."""
-
-    names: frozenset[str]
-    heads: frozenset[str]
-    synsets: frozenset[int]
-    above: frozenset[int]
-    parts: frozenset[int]
-    person: bool
-    food: bool
-    animal: bool
-    plant: bool
-    artifact: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,195 +84,134 @@ class WrongCategory:
         """Name what the caption speaks of."""
         if said.category is None:
             return None
-        wanted = _wanted(said.category, said.synonyms)
-        if not wanted.synsets or not _LIKENESSES.isdisjoint(wanted.heads):
+        one = wanted(said.category, said.synonyms)
+        if not one.synsets or not _LIKENESSES.isdisjoint(one.heads):
             return None
-        subject = None if _begins_with_it(said.caption, wanted) else _other_subject(said.caption, wanted)
+        subject = None if _begins_with_it(said.caption, one) else _other_subject(said.caption, one)
         return None if subject is None else f"speaks of {subject!r}, not of {spoken(said.category)!r}"
 
 
-def _begins_with_it(caption: str, wanted: _Wanted) -> bool:
+def _begins_with_it(caption: str, one: Wanted) -> bool:
     """Whether the first words name the category, as in most captions: asking for that is quicker than parsing."""
-    for word in plain(caption).text.split(" ", _FIRST)[2:_FIRST]:
-        if word in PREPOSITIONS or word in CLAUSES:
+    words = plain(caption).text.split(" ", _FIRST)[1:_FIRST]
+    single = words[1] in _ONE
+    begin = 2 if single or words[1] == "the" else 1
+    before = ""
+    for word, after in zip(words[begin:-1], words[begin + 1 :], strict=True):
+        if word in _STOPS:
             return False
-        if _is_wanted(word, wanted) and f"{word}-" not in caption:
-            return True
+        if is_wanted(word, one) and _stands_alone(after, single) and f"{word}-" not in caption:
+            return not before or not is_other_compound(before, word, one)
+        before = word
     return False
 
 
-def _other_subject(caption: str, wanted: _Wanted) -> str | None:
+def _stands_alone(after: str, single: bool) -> bool:
+    """Whether the word behind a noun is no other noun of a compound; of one thing "s" and "ing" tell what it does."""
+    return after in _STOPS or (single and after.endswith(("s", "ing"))) or not nouns().is_noun(after)
+
+
+def _other_subject(caption: str, one: Wanted) -> str | None:
     """The other thing that a caption is about; None where it is about the category, or where that is not known."""
     table = nouns()
-    text = _prepared(caption, wanted)
-    about = subjects(text.split(), table, _QUANTITIES, _VESSELS if wanted.food else frozenset())
+    text = _prepared(caption, one)
+    about = subjects(text.split(), table, _QUANTITIES, _VESSELS if one.food else frozenset())
     first = next(about, None)
     if first is None or not first.head or not first.first:
         return None
     head = first.head[-1]
-    says_nothing = head in _SILENT and f" {head}s " not in text
-    if says_nothing or _is_name(head, caption) or any(_names(one.words, wanted, table) for one in (first, *about)):
+    says_nothing = head in SILENT and f" {head}s " not in text
+    if says_nothing or _is_name(head, caption, table) or any(_speaks_of(told, one, table) for told in (first, *about)):
         return None
-    return None if any(_fits(one, wanted, table) for one in (first.head, *first.others)) else head
+    return None if _fits(first.head, one, table) else head
 
 
-def _prepared(caption: str, wanted: _Wanted) -> str:
+def _speaks_of(told: Subject, one: Wanted, table: Nouns) -> bool:
+    """Whether a sentence's subject names the category: in a noun, or in a word before one that is no thing itself."""
+    for phrase, head in told.phrases:
+        if names(phrase, one):
+            last = head[-1] if head else ""
+            if not table.is_category(last) or last in _QUANTITIES or last in BODY or names_last(phrase, one):
+                return True
+    return False
+
+
+def _prepared(caption: str, one: Wanted) -> str:
     """The plain caption, with a word in the place of each comma."""
     if "," in caption:
         caption = caption.replace(",", f" {COMMA} ")
-    return _joined(caption, wanted) if "-" in caption else plain(caption).text
+    return _joined(caption, one) if "-" in caption else plain(caption).text
 
 
 _HYPHENATED = re.compile(r"\b([A-Za-z]+)-([A-Za-z]+)(?:-[A-Za-z]+)*\b")
 
 
-def _joined(caption: str, wanted: _Wanted) -> str:
+def _joined(caption: str, one: Wanted) -> str:
     """The plain caption; words with hyphens are one (heart-shaped), unless they are known as two."""
     table = nouns()
 
     def joined(match: re.Match[str]) -> str:
         parts = match.group().lower().split("-")
         last = table.singular(parts[-1])
-        if " ".join((*parts[:-1], last)) in table.senses or last in wanted.heads:
+        if " ".join((*parts[:-1], last)) in table.senses or last in one.heads:
             return match.group()
         return "".join(parts)
 
     return plain(_HYPHENATED.sub(joined, caption)).text
 
 
-@lru_cache(maxsize=_MANY)
-def _wanted(category: str, synonyms: tuple[str, ...]) -> _Wanted:
-    table = nouns()
-    names = {spoken(part) for name in (category, *synonyms) for part in name.split("/")} - {""}
-    if category in table.categories:
-        synsets = {table.categories[category]}
-    else:
-        synsets = {sense for name in names for sense in _senses(name, table)[:1]}
-    kinds = frozenset(kind for synset in synsets for kind in table.kinds_of(synset))
-    names |= {lemma for synset in synsets for lemma in table.lemmas.get(synset, ())}
-    heads = {name.rsplit(" ", 1)[-1] for name in names}
-    heads |= {table.singular(head) for head in heads}
-    called = {name.split()[0] if name.rsplit(" ", 1)[-1] in _APART else name.rsplit(" ", 1)[-1] for name in names}
-    alike = {like for head in called | (heads - _APART) for like in ALIKE.get(head, ())}
-    heads |= alike
-    synsets |= {sense for like in alike for sense in table.senses.get(like, ())[:2]}
-    if "pet" in heads:
-        synsets |= set(table.senses["animal"])
-    return _Wanted(
-        names=frozenset(names),
-        heads=frozenset(heads),
-        synsets=frozenset(synsets),
-        above=kinds,
-        parts=table.parts_of(frozenset(synsets)),
-        person=table.people in kinds,
-        plant=not _PLANTS.isdisjoint(heads),
-        artifact=not kinds.isdisjoint(table.senses["artifact"][:1]) and kinds.isdisjoint(table.senses["vehicle"][:1]),
-        animal=not kinds.isdisjoint(table.senses["animal"]),
-        food=not kinds.isdisjoint(table.senses["food"]),
-    )
+def _is_name(head: str, caption: str, table: Nouns) -> bool:
+    """Whether the caption writes the word with a capital: it may be part of any name then, unless it is a breed."""
+    return f" {head.capitalize()}" in caption and not table.is_breed(head)
 
 
-def _senses(name: str, table: Nouns) -> tuple[int, ...]:
-    """The synsets of a name; where the whole compound has none, those of its last word."""
-    for form in (name, table.singular(name), name.rsplit(" ", 1)[-1], table.singular(name.rsplit(" ", 1)[-1])):
-        if form in table.senses:
-            return table.senses[form]
-    return ()
-
-
-@lru_cache(maxsize=1 << 16)
-def _kinds(word: str) -> frozenset[int]:
-    """All of which the word, in one of its commoner senses, is a kind."""
-    table = nouns()
-    return frozenset(kind for sense in table.senses.get(word, ())[:_COMMON] for kind in table.kinds_of(sense))
-
-
-def _names(words: Sequence[str], wanted: _Wanted, table: Nouns) -> bool:
-    """Whether one of the words, or a compound of two, names the category."""
-    return any(_is_wanted(word, wanted) for word in words) or _has_compound(words, wanted, table)
-
-
-@lru_cache(maxsize=1 << 16)
-def _is_wanted(word: str, wanted: _Wanted) -> bool:
-    table = nouns()
-    word = word.removesuffix("'s")
-    if (
-        word in wanted.heads
-        or (wanted.animal and word in _YOUNG)
-        or (wanted.person and (word in _PRONOUNS or word in _BODY))
-    ):
-        return True
-    if word in _SILENT:
-        return False  # a colour is no person, whatever people are called
-    one = table.singular(word)
-    kinds = _kinds(one)
-    return (
-        (wanted.person and table.people in kinds)
-        or one in wanted.heads
-        or word.removesuffix("s") in wanted.heads
-        or word.removesuffix("es") in wanted.heads
-        or not wanted.synsets.isdisjoint(kinds)
-        or (len(one) >= _SHORTEST and any(_is_part_of_word(one, head) for head in wanted.heads))
-    )
-
-
-def _is_part_of_word(word: str, head: str) -> bool:
-    """Whether one is a compound with the other behind: sailboat and boat, but not spring and ring."""
-    longer, shorter = (word, head) if len(word) >= len(head) else (head, word)
-    if len(shorter) < _SHORTEST or not longer.endswith(shorter):
-        return False
-    before = longer.removesuffix(shorter)
-    return len(before) >= _LEAST and is_english(before)
-
-
-def _has_compound(words: Sequence[str], wanted: _Wanted, table: Nouns) -> bool:
-    for first, second in pairwise(words):
-        if second != ".":
-            compound = f"{first} {table.singular(second)}"
-            if compound in wanted.names or not wanted.synsets.isdisjoint(_kinds(compound)):
-                return True
-    return False
-
-
-def _is_name(head: str, caption: str) -> bool:
-    """Whether the caption writes the word with a capital, or behind a hyphen: it may be part of any name then."""
-    return f" {head.capitalize()}" in caption or f"-{head}" in caption
-
-
-def _is_near(senses: Sequence[int], wanted: _Wanted, table: Nouns) -> bool:
+def _is_near(senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
     """Whether a thing is of a small kind of things of which the object is too: these go by each other's names."""
     return any(
-        table.size(kind) <= _SMALL and kind in wanted.above for sense in senses[:1] for kind in table.kinds_of(sense)
+        table.size(kind) <= _SMALL and kind in one.above for sense in senses[:1] for kind in table.kinds_of(sense)
     )
 
 
-def _fits(head: Sequence[str], wanted: _Wanted, table: Nouns) -> bool:
+def _fits(head: Sequence[str], one: Wanted, table: Nouns) -> bool:
     """Whether a head says nothing, or names what the object is a kind of (an animal for a dog), or a part of it."""
     last = head[-1]
-    senses = table.senses.get(" ".join(head[-2:]), ()) or table.senses.get(last, ())
+    compound: tuple[int, ...] = ()
+    if len(head) > 1:
+        compound = table.senses.get(" ".join(head[-2:]), ()) or table.senses.get("".join(head[-2:]), ())
+    senses = compound or table.senses.get(last, ())
+    if last in _QUANTITIES - _THINGS:
+        return (last not in _HELPINGS or one.edible or one.plant) and not _is_of_another(head[:-1], table)
     return (
-        last in _QUANTITIES - _THINGS
-        or not wanted.above.isdisjoint(senses)
-        or not wanted.parts.isdisjoint(senses)
-        or (not table.is_category(last) and _is_near(senses, wanted, table))
-        or (
-            wanted.food and not table.is_category(last) and not frozenset(table.senses["food"]).isdisjoint(_kinds(last))
-        )
-        or (wanted.artifact and _is_vague(last, senses, wanted, table))
-        # a tablet is a tablet computer, a dog no dog collar
-        or (table.is_thing(last) and any(last == name.split()[0] for name in wanted.names))
-        or (wanted.plant and not frozenset(table.senses["plant"] + table.senses["flower"]).isdisjoint(_kinds(last)))
-        # a hermit is a hermit crab
-        or ((wanted.animal or wanted.food) and any(f"{last} {one}" in table.senses for one in wanted.heads))
+        not one.above.isdisjoint(senses)
+        or not one.parts.isdisjoint(senses[:3])
+        or _fits_one_that_is_no_category(head, senses, one, table)
+        or (one.artifact and (not compound or table.is_material(compound)) and _is_vague(last, senses, one, table))
     )
 
 
-def _is_vague(last: str, senses: tuple[int, ...], wanted: _Wanted, table: Nouns) -> bool:
-    """Whether a thing may go by that noun without being one: a form, a material, or no thing that is well known."""
-    if last in _FORMS:
-        return True
+def _is_of_another(before: Sequence[str], table: Nouns) -> bool:
+    """Whether the words before a quantity name another thing: cauliflower florets."""
+    return bool(before) and table.is_category(table.singular(before[-1])) and before[-1] not in SILENT
+
+
+def _fits_one_that_is_no_category(head: Sequence[str], senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
+    """Whether a noun for which LVIS has no category may stand for the object."""
+    last = head[-1]
     if table.is_category(last):
         return False
-    materials = frozenset(table.senses["fabric"] + table.senses["leather"] + table.senses["material"])
-    known = table.is_place(senses) or table.is_kind_of_category(senses[:2], wanted.above)
-    return not known or not materials.isdisjoint(_kinds(last))
+    return (
+        (one.artifact and _is_near(senses, one, table))
+        or (one.food and any(not table.edible.isdisjoint(table.kinds_of(sense)) for sense in senses[:1]))
+        # a tablet is a tablet computer, a poker token a poker chip, a trench a trench coat, a hermit a hermit crab
+        or (table.is_thing(last) and any(last == first or first in head[:-1] for first in one.qualifiers))
+        or any(f"{last} {other}" in table.senses for other in one.own)
+        or (one.plant and not frozenset(table.senses["plant"] + table.senses["flower"]).isdisjoint(kinds(last)))
+        or (one.animal and table.is_any_animal(senses))
+    )
+
+
+def _is_vague(last: str, senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
+    """Whether a thing may go by that noun without being one: a form, a material."""
+    if last in (_CLOTHS if one.clothing else _FORMS):
+        return True
+    return not table.is_category(last) and table.is_material(senses)
