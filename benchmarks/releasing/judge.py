@@ -1,10 +1,11 @@
 """How well a judge tells true captions from swapped and changed ones, on sample worlds that nothing was trained on.
 
-    python -m benchmarks.releasing.judge [--images 60] [--seeds 990001 990011 990012 990013]
+    python -m benchmarks.releasing.judge [--images 60] [--seeds 990001 990011 990012 990013 ...]
     python -m benchmarks.releasing.judge --method yes_no --model FOLDER
 
 The embedded captioner captions the worlds through vLLM. Then a judge scores, through vLLM too: these captions, the same
 with a fifth of them swapped within their pictures, the world's true sentences, and these with one attribute changed.
+``fit`` scores the captioner's own captions a second time without being told the objects' categories.
 """
 
 from __future__ import annotations
@@ -52,6 +53,13 @@ FALSE = 0.02
 """Share of the true captions that may be refused."""
 KEPT = 0.93
 """Share of the objects that the strictest threshold of the last row keeps."""
+UNTOLD = "own, category not told"
+SEEDS = [990_001, 990_011, 990_012, 990_013, 992_201, 992_202, 992_203]
+"""Of worlds that neither the captioner, nor a score, nor a threshold was made with."""
+
+
+Key = tuple[int, str]
+"""The seed of a world and the key of an object."""
 
 
 @dataclass(slots=True)
@@ -80,7 +88,7 @@ def main() -> None:
     """Caption, judge, print, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=60, help="of each world")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[990_001, 990_011, 990_012, 990_013])
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--method", choices=("fit", "yes_no"), default="fit")
     parser.add_argument("--model", default="embedded", help="that judges: a folder, or embedded")
     arguments = parser.parse_args()
@@ -133,13 +141,13 @@ def captioned(folder: Path, seed: int, images: int, engine: SharedEngine) -> Wor
 def judged(world: World, engine: SharedEngine, method: Any, model: str) -> list[dict[str, Any]]:
     """Judge a world's sentences; what each of them cost."""
     settings, rows = with_model(world.settings, str(model_dir()) if model == "embedded" else model), []
-    for name, sentences in world.sentences.items():
+    sets = world.sentences | ({UNTOLD: world.sentences["own"]} if method == "fit" else {})
+    for name, sentences in sets.items():
         begun = time.perf_counter()
         table = world.out.parent / f"{name}.parquet"
         running = engine.running(settings, 0)
-        summary = judge_run(
-            world.out, settings, JudgeRules(method=method), sentences=sentences, table=table, running=running
-        )
+        rules = JudgeRules(method=method, category=name != UNTOLD)
+        summary = judge_run(world.out, settings, rules, sentences=sentences, table=table, running=running)
         rows.append(cost(world, name, summary, time.perf_counter() - begun))
         world.scores[name] = {row["key"]: row["score"] for row in pq.read_table(table).to_pylist()}
     return rows
@@ -216,26 +224,36 @@ def goals(worlds: list[World]) -> list[dict[str, Any]]:
         keys = [key for key, attribute in attributes.items() if name in ("any", attribute)]
         value = auroc([of["changed"][key] for key in keys], [of["true"][key] for key in keys])
         rows.append({"what": f"AUROC, {name} changed", "captions": len(keys), "value": value, "goal": 0.95})
-    own = of["own"]
-    ranked = sorted(own, key=lambda key: own[key])
-    kept = ranked[int((1 - KEPT) * len(ranked)) :]
-    good, bad = ([own[key] for key in own if right.get(key, False) is is_right] for is_right in (True, False))
-    rows += [
-        {"what": "AUROC, own captions wrong in a word", "captions": len(bad), "value": auroc(bad, good)},
-        {"what": "right, all kept", "captions": len(own), "value": len(good) / len(own)},
-        {
-            "what": f"right, {len(kept) / len(own):.3f} kept (threshold {own[kept[0]]:.3f})",
-            "captions": len(kept),
-            "value": float(np.mean([right.get(key, False) for key in kept])),
-            "goal": 0.975,
-        },
-    ]
+    for name in (UNTOLD, "own"):
+        if name in of:
+            rows += of_own_captions(name, of[name], right)
     return [{"world": where} | row for row in rows]
 
 
-def _scores(worlds: list[World]) -> dict[str, dict[tuple[int, str], float]]:
+def of_own_captions(name: str, own: dict[Key, float], right: dict[Key, bool]) -> list[dict[str, Any]]:
+    """How well scores tell the captioner's own right captions from its wrong ones, and what is left of them."""
+    good, bad = ([own[key] for key in own if right.get(key, False) is is_right] for is_right in (True, False))
+    ranked = sorted(own, key=lambda key: own[key])
+    at_share = ranked[int((1 - KEPT) * len(ranked)) :]
+    at_default = [key for key in own if own[key] >= THRESHOLD]
+    rows = [
+        {"what": f"{name}: AUROC of the wrong in a word", "captions": len(bad), "value": auroc(bad, good)},
+        {"what": f"{name}: right, all kept", "captions": len(own), "value": len(good) / len(own)},
+    ]
+    for kept, threshold in ((at_default, THRESHOLD), (at_share, own[at_share[0]])):
+        share = len(kept) / len(own)
+        row = {
+            "what": f"{name}: right, {share:.3f} kept (threshold {threshold:.3f})",
+            "captions": len(kept),
+            "value": float(np.mean([right.get(key, False) for key in kept])),
+        }
+        rows.append(row if kept is at_default else row | {"goal": 0.975})
+    return rows
+
+
+def _scores(worlds: list[World]) -> dict[str, dict[Key, float]]:
     """By what was judged and by world and key; a sentence without a score counts as the worst."""
-    found: dict[str, dict[tuple[int, str], float]] = {}
+    found: dict[str, dict[Key, float]] = {}
     for world in worlds:
         for name, scores in world.scores.items():
             known = {(world.seed, key): -np.inf if value is None else value for key, value in scores.items()}

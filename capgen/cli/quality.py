@@ -130,6 +130,9 @@ def judge(
         float | None, typer.Option(help="Score from which a caption counts as right. Default: -1.")
     ] = None,
     contrast: Annotated[int, typer.Option(min=0, help="Other objects against which fit compares at most.")] = 3,
+    category: Annotated[
+        bool, typer.Option(help="Tell the model the category that the dataset gives the object (fit).")
+    ] = True,
     model: Annotated[
         str | None,
         typer.Option(help="Hub name, model folder, embedded, or embedded-judge (yes_no on sample worlds)."),
@@ -169,7 +172,7 @@ def judge(
     if named is not None:
         settings = with_model(settings, named, set_ or ())
     least = THRESHOLD if threshold is None else threshold
-    rules = JudgeRules(method=cast("Method", method), threshold=least, contrast=contrast)
+    rules = JudgeRules(method=cast("Method", method), threshold=least, contrast=contrast, category=category)
     devices = ctx.ensure_object(Providers).devices(gpus, tensor_parallel, 1)
     _judge(
         out,
@@ -192,7 +195,7 @@ def judge_release(out: Path, settings: Settings, gpus: int) -> frozenset[str]:
     wanted = settings.judge
     if wanted.method == "none":
         return frozenset()
-    rules = JudgeRules(method=wanted.method, threshold=wanted.threshold, contrast=wanted.contrast)
+    rules = JudgeRules(wanted.method, wanted.threshold, wanted.contrast, wanted.category)
     _judge(out, settings, rules, gpus=gpus)
     labels = read_labels(RunLayout(out).judge) if wanted.again else {}
     return frozenset(key for key, right in labels.items() if not right)

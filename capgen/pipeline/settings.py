@@ -324,12 +324,14 @@ class JudgeSettings(Table):
     ``method``: ``fit``, ``yes_no`` or ``confidence``; ``none`` judges nothing.
     ``threshold``: score (natural logarithm) from which a caption counts as right.
     ``contrast``: other objects of the picture against which ``fit`` holds a caption at most.
+    ``category``: whether ``fit`` tells the model the object's category, also where the run's prompt does not.
     ``again``: whether captions that it finds wrong are asked for once more, and the release is made anew.
     """
 
     method: Literal["none", "fit", "yes_no", "confidence"] = "none"
     threshold: float = -1.0
     contrast: Annotated[int, Field(ge=0)] = 3
+    category: bool = True
     again: bool = False
 
 

@@ -44,10 +44,12 @@ class JudgedBy(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         model: what judged; None where nothing was asked.
         threshold: the score from which a caption counts as right.
+        category_told: whether the model was told each object's category; None where nothing was asked, or not known.
     """
 
     model: str | None = None
     threshold: float | None = None
+    category_told: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class JudgeCounts:
         verdicts: of those, ``right``, ``wrong`` and ``unknown``.
         example: key and caption of the first that is found wrong.
         curve: thresholds with the share of the judged captions whose score reaches them, descending.
+        category_told: see ``JudgedBy``.
     """
 
     method: str
@@ -69,6 +72,7 @@ class JudgeCounts:
     verdicts: dict[str, int]
     example: tuple[str, str] | None
     curve: tuple[tuple[float, float], ...]
+    category_told: bool | None = None
 
 
 def scores_schema(rules: JudgedBy) -> pa.Schema:
@@ -140,7 +144,17 @@ class _Read:
         scores, judged = np.array(self._scores), self._verdicts.total()
         curve = tuple((edge, float((scores >= edge).sum()) / judged) for edge in CURVE)
         verdicts = {verdict: self._verdicts[verdict] for verdict in ("right", "wrong", "unknown")}
-        return JudgeCounts(name, rules.model, rules.threshold, captions, judged, verdicts, self._example, curve)
+        return JudgeCounts(
+            name,
+            rules.model,
+            rules.threshold,
+            captions,
+            judged,
+            verdicts,
+            self._example,
+            curve,
+            rules.category_told,
+        )
 
 
 CURVE = (-0.1, -0.5, -1.0, -2.0, -4.0, -8.0)

@@ -86,6 +86,7 @@ def _judge(one: JudgeCounts, calibration: Calibration | None) -> dict[str, Any]:
         "method": markdown(one.method),
         "model": markdown(one.model) if one.model else "",
         "threshold": one.threshold,
+        "category_told": one.category_told,
         "captions": one.captions,
         "judged": one.judged,
         "verdicts": one.verdicts,

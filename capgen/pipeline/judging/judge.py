@@ -82,12 +82,14 @@ def judge_run(
     if settings.source.root is not None:
         check_root(out, plan, settings.source.root)
     total = _count(out, plan, sentences)
-    summary = JudgeSummary(rules.method, rules.threshold)
+    category_told = rules.tells_category(settings.prompt)
+    summary = JudgeSummary(rules.method, rules.threshold, category_told)
     place = table or RunLayout(out).judge
     with exclusive_file(place):
         journal = JudgeJournal.open(out, settings, rules)
         work = _Judging(out, plan, settings, rules, sentences, journal)
-        by = JudgedBy(model=_judge_name(plan, settings, rules), threshold=rules.threshold)
+        name = _judge_name(plan, settings, rules)
+        by = JudgedBy(model=name, threshold=rules.threshold, category_told=category_told)
         with whole_file(place) as part, open_parquet(part, scores_schema(by)) as writer:
             done = 0
             for judged in _batches(work, gpus, running):
@@ -186,7 +188,7 @@ class _Judging:
         self.rules = rules
         self._out, self._plan, self._settings = out, plan, settings
         self._sentences, self._journal = sentences, journal
-        self._renderer = Renderer(settings.render, prompt_of(settings.prompt))
+        self._renderer = Renderer(settings.render, prompt_of(rules.prompt(settings.prompt)))
         self._root = settings.source.root or plan.root or ""
         self._bounds = picture_bounds(settings.source.root, settings.source.follow_links)
 

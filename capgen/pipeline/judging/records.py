@@ -20,7 +20,7 @@ from capgen.errors import UserError
 from capgen.pipeline.engines.scoring.fit import CONTRAST
 from capgen.pipeline.judging.scores import THRESHOLD, JudgedCaption, Method
 from capgen.pipeline.rendering.prompt import prompt_of
-from capgen.pipeline.settings import Settings
+from capgen.pipeline.settings import PromptSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +30,36 @@ class JudgeRules:
     Args:
         threshold: of the score, from which a caption counts as right.
         contrast: other objects of the picture against which ``fit`` holds a sentence at most.
+        category: whether ``fit`` tells the model the object's category, also where the run did not.
         seed: of the order of questions.
     """
 
     method: Method = "fit"
     threshold: float = THRESHOLD
     contrast: int = CONTRAST
+    category: bool = True
     seed: int = 0
+
+    def prompt(self, settings: PromptSettings) -> PromptSettings:
+        """What the judge's model is asked, given what the run's was."""
+        told = self.method == "fit" and self.category
+        return settings.model_copy(update={"category": True}) if told else settings
+
+    def tells_category(self, settings: PromptSettings) -> bool | None:
+        """Whether the judge's model is told the object's category; None where no model is asked."""
+        return None if self.method == "confidence" else self.prompt(settings).category
 
 
 @dataclass(slots=True)
 class JudgeSummary:
-    """What was judged: sentences by verdict, and what it cost."""
+    """What was judged: sentences by verdict, and what it cost.
+
+    ``category_told``: see ``JudgeRules.tells_category``.
+    """
 
     method: Method
     threshold: float
+    category_told: bool | None = None
     verdicts: Counter[str] = field(default_factory=Counter)
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -63,6 +78,7 @@ class JudgeSummary:
         return {
             "method": self.method,
             "threshold": self.threshold,
+            "category_told": self.category_told,
             "judged": judged,
             **told,
             "right_share": self.verdicts["right"] / judged if judged else None,
@@ -142,7 +158,7 @@ class JudgeJournal:
             "rules": [rules.method, rules.contrast, rules.seed],
             "model": [settings.model.id, settings.model.revision],
             "engine": settings.engine.model_dump(mode="json"),
-            "prompt": prompt_of(settings.prompt).sha256,
+            "prompt": [prompt_of(settings.prompt).sha256, rules.prompt(settings.prompt).model_dump(mode="json")],
             "render": settings.render.model_dump(mode="json"),
         }
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()

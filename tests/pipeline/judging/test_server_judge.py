@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.releasing.judge import change
+from capgen.dataset.layout import RunLayout
+from capgen.dataset.quality.judge_scores import judged_by
 from capgen.errors import UserError
 from capgen.pipeline.engines.base import EngineContext
 from capgen.pipeline.engines.openai import Openai
@@ -137,3 +139,38 @@ def test_a_server_that_cannot_score_is_named_with_what_can():
         server.default = says(prompt((":", -2.0), (" A", -0.5), (" cup", -0.25)))
         with pytest.raises(UserError, match="chat template makes ' A' of a sentence's beginning"):
             scored(server, "A cup")
+
+
+def believing(request):
+    """A completion whose sentence is probable where the request tells a category that the sentence has."""
+    *asked, last = request.body["messages"]
+    if last["role"] == "user":  # how does an answer begin?
+        return told({"A": 1.0})
+    told_as = asked[-1]["content"][-1]["text"].rpartition("The object is a ")[2].partition(".")[0]
+    value = -0.1 if told_as and told_as in last["content"] else -5.0
+    return prompt((":", -2.0), (last["content"], value))
+
+
+def test_fit_tells_the_model_the_category_that_the_run_kept_from_it_unless_that_is_not_wanted(tmp_path):
+    world = tmp_path / "world"
+    write_world(world, images=1, videos=0, seed=5)
+    flags = {"source.root": world / "lvis", "engine.name": "echo", "model.id": "none"}
+    out, _ = session(load_settings("sample-images", flags, ("tries.again=[]",)), tmp_path / "out")
+    every = json.loads((world / "facts.json").read_text())["objects"]
+    sentences = {key: f"A {one['category'].replace('_', ' ')}" for key, one in every.items() if key.startswith("lvis/")}
+    table, found = RunLayout(out).judge, {}
+
+    async def act(request, server, writer):
+        writer.write(http(200, json.dumps(completion(request) | believing(request)).encode()))
+
+    with ChatServer() as server:
+        server.default = act
+        settings = recorded(out, flags | WITH_SERVER | {"engine.options.base_urls": [server.url]}).settings
+        for category in (True, False):
+            summary = judge_run(out, settings, JudgeRules(contrast=1, category=category), sentences=sentences)
+            assert summary.category_told is category
+            assert judged_by(table).category_told is category
+            found[category] = {row["verdict"] for row in pq.read_table(table).to_pylist()}
+    assert found == {True: {"right"}, False: {"wrong"}}
+    assert JudgeRules("yes_no").tells_category(settings.prompt) is False, "questions stand behind the run's own request"
+    assert JudgeRules("confidence").tells_category(settings.prompt) is None

@@ -18,7 +18,8 @@ from capgen.pipeline.releasing.reviews import append_reviews, review
 from capgen.pipeline.releasing.verify import verify
 from tests.tiny_runs import CARD, FINGERPRINT, dropped, failed, plan_run, planned_image, rows_of, said
 
-JUDGED = JudgeCounts("fit", "tiny/model", -1.0, 7, 7, {"right": 6, "wrong": 1, "unknown": 0}, None, ((-1.0, 0.9),))
+VERDICTS = {"right": 6, "wrong": 1, "unknown": 0}
+JUDGED = JudgeCounts("fit", "tiny/model", -1.0, 7, 7, VERDICTS, None, ((-1.0, 0.9),), category_told=True)
 OTHER = replace(CARD, judges=(JUDGED,))
 RULES = DedupRules(scope="release", per_sentence=3)
 
@@ -70,6 +71,7 @@ def test_the_card_alone_is_the_one_that_a_packing_writes(run, tmp_path, wanted):
     assert release == anew == read_release(run.out)
     card = RunLayout(run.out).card.read_text()
     assert "`capgen judge --method fit` scored 7" in card
+    assert "with the model tiny/model, which was told the category that the dataset gives each object: 6 right" in card
     assert ("1 frames were missing" in card) == ("embed" in wanted)
     assert card == RunLayout(tmp_path / "anew").card.read_text()
     assert verify(run.out).ok
