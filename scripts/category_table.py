@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -33,6 +34,38 @@ cake soup salad drink juice milk coffee tea beer wine water ice candle soap buck
 ring necklace panda lizard turtle snake ape monkey seal whale dolphin crocodile leopard fox rabbit parrot owl eagle
 hand foot face head hair arm leg body doll tulip daisy sunflower lily carnation orchid rose doll car bus truck
 """
+# Nouns that are newer than WordNet 3.0, and some of its own that are no thing there, each behind what it is a kind of.
+NEWER = """
+cellular_telephone smartphone
+person zookeeper barista biker skateboarder snowboarder newlywed influencer
+fish clownfish
+dog labrador labradoodle goldendoodle shiba maltipoo pitbull frenchie lurcher doodle
+cat ragdoll sphynx
+blackboard whiteboard
+surfboard longboard shortboard paddleboard
+sweatshirt hoodie
+watch smartwatch
+earphone earbud airpod
+photograph selfie
+camera dslr camcorder gopro
+bicycle ebike fixie
+trouser sweatpants
+dish bibimbap poke gyoza
+soup ramen pho
+bread ciabatta
+cookie macaron
+airplane drone
+cigarette vape
+road intersection crossroads
+room interior lobby
+geological_formation skyline horizon coastline shoreline vineyard sunset sunrise lightning lightning_bolt seafront
+geological_formation treetop rooftop
+building storefront shopfront
+mixer airfryer
+dish_antenna satellite_dish
+barrel oil_drum
+bale straw_bale hay_bale
+""".strip().splitlines()
 MOST = 400  # kinds of one category; of more, only those that WordNet's own texts use
 # Of these every kind with a one-word name: what can stand in a picture beside the categories.
 VISIBLE = (
@@ -143,6 +176,9 @@ def other_words(folder: Path, nouns: set[str]) -> dict[str, list[str]]:
 
     return {
         "verb": sorted(known["verb"]),
+        "adjective": sorted(
+            word for word in (known["adj"] | known["adv"]) - nouns if any(counts[word, digit] for digit in "345")
+        ),
         "irregular verb": sorted(word for word in irregular - nouns if word.isalpha() and not word.endswith("s")),
         "mostly verb": sorted(word for word in known["verb"] & nouns if more_often(word, ("verb",))),
         "mostly adjective": sorted(
@@ -160,7 +196,12 @@ def table_lines(net: WordNet, order: dict[int, int], named: dict[str, int], word
     ]
     for offset, number in order.items():
         lines.append(f">\t{number}\t{','.join(str(order[parent]) for parent in net.parents[offset])}")
-    for lemma in sorted({lemma.lower() for offset in order for lemma in net.lemmas[offset]}):
+    newer = {noun: parent for parent, *nouns in map(str.split, NEWER) for noun in nouns}
+    for number, (noun, parent) in enumerate(newer.items(), start=len(order)):
+        sense = next(sense for sense in net.senses[parent] if sense in order)
+        lines.append(f">\t{number}\t{order[sense]}")
+        lines.append(f"*\t{noun}\t{number}")
+    for lemma in sorted({lemma.lower() for offset in order for lemma in net.lemmas[offset]} - newer.keys()):
         if lemma.replace("_", "").replace("-", "").isalpha():
             numbers = [
                 str(order[sense])
@@ -177,7 +218,10 @@ def table_lines(net: WordNet, order: dict[int, int], named: dict[str, int], word
         plural, singular = line.split()[:2]
         if singular in known:
             lines.append(f"~\t{plural}\t{singular}")
-    lines.append("~\tcows\tcow")  # a noun of its own in WordNet: cattle
+    # Plurals that are nouns of their own in WordNet (cows: cattle; buns: buttocks), not where LVIS means these.
+    last = {re.sub(r"_?\(.*", "", name).lower().rpartition("_")[2] for name in named}
+    plurals = (word for word in known if word.endswith("s") and word[:-1] in last & known and word not in last)
+    lines += [f"~\t{plural}\t{plural[:-1]}" for plural in sorted(plurals)]
     words = {word for word in known if word.isalpha()}
     lines += [f"^\t{kind}\t{','.join(those)}" for kind, those in other_words(wordnet, words).items()]
     return lines

@@ -28,6 +28,7 @@ class Nouns:
         parts: of each synset, the synsets of its parts.
         verbs: nouns that may be verbs too; those that are verbs, or adjectives and adverbs, more often than nouns.
         irregular_verbs: past tenses and participles that are no nouns: worn, hung, stood.
+        adjectives: adjectives and adverbs that are no nouns here.
     """
 
     parents: list[tuple[int, ...]] = field(default_factory=list)
@@ -39,6 +40,7 @@ class Nouns:
     mostly_verbs: frozenset[str] = frozenset()
     mostly_adjectives: frozenset[str] = frozenset()
     irregular_verbs: frozenset[str] = frozenset()
+    adjectives: frozenset[str] = frozenset()
 
     @cached_property
     def _kinds_by_synset(self) -> dict[int, frozenset[int]]:
@@ -78,7 +80,9 @@ class Nouns:
 
     @cached_property
     def _materials(self) -> frozenset[int]:
-        return self._kinds_named("material fabric wood shape rectangle sphere triangle cone oval ceramic_ware")
+        return self._kinds_named(
+            "material fabric wood plastic glass shape rectangle sphere triangle cone oval ceramic_ware"
+        )
 
     def is_material(self, senses: Sequence[int]) -> bool:
         """Whether a noun is, as a rule, what things are made of, or a geometric form."""
@@ -89,13 +93,18 @@ class Nouns:
         """The synsets of food."""
         return frozenset(self.senses["food"])
 
+    def is_like_food(self, sense: int, kinds: frozenset[int]) -> bool:
+        """Whether a thing is food of the same sort as an object of these kinds: to drink, or to eat."""
+        own, drink = self.kinds_of(sense), self.senses["beverage"][0]
+        return not self.edible.isdisjoint(own) and (drink in own) == (drink in kinds)
+
     @cached_property
     def _breeds(self) -> frozenset[int]:
         return self._kinds_named("dog domestic_cat cow swine")
 
     def is_breed(self, noun: str) -> bool:
-        """Whether a noun is, as a rule, a breed of dogs and the like."""
-        return any(not self._breeds.isdisjoint(self.kinds_of(sense)) for sense in self.senses.get(noun, ())[:1])
+        """Whether a noun may be a breed of dogs and the like."""
+        return any(not self._breeds.isdisjoint(self.kinds_of(sense)) for sense in self.senses.get(noun, ())[:3])
 
     @cached_property
     def _any_animals(self) -> frozenset[int]:
@@ -197,6 +206,7 @@ def nouns() -> Nouns:
         mostly_verbs=others["mostly verb"],
         mostly_adjectives=others["mostly adjective"],
         irregular_verbs=others["irregular verb"],
+        adjectives=others["adjective"],
     )
 
 

@@ -48,10 +48,10 @@ _DETERMINERS = _set(
 _NUMBERS = _set("two three four five six seven eight nine ten")
 _ONE = _set("a an one this that another each every")
 _JOINTS = _set("and or nor & plus")
-# A word before "and" that only says how a thing is: a black and white cat.
+# Nouns too, but before another noun they only say how it is: a black and white cat.
 COLOURS = _set(
     """red blue green yellow orange white black brown grey gray pink purple violet gold golden silver tan beige cream
-    navy teal turquoise maroon crimson scarlet lavender olive bronze copper ivory charcoal"""
+    navy teal turquoise maroon crimson scarlet lavender olive bronze copper ivory charcoal medium"""
 )
 _OPENINGS = (
     ("there", "is"),
@@ -68,7 +68,7 @@ _PEOPLE = _set("people couple crowd family audience team crew")
 _PLURALS = _set("people men women children")
 _BARE = _set("sports clothes glasses goggles arms goods news darts")  # plurals before another noun
 _NO_NOUN = ("ing", "ed", "ly", "en", "ward", "up", "down", "out")  # how what follows a noun may end
-_PARTICIPLES = _set("cut set split shut bent bound left wound dug ground lit")
+_PARTICIPLES = _set("cut set split shut bent bound left wound dug ground lit spread")
 # Nouns that are participles where they follow another noun and a preposition follows them.
 _GERUNDS = _set(
     """backing banding bearing batting bowling clearing cooling crocheting curling drawing exercising facing filling
@@ -82,7 +82,10 @@ _TRANSITIVE = _set(
     "listing holding showing displaying containing wearing carrying bearing featuring riding eating drinking "
     "pulling pushing pouring serving using"
 )
+# A name or a number follows these.
+_NAMING = _set("named titled marked labelled labeled called numbered stamped printed reading branded")
 _NO_PARTICIPLES = _set("wedding evening morning ceiling building racing string spring king ring wing")
+_VERBAL = _PARTICIPLES | _GERUNDS  # nouns, but verbs where nothing follows that they could belong to
 _POSSESSIVES = _set("its his her their")
 _MOST = 4  # noun phrases that are joined
 _LONGEST = 14  # words of a noun phrase that are looked at
@@ -224,27 +227,42 @@ def _goes_on_with_verb(words: Sequence[str], place: int, phrase: Sequence[str], 
 
 def _is_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nouns) -> bool:
     """Whether a word behind a noun goes on with what the noun does or how it is."""
-    word, before = words[place], table.singular(phrase[-1])
+    word, last = words[place], phrase[-1]
     after = words[place + 1] if place + 1 < len(words) else "."
-    ends = _ends(after)
     if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us")):
-        return _is_third_person(word, phrase, ends or after.endswith("ly"), table)
-    if _is_participle(word, table) and before in table.senses and after in COLOURS:
-        later = words[place + 2] if place + 2 < len(words) else "."
-        ends = _ends(later) or (later.endswith("s") and later[:-1] in table.verbs)
-    if ends and _is_participle(word, table):
-        return word in _PARTICIPLES or word in _GERUNDS or word not in table.senses or after in _DETERMINERS
-    if before not in table.senses or before in table.mostly_adjectives:
+        return _is_third_person(word, phrase, _ends(after) or after.endswith("ly"), table)
+    noun = table.singular(last) in table.senses and last not in COLOURS and last not in table.mostly_adjectives
+    if _is_participle(word, table) and (
+        word in _NAMING
+        or (noun and after not in COLOURS and not table.is_noun(after))
+        or _ends(after)
+        or _is_painted(words[place + 1 :], table)
+    ):
+        return (noun and word in _NAMING) or word not in table.senses or after in _DETERMINERS or word in _VERBAL
+    if not noun:
         return False
     if word in _TRANSITIVE:
         return True
     if word.endswith("ing") and len(word) > _SHORTEST and word not in _NO_PARTICIPLES:
-        return word not in table.senses and (after in (".", COMMA) or not table.is_thing(before))
-    if after == "side":  # by side
-        ends = True
-    last = phrase[-1]
-    many = before != last or (last.endswith("s") and last[:-1] in table.senses)
+        return word not in table.senses and (after in (".", COMMA) or not table.is_thing(table.singular(last)))
+    return _is_plural_verb(word, last, after, table)
+
+
+def _is_painted(rest: Sequence[str], table: Nouns) -> bool:
+    """Whether a participle's colour follows it: a boat painted green drifts."""
+    if rest[:1] == [] or rest[0] not in COLOURS:
+        return False
+    later = rest[1] if len(rest) > 1 else "."
+    return _ends(later) or (later.endswith("s") and later[:-1] in table.verbs)
+
+
+def _is_plural_verb(word: str, last: str, after: str, table: Nouns) -> bool:
+    """Whether a word behind a plural says what these do."""
+    if last.endswith("s") and word in _VERBS:
+        return True
+    many = table.singular(last) != last or (last.endswith("s") and last[:-1] in table.senses)
     many = (many and last not in _BARE) or last in _PLURALS
+    ends = _ends(after) or after == "side"  # by side
     return many and (word in table.mostly_verbs or word in _VERBS or (ends and word in table.verbs))
 
 
@@ -315,7 +333,8 @@ def _is_no_noun(named: Sequence[str], table: Nouns) -> bool:
     """Whether the last word only says how the noun before it is."""
     last, before = named[-1], named[-2:-1]
     if last not in table.senses and table.singular(last) not in table.senses:
-        return last.endswith(_NO_NOUN) or last in table.irregular_verbs
+        known = bool(before) and table.singular(before[0]) in table.senses
+        return last.endswith(_NO_NOUN) or last in table.irregular_verbs or (known and last in table.adjectives)
     if not before or f"{before[0]} {last}" in table.senses:
         return False
     known = table.singular(before[0]) in table.senses and before[0] not in table.mostly_adjectives

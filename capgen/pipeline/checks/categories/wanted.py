@@ -62,6 +62,7 @@ class Wanted:
         category: the synsets of the category alone.
         above: of what it is a kind.
         parts: of the object.
+        prepared: whether it is food that somebody made of others.
         edible: whether it is food, or a plant that gives some.
         known: whether it is a category of LVIS.
         homonym: whether LVIS says in parentheses which of several things of that name it is.
@@ -81,6 +82,7 @@ class Wanted:
     plant: bool
     artifact: bool
     clothing: bool
+    prepared: bool
     edible: bool
     known: bool
     homonym: bool
@@ -123,6 +125,7 @@ def wanted(category: str, synonyms: tuple[str, ...]) -> Wanted:
         animal=is_a("animal"),
         food=not above.isdisjoint(table.edible),
         clothing=is_a("clothing", "footwear", "headdress"),
+        prepared=not above.isdisjoint(table.edible) and not is_a("produce", "fruit", "vegetable", "herb"),
         edible=any(
             not table.edible.isdisjoint(table.kinds_of(sense))
             for name in own

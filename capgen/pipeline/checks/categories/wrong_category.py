@@ -59,13 +59,14 @@ _VESSELS = _set(
 )
 # The form of a thing that has no better name.
 _FORMS = _set(
-    """box case holder unit machine set kit station bar strip roll dome rope cloth sheet slab ring label tag board
-    stand frame panel block post pole piece disc disk tube rod cover wrap band cord hook screen display
-    cylinder leather"""
+    """box case holder unit machine bar strip roll dome rope cloth sheet slab stand frame panel block piece disc disk
+    tube rod cover wrap band cord cylinder leather"""
 )
 # The same of what is worn.
-_CLOTHS = _set("strip roll rope cloth sheet ring piece cover wrap band cord string set")
-_LIKENESSES = _set("statue sculpture figurine bust puppet effigy")  # of anything
+_CLOTHS = _set("strip roll rope cloth sheet piece cover wrap band cord leather")
+# What a likeness may be of: anything that lives, and what has no name of its own.
+_FRUITS = _set("orange peach plum chocolate rose picture photo")  # that are colours too, and pictures that hang
+_LIKENESSES = _set("statue sculpture figurine bust puppet effigy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class WrongCategory:
         if said.category is None:
             return None
         one = wanted(said.category, said.synonyms)
-        if not one.synsets or not _LIKENESSES.isdisjoint(one.heads):
+        if not one.synsets or "toy" in one.heads:
             return None
         subject = None if _begins_with_it(said.caption, one) else _other_subject(said.caption, one)
         return None if subject is None else f"speaks of {subject!r}, not of {spoken(said.category)!r}"
@@ -120,7 +121,7 @@ def _other_subject(caption: str, one: Wanted) -> str | None:
     if first is None or not first.head or not first.first:
         return None
     head = first.head[-1]
-    says_nothing = head in SILENT and f" {head}s " not in text
+    says_nothing = head in SILENT and head not in _FRUITS and f" {head}s " not in text
     if says_nothing or _is_name(head, caption, table) or any(_speaks_of(told, one, table) for told in (first, *about)):
         return None
     return None if _fits(first.head, one, table) else head
@@ -181,11 +182,13 @@ def _fits(head: Sequence[str], one: Wanted, table: Nouns) -> bool:
     senses = compound or table.senses.get(last, ())
     if last in _QUANTITIES - _THINGS:
         return (last not in _HELPINGS or one.edible or one.plant) and not _is_of_another(head[:-1], table)
+    if not _LIKENESSES.isdisjoint(one.heads) and not (table.is_category(last) and table.is_thing(last)):
+        return True
     return (
         not one.above.isdisjoint(senses)
         or not one.parts.isdisjoint(senses[:3])
         or _fits_one_that_is_no_category(head, senses, one, table)
-        or (one.artifact and (not compound or table.is_material(compound)) and _is_vague(last, senses, one, table))
+        or (one.artifact and (not compound or table.is_material(compound)) and _is_vague(head, senses, one, table))
     )
 
 
@@ -201,7 +204,7 @@ def _fits_one_that_is_no_category(head: Sequence[str], senses: Sequence[int], on
         return False
     return (
         (one.artifact and _is_near(senses, one, table))
-        or (one.food and any(not table.edible.isdisjoint(table.kinds_of(sense)) for sense in senses[:1]))
+        or (one.prepared and any(table.is_like_food(sense, one.above) for sense in senses[:1]))
         # a tablet is a tablet computer, a poker token a poker chip, a trench a trench coat, a hermit a hermit crab
         or (table.is_thing(last) and any(last == first or first in head[:-1] for first in one.qualifiers))
         or any(f"{last} {other}" in table.senses for other in one.own)
@@ -210,8 +213,15 @@ def _fits_one_that_is_no_category(head: Sequence[str], senses: Sequence[int], on
     )
 
 
-def _is_vague(last: str, senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
-    """Whether a thing may go by that noun without being one: a form, a material."""
+def _is_vague(head: Sequence[str], senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
+    """Whether a thing may go by that noun without being one: a form that is not said to be another thing's, a material.
+
+    A pizza box and a bicycle frame are things of their own.
+    """
+    last = head[-1]
     if last in (_CLOTHS if one.clothing else _FORMS):
-        return True
+        before = table.singular(head[-2]) if len(head) > 1 else ""
+        of = table.senses.get(before, ())
+        no_thing = before in SILENT or before in table.mostly_adjectives or before.endswith("ing")
+        return not of or no_thing or table.is_material(of)
     return not table.is_category(last) and table.is_material(senses)
