@@ -237,7 +237,8 @@ class TryAgain(Table):
 
     ``temperature``: None is that of ``sampling``. ``seed``: None is another one for each step. ``tell``: whether the
     request says what was wrong, or names the neighbours, in the words of ``prompts/remarks/``. ``prompt``: another
-    prompt file. ``highlight``: other highlights than the prompt's, joined by ``+``.
+    prompt file. ``highlight``: other highlights than the prompt's, joined by ``+``. ``category``: whether the model is
+    told the object's category; None as ``prompt.category`` says.
     """
 
     temperature: Annotated[float, Field(ge=0)] | None = None
@@ -245,6 +246,7 @@ class TryAgain(Table):
     tell: bool = True
     prompt: str | None = None
     highlight: str | None = None
+    category: bool | None = None
 
 
 class TriesSettings(Table):

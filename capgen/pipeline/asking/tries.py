@@ -180,7 +180,7 @@ def view_of(job: Job, request: FurtherRequest) -> tuple[View, str | None] | Faul
     (shown,) = render_media(request.media, job.renderer_of(step.settings), skip=others)
     if not isinstance(shown, View):
         return shown[1]
-    told = _remark(job, request) if step.settings.tell else None
+    told = _remark(job, request, category=prompt_of(job, step).category) if step.settings.tell else None
     return further_view(job, shown, step, request.name, told), told
 
 
@@ -197,17 +197,17 @@ def further_view(job: Job, shown: View, step: TakenStep, name: str, told: str | 
     return replace(shown, parts=parts, step=name, seed=seed, temperature=temperature)
 
 
-def _remark(job: Job, request: FurtherRequest) -> str | None:
-    """What the request says beside the prompt; the category only where the prompt tells it."""
-    category = request.item.category if job.prompt.category else None
+def _remark(job: Job, request: FurtherRequest, *, category: bool) -> str | None:
+    """What the request says beside the prompt; ``category``: whether it may tell the object's category."""
+    name = request.item.category if category else None
     if job.remarks is None:
         return None
     if request.distinct:
-        return job.remarks.neighbours(category, request.neighbours)
+        return job.remarks.neighbours(name, request.neighbours)
     if request.refused is None:
         return None
     answer, why = request.refused
-    return job.remarks.fault(category, answer.caption, why)
+    return job.remarks.fault(name, answer.caption, why)
 
 
 def totals(answers: Iterable[Tries]) -> dict[str, int]:

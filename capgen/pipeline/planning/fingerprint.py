@@ -16,7 +16,7 @@ from capgen.pipeline.engines.base import build_engine
 from capgen.pipeline.rendering.prompt import Prompt
 from capgen.pipeline.rendering.remarks import Remarks
 from capgen.pipeline.rendering.render import RENDER_VERSION
-from capgen.pipeline.settings import EngineSettings, Settings, Table, TryAgain
+from capgen.pipeline.settings import DistinctSettings, EngineSettings, Settings, Table, TriesSettings, TryAgain
 
 _WHOLE_FILE = 64 * 2**20
 _SHOWN, _LONG = 3, 60
@@ -60,14 +60,20 @@ def further_parts(settings: Settings, prompts: Mapping[str, Prompt], remarks: Re
     """The parts that further requests add; none where there are none, so that older runs can be gone on with."""
     parts: dict[str, Any] = {}
     if settings.tries.again:
-        parts["tries"] = settings.tries.model_dump(mode="json")
+        parts["tries"] = _steps_dumped(settings.tries)
     if settings.distinct.enabled:
-        dumped = settings.distinct.model_dump(mode="json")
+        dumped = _steps_dumped(settings.distinct)
         parts["distinct"] = dumped if settings.distinct.fit else {n: v for n, v in dumped.items() if n != "fit"}
     texts = {f"prompt {name}": prompt.sha256 for name, prompt in prompts.items()}
     if remarks is not None:
         texts["remarks"] = remarks.sha256
     return parts | ({"further_texts": texts} if texts else {})
+
+
+def _steps_dumped(table: TriesSettings | DistinctSettings) -> dict[str, Any]:
+    """The table; of a step's keys, those that came later only where they are set."""
+    steps = [_unless_default(step, "category") for step in table.again]
+    return table.model_dump(mode="json") | {"again": steps}
 
 
 def _model(settings: Settings) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -76,6 +76,8 @@ class Job:
         prompt = self.prompts[step.prompt] if step.prompt else self.prompt
         if step.highlight:
             prompt = with_highlights(prompt, step.highlight)
+        if step.category is not None and step.category != prompt.category:
+            prompt = replace(prompt, category=step.category)
         return self.renderer if prompt is self.prompt else Renderer(self.settings.render, prompt)
 
     @cached_property

@@ -5,10 +5,14 @@ import pytest
 from capgen.errors import UserError
 from capgen.pipeline.engines.chat_completions import BodyOptions, BodyWriter
 from capgen.pipeline.planning.fingerprint import further_parts
+from capgen.pipeline.planning.job import Job
+from capgen.pipeline.planning.open_source import build_source
 from capgen.pipeline.planning.prepare import further_prompts
 from capgen.pipeline.planning.recorded_settings import refuse_unconfirmed
-from capgen.pipeline.rendering.prompt import load_prompt
+from capgen.pipeline.rendering.prompt import load_prompt, prompt_of
 from capgen.pipeline.rendering.remarks import Neighbour, load_remarks
+from capgen.pipeline.rendering.render import render_media
+from capgen.pipeline.sources.reading.decode import decode_media
 from capgen.pipeline.view import View, request_digest
 from tests.pipeline.engines.asking import CONTEXT
 from tests.pipeline.runs import echo_settings
@@ -27,11 +31,30 @@ def test_without_further_requests_a_run_has_the_fingerprint_that_it_had(lvis_roo
 
 def test_every_setting_of_a_further_request_decides_a_run(lvis_root):
     base = parts(lvis_root, "tries.again=[{}]")
-    others = ("[{seed=4}]", "[{temperature=0.5}]", "[{tell=false}]", "[{highlight='crop'}]", "[{prompt='paper_v1'}]")
+    others = (
+        "[{seed=4}]",
+        "[{temperature=0.5}]",
+        "[{tell=false}]",
+        "[{highlight='crop'}]",
+        "[{category=true}]",
+        "[{prompt='paper_v1'}]",
+    )
     changed = [parts(lvis_root, f"tries.again={steps}") for steps in others]
     assert all(one != base for one in changed)
     assert set(base["further_texts"]) == {"remarks"}
+    assert "category" not in base["tries"]["again"][0], "runs from before there was the key go on"
     assert set(changed[-1]["further_texts"]) == {"remarks", "prompt paper_v1"}
+
+
+def test_a_step_tells_the_category_that_the_run_keeps_back(lvis_root, tmp_path):
+    settings = echo_settings(lvis_root, "prompt.category=false", "tries.again=[{}, {category=true}]")
+    job = Job(tmp_path, "f", settings, prompt_of(settings.prompt), 0, "m", None)
+    assert job.renderer_of(settings.tries.again[0]) is job.renderer
+    media = decode_media(next(build_source(settings).scan()), lvis_root)
+    (shown, *_), (told, *_) = (list(render_media(media, one)) for one in map(job.renderer_of, settings.tries.again))
+    assert (shown.category, shown.parts[:-1]) == (None, told.parts[:-1])
+    assert f"The object is a {told.category}." in told.parts[-1]
+    assert told.category in (media.objects[0].category, media.objects[0].category.replace("_", " "))
 
 
 @pytest.mark.parametrize(
