@@ -240,6 +240,7 @@ def main() -> None:
         offset = net.offset(category["synset"]) if category["synset"].count(".") >= 2 else None
         if offset is not None:
             named[category["name"]] = offset
+    lvis = set(named)
     named = {name: net.senses[name][0] for name in NAMES.split() if name in net.senses} | named
     wanted = set(named.values())
     kept = kept_synsets(net, wanted)
@@ -247,6 +248,7 @@ def main() -> None:
         kept.update(net.closure(kind, net.parents))
     order = {offset: number for number, offset in enumerate(sorted(kept))}
     lines = table_lines(net, order, named, arguments.wordnet)
+    lines.append(f"^\tname of others\t{','.join(sorted(named.keys() - lvis))}")
     TABLE.write_text("\n".join(lines) + "\n", "ascii")
     sys.stdout.write(f"{len(order)} synsets, {len(named)} categories, {TABLE.stat().st_size / 1024:.0f} KiB\n")
 

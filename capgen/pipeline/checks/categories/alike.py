@@ -56,6 +56,8 @@ bucket: tub
 lights light pole lamppost post
 streetlight street_light street_lights: pole post lamppost lamp light
 croissant: pastry
+ice_cream icecream: scoop scoops gelato sorbet cone
+golfcart: buggy cart
 tag label sign sticker plaque signboard card
 scoreboard signboard sign board
 globe sphere ball

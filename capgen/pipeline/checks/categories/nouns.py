@@ -29,6 +29,7 @@ class Nouns:
         verbs: nouns that may be verbs too; those that are verbs, or adjectives and adverbs, more often than nouns.
         irregular_verbs: past tenses and participles that are no nouns: worn, hung, stood.
         adjectives: adjectives and adverbs that are no nouns here.
+        not_lvis: those of the categories whose names are not LVIS's; their synset is that of the name's first sense.
     """
 
     parents: list[tuple[int, ...]] = field(default_factory=list)
@@ -41,6 +42,7 @@ class Nouns:
     mostly_adjectives: frozenset[str] = frozenset()
     irregular_verbs: frozenset[str] = frozenset()
     adjectives: frozenset[str] = frozenset()
+    not_lvis: frozenset[str] = frozenset()
 
     @cached_property
     def _kinds_by_synset(self) -> dict[int, frozenset[int]]:
@@ -207,6 +209,7 @@ def nouns() -> Nouns:
         mostly_adjectives=others["mostly adjective"],
         irregular_verbs=others["irregular verb"],
         adjectives=others["adjective"],
+        not_lvis=others["name of others"],
     )
 
 

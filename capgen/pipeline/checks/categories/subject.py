@@ -193,7 +193,7 @@ def _first_phrase(words: Sequence[str], table: Nouns) -> tuple[list[str], int]:
         if word == "of" or word in PREPOSITIONS or (word in CLAUSES and not _is_can(words, place, table)):
             return phrase, place
         if word in _JOINTS or word == COMMA:
-            if nouns or not phrase or _ends_phrase(words[place + 1 : place + 2]):
+            if nouns or not phrase or _ends_phrase(phrase[-1], words[place + 1 : place + 2], table):
                 return phrase, place
             continue
         if word in _DETERMINERS:
@@ -207,9 +207,12 @@ def _first_phrase(words: Sequence[str], table: Nouns) -> tuple[list[str], int]:
     return phrase, min(place + 1, len(words))
 
 
-def _ends_phrase(after: Sequence[str]) -> bool:
-    """Whether the word behind "and" or a comma begins something else than another adjective."""
-    return not after or after[0] in PREPOSITIONS or after[0] in _DETERMINERS or after[0] in CLAUSES
+def _ends_phrase(before: str, after: Sequence[str], table: Nouns) -> bool:
+    """Whether "and" or a comma, with no noun before it, does not join two adjectives."""
+    if not after or after[0] in PREPOSITIONS or after[0] in _DETERMINERS or after[0] in CLAUSES:
+        return True
+    known = before in COLOURS or before in table.adjectives or before in table.mostly_adjectives
+    return not (known or before.endswith(("ed", "ing", "y")) or _is_participle(before, table))
 
 
 def _is_can(words: Sequence[str], place: int, table: Nouns) -> bool:
@@ -230,7 +233,7 @@ def _is_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nou
     word, last = words[place], phrase[-1]
     after = words[place + 1] if place + 1 < len(words) else "."
     if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us")):
-        return _is_third_person(word, phrase, _ends(after) or after.endswith("ly"), table)
+        return _is_third_person(word, phrase, after, table)
     noun = table.singular(last) in table.senses and last not in COLOURS and last not in table.mostly_adjectives
     if _is_participle(word, table) and (
         word in _NAMING
@@ -282,16 +285,16 @@ def _is_participle(word: str, table: Nouns) -> bool:
     return word.endswith(("ed", "ing")) and len(word) > _SHORTEST and word not in _NO_PARTICIPLES
 
 
-def _is_third_person(word: str, phrase: Sequence[str], ends: bool, table: Nouns) -> bool:
+def _is_third_person(word: str, phrase: Sequence[str], after: str, table: Nouns) -> bool:
     """Whether a word that ends in "s" says what the noun before it does."""
-    if word in _VERBS:
+    if word in _VERBS and after != COMMA:
         return True
     if phrase[-1] in table.mostly_adjectives or f"{phrase[-1]} {table.singular(word)}" in table.senses:
         return False
     one = table.singular(word)
     if one not in table.senses:
         return _base_form(word) in table.verbs or table.singular(phrase[-1]) in table.senses
-    if ends and phrase[0] in _ONE and phrase[-1] not in COLOURS:  # no plural
+    if (_ends(after) or after.endswith("ly")) and phrase[0] in _ONE and phrase[-1] not in COLOURS:  # no plural
         return one in table.verbs
     if table.singular(phrase[-1]) not in table.senses:
         return False

@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from capgen.pipeline.checks.categories.alike import ALIKE, CALLED
+from capgen.pipeline.checks.categories.homonyms import rivals
 from capgen.pipeline.checks.categories.nouns import Nouns, nouns
 from capgen.pipeline.checks.vocabulary.english_words import is_english
 from capgen.pipeline.checks.vocabulary.names import spoken
@@ -66,6 +67,7 @@ class Wanted:
         edible: whether it is food, or a plant that gives some.
         known: whether it is a category of LVIS.
         homonym: whether LVIS says in parentheses which of several things of that name it is.
+        rivals: of what other sort things of that name can be.
     """
 
     names: frozenset[str]
@@ -86,6 +88,7 @@ class Wanted:
     edible: bool
     known: bool
     homonym: bool
+    rivals: tuple[str, ...]
 
 
 @lru_cache(maxsize=_MANY)
@@ -98,6 +101,7 @@ def wanted(category: str, synonyms: tuple[str, ...]) -> Wanted:
     else:
         synsets = frozenset(sense for name in given for sense in _senses(name, table)[:1])
     above = frozenset(kind for synset in synsets for kind in table.kinds_of(synset))
+    known = category in table.categories and category not in table.not_lvis
     names = given | {lemma for synset in synsets for lemma in table.lemmas.get(synset, ())}
     own = {name.rsplit(" ", 1)[-1] for name in names}
     own |= {table.singular(head) for head in own}
@@ -131,8 +135,11 @@ def wanted(category: str, synonyms: tuple[str, ...]) -> Wanted:
             for name in own
             for sense in (*synsets, *table.senses.get(name, ())[:2])
         ),
-        known=category in table.categories,
+        known=known,
         homonym="(" in category,
+        rivals=()
+        if not known or is_a("clothing", "footwear") or heads & {"puppet", "toy", "statue"}
+        else rivals(spoken(_ASIDE.sub("", category)), above, table),
     )
 
 
@@ -249,7 +256,7 @@ def names(words: Sequence[str], one: Wanted) -> bool:
 
 def names_last(words: Sequence[str], one: Wanted) -> bool:
     """The same of the last word, or the compound of the last two."""
-    return is_wanted(words[-1], one) or _has_compound(words[-2:], one)
+    return (bool(words) and is_wanted(words[-1], one)) or _has_compound(words[-2:], one)
 
 
 def _has_compound(words: Sequence[str], one: Wanted) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.categories.homonyms import is_rival
 from capgen.pipeline.checks.categories.nouns import Nouns, nouns
 from capgen.pipeline.checks.categories.subject import CLAUSES, COMMA, PREPOSITIONS, Subject, subjects
 from capgen.pipeline.checks.categories.wanted import (
@@ -88,8 +89,16 @@ class WrongCategory:
         one = wanted(said.category, said.synonyms)
         if not one.synsets or "toy" in one.heads:
             return None
+        if one.rivals and _is_rival(said.caption, one):
+            return f"speaks of another {spoken(said.category)!r}"
         subject = None if _begins_with_it(said.caption, one) else _other_subject(said.caption, one)
         return None if subject is None else f"speaks of {subject!r}, not of {spoken(said.category)!r}"
+
+
+def _is_rival(caption: str, one: Wanted) -> bool:
+    """Whether the caption names the category, but speaks of something else of that name."""
+    text, said = plain(caption)
+    return not said.isdisjoint(one.heads) and is_rival(text.split(" ", _FIRST)[2:_FIRST], said, one.rivals)
 
 
 def _begins_with_it(caption: str, one: Wanted) -> bool:
@@ -132,7 +141,13 @@ def _speaks_of(told: Subject, one: Wanted, table: Nouns) -> bool:
     for phrase, head in told.phrases:
         if names(phrase, one):
             last = head[-1] if head else ""
-            if not table.is_category(last) or last in _QUANTITIES or last in BODY or names_last(phrase, one):
+            if (
+                not table.is_category(last)
+                or last in _QUANTITIES
+                or last in BODY
+                or names_last(phrase, one)
+                or names_last(head, one)
+            ):
                 return True
     return False
 

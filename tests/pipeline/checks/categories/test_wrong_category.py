@@ -181,6 +181,17 @@ broccoli | Florets of broccoli on a plate.
 tomato | Sliced cherry tomatoes in a bowl.
 cake | A three tier wedding cake with roses.
 candle | A lit white taper in a brass holder.
+onion | A red onion sliced into rings.
+ball | A tennis ball compresses against the strings of a racket.
+coat | Belted beige trench with the collar turned up.
+polar_bear | A thick-furred white predator pads over the ice floe.
+ice_cream | Two scoops of pistachio in a waffle cone.
+puppy | Eight-week-old beagle asleep in someone's lap.
+umbrella | Clear plastic dome beaded with rain.
+kite | A yellow kite with a long tail soars over the beach.
+pitcher_(vessel_for_liquid) | A pitcher of lemonade on her tray.
+beer_can | The beer can has a dent in its side.
+dog | A Dalmatian sits in the passenger seat.
 """.strip().splitlines()
 
 WRONG = """
@@ -223,6 +234,26 @@ orange_(fruit) | A stack of old newspapers on a floor.
 guitar | A man with a beard sits on a stage.
 ball | A gray cat plays on a rug.
 belt | A man in blue jeans leans on a car.
+bat_(animal) | A wooden baseball bat with a taped handle.
+mouse_(computer_equipment) | A tiny gray mouse with round ears nibbles on cheese.
+kite | A red kite with a forked tail soaring on outstretched wings.
+fan | An excited fan with a painted face, screaming in the stands.
+jersey | A light brown Jersey cow chews cud in the meadow.
+tank_(storage_vessel) | A camouflaged army tank with a long gun barrel.
+wineglass | A woman holding a wineglass tilts her head back.
+toilet_tissue | A white toilet with its seat raised.
+dog_collar | A fluffy white Samoyed lies on the grass.
+faucet | A shallow sink of white porcelain.
+knife | A stainless-steel fork with four tines.
+remote_control | A black smartphone with a cracked screen.
+goldfish | A black-and-white cat crouches on the counter.
+streetlight | Two lanes of wet asphalt curve between snowbanks.
+broccoli | A heap of steamed cauliflower florets.
+coffee_maker | A wooden knife block with six black handles.
+avocado | Two fried eggs on a white plate.
+gull | A gray pigeon pecks crumbs off the pavement.
+key | The brown couch has three seat cushions.
+sculpture | A fishing boat with nets heaped at the stern.
 """.strip().splitlines()
 
 
