@@ -10,6 +10,7 @@ for as usual.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import math
@@ -41,6 +42,7 @@ class VllmScorer:
         self._of_prompt = SamplingParams(skip_reading_prefix_cache=False, **given)
         self._of_whole_prompt = SamplingParams(skip_reading_prefix_cache=True, **given)
         self._reads_cache: bool | None = None  # None until a sentence was scored both ways
+        self._finding_out = asyncio.Lock()
         self._of_answer = SamplingParams(logprobs=FIRST_TOKENS, **common)
 
     async def sentence(self, view: View, sentence: str) -> Scored:
@@ -50,19 +52,30 @@ class VllmScorer:
         if not ids:
             raise EngineFault("the sentence has no token")
         found = None if self._reads_cache is False else await self._sentence(prompt, ids, self._of_prompt)
-        if found is not None and (self._reads_cache or not found.cached_tokens):
+        if found is not None and (not found.cached_tokens or await self._may_read_cache(found, prompt, ids)):
             return found
-        whole = None
+        return await self._whole(prompt, ids)
+
+    async def _whole(self, prompt: dict[str, Any], ids: list[int]) -> Scored:
+        """A sentence scored without the prefix cache."""
         for _ in range(_TRIES):
-            whole = whole or await self._sentence(prompt, ids, self._of_whole_prompt)
-        if whole is None:
-            raise EngineFault("vLLM told no log-probabilities of the prompt")
-        if found is not None and self._reads_cache is None:
-            pairs = zip(found.logprobs, whole.logprobs, strict=True)
-            self._reads_cache = all(abs(one - other) <= _TOLERANCE for one, other in pairs)
-            if not self._reads_cache:
-                log.warning("vLLM's prefix cache changes log-probabilities: sentences are scored without it, slower")
-        return whole
+            whole = await self._sentence(prompt, ids, self._of_whole_prompt)
+            if whole is not None:
+                return whole
+        raise EngineFault("vLLM told no log-probabilities of the prompt")
+
+    async def _may_read_cache(self, found: Scored, prompt: dict[str, Any], ids: list[int]) -> bool:
+        """Whether scores are right that the prefix cache had a part in; the first of them finds out for all."""
+        async with self._finding_out:
+            if self._reads_cache is None:
+                whole = await self._whole(prompt, ids)
+                pairs = zip(found.logprobs, whole.logprobs, strict=True)
+                self._reads_cache = all(abs(one - other) <= _TOLERANCE for one, other in pairs)
+                if not self._reads_cache:
+                    log.warning(
+                        "vLLM's prefix cache changes log-probabilities: sentences are scored without it, slower"
+                    )
+        return self._reads_cache
 
     async def _sentence(self, prompt: dict[str, Any], ids: list[int], sampling: Any) -> Scored | None:
         """None where vLLM did not compute the values of the whole sentence."""
