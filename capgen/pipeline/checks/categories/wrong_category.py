@@ -28,6 +28,9 @@ from capgen.pipeline.checks.vocabulary.phrases import plain
 _FIRST = 8  # words
 _STOPS = PREPOSITIONS | CLAUSES | frozenset(("the", "a", "an", ".", "and"))  # at these a noun phrase ends
 _ONE = frozenset(("a", "an"))
+_ARTICLES = frozenset(("a", "an", "the"))
+_THIS = frozenset(("this", "it", "there", "here", "these"))
+_EARLY = 80  # characters; a comma behind them parts no first noun phrase
 _SMALL = 60  # nouns of a kind whose members go by each other's names
 
 
@@ -103,22 +106,26 @@ def _is_rival(caption: str, one: Wanted) -> bool:
 
 def _begins_with_it(caption: str, one: Wanted) -> bool:
     """Whether the first words name the category, as in most captions: asking for that is quicker than parsing."""
-    words = plain(caption).text.split(" ", _FIRST)[1:_FIRST]
-    single = words[1] in _ONE
-    begin = 2 if single or words[1] == "the" else 1
-    before = ""
-    for word, after in zip(words[begin:-1], words[begin + 1 :], strict=True):
+    words = plain(caption).text.split(" ", _FIRST)  # "", ".", the first word, ..., the rest
+    place = 2
+    if words[2] in _THIS and words[3] in ("is", "are"):
+        place = 4
+    if words[place] in _ARTICLES:
+        place += 1
+    for word in words[place:-1]:
         if word in _STOPS:
             return False
-        if is_wanted(word, one) and _stands_alone(after, single) and f"{word}-" not in caption:
-            return not before or not is_other_compound(before, word, one)
-        before = word
+        if is_wanted(word, one) and _stands_alone(words, words.index(word, place), one) and f"{word}-" not in caption:
+            return True
     return False
 
 
-def _stands_alone(after: str, single: bool) -> bool:
-    """Whether the word behind a noun is no other noun of a compound; of one thing "s" and "ing" tell what it does."""
-    return after in _STOPS or (single and after.endswith(("s", "ing"))) or not nouns().is_noun(after)
+def _stands_alone(words: Sequence[str], place: int, one: Wanted) -> bool:
+    """Whether a noun is not part of a compound that is something else; of one thing "s" and "ing" tell what it does."""
+    word, before, after = words[place], words[place - 1], words[place + 1]
+    if after not in _STOPS and nouns().is_noun(after) and not (words[2] in _ONE and after.endswith(("s", "ing"))):
+        return False
+    return before in _STOPS or not is_other_compound(before, word, one)
 
 
 def _other_subject(caption: str, one: Wanted) -> str | None:
@@ -154,7 +161,7 @@ def _speaks_of(told: Subject, one: Wanted, table: Nouns) -> bool:
 
 def _prepared(caption: str, one: Wanted) -> str:
     """The plain caption, with a word in the place of each comma."""
-    if "," in caption:
+    if "," in caption[:_EARLY]:
         caption = caption.replace(",", f" {COMMA} ")
     return _joined(caption, one) if "-" in caption else plain(caption).text
 
