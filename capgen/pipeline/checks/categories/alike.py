@@ -55,17 +55,32 @@ pot: bowl bucket
 bucket: tub
 lights light pole lamppost post
 streetlight street_light street_lights: pole post lamppost lamp light
+street_sign: plate arrow signpost
+television_set: screen
+coffee_maker: machine pot brewer
+bow_tie: bow
+baseball_cap: hat
+garbage_truck: lorry
+shopping_cart: trolley
+motor_scooter: moped
 croissant: pastry
+pastry: croissant
+notepad: pad
+signboard sign: tag label plaque sticker card
 ice_cream icecream: scoop scoops gelato sorbet cone
 golfcart: buggy cart
-tag label sign sticker plaque signboard card
+tag label sticker plaque
+tag: card sign
 scoreboard signboard sign board
 globe sphere ball
 train: locomotive railcar tram trolley subway
 railcar passenger_car bullet_train: train
 train: carriage car wagon coach
 railcar: carriage car wagon coach
-boat ship canoe kayak yacht dinghy raft ferry vessel sailboat
+boat ship: canoe kayak yacht dinghy raft ferry vessel sailboat sailing_vessel tender
+yacht sailboat: boat ship vessel
+dinghy: tender raft boat
+canoe kayak
 airplane plane aeroplane jet airliner aircraft
 chair armchair stool seat bench recliner
 stool: perch
@@ -132,7 +147,7 @@ cake cupcake pastry pie tart muffin
 cow bull calf ox cattle heifer steer bovine
 sheep lamb ram ewe
 horse pony mare foal colt stallion
-duck duckling mallard drake goose
+duck duckling mallard drake
 chicken hen rooster chick bantam cockerel pullet
 chair rocker
 remote_control remote: handset clicker remote controller
@@ -237,12 +252,14 @@ orange citrus tangerine mandarin
 gull seagull
 """.strip().splitlines()
 
+_FEW = 4  # names of one thing; of more kinds of things, compounds are other kinds yet: a dessert plate is no platter
+
 ALIKE: dict[str, frozenset[str]] = {}
 """By the last word of a name, the words that may stand for it."""
 CALLED: dict[str, frozenset[str]] = {}
 """The same by the whole name, with underscores in a compound."""
 for _group in _GROUPS:
     _called, _colon, _names = _group.partition(":")
-    _rows = CALLED if _colon else ALIKE
+    _rows = CALLED if _colon or len(_called.split()) > _FEW else ALIKE
     for _word in _called.split():
         _rows[_word] = _rows.get(_word, frozenset()) | frozenset((_called + _names).split())

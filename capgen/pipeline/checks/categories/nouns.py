@@ -72,9 +72,18 @@ class Nouns:
     def _category_names(self) -> frozenset[str]:
         return frozenset(re.sub(r"_?\(.*|_", " ", name).strip() for name in self.categories)
 
+    @cached_property
+    def _lvis(self) -> frozenset[int]:
+        """The synsets of LVIS's categories."""
+        return frozenset(synset for name, synset in self.categories.items() if name not in self.not_lvis)
+
     def is_category(self, noun: str) -> bool:
-        """Whether LVIS has a category of that name."""
-        return noun in self._category_names
+        """Whether LVIS has a category of that name, or one that goes, as a rule, by that name."""
+        return noun in self._category_names or not self._lvis.isdisjoint(self.senses.get(noun, ())[:1])
+
+    def other_categories(self, sense: int, kinds: frozenset[int]) -> frozenset[int]:
+        """The categories of LVIS of which something is a kind, without these."""
+        return (self.kinds_of(sense) & self._lvis) - kinds
 
     def _kinds_named(self, names: str) -> frozenset[int]:
         """The commonest synsets of names with blanks between them."""

@@ -294,6 +294,8 @@ def _is_third_person(word: str, phrase: Sequence[str], after: str, table: Nouns)
     one = table.singular(word)
     if one not in table.senses:
         return _base_form(word) in table.verbs or table.singular(phrase[-1]) in table.senses
+    if one == word:  # shades are a noun of their own
+        one = _base_form(word)
     if (_ends(after) or after.endswith("ly")) and phrase[0] in _ONE and phrase[-1] not in COLOURS:  # no plural
         return one in table.verbs
     if table.singular(phrase[-1]) not in table.senses:

@@ -164,10 +164,12 @@ def _alike(name: str, table: Nouns) -> frozenset[str]:
 def _nearest(like: str, above: frozenset[int], table: Nouns) -> int | None:
     """The sense of a word in which it is most like the object; None where that is a wide class, or like no sense."""
     best, least = None, _KINDRED
-    for sense in table.senses.get(like, ())[:_COMMON]:
-        shared = min((table.size(kind) for kind in table.kinds_of(sense) & above), default=_RELATED)
+    for sense in table.senses.get(like.replace("_", " "), ())[:_COMMON]:
+        shared = min((table.size(kind) for kind in table.kinds_of(sense) & above), default=_KINDRED)
         if table.size(sense) <= _WIDEST and shared < least:
             best, least = sense, shared
+    if best in above and table.living.isdisjoint(table.kinds_of(best)):
+        return None  # kinds of what it is a kind of are other things, but puppies are of all breeds of dogs
     return best
 
 
@@ -228,6 +230,8 @@ def is_other_compound(first: str, word: str, one: Wanted) -> bool:
         return False
     shared = min(_shared(sense, one, table) for sense in senses)
     if last in one.own:
+        if table.is_category(compound) and last not in one.names:  # a water bottle is no wine bottle
+            return True
         another = _is_another_sense(senses, last, one, table)
         return (one.homonym and another) or (shared > _UNLIKE and (not another or table.is_category(compound)))
     return shared > _UNLIKE or (shared >= _RELATED and table.is_category(compound))

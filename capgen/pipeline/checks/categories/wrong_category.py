@@ -191,8 +191,16 @@ def _is_name(head: str, caption: str, table: Nouns) -> bool:
 def _is_near(senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
     """Whether a thing is of a small kind of things of which the object is too: these go by each other's names."""
     return any(
-        table.size(kind) <= _SMALL and kind in one.above for sense in senses[:1] for kind in table.kinds_of(sense)
+        table.size(kind) <= _SMALL and kind in one.above and not table.other_categories(sense, one.above)
+        for sense in senses[:1]
+        for kind in table.kinds_of(sense)
     )
+
+
+def _is_above(last: str, senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
+    """Whether a noun names what the object is a kind of; a tiger is a cat, but none of LVIS's."""
+    own = table.categories.get(last)
+    return not one.above.isdisjoint(senses) and (own is None or own not in senses or own in one.above)
 
 
 def _fits(head: Sequence[str], one: Wanted, table: Nouns) -> bool:
@@ -207,7 +215,7 @@ def _fits(head: Sequence[str], one: Wanted, table: Nouns) -> bool:
     if not _LIKENESSES.isdisjoint(one.heads) and not (table.is_category(last) and table.is_thing(last)):
         return True
     return (
-        not one.above.isdisjoint(senses)
+        _is_above(last, senses, one, table)
         or not one.parts.isdisjoint(senses[:3])
         or _fits_one_that_is_no_category(head, senses, one, table)
         or (one.artifact and (not compound or table.is_material(compound)) and _is_vague(head, senses, one, table))
