@@ -2,6 +2,7 @@
 
     python -m benchmarks.releasing.judge [--images 60] [--seeds 990001 990011 990012 990013 ...]
     python -m benchmarks.releasing.judge --method yes_no --model FOLDER
+    python -m benchmarks.releasing.judge --name judge_told --set 'tries.again=[{tell=false, category=true}]'
 
 The embedded captioner captions the worlds through vLLM. Then a judge scores, through vLLM too: these captions, the same
 with a fifth of them swapped within their pictures, the world's true sentences, and these with one attribute changed.
@@ -16,6 +17,7 @@ import json
 import random
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,11 +93,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--method", choices=("fit", "yes_no"), default="fit")
     parser.add_argument("--model", default="embedded", help="that judges: a folder, or embedded")
+    parser.add_argument("--set", dest="changes", action="append", default=[], help="of the run that captions")
+    parser.add_argument("--name", help="of the file of results; default: judge, or judge_yes_no")
     arguments = parser.parse_args()
     before, rows = machine(), []
     engine = SharedEngine()
     with tempfile.TemporaryDirectory() as folder, closing(_Finished(engine)):
-        worlds = [captioned(Path(folder, str(seed)), seed, arguments.images, engine) for seed in arguments.seeds]
+        worlds = [
+            captioned(Path(folder, str(seed)), seed, arguments.images, engine, arguments.changes)
+            for seed in arguments.seeds
+        ]
         for world in worlds:
             rows += judged(world, engine, arguments.method, arguments.model)
     rows += [row for world in worlds for row in goals([world])] if len(worlds) > 1 else []
@@ -105,7 +112,9 @@ def main() -> None:
         f"world, seeds {', '.join(map(str, arguments.seeds))}. Goals: swapped caught >= .97 at <= .02 false alarms, "
         f"AUROC of one changed attribute >= .95, kept captions right in every word >= .975 with >= {KEPT} kept."
     )
-    save("judge" if arguments.method == "fit" else f"judge_{arguments.method}", rows, note, before)
+    note += f" The run that captioned: {', '.join(arguments.changes)}." if arguments.changes else ""
+    usual = "judge" if arguments.method == "fit" else f"judge_{arguments.method}"
+    save(arguments.name or usual, rows, note, before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +125,16 @@ class _Finished:
         self.engine.finish()
 
 
-def captioned(folder: Path, seed: int, images: int, engine: SharedEngine) -> World:
-    """A world with the embedded captioner's captions, and sentences made from them and from the facts."""
+def captioned(folder: Path, seed: int, images: int, engine: SharedEngine, changes: Sequence[str] = ()) -> World:
+    """A world with the embedded captioner's captions, and sentences made from them and from the facts.
+
+    Args:
+        changes: assignments to the settings of the run.
+    """
     draw = random.Random(seed)
     write_world(folder / "world", images=images, videos=0, seed=seed)
-    settings = load_settings("sample-images", {"source.root": folder / "world/lvis", "model.id": str(model_dir())})
+    flags = {"source.root": folder / "world/lvis", "model.id": str(model_dir())}
+    settings = load_settings("sample-images", flags, changes)
     wanted = RunRequest(folder / "out", ModelName("embedded"), SharedDevices(ray=False, engine=engine))
     run_session(settings, wanted, Console(file=io.StringIO()))
     own = captions(folder / "out")
