@@ -12,6 +12,7 @@ from capgen.pipeline.checks.shown.marked_name import marked_name
 from capgen.pipeline.checks.vocabulary import phrases
 from capgen.pipeline.checks.vocabulary.markers import FAMILIES
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
+from capgen.pipeline.checks.wording.net import talk
 
 _BOOK = phrases.PhraseBook(outlines.PHRASES + overlays.PHRASES + views.PHRASES, FAMILIES)
 # Numbered pictures and regions: searched in the caption as it is, with a bounded repeat.
@@ -28,7 +29,12 @@ class MarkerLeak:
 
     Honest boxes, masks and frames stay: those that the category names, that the caption introduced before, or that are
     part of what is printed or painted.
+
+    Args:
+        weights: whether a caption is also weighed as a whole, for ways to speak of marks that no phrase knows.
     """
+
+    weights: bool = True
 
     final: ClassVar[bool] = False
 
@@ -38,4 +44,6 @@ class MarkerLeak:
         if found is None and _DIGIT.search(said.caption) is not None:
             numbered = _NUMBERED.search(without_readings(said.caption))
             found = numbered.group().strip() if numbered else None
+        if found is None and self.weights and (likely := talk(said)) is not None and likely.leaks:
+            return f"reads like talk of how the object was shown: {likely.words!r}"
         return None if found is None else f"speaks of how the object was shown: {found!r}"

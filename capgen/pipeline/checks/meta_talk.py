@@ -12,8 +12,9 @@ from capgen.pipeline.checks.marker_leak import MarkerLeak
 from capgen.pipeline.checks.refusal import Refusal
 from capgen.pipeline.checks.thinking import Thinking
 from capgen.pipeline.checks.vocabulary import phrases
+from capgen.pipeline.checks.vocabulary.markers import PICTURE_FAMILIES
 from capgen.pipeline.checks.vocabulary.prompt_echo import repeated
-from capgen.pipeline.checks.vocabulary.talk import talk
+from capgen.pipeline.checks.wording.net import talk
 
 _VOCABULARY = {
     "IN": "in of from within throughout across into inside",
@@ -39,23 +40,6 @@ _VOCABULARY = {
         billboard sticker shirt tee sweatshirt cap""",
 }
 _phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
-
-_PICTURED = "picture photo photograph image painting illustration snapshot frame clip"
-_PICTURES = frozenset(_PICTURED.split())
-_FAMILIES = phrases.families(
-    {
-        # What is a picture, or carries one: words for pictures may be about the object.
-        """picture photo photograph image painting portrait poster postcard placard print drawing sketch magazine book
-        newspaper calendar album billboard card stamp canvas mural tapestry sticker banner artwork collage label sign
-        brochure pamphlet notebook""": _PICTURED,
-        """television tv monitor screen laptop computer phone cellphone tablet ipad camera projector videotape dvd
-        console camcorder""": f"{_PICTURED} video footage screenshot screen",
-        """mirror window door bicycle bike motorcycle tricycle handlebar wheel saddle pedal kickstand eyeglass spectacle
-        sunglass goggle glasses bed headboard sofa chair stroller tent easel racket trampoline""": "frame",
-        "barrette hairpin hairclip": "clip",
-        "game": "video",
-    }
-)
 
 _PHRASES = (
     # in the background of this black-and-white photograph, captured in a blurry snapshot
@@ -324,7 +308,7 @@ _PHRASES = (
     _phrase("family|genus|species felidae|canidae|bovidae|equidae|rosaceae"),
     _phrase("was|were|first invented|discovered|domesticated|introduced|founded|patented in|by"),
 )
-_BOOK = phrases.PhraseBook(_PHRASES, _FAMILIES)
+_BOOK = phrases.PhraseBook(_PHRASES, PICTURE_FAMILIES)
 
 
 _OF_NAME = re.compile(
@@ -345,9 +329,8 @@ _OTHERS = (Refusal(), MarkerLeak(), Thinking())
 
 
 def _is_accounted_for(said: CheckedCaption) -> bool:
-    """Whether the object is a picture or the like, of which is spoken in the same words, or another check says why."""
-    own = phrases.own_words((said.category or "", *said.synonyms), _FAMILIES)
-    return not _PICTURES.isdisjoint(own) or any(check(said) is not None for check in _OTHERS)
+    """Whether another check says why the caption is dropped."""
+    return any(check(said) is not None for check in _OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,5 +352,5 @@ class MetaTalk:
         """Quote the talk."""
         found = _BOOK.first(said) or _picture_of(said) or repeated(said.caption, phrases.plain(said.caption).words)
         if found is None and self.weights and (likely := talk(said)) is not None and not _is_accounted_for(said):
-            return f"reads like talk about the picture or the task, by: {likely}"
+            return f"reads like talk about the picture or the task: {likely.words!r}"
         return None if found is None else f"talks about the picture or the task: {found!r}"

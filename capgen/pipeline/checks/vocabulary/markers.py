@@ -80,3 +80,20 @@ FAMILIES = phrases.families(
         "clip frame square rectangle circle ring shot oval line border arrow marker": "",
     }
 )
+
+_PICTURED = "picture photo photograph image painting illustration snapshot frame clip"
+PICTURE_FAMILIES = phrases.families(
+    {
+        # What is a picture, or carries one: words for pictures may be about the object.
+        """picture photo photograph image painting portrait poster postcard placard print drawing sketch magazine book
+        newspaper calendar album billboard card stamp canvas mural tapestry sticker banner artwork collage label sign
+        brochure pamphlet notebook""": _PICTURED,
+        """television tv monitor screen laptop computer phone cellphone tablet ipad camera projector videotape dvd
+        console camcorder""": f"{_PICTURED} video footage screenshot screen",
+        """mirror window door bicycle bike motorcycle tricycle handlebar wheel saddle pedal kickstand eyeglass spectacle
+        sunglass goggle glasses bed headboard sofa chair stroller tent easel racket trampoline""": "frame",
+        "barrette hairpin hairclip": "clip",
+        "game": "video",
+    }
+)
+"""What is a picture, a screen or a frame, or carries one: talk of pictures may be about the object."""
