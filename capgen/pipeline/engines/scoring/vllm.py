@@ -14,6 +14,7 @@ import asyncio
 import itertools
 import logging
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from capgen.errors import first_line
@@ -25,6 +26,36 @@ from capgen.pipeline.view import View
 _TRIES = 3  # under load vLLM 0.32 leaves out values of some prompts
 _TOLERANCE = 0.2  # natural logarithm; batches of other sizes change less
 log = logging.getLogger(__name__)
+
+
+class CacheTrial:
+    """Whether scores are right that the prefix cache had a part in: the first of them finds out, the others wait.
+
+    Attributes:
+        passed: None until a sentence was scored both ways.
+    """
+
+    def __init__(self) -> None:
+        self.passed: bool | None = None
+        self._trying = asyncio.Lock()
+
+    async def believes(self, found: Scored, whole: Callable[[], Awaitable[Scored]]) -> bool:
+        """Whether the scores of a sentence are to be taken.
+
+        Args:
+            whole: scores the same sentence without the cache; called for the first sentence that the cache knew.
+        """
+        if not found.cached_tokens:
+            return True
+        async with self._trying:
+            if self.passed is None:
+                pairs = zip(found.logprobs, (await whole()).logprobs, strict=True)
+                self.passed = all(abs(one - other) <= _TOLERANCE for one, other in pairs)
+                if not self.passed:
+                    log.warning(
+                        "vLLM's prefix cache changes log-probabilities: sentences are scored without it, slower"
+                    )
+        return self.passed
 
 
 class VllmScorer:
@@ -41,8 +72,7 @@ class VllmScorer:
         given = common | {"prompt_logprobs": 0, "detokenize": False}
         self._of_prompt = SamplingParams(skip_reading_prefix_cache=False, **given)
         self._of_whole_prompt = SamplingParams(skip_reading_prefix_cache=True, **given)
-        self._reads_cache: bool | None = None  # None until a sentence was scored both ways
-        self._finding_out = asyncio.Lock()
+        self._trial = CacheTrial()
         self._of_answer = SamplingParams(logprobs=FIRST_TOKENS, **common)
 
     async def sentence(self, view: View, sentence: str) -> Scored:
@@ -51,8 +81,8 @@ class VllmScorer:
         ids = self._session.engine.renderer.tokenizer.encode(sentence, add_special_tokens=False)
         if not ids:
             raise EngineFault("the sentence has no token")
-        found = None if self._reads_cache is False else await self._sentence(prompt, ids, self._of_prompt)
-        if found is not None and (not found.cached_tokens or await self._may_read_cache(found, prompt, ids)):
+        found = None if self._trial.passed is False else await self._sentence(prompt, ids, self._of_prompt)
+        if found is not None and await self._trial.believes(found, lambda: self._whole(prompt, ids)):
             return found
         return await self._whole(prompt, ids)
 
@@ -63,19 +93,6 @@ class VllmScorer:
             if whole is not None:
                 return whole
         raise EngineFault("vLLM told no log-probabilities of the prompt")
-
-    async def _may_read_cache(self, found: Scored, prompt: dict[str, Any], ids: list[int]) -> bool:
-        """Whether scores are right that the prefix cache had a part in; the first of them finds out for all."""
-        async with self._finding_out:
-            if self._reads_cache is None:
-                whole = await self._whole(prompt, ids)
-                pairs = zip(found.logprobs, whole.logprobs, strict=True)
-                self._reads_cache = all(abs(one - other) <= _TOLERANCE for one, other in pairs)
-                if not self._reads_cache:
-                    log.warning(
-                        "vLLM's prefix cache changes log-probabilities: sentences are scored without it, slower"
-                    )
-        return self._reads_cache
 
     async def _sentence(self, prompt: dict[str, Any], ids: list[int], sampling: Any) -> Scored | None:
         """None where vLLM did not compute the values of the whole sentence."""
