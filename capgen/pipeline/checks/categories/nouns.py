@@ -91,9 +91,7 @@ class Nouns:
 
     @cached_property
     def _materials(self) -> frozenset[int]:
-        return self._kinds_named(
-            "material fabric wood plastic glass shape rectangle sphere triangle cone oval ceramic_ware"
-        )
+        return self._kinds_named("material fabric wood plastic shape rectangle sphere triangle cone oval ceramic_ware")
 
     def is_material(self, senses: Sequence[int]) -> bool:
         """Whether a noun is, as a rule, what things are made of, or a geometric form."""
@@ -111,7 +109,7 @@ class Nouns:
 
     @cached_property
     def _breeds(self) -> frozenset[int]:
-        return self._kinds_named("dog domestic_cat cow swine")
+        return self._kinds_named("dog domestic_cat cattle swine horse")
 
     def is_breed(self, noun: str) -> bool:
         """Whether a noun may be a breed of dogs and the like."""
@@ -207,9 +205,12 @@ def nouns() -> Nouns:
             kind, key, values = line.split("\t")
             rows[kind][key] = values
     others = {kind: frozenset(words.split(",")) for kind, words in rows["^"].items()}
+    senses = {re.sub("[_-]", " ", lemma): _numbers(synsets) for lemma, synsets in rows["*"].items()}
+    for name, number in rows["="].items():  # a lawn mower is a lawnmower too
+        senses.setdefault(name.replace("_", ""), (int(number),))
     return Nouns(
         parents=[_numbers(parents) for parents in rows[">"].values()],
-        senses={re.sub("[_-]", " ", lemma): _numbers(synsets) for lemma, synsets in rows["*"].items()},
+        senses=senses,
         categories={name: int(number) for name, number in rows["="].items()},
         singulars=rows["~"],
         parts={int(whole): _numbers(parts) for whole, parts in rows["+"].items()},

@@ -132,7 +132,7 @@ def _subject(words: Sequence[str], table: Nouns, transparent: frozenset[str], ve
         words = words[2:]
         if words[:1] == ["not"]:
             return Subject((), (), False)
-    first = bool(words) and words[0] not in PREPOSITIONS and not _is_participle_clause(words)
+    words, first = _main_clause(words, table)
     phrase, place = _first_phrase(words, table)
     phrases = [phrase]
     said = [_without_verb(phrase, words[place:], table)]
@@ -146,15 +146,28 @@ def _subject(words: Sequence[str], table: Nouns, transparent: frozenset[str], ve
     while number + 1 < len(said) and _ends_in(said[number], transparent | vessels, table):
         number += 1
     head = _head(said[number], table)
-    if not (head or vessels):
+    if not head and (not vessels or all(_names_nothing(word, table) for word in said[number])):
         head = next((one for phrase in reversed(said[:number]) if (one := _head(phrase, table))), ())
     heads = [_head(phrase, table) for phrase in said]
     return Subject(tuple((tuple(phrase), of) for phrase, of in zip(phrases, heads, strict=True)), head, first)
 
 
-def _is_participle_clause(words: Sequence[str]) -> bool:
-    """Whether a sentence begins with what somebody does: "Sitting on a branch, a bird"."""
-    return words[0].endswith("ing") and words[1:2] != [] and words[1] in PREPOSITIONS | _DETERMINERS
+def _names_nothing(word: str, table: Nouns) -> bool:
+    """Whether a word is no noun and no word that the table does not know: a ball, 20 cm wide."""
+    known = word in table.adjectives or word in table.mostly_adjectives or word in _AFTER_NOUNS
+    return known or word.isdecimal() or word in _DETERMINERS or word in COLOURS
+
+
+def _main_clause(words: Sequence[str], table: Nouns) -> tuple[Sequence[str], bool]:
+    """The words behind where or how it is ("Sitting on a branch, a bird"), and whether they begin with the subject."""
+    if not words:
+        return words, False
+    participle = _is_participle(words[0], table) and words[1:2] != []
+    if words[0] not in PREPOSITIONS and not (participle and (words[1] in PREPOSITIONS or words[1] in _DETERMINERS)):
+        return words, True
+    behind = words.index(COMMA) + 1 if COMMA in words[:_LONGEST] else 0
+    article = words[behind : behind + 1]
+    return (words[behind:], True) if behind and article and article[0] in _DETERMINERS else (words, False)
 
 
 def _ends_in(phrase: Sequence[str], nouns: frozenset[str], table: Nouns) -> bool:
@@ -294,10 +307,8 @@ def _is_third_person(word: str, phrase: Sequence[str], after: str, table: Nouns)
     one = table.singular(word)
     if one not in table.senses:
         return _base_form(word) in table.verbs or table.singular(phrase[-1]) in table.senses
-    if one == word:  # shades are a noun of their own
-        one = _base_form(word)
     if (_ends(after) or after.endswith("ly")) and phrase[0] in _ONE and phrase[-1] not in COLOURS:  # no plural
-        return one in table.verbs
+        return (_base_form(word) if one == word else one) in table.verbs  # shades are a noun of their own
     if table.singular(phrase[-1]) not in table.senses:
         return False
     return one in table.mostly_verbs or (phrase[0] in _ONE and one in table.verbs)

@@ -52,7 +52,7 @@ _QUANTITIES = _set(
 # Of these only what follows their "of" is no thing of its own.
 _THINGS = _set(
     """ball head ear bar stick bed wheel round field cube string roll sheet base team load block display slab top jet
-    corner crop line edge end bulb"""
+    corner crop line edge end bulb picture photo image pack"""
 )
 # A part of food or of a plant.
 _HELPINGS = _set("slice wedge scoop loaf clove sprig floret segment dollop braid bunch bouquet")
@@ -90,7 +90,7 @@ class WrongCategory:
         if said.category is None:
             return None
         one = wanted(said.category, said.synonyms)
-        if not one.synsets or "toy" in one.heads:
+        if not one.synsets or "toy" in one.own:
             return None
         if one.rivals and _is_rival(said.caption, one):
             return f"speaks of another {spoken(said.category)!r}"
@@ -138,7 +138,11 @@ def _other_subject(caption: str, one: Wanted) -> str | None:
         return None
     head = first.head[-1]
     says_nothing = head in SILENT and head not in _FRUITS and f" {head}s " not in text
-    if says_nothing or _is_name(head, caption, table) or any(_speaks_of(told, one, table) for told in (first, *about)):
+    if (
+        says_nothing
+        or _is_name(head, caption, one, table)
+        or any(_speaks_of(told, one, table) for told in (first, *about))
+    ):
         return None
     return None if _fits(first.head, one, table) else head
 
@@ -183,9 +187,13 @@ def _joined(caption: str, one: Wanted) -> str:
     return plain(_HYPHENATED.sub(joined, caption)).text
 
 
-def _is_name(head: str, caption: str, table: Nouns) -> bool:
-    """Whether the caption writes the word with a capital: it may be part of any name then, unless it is a breed."""
-    return f" {head.capitalize()}" in caption and not table.is_breed(head)
+def _is_name(head: str, caption: str, one: Wanted, table: Nouns) -> bool:
+    """Whether the caption writes the word with a capital: it may be part of any name then, unless it is a breed.
+
+    Cars are called by horses' breeds.
+    """
+    breed = table.is_breed(head) and (one.artifact or one.animal or one.food)
+    return f" {head.capitalize()}" in caption and not breed
 
 
 def _is_near(senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
@@ -252,6 +260,6 @@ def _is_vague(head: Sequence[str], senses: Sequence[int], one: Wanted, table: No
     if last in (_CLOTHS if one.clothing else _FORMS):
         before = table.singular(head[-2]) if len(head) > 1 else ""
         of = table.senses.get(before, ())
-        no_thing = before in SILENT or before in table.mostly_adjectives or before.endswith("ing")
+        no_thing = before == "glass" or before in SILENT or before in table.mostly_adjectives or before.endswith("ing")
         return not of or no_thing or table.is_material(of)
     return not table.is_category(last) and table.is_material(senses)
