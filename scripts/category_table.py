@@ -62,6 +62,11 @@ geological_formation skyline horizon coastline shoreline vineyard sunset sunrise
 geological_formation treetop rooftop
 building storefront shopfront
 mixer airfryer
+butterfly swallowtail monarch
+box gift present lunchbox
+card badge
+newspaper broadsheet tabloid
+suitcase carryon
 dish_antenna satellite_dish
 barrel oil_drum
 bale straw_bale hay_bale

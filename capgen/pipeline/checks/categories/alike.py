@@ -63,6 +63,17 @@ baseball_cap: hat
 garbage_truck: lorry
 shopping_cart: trolley
 motor_scooter: moped
+comic_book: magazine comic
+dagger: knife
+spotlight: lamp light
+hot_dog hotdog: sausage
+pennant: flag
+prune: plum
+quesadilla: tortilla
+roller_skate ice_skate: shoe boot skate
+cornmeal grits: corn
+omelet: eggs egg
+wreath bouquet: flowers flower leaves
 croissant: pastry
 pastry: croissant
 notepad: pad

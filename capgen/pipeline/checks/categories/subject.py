@@ -25,7 +25,8 @@ PREPOSITIONS = _set(
 _AFTER_NOUNS = _set(
     """asleep awake alone ajar afloat aloft alive ablaze askew alight aground apart away adrift upright upside
     sideways midair underwater outdoors indoors here there together forward backwards overhead nearby halfway mid
-    next close full empty high wide tall long deep thick old low flat straight open shut slightly partly fully
+    downhill uphill next close full empty high wide tall long deep thick old low flat straight open shut slightly
+    partly fully
     partially completely half still just very almost not also both each only all up down out back quotation numbered
     cm mm m km ft feet inch inches kg lb ml"""
 )
@@ -233,6 +234,8 @@ def _is_can(words: Sequence[str], place: int, table: Nouns) -> bool:
     if words[place] != "can" or not place:
         return False
     last, after = words[place - 1], words[place + 1] if place + 1 < len(words) else "."
+    if after in ("be", "have", "not"):
+        return False
     known = last in _DETERMINERS or last in COLOURS or f"{last} can" in table.senses
     return known or last not in table.senses or _ends(after) or after.endswith(("ing", "ed"))
 
@@ -247,9 +250,10 @@ def _is_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nou
     after = words[place + 1] if place + 1 < len(words) else "."
     if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us")):
         return _is_third_person(word, phrase, after, table)
-    noun = table.singular(last) in table.senses and last not in COLOURS and last not in table.mostly_adjectives
+    adjective = last in COLOURS or last in table.mostly_adjectives or last in _AFTER_NOUNS
+    noun = table.singular(last) in table.senses and not adjective
     if _is_participle(word, table) and (
-        word in _NAMING
+        (noun and word in _NAMING)
         or (noun and after not in COLOURS and not table.is_noun(after))
         or _ends(after)
         or _is_painted(words[place + 1 :], table)
@@ -339,10 +343,11 @@ def _head(phrase: Sequence[str], table: Nouns) -> tuple[str, ...]:
     named = [word for word in phrase if word not in _DETERMINERS]
     while named and (named[-1] in _AFTER_NOUNS or named[-1].isdecimal() or _is_no_noun(named, table)):
         named.pop()
-    if not named or (named[-1] in table.mostly_adjectives and len(named) == len(phrase)):  # "fuzzy and round"
+    if not named or (named[-1] in table.mostly_adjectives and len(named) in (1, len(phrase))):  # "fuzzy and round"
         return ()
     last = "person" if named[-1] in _PEOPLE else table.singular(named[-1])
-    return (*named[:-1], last) if last in table.senses else ()
+    known = last in table.senses or " ".join(named[-2:]) in table.senses or " ".join(named[-3:]) in table.senses
+    return (*named[:-1], last) if known else ()
 
 
 def _is_no_noun(named: Sequence[str], table: Nouns) -> bool:
@@ -350,7 +355,12 @@ def _is_no_noun(named: Sequence[str], table: Nouns) -> bool:
     last, before = named[-1], named[-2:-1]
     if last not in table.senses and table.singular(last) not in table.senses:
         known = bool(before) and table.singular(before[0]) in table.senses
-        return last.endswith(_NO_NOUN) or last in table.irregular_verbs or (known and last in table.adjectives)
+        return (
+            last.endswith(_NO_NOUN)
+            or last.startswith("mid")
+            or last in table.irregular_verbs
+            or (known and last in table.adjectives)
+        )
     if not before or f"{before[0]} {last}" in table.senses:
         return False
     known = table.singular(before[0]) in table.senses and before[0] not in table.mostly_adjectives

@@ -230,7 +230,8 @@ def is_other_compound(first: str, word: str, one: Wanted) -> bool:
         return False
     shared = min(_shared(sense, one, table) for sense in senses)
     if last in one.own:
-        if table.is_category(compound) and last not in one.names:  # a water bottle is no wine bottle
+        if table.is_category(compound) and last not in one.names and not table.is_material(table.senses.get(first, ())):
+            # a water bottle is no wine bottle
             return True
         another = _is_another_sense(senses, last, one, table)
         return (one.homonym and another) or (shared > _UNLIKE and (not another or table.is_category(compound)))

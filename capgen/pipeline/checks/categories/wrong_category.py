@@ -41,6 +41,7 @@ def _set(words: str) -> frozenset[str]:
 # A pair of boots is about boots.
 _QUANTITIES = _set(
     """pair group bunch slice piece stack herd flock row set pile cluster couple variety number lot part section view
+    breed species
     side top collection line crowd batch array assortment portion half kind type sort pack series bundle string block
     bit handful strip chunk close image photo picture wedge scoop head ear bar stub braid loaf clove sprig stick roll
     sheet ball spray swarm school litter brood pride team load heap mound pinch dash dollop drop jet puff coil length
@@ -66,8 +67,16 @@ _FORMS = _set(
     """box case holder unit machine bar strip roll dome rope cloth sheet slab stand frame panel block piece disc disk
     tube rod cover wrap band cord cylinder leather"""
 )
+# What nearly any thing may be called, and what is worn.
+_GENERAL = _set("instrument equipment implement tool appliance gadget utensil vessel covering float timer")
+_GARMENTS = _set("garment covering clothing outfit")
 # The same of what is worn.
 _CLOTHS = _set("strip roll rope cloth sheet piece cover wrap band cord leather")
+# What somebody may call something to eat.
+_FOODS = _set(
+    """seed nut bulb tuber root fruit vegetable plant grass shoot bud leaf marrow berry grain kernel pod drink liquid
+    mixture flesh meat square bar cube dish"""
+)
 # What a likeness may be of: anything that lives, and what has no name of its own.
 _FRUITS = _set("orange peach plum chocolate rose picture photo")  # that are colours too, and pictures that hang
 _LIKENESSES = _set("statue sculpture figurine bust puppet effigy")
@@ -207,7 +216,7 @@ def _is_near(senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
 
 def _is_above(last: str, senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
     """Whether a noun names what the object is a kind of; a tiger is a cat, but none of LVIS's."""
-    own = table.categories.get(last)
+    own = None if last in table.not_lvis else table.categories.get(last)
     return not one.above.isdisjoint(senses) and (own is None or own not in senses or own in one.above)
 
 
@@ -216,7 +225,7 @@ def _fits(head: Sequence[str], one: Wanted, table: Nouns) -> bool:
     last = head[-1]
     compound: tuple[int, ...] = ()
     if len(head) > 1:
-        compound = table.senses.get(" ".join(head[-2:]), ()) or table.senses.get("".join(head[-2:]), ())
+        compound = table.senses.get(" ".join(head[-2:]), ()) or _joint(head, table)
     senses = compound or table.senses.get(last, ())
     if last in _QUANTITIES - _THINGS:
         return (last not in _HELPINGS or one.edible or one.plant) and not _is_of_another(head[:-1], table)
@@ -225,9 +234,17 @@ def _fits(head: Sequence[str], one: Wanted, table: Nouns) -> bool:
     return (
         _is_above(last, senses, one, table)
         or not one.parts.isdisjoint(senses[:3])
+        or (one.edible and last in _FOODS)
+        or (one.artifact and last in (_GARMENTS if one.clothing else _GENERAL))
         or _fits_one_that_is_no_category(head, senses, one, table)
         or (one.artifact and (not compound or table.is_material(compound)) and _is_vague(head, senses, one, table))
     )
+
+
+def _joint(head: Sequence[str], table: Nouns) -> tuple[int, ...]:
+    """The senses of the last two words written as one: a lamp post is a lamppost, but a black bird no blackbird."""
+    adjective = head[-2] in SILENT or head[-2] in table.mostly_adjectives or head[-2] in table.adjectives
+    return () if adjective else table.senses.get("".join(head[-2:]), ())
 
 
 def _is_of_another(before: Sequence[str], table: Nouns) -> bool:
