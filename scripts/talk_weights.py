@@ -2,7 +2,8 @@
 
 python scripts/talk_weights.py [MORE.jsonl ...]
 
-Learns from tests/data/captions and the files that are named: bad captions of the kinds that are talk against good ones
+Learns from tests/data/captions (wording.jsonl has good captions with a clause of talk or of the object added, to learn
+from alone) and the files that are named: bad captions of the kinds that are talk against good ones
 and such that are only of another category. First it learns from all files but one, for held_out.jsonl and each
 named file, and says what that catches of this one without the phrases; then it learns from all and writes the table.
 Needs scikit-learn.
@@ -149,7 +150,8 @@ def measure(known: Rows, unseen: Rows) -> str:
 def main() -> None:
     """Measure, then write the table."""
     folder = ROOT / "tests/data/captions"
-    labelled, held_out = read(folder / "labelled.jsonl"), read(folder / "held_out.jsonl")
+    labelled = joined([read(folder / "labelled.jsonl"), read(folder / "wording.jsonl")])
+    held_out = read(folder / "held_out.jsonl")
     named = {file: read(Path(file)) for file in sys.argv[1:]}
     files = {"held_out.jsonl": held_out, **named}
     for file, rows in files.items():

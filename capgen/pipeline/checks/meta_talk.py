@@ -33,6 +33,7 @@ _VOCABULARY = {
     "VIEW": """side rear front back top down aerial overhead partial close closer blurry cropped detailed wide full
         frontal""",
     # A picture of which this is said is an object of the scene.
+    "DRINKS": "glass bottle whiskey whisky vodka tequila rum espresso gun arrow bow rifle goal",
     "HANGS": """wall walls hanging hangs hung framed frame mounted shelf displayed desk mantel fridge refrigerator
         magnet shirt billboard screen cover pinned taped glued printed propped leaning attached carved painted
         engraved embroidered""",
@@ -42,6 +43,17 @@ _VOCABULARY = {
 _phrase = partial(phrases.phrase, vocabulary=_VOCABULARY)
 
 _PHRASES = (
+    # in this stunning action shot
+    _phrase("in|for|of this _? _? shot|photo|photograph|snapshot|image|picture .", not_unnamed="HANGS"),
+    _phrase("in|from|for a|an|the _? _? _? shot|snapshot|close .", not_after="DRINKS", not_before="HANGS"),
+    _phrase("the|this|its camera|camera's|photographer|photographer's|viewer's frame|shutter|viewpoint"),
+    _phrase("by the camera|photographer|cameraman|lens|viewer .", not_after="held carried worn guided"),
+    _phrase("outside|within|in|beyond|leaves|enters the field of view"),
+    _phrase("out of|centre|center|mid frame .", not_after="bicycle bike bed door window"),
+    _phrase("at eye level ."),
+    _phrase("whom|that|which|what the user|users|prompt"),
+    _phrase("can|could|may|might be seen|observed|noticed _? _? .", not_after="not cannot never through window"),
+    _phrase("as can|could|may be observed|noticed|seen|expected"),
     # in the background of this black-and-white photograph, captured in a blurry snapshot
     _phrase("IN this KIND KIND? KIND? KIND? @STILL|MOVING|GRAB", not_before="HANGS", not_after="HANGS"),
     _phrase(
@@ -127,9 +139,10 @@ _PHRASES = (
     _phrase(". the description|caption of|for the|this|a"),
     _phrase(". as described|shown|seen|depicted|pictured|requested|mentioned the|this|a|an|in|by|above"),
     _phrase(
-        "the|this|its given|specified|requested|stated|provided|target|object? category|class|label "
+        "the|this|its given|specified|requested|stated|provided|target|object? category|class "
         "is|was|says|given|provided"
     ),
+    _phrase("the|this|its given|specified|requested|stated|provided|target|object label is|was|says|given|provided"),
     _phrase("the|this given|specified|requested|stated|provided category|class|label|name"),
     _phrase(". the|this frame captures|depicts|portrays|pictures"),
     _phrase(". in|from|across the @frames"),

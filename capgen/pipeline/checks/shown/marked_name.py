@@ -32,7 +32,8 @@ _NUMBERED_THINGS = frozenset(
     billiard bowling""".split()  # noqa: SIM905
 )
 _MARKED_NAME = re.compile(
-    r" the (?:highlighted|spotlighted|segmented|outlined|masked|boxed|circled|indicated|annotated|delineated|selected"
+    r" the (?:target|marked) NAME (?!sign|down|with|on|by|area)"
+    r"| the (?:highlighted|spotlighted|segmented|outlined|masked|boxed|circled|indicated|annotated|delineated|selected"
     r"|tinted|contoured) (?:[^ .]{1,15} )?NAME "
     r"| NAME (?:(?:which|that) )?(?:is |are |was )?(?:circled|boxed|highlighted|annotated|spotlighted)"
     r" (?!in |by |with |up |for |against |under |from |text|hair)"
@@ -74,7 +75,7 @@ _MARKED_WORDS = frozenset(
     delineated selected tinted contoured traced encircled ringed overlaid shaded marked emphasised emphasized queried
     requested specified designated referenced targeted numbered labeled labelled tagged identified crop cropping
     segmentation segment rendering render close closeup view cutout border inset region everything all
-    anything""".split()
+    anything target""".split()
 )
 
 

@@ -10,6 +10,26 @@ from capgen.pipeline.checks.vocabulary.markers import VOCABULARY
 _phrase = partial(phrases.phrase, vocabulary=VOCABULARY)
 
 PHRASES = (
+    # red box, upper centre; the one with the dot; at the tip of the arrow
+    _phrase(
+        "the one|ones in|under|with|inside|below|beneath|at|by|beside the LINE* @box|dot|arrow|mark|marker|outline|mask"
+    ),
+    _phrase(
+        "the one|only|part|item|thing marked|outlined|boxed|shaded|tinted|selected|pointed|coloured|colored .|in|by"
+    ),
+    _phrase(
+        "at|by|below|beneath|under|beside|near|from the tip|end|point of the|an LINE* arrow|pointer|cursor",
+        not_after="DRAWN bow",
+    ),
+    _phrase(". LINE* COLOUR @box|rectangle|outline|square upper|lower|top|bottom|left|right|middle|centre|center"),
+    _phrase("upper|lower left|right|centre|center|middle @box|outline|rectangle|crop ."),
+    _phrase(
+        "just|partly|slightly|mostly inside|outside|past|beyond the LINE* @box|outline|rectangle|contour|border|frame ."
+    ),
+    _phrase(
+        "and is|are|was circled|outlined|boxed|highlighted|ringed|marked|framed in LINE* COLOUR|white|black .",
+        not_after="PAGE DRAWN",
+    ),
     _phrase("bounding !MOVES"),
     # the number 1 marker, Mark 7 refers to
     _phrase("number NUMBER marker|annotation|mark", not_after="trail mile buoy PAGE"),

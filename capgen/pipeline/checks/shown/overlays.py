@@ -10,6 +10,13 @@ from capgen.pipeline.checks.vocabulary.markers import VOCABULARY
 _phrase = partial(phrases.phrase, vocabulary=VOCABULARY)
 
 PHRASES = (
+    # under a rosy overlay, in the right hand crop, beneath the arrowhead
+    _phrase(
+        "under|beneath|below|behind|with|in|inside|within|from|by|as|past|outside|over|through|on|at|of a|an|the|its "
+        "_? _? @overlay|highlighting|selection|annotation|cutout|crosshair|crosshairs|arrowhead|segmentation .",
+        not_after="DRAWN PAGE WORN field corn cheese chocolate chocolates hunter rifle scope gun spear",
+    ),
+    _phrase("in|from|inside|within|by the|a LINE* _? @crop .|is|and|shows", not_after="WORN field farmer"),
     # tinted green by the overlay, because of the selection
     _phrase(
         "by|from|of|in|inside|within|under|beneath|because|behind|outside of? the|an|a LINE* "
@@ -62,7 +69,8 @@ PHRASES = (
     ),
     _phrase(
         ". the|this _? _? area|region|zone|patch|portion|selection "
-        "shows|contains|depicts|represents|displays|corresponds|covers|features|includes|encloses|holds"
+        "shows|contains|depicts|represents|displays|corresponds|covers|features|includes|encloses|holds "
+        "!signs|wear|some|slight|scratches|stains|traces"
     ),
     _phrase(
         "in|inside|within|of the|this annotated|highlighted|marked|selected|indicated|outlined|circled|boxed|"
