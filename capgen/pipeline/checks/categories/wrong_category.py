@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.categories.described import is_described
 from capgen.pipeline.checks.categories.homonyms import is_rival
 from capgen.pipeline.checks.categories.nouns import Nouns, nouns
 from capgen.pipeline.checks.categories.subject import CLAUSES, COMMA, PREPOSITIONS, Subject, subjects
@@ -153,7 +154,9 @@ def _other_subject(caption: str, one: Wanted) -> str | None:
         or any(_speaks_of(told, one, table) for told in (first, *about))
     ):
         return None
-    return None if _fits(first.head, one, table) else head
+    if _fits(first.head, one, table) or is_described(text.split(), one):
+        return None
+    return head
 
 
 def _speaks_of(told: Subject, one: Wanted, table: Nouns) -> bool:
