@@ -50,7 +50,7 @@ crayon pencil
 horn megaphone loudspeaker
 speaker loudspeaker tower
 stick ruler rod
-toaster maker oven
+toaster: maker oven
 pot: bowl bucket
 bucket: tub
 lights light pole lamppost post
@@ -66,7 +66,7 @@ motor_scooter: moped
 comic_book: magazine comic
 dagger: knife
 spotlight: lamp light
-hot_dog hotdog: sausage
+hot_dog hotdog: sausage hotdog
 pennant: flag
 prune: plum
 quesadilla: tortilla
@@ -88,26 +88,31 @@ train: locomotive railcar tram trolley subway
 railcar passenger_car bullet_train: train
 train: carriage car wagon coach
 railcar: carriage car wagon coach
-boat ship: canoe kayak yacht dinghy raft ferry vessel sailboat sailing_vessel tender
-yacht sailboat: boat ship vessel
+boat ship: boat ship canoe kayak yacht dinghy raft ferry vessel sailboat sailing_vessel tender
+yacht sailboat: boat ship vessel yacht sailboat
+soccer_ball: football ball
 dinghy: tender raft boat
 canoe kayak
 airplane plane aeroplane jet airliner aircraft
-chair armchair stool seat bench recliner
+chair: armchair stool seat recliner rocker
+armchair recliner stool bench: seat chair
 stool: perch
-sofa couch sectional loveseat armchair futon seat settee chaise daybed lounge chesterfield
+sofa couch sectional loveseat futon settee chaise daybed lounge chesterfield
 table desk counter countertop tabletop stand nightstand trestle
 cabinet cupboard dresser wardrobe closet sideboard
 cabinet dresser file_cabinet: drawer drawers
 shelf bookcase bookshelf
-cup mug glass tumbler teacup goblet
+cup: mug glass tumbler teacup goblet
+mug: cup
 glass wineglass goblet flute tumbler
-plate dish platter saucer tray
+plate dish: dish plate platter saucer tray
+platter tray saucer: dish plate
 dish: skillet pan bowl
-bowl dish basin
+bowl: dish basin
 bottle flask jar jug
-pan skillet wok pot saucepan frypan
-pot saucepan kettle planter flowerpot urn vase
+pan: skillet wok saucepan frypan
+pot: saucepan kettle planter flowerpot urn
+vase: urn jar
 handbag purse satchel tote pouch clutch bag
 bag: handbag purse backpack satchel tote pouch luggage briefcase knapsack rucksack sack
 suitcase luggage briefcase case bag
@@ -122,7 +127,8 @@ pants jeans trousers leggings slacks shorts denim
 hat cap beanie fedora bonnet headgear
 cap: newsboy
 shoe: sneaker boot sandal slipper trainer footwear cleat heel loafer
-boot sneaker sandal slipper: shoe footwear
+boot sneaker: shoe footwear
+sandal slipper: sandal slipper shoe footwear
 sneaker trainer
 skate boot
 sock stocking
@@ -132,14 +138,19 @@ bow_tie: bow
 bow ribbon
 glasses eyeglasses spectacles sunglasses shades goggles
 spectacles glasses sunglasses goggles: frame frames
-sign signboard billboard poster banner placard signage
+sign signboard: billboard poster banner placard signage signboard sign
+banner: sign poster
+poster billboard: sign placard
 picture painting photo photograph poster frame portrait print artwork drawing
-lamp light lantern bulb lampshade streetlight lamppost chandelier sconce
+lamp: light lantern bulb lampshade streetlight lamppost chandelier sconce
+lampshade: shade
+lantern: lamp light
+lightbulb: bulb lamp light
 tv television screen monitor display
 monitor screen display computer
 phone cellphone telephone mobile iphone
 telephone: receiver rotary
-laptop computer notebook
+laptop: computer notebook
 camera camcorder rangefinder
 curtain drape blind shade drapery
 blanket quilt towel sheet throw comforter bedspread duvet
@@ -152,7 +163,8 @@ faucet tap spigot
 sink basin washbasin
 doughnut: pastry
 bread bun roll sandwich toast loaf baguette sub
-sandwich burger hamburger cheeseburger sub hotdog
+sandwich: burger hamburger cheeseburger sub hotdog
+hamburger burger cheeseburger
 pizza: pie pepperoni margherita
 cake cupcake pastry pie tart muffin
 cow bull calf ox cattle heifer steer bovine
@@ -253,7 +265,7 @@ necklace chain pendant
 watch wristwatch
 earring earrings hoop stud
 remote controller
-computer pc laptop
+computer: pc laptop
 deer stag doe elk moose fawn
 bear: cub panda
 cat kitten tabby calico tortoiseshell siamese
@@ -273,4 +285,4 @@ for _group in _GROUPS:
     _called, _colon, _names = _group.partition(":")
     _rows = CALLED if _colon or len(_called.split()) > _FEW else ALIKE
     for _word in _called.split():
-        _rows[_word] = _rows.get(_word, frozenset()) | frozenset((_called + _names).split())
+        _rows[_word] = _rows.get(_word, frozenset()) | frozenset((_names or _called).split()) | {_word}

@@ -115,6 +115,10 @@ class Nouns:
         """Whether a noun may be a breed of dogs and the like."""
         return any(not self._breeds.isdisjoint(self.kinds_of(sense)) for sense in self.senses.get(noun, ())[:3])
 
+    def is_animal(self, senses: Sequence[int]) -> bool:
+        """Whether a noun is, as a rule, an animal."""
+        return any(self.senses["animal"][0] in self.kinds_of(sense) for sense in senses[:1])
+
     @cached_property
     def _any_animals(self) -> frozenset[int]:
         animal = self.senses["animal"][0]

@@ -59,6 +59,7 @@ class Wanted:
         heads: the last words of the names, and those of what goes by the same names.
         own: the last words of the category's names alone.
         qualifiers: the first words of names that are compounds.
+        simple: the names of one word, without WordNet's other lemmas.
         synsets: kinds of these are right.
         category: the synsets of the category alone.
         above: of what it is a kind.
@@ -74,6 +75,7 @@ class Wanted:
     heads: frozenset[str]
     own: frozenset[str]
     qualifiers: frozenset[str]
+    simple: frozenset[str]
     synsets: frozenset[int]
     category: frozenset[int]
     above: frozenset[int]
@@ -119,6 +121,7 @@ def wanted(category: str, synonyms: tuple[str, ...]) -> Wanted:
         heads=frozenset(heads),
         own=frozenset(own),
         qualifiers=frozenset(name.split()[0] for name in names if " " in name),
+        simple=frozenset(name for name in given if " " not in name),
         synsets=synsets | kin,
         category=synsets,
         above=above,
@@ -196,14 +199,22 @@ def is_wanted(word: str, one: Wanted) -> bool:
         or singular in one.heads
         or word.removesuffix("s") in one.heads
         or word.removesuffix("es") in one.heads
-        or not one.synsets.isdisjoint(named)
-        or (len(singular) >= _SHORTEST and _is_part_of_name(singular, one))
+        or not one.category.isdisjoint(named)
+        or (len(singular) >= _SHORTEST and _is_part_of_name(singular, one, table))
+        or (not table.is_category(singular) and not one.synsets.isdisjoint(named))
     )
 
 
-def _is_part_of_name(word: str, one: Wanted) -> bool:
-    """Whether a word is a compound with a name behind (a sailboat is a boat), or the end of such a name."""
-    return any(_ends_in(word, head) for head in one.heads) or any(_ends_in(head, word) for head in one.own)
+def _is_part_of_name(word: str, one: Wanted, table: Nouns) -> bool:
+    """Whether a word is the end of a name (the pole of a flagpole), or a compound with a name behind.
+
+    A sailboat is a boat; but if LVIS has the compound, and the name is that of a compound itself, they are not one: a
+    basketball is no soccer ball.
+    """
+    if any(_ends_in(head, word) for head in one.own):
+        return True
+    heads = one.simple if table.is_category(word) else one.heads
+    return any(_ends_in(word, head) for head in heads)
 
 
 def _ends_in(longer: str, shorter: str) -> bool:

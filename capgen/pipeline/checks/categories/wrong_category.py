@@ -61,7 +61,7 @@ _HELPINGS = _set("slice wedge scoop loaf clove sprig floret segment dollop braid
 # A bowl of soup is about soup, and "a bowl with soup" too where something to eat or to drink was asked for.
 _VESSELS = _set(
     """bowl plate dish cup glass pot pan jar bottle skillet tray basket box bag can mug saucer table counter stand
-    platter carton pitcher jug tin tub bucket crate packet cone wrapper tumbler flute vase pint board"""
+    platter carton pitcher jug tin tub bucket crate packet cone wrapper tumbler flute vase pint board tube"""
 )
 # The form of a thing that has no better name.
 _FORMS = _set(
@@ -261,11 +261,11 @@ def _fits_one_that_is_no_category(head: Sequence[str], senses: Sequence[int], on
     if table.is_category(last):
         return False
     return (
-        (one.artifact and _is_near(senses, one, table))
+        (one.artifact and not one.clothing and _is_near(senses, one, table))
         or (one.prepared and any(table.is_like_food(sense, one.above) for sense in senses[:1]))
         # a tablet is a tablet computer, a poker token a poker chip, a trench a trench coat, a hermit a hermit crab
         or (table.is_thing(last) and any(last == first or first in head[:-1] for first in one.qualifiers))
-        or any(f"{last} {other}" in table.senses for other in one.own)
+        or (not table.is_animal(senses) and any(f"{last} {other}" in table.senses for other in one.own))
         or (one.plant and not frozenset(table.senses["plant"] + table.senses["flower"]).isdisjoint(kinds(last)))
         or (one.animal and table.is_any_animal(senses))
     )

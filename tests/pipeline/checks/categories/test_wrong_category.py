@@ -192,6 +192,8 @@ kite | A yellow kite with a long tail soars over the beach.
 pitcher_(vessel_for_liquid) | A pitcher of lemonade on her tray.
 beer_can | The beer can has a dent in its side.
 dog | A Dalmatian sits in the passenger seat.
+flagpole | A white pole with a gold ball at its top.
+clarinet | A single-reed instrument with a straight tube.
 """.strip().splitlines()
 
 WRONG = """
@@ -254,6 +256,11 @@ avocado | Two fried eggs on a white plate.
 gull | A gray pigeon pecks crumbs off the pavement.
 key | The brown couch has three seat cushions.
 sculpture | A fishing boat with nets heaped at the stern.
+soccer_ball | An orange basketball with black seams.
+bicycle | A red motorcycle with chrome pipes.
+plate | A deep bowl of soup.
+hamburger | A hot dog with mustard.
+microwave_oven | A steel toaster with two slots.
 """.strip().splitlines()
 
 
