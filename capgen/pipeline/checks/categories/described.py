@@ -16,7 +16,7 @@ def _set(words: str) -> frozenset[str]:
 _BEFORE = 8  # words before a noun among which its article is looked for
 _FIRST = 5  # words; a possessive among them is the subject's owner
 _DETERMINERS = _set("a an the his her its their this that my your two three four five both several")
-_ENDS = PREPOSITIONS | CLAUSES | frozenset((".", "and", "or", COMMA))  # at these a noun phrase ends
+_ENDS = PREPOSITIONS | CLAUSES | frozenset((".", "and", "or", "of", COMMA))  # at these a noun phrase ends
 _CLAUSES_BEFORE = _set("and while as when where")
 _PARTICIPLES = _set("bent set held hung cut left worn wound split shut")
 # What says nothing of how a thing looks.
@@ -44,7 +44,7 @@ def _is_described_at(words: Sequence[str], place: int, one: Wanted) -> bool:
         return words[place - 2] in _CLAUSES_BEFORE and words[place - 1] in ("a", "the") and after not in _ENDS
     if not (after in _ENDS or after in _PARTICIPLES or after.endswith(("ed", "ing")) or not nouns().is_noun(after)):
         return False  # of a compound
-    return not _IDLE.issuperset(before) and not is_other_compound(before[-1], words[place], one)
+    return not (_IDLE | one.qualifiers).issuperset(before) and not is_other_compound(before[-1], words[place], one)
 
 
 def _modifiers(words: Sequence[str], place: int) -> Sequence[str]:

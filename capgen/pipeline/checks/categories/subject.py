@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from capgen.pipeline.checks.categories.nouns import Nouns
 
-COMMA = "commasign"
+COMMA = "0comma0"
 """Stands for a comma in a sentence's words."""
 
 
