@@ -121,6 +121,7 @@ box: bin container
 basket hamper bin crate
 jacket coat blazer parka sweater hoodie cardigan vest shirt sweatshirt pullover
 jacket shirt: top
+jacket: puffer bomber windbreaker
 shirt blouse top tee jersey sweater sweatshirt t
 dress gown skirt robe
 pants jeans trousers leggings slacks shorts denim

@@ -48,6 +48,7 @@ _DETERMINERS = _set(
 )
 _NUMBERS = _set("two three four five six seven eight nine ten")
 _ONE = _set("a an one this that another each every")
+_OWNERS = _set("his her my our your")
 _JOINTS = _set("and or nor & plus")
 # Nouns too, but before another noun they only say how it is: a black and white cat.
 COLOURS = _set(
@@ -133,6 +134,8 @@ def _subject(words: Sequence[str], table: Nouns, transparent: frozenset[str], ve
         words = words[2:]
         if words[:1] == ["not"]:
             return Subject((), (), False)
+    elif words[0] in _OWNERS:
+        words = words[1:]
     words, first = _main_clause(words, table)
     phrase, place = _first_phrase(words, table)
     phrases = [phrase]
@@ -241,7 +244,8 @@ def _is_can(words: Sequence[str], place: int, table: Nouns) -> bool:
 
 
 def _goes_on_with_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nouns) -> bool:
-    return phrase[-1] not in _DETERMINERS and _is_verb(words, place, phrase, table)
+    watering_can = words[place + 1 : place + 2] == ["can"] and f"{words[place]} can" in table.senses
+    return phrase[-1] not in _DETERMINERS and not watering_can and _is_verb(words, place, phrase, table)
 
 
 def _is_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nouns) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -101,7 +102,8 @@ def wanted(category: str, synonyms: tuple[str, ...]) -> Wanted:
     if category in table.categories:
         synsets = frozenset({table.categories[category]})
     else:
-        synsets = frozenset(sense for name in given for sense in _senses(name, table)[:1])
+        first = Counter(sense for name in given for sense in _senses(name, table)[:1])
+        synsets = frozenset(sense for sense, times in first.items() if times == max(first.values()))
     above = frozenset(kind for synset in synsets for kind in table.kinds_of(synset))
     known = category in table.categories and category not in table.not_lvis
     names = given | {lemma for synset in synsets for lemma in table.lemmas.get(synset, ())}

@@ -144,6 +144,10 @@ def _other_subject(caption: str, one: Wanted) -> str | None:
     text = _prepared(caption, one)
     about = subjects(text.split(), table, _QUANTITIES, _VESSELS if one.food else frozenset())
     first = next(about, None)
+    if first is not None and not first.phrases:  # "This is not a ladder. It is a set of blinds."
+        first = next(about, None)
+    if (one.animal or one.person) and text.startswith((" . his ", " . her ")):  # its own
+        return None
     if first is None or not first.head or not first.first:
         return None
     head = first.head[-1]
