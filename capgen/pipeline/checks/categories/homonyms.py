@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from capgen.pipeline.checks.categories.nouns import Nouns
 
@@ -61,6 +62,12 @@ def _sorts(kinds: frozenset[int], table: Nouns) -> frozenset[str]:
     if table.senses["artifact"][0] in kinds:
         found.add("thing")
     return frozenset(found)
+
+
+@cache
+def cues(sorts: tuple[str, ...]) -> frozenset[str]:
+    """Every word that can tell one of the sorts: a caption without any need not be looked at."""
+    return frozenset().union(*(words for sort in sorts for words in _TELLING[sort]))
 
 
 def is_rival(words: Sequence[str], said: frozenset[str], sorts: Sequence[str]) -> bool:

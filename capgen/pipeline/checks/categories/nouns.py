@@ -181,6 +181,7 @@ class Nouns:
                     queue.append(part)
         return frozenset(found)
 
+    @lru_cache(maxsize=1 << 16)  # noqa: B019 (the one table of a process)
     def singular(self, word: str) -> str:
         """The noun in the singular, where the table has it; otherwise the word as it is."""
         if word in self.singulars:

@@ -149,10 +149,10 @@ def _subject(words: Sequence[str], table: Nouns, transparent: frozenset[str], ve
     number = 0
     while number + 1 < len(said) and _ends_in(said[number], transparent | vessels, table):
         number += 1
-    head = _head(said[number], table)
-    if not head and (not vessels or all(_names_nothing(word, table) for word in said[number])):
-        head = next((one for phrase in reversed(said[:number]) if (one := _head(phrase, table))), ())
     heads = [_head(phrase, table) for phrase in said]
+    head = heads[number]
+    if not head and (not vessels or all(_names_nothing(word, table) for word in said[number])):
+        head = next((one for one in reversed(heads[:number]) if one), ())
     return Subject(tuple((tuple(phrase), of) for phrase, of in zip(phrases, heads, strict=True)), head, first)
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.categories.described import is_described
-from capgen.pipeline.checks.categories.homonyms import is_rival
+from capgen.pipeline.checks.categories.homonyms import cues, is_rival
 from capgen.pipeline.checks.categories.nouns import Nouns, nouns
 from capgen.pipeline.checks.categories.subject import CLAUSES, COMMA, PREPOSITIONS, Subject, subjects
 from capgen.pipeline.checks.categories.wanted import (
@@ -111,6 +111,8 @@ class WrongCategory:
 def _is_rival(caption: str, one: Wanted) -> bool:
     """Whether the caption names the category, but speaks of something else of that name."""
     text, said = plain(caption)
+    if said.isdisjoint(cues(one.rivals)):
+        return False
     return not said.isdisjoint(one.heads) and is_rival(text.split(" ", _FIRST)[2:_FIRST], said, one.rivals)
 
 
