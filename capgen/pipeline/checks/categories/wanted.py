@@ -19,6 +19,7 @@ _MANY = 8192
 _COMMON = 3  # senses of a word that count
 _WIDEST = 200  # kinds of a thing; of a wider one no other thing has all the kinds
 _RELATED = 700  # kinds of what two things both are, so that one may go by the other's name
+_DISTANT = 4000  # the same of two things that are no food and not made by hand in one way: a drum and an oil drum
 _KINDRED = 1200  # the same, so that a word for the one is meant in the sense that is like the other: mammals
 _UNLIKE = 9000  # kinds of what two things both are that have little in common: a bat and a baseball bat
 
@@ -247,7 +248,9 @@ def is_other_compound(first: str, word: str, one: Wanted) -> bool:
             # a water bottle is no wine bottle
             return True
         another = _is_another_sense(senses, last, one, table)
-        return (one.homonym and another) or (shared > _UNLIKE and (not another or table.is_category(compound)))
+        if one.homonym and (another or shared >= _DISTANT):
+            return True
+        return shared > _UNLIKE and (not another or table.is_category(compound))
     return shared > _UNLIKE or (shared >= _RELATED and table.is_category(compound))
 
 

@@ -170,13 +170,10 @@ def _speaks_of(told: Subject, one: Wanted, table: Nouns) -> bool:
     for phrase, head in told.phrases:
         if names(phrase, one):
             last = head[-1] if head else ""
-            if (
-                not table.is_category(last)
-                or last in _QUANTITIES
-                or last in BODY
-                or names_last(phrase, one)
-                or names_last(head, one)
-            ):
+            thing = table.is_category(last) or table.is_category(" ".join(head[-2:]))
+            if not thing or last in _QUANTITIES or last in BODY:
+                return True
+            if names_last(phrase, one) or names_last(head, one):
                 return True
     return False
 
