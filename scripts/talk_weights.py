@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary.phrases import plain
 from capgen.pipeline.checks.wording.classes import CLASSES, HOT, readable
-from capgen.pipeline.checks.wording.net import ENOUGH, TABLE, features, stem
+from capgen.pipeline.checks.wording.net import ENOUGH, TABLE, allowance, features, stem
 
 ROOT = Path(__file__).resolve().parent.parent
 TALK = {"marker_leak", "meta_talk", "refusal", "thinking", "empty", "not_visible", "prompt_echo"}
 OTHER = {"good", "wrong_category"}
-INVERSE_PENALTY = 3.0  # of the squared weights
+INVERSE_PENALTY = 2.0  # of the squared weights
 LEAST = 0.02  # weights nearer to 0 are left out
 FEW = 2  # captions that must have what gets a weight
 USUAL = 0.005  # share of good captions; a word in more of them makes none suspicious
@@ -36,20 +36,22 @@ HEAVY_STEM = 0.3  # the least weight of a telling word of no class
 
 
 class Rows(NamedTuple):
-    """Captions that are talk or fine: their words, the net's features, and why each is dropped."""
+    """Captions that are talk or fine: words, features, why each is dropped, and what a long one may weigh more."""
 
     words: list[frozenset[str]]
     found: list[Counter[str]]
     reasons: list[str]
+    allowances: list[float]
 
 
 def joined(parts: Iterable[Rows]) -> Rows:
     """All rows in one."""
-    found = Rows([], [], [])
+    found = Rows([], [], [], [])
     for part in parts:
         found.words.extend(part.words)
         found.found.extend(part.found)
         found.reasons.extend(part.reasons)
+        found.allowances.extend(part.allowances)
     return found
 
 
@@ -62,7 +64,9 @@ def read(file: Path) -> Rows:
     for one in said:
         stems, keys = features(one)
         found.append(Counter([*stems, *(f" {key}" for key in keys)]))
-    return Rows([plain(one.caption).words for one in said], found, [_reason(row) for row in rows])
+    return Rows(
+        [plain(one.caption).words for one in said], found, [_reason(row) for row in rows], list(map(allowance, said))
+    )
 
 
 def _reason(row: dict[str, Any]) -> str:
@@ -139,8 +143,8 @@ def measure(known: Rows, unseen: Rows) -> str:
     weights = fit(known.found, [reason in TALK for reason in known.reasons])
     suspicious = triggers(known, weights)
     dropped = [
-        total(one, weights) >= ENOUGH and not suspicious.isdisjoint(words)
-        for one, words in zip(unseen.found, unseen.words, strict=True)
+        total(one, weights) >= ENOUGH + more and not suspicious.isdisjoint(words)
+        for one, words, more in zip(unseen.found, unseen.words, unseen.allowances, strict=True)
     ]
     caught = [one for one, reason in zip(dropped, unseen.reasons, strict=True) if reason in TALK]
     lost = [one for one, reason in zip(dropped, unseen.reasons, strict=True) if reason == "good"]

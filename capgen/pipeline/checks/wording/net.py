@@ -25,8 +25,8 @@ from capgen.pipeline.checks.vocabulary.quotations import without_readings
 from capgen.pipeline.checks.wording.classes import CODES, COLOUR, HEAVY, HOT, NAME, from_readable
 
 TABLE = Path(__file__).resolve().parent / "weights.tsv"
-ENOUGH = 2.6
-"""From how much on a caption is dropped: the logarithm of the odds, thirteen to one."""
+ENOUGH = 2.4
+"""From how much on a caption is dropped: the logarithm of the odds, eleven to one."""
 _TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|,")
 _PUNCTUATION = ",.!?:;()\n\u2014\u2013"
 _FOLD = str.maketrans(dict.fromkeys("\u2019\u2018`", "'") | dict.fromkeys(_PUNCTUATION, ","))
@@ -38,6 +38,8 @@ _ASCII = bytes(
 _ENDINGS = "ations ation ingly edly ings ing ied ies ers ed es er ly s e".split()  # noqa: SIM905
 _NO_NAMES = frozenset("of and the for in a s es".split())  # noqa: SIM905
 _KIND_GRAM = 2  # codes of the longest run that counts by the kind of object
+_USUAL = 4  # clauses; each further one of a long caption
+_EACH = 0.5  # allows for so much more
 _MOST_REST = 3  # other words of a clause that are counted
 _KIND_LETTERS = frozenset("nfpou")
 _KINDS = (
@@ -266,6 +268,15 @@ def features(said: CheckedCaption) -> tuple[list[str], list[str]]:
     return stems, [key for clause in _clauses(said, tokens) for key in _keys(clause)]
 
 
+def allowance(said: CheckedCaption) -> float:
+    """How much more a long caption may weigh: detailed ones have more of everything."""
+    return _allowance(len(_clauses(said, _tokens(said.caption))))
+
+
+def _allowance(clauses: int) -> float:
+    return _EACH * max(0, clauses - _USUAL)
+
+
 def talk(said: CheckedCaption) -> Wording | None:
     """What weighs most in a caption that reads like talk; None for any other caption."""
     return None if _weights().triggers.isdisjoint(plain(said.caption).words) else _weighed(said)
@@ -277,7 +288,8 @@ def _weighed(said: CheckedCaption) -> Wording | None:
     weights = _weights()
     tokens = _tokens(said.caption)
     words = {*tokens} - _names(said.category, said.synonyms)
-    total = weights.constant + sum(map(_clause_weight, _clauses(said, tokens)))
+    found = _clauses(said, tokens)
+    total = weights.constant - _allowance(len(found)) + sum(map(_clause_weight, found))
     total += sum(map(_stem_weights.__getitem__, words))
     return _wording(said, tokens) if total >= ENOUGH else None
 
