@@ -253,6 +253,8 @@ def main() -> None:
         kept.update(net.closure(kind, net.parents))
     order = {offset: number for number, offset in enumerate(sorted(kept))}
     lines = table_lines(net, order, named, arguments.wordnet)
+    rare = [category["name"] for category in categories if category.get("frequency") != "f"]
+    lines.append(f"^\trare category\t{','.join(sorted(rare))}")
     lines.append(f"^\tname of others\t{','.join(sorted(named.keys() - lvis))}")
     TABLE.write_text("\n".join(lines) + "\n", "ascii")
     sys.stdout.write(f"{len(order)} synsets, {len(named)} categories, {TABLE.stat().st_size / 1024:.0f} KiB\n")

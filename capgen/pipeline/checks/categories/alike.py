@@ -63,6 +63,40 @@ baseball_cap: hat
 garbage_truck: lorry
 shopping_cart: trolley
 motor_scooter: moped
+ladle: spoon
+mallet: hammer
+cloak: cape
+lab_coat: jacket coat
+duffel_bag: holdall bag
+clippers: secateurs
+coaster: mat
+crock_pot: cooker
+deadbolt: lock bolt
+drumstick: leg
+generator: engine
+hairbrush: paddle brush
+harmonium: keyboard
+inhaler: puffer
+ipod: player
+ottoman: footrest stool pouf
+passport: booklet
+pinwheel: windmill
+windmill: sail sails
+pliers: pincers pincer
+saxophone: horn
+shaker: mixer
+suit: blazer jacket
+tinsel: garland
+visor: sunshade
+whistle: pipe
+seashell: conch shell
+cassette: tape
+barrette: clip
+bassinet: basket
+milk_can: churn
+neckerchief: bandana scarf
+boutonniere: rose flower
+tote_bag: shopper
 comic_book: magazine comic
 dagger: knife
 spotlight: lamp light

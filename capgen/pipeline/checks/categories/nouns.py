@@ -29,6 +29,7 @@ class Nouns:
         verbs: nouns that may be verbs too; those that are verbs, or adjectives and adverbs, more often than nouns.
         irregular_verbs: past tenses and participles that are no nouns: worn, hung, stood.
         adjectives: adjectives and adverbs that are no nouns here.
+        rare: the categories that LVIS does not call frequent: in at most 100 of its pictures.
         not_lvis: those of the categories whose names are not LVIS's; their synset is that of the name's first sense.
     """
 
@@ -43,6 +44,7 @@ class Nouns:
     irregular_verbs: frozenset[str] = frozenset()
     adjectives: frozenset[str] = frozenset()
     not_lvis: frozenset[str] = frozenset()
+    rare: frozenset[str] = frozenset()
 
     @cached_property
     def _kinds_by_synset(self) -> dict[int, frozenset[int]]:
@@ -80,6 +82,10 @@ class Nouns:
     def is_category(self, noun: str) -> bool:
         """Whether LVIS has a category of that name, or one that goes, as a rule, by that name."""
         return noun in self._category_names or not self._lvis.isdisjoint(self.senses.get(noun, ())[:1])
+
+    def is_category_of_lvis(self, noun: str) -> bool:
+        """The same without the names of other datasets' categories."""
+        return self.is_category(noun) and noun not in self.not_lvis
 
     def other_categories(self, sense: int, kinds: frozenset[int]) -> frozenset[int]:
         """The categories of LVIS of which something is a kind, without these."""
@@ -225,6 +231,7 @@ def nouns() -> Nouns:
         irregular_verbs=others["irregular verb"],
         adjectives=others["adjective"],
         not_lvis=others["name of others"],
+        rare=others["rare category"],
     )
 
 

@@ -310,7 +310,8 @@ def _is_third_person(word: str, phrase: Sequence[str], after: str, table: Nouns)
     """Whether a word that ends in "s" says what the noun before it does."""
     if word in _VERBS and after != COMMA:
         return True
-    if phrase[-1] in table.mostly_adjectives or f"{phrase[-1]} {table.singular(word)}" in table.senses:
+    compound = f"{phrase[-1]} {table.singular(word)}" in table.senses
+    if compound or phrase[-1] in table.mostly_adjectives or phrase[0] in _NUMBERS:
         return False
     one = table.singular(word)
     if one not in table.senses:

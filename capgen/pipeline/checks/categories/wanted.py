@@ -66,10 +66,12 @@ class Wanted:
         category: the synsets of the category alone.
         above: of what it is a kind.
         parts: of the object.
+        filling: whether it is something in bottles or tubes that is no food.
         prepared: whether it is food that somebody made of others.
         edible: whether it is food, or a plant that gives some.
         known: whether it is a category of LVIS.
         homonym: whether LVIS says in parentheses which of several things of that name it is.
+        rare: whether LVIS has few of them, so that they are called by more usual names.
         rivals: of what other sort things of that name can be.
     """
 
@@ -89,9 +91,11 @@ class Wanted:
     artifact: bool
     clothing: bool
     prepared: bool
+    filling: bool
     edible: bool
     known: bool
     homonym: bool
+    rare: bool
     rivals: tuple[str, ...]
 
 
@@ -136,6 +140,7 @@ def wanted(category: str, synonyms: tuple[str, ...]) -> Wanted:
         food=not above.isdisjoint(table.edible),
         clothing=is_a("clothing", "footwear", "headdress"),
         prepared=not above.isdisjoint(table.edible) and not is_a("produce", "fruit", "vegetable", "herb"),
+        filling=is_a("cosmetic", "cleansing agent", "medicine", "perfume", "lotion"),
         edible=any(
             not table.edible.isdisjoint(table.kinds_of(sense))
             for name in own
@@ -143,6 +148,7 @@ def wanted(category: str, synonyms: tuple[str, ...]) -> Wanted:
         ),
         known=known,
         homonym="(" in category,
+        rare=not known or category in table.rare,
         rivals=()
         if not known or is_a("clothing", "footwear") or heads & {"puppet", "toy", "statue"}
         else rivals(spoken(_ASIDE.sub("", category)), above, table),

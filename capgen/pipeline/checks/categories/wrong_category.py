@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,6 +32,7 @@ _ONE = frozenset(("a", "an"))
 _ARTICLES = frozenset(("a", "an", "the"))
 _THIS = frozenset(("this", "it", "there", "here", "these"))
 _EARLY = 80  # characters; a comma behind them parts no first noun phrase
+_WIDE, _CLOSE = 700, 160  # the same of what holds things, and of a compound for it
 _SMALL = 60  # nouns of a kind whose members go by each other's names
 
 
@@ -71,6 +72,14 @@ _FORMS = _set(
 # What nearly any thing may be called, and what is worn.
 _GENERAL = _set("instrument equipment implement tool appliance gadget utensil vessel covering float timer")
 _GARMENTS = _set("garment covering clothing outfit")
+# The same of things that few have a name for.
+_PLAIN = _FORMS | _set(
+    "ring hook clip pad cone blade handle needle stick pole beam wedge stud sleeve string plate board player"
+)
+# What things are made of; some are things too.
+_STUFF = _set("glass iron steel brass copper tin bronze chrome stone paper rubber felt cork china")
+# What holds something, in a word.
+_HOLDERS = _set("bottle jar tin sack basket bag pot tank tub can cup glass bowl dish box case jug tumbler")
 # The same of what is worn.
 _CLOTHS = _set("strip roll rope cloth sheet piece cover wrap band cord leather")
 # What somebody may call something to eat.
@@ -80,7 +89,7 @@ _FOODS = _set(
 )
 # What a likeness may be of: anything that lives, and what has no name of its own.
 _FRUITS = _set("orange peach plum chocolate rose picture photo")  # that are colours too, and pictures that hang
-_LIKENESSES = _set("statue sculpture figurine bust puppet effigy")
+_LIKENESSES = _set("statue sculpture figurine bust puppet effigy gargoyle scarecrow snowman weathervane mascot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +153,7 @@ def _other_subject(caption: str, one: Wanted) -> str | None:
     """The other thing that a caption is about; None where it is about the category, or where that is not known."""
     table = nouns()
     text = _prepared(caption, one)
-    about = subjects(text.split(), table, _QUANTITIES, _VESSELS if one.food else frozenset())
+    about = subjects(text.split(), table, _QUANTITIES, _VESSELS if one.food or one.filling else frozenset())
     first = next(about, None)
     if first is not None and not first.phrases:  # "This is not a ladder. It is a set of blinds."
         first = next(about, None)
@@ -160,9 +169,17 @@ def _other_subject(caption: str, one: Wanted) -> str | None:
         or any(_speaks_of(told, one, table) for told in (first, *about))
     ):
         return None
-    if _fits(first.head, one, table) or is_described(text.split(), one):
+    if any(_fits(it, one, table) for it in _heads(first, table)) or is_described(text.split(), one):
         return None
     return head
+
+
+def _heads(first: Subject, table: Nouns) -> Iterator[tuple[str, ...]]:
+    """What the caption is about, and the container in front of it: a glass dish full of butts."""
+    yield first.head
+    head = first.phrases[0][1]
+    if head and head != first.head and table.is_container(head[-1]):
+        yield head
 
 
 def _speaks_of(told: Subject, one: Wanted, table: Nouns) -> bool:
@@ -220,6 +237,13 @@ def _is_near(senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
     )
 
 
+def _is_holder(last: str, senses: Sequence[int], widest: int, one: Wanted, table: Nouns) -> bool:
+    """Whether something that holds things is meant by a more usual name: a canteen is called a bottle."""
+    return last in _HOLDERS and any(
+        table.size(kind) <= widest and kind in one.above for sense in senses[:3] for kind in table.kinds_of(sense)
+    )
+
+
 def _is_above(last: str, senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
     """Whether a noun names what the object is a kind of; a tiger is a cat, but none of LVIS's."""
     own = None if last in table.not_lvis else table.categories.get(last)
@@ -241,6 +265,7 @@ def _fits(head: Sequence[str], one: Wanted, table: Nouns) -> bool:
         _is_above(last, senses, one, table)
         or not one.parts.isdisjoint(senses[:3])
         or (one.edible and last in _FOODS)
+        or (one.rare and _is_holder(last, senses, _CLOSE if compound else _WIDE, one, table))
         or (one.artifact and last in (_GARMENTS if one.clothing else _GENERAL))
         or _fits_one_that_is_no_category(head, senses, one, table)
         or (one.artifact and (not compound or table.is_material(compound)) and _is_vague(head, senses, one, table))
@@ -280,9 +305,9 @@ def _is_vague(head: Sequence[str], senses: Sequence[int], one: Wanted, table: No
     A pizza box and a bicycle frame are things of their own.
     """
     last = head[-1]
-    if last in (_CLOTHS if one.clothing else _FORMS):
+    if last in (_CLOTHS if one.clothing else _PLAIN if one.rare else _FORMS):
         before = table.singular(head[-2]) if len(head) > 1 else ""
-        of = table.senses.get(before, ())
-        no_thing = before == "glass" or before in SILENT or before in table.mostly_adjectives or before.endswith("ing")
+        of = table.senses.get(before, ()) if not one.rare or table.is_category_of_lvis(before) else ()
+        no_thing = before in _STUFF or before in SILENT or before in table.mostly_adjectives or before.endswith("ing")
         return not of or no_thing or table.is_material(of)
     return not table.is_category(last) and table.is_material(senses)

@@ -193,6 +193,8 @@ pitcher_(vessel_for_liquid) | A pitcher of lemonade on her tray.
 beer_can | The beer can has a dent in its side.
 dog | A Dalmatian sits in the passenger seat.
 flagpole | A white pole with a gold ball at its top.
+canteen | A green army water bottle in a cloth cover.
+ashtray | A glass dish full of cigarette butts.
 clarinet | A single-reed instrument with a straight tube.
 """.strip().splitlines()
 
