@@ -74,7 +74,7 @@ _GENERAL = _set("instrument equipment implement tool appliance gadget utensil ve
 _GARMENTS = _set("garment covering clothing outfit")
 # The same of things that few have a name for.
 _PLAIN = _FORMS | _set(
-    "ring hook clip pad cone blade handle needle stick pole beam wedge stud sleeve string plate board player"
+    "ring hook clip pad cone blade handle needle stick pole beam wedge stud sleeve string board player"
 )
 # What things are made of; some are things too.
 _STUFF = _set("glass iron steel brass copper tin bronze chrome stone paper rubber felt cork china")
