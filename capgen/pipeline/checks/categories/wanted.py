@@ -230,6 +230,8 @@ def _ends_in(longer: str, shorter: str) -> bool:
     """Whether one word is a compound with the other behind: sailboat and boat, but not spring and ring."""
     if len(shorter) < _SHORTEST or not longer.endswith(shorter):
         return False
+    if longer.endswith("ing") and longer not in nouns().senses:  # hovering, no ring
+        return False
     before = longer.removesuffix(shorter)
     return len(before) >= _LEAST and is_english(before)
 
@@ -264,6 +266,12 @@ def _is_another_sense(compound: Sequence[int], last: str, one: Wanted, table: No
     """Whether a compound is a kind of its last word in another sense than the category's."""
     others = frozenset(table.senses.get(last, ())) - one.above
     return any(not others.isdisjoint(table.kinds_of(sense)) for sense in compound)
+
+
+def is_like(noun: str, one: Wanted) -> bool:
+    """Whether a noun, in one of its senses, belongs to a class with the object that is not too wide."""
+    table = nouns()
+    return any(_shared(sense, one, table) < _RELATED for sense in table.senses.get(noun, ()))
 
 
 def _shared(sense: int, one: Wanted, table: Nouns) -> int:

@@ -265,7 +265,7 @@ def _fits(head: Sequence[str], one: Wanted, table: Nouns) -> bool:
         _is_above(last, senses, one, table)
         or not one.parts.isdisjoint(senses[:3])
         or (one.edible and last in _FOODS)
-        or (one.rare and _is_holder(last, senses, _CLOSE if compound else _WIDE, one, table))
+        or (one.rare and one.artifact and _is_holder(last, senses, _CLOSE if compound else _WIDE, one, table))
         or (one.artifact and last in (_GARMENTS if one.clothing else _GENERAL))
         or _fits_one_that_is_no_category(head, senses, one, table)
         or (one.artifact and (not compound or table.is_material(compound)) and _is_vague(head, senses, one, table))
@@ -293,7 +293,10 @@ def _fits_one_that_is_no_category(head: Sequence[str], senses: Sequence[int], on
         or (one.prepared and any(table.is_like_food(sense, one.above) for sense in senses[:1]))
         # a tablet is a tablet computer, a poker token a poker chip, a trench a trench coat, a hermit a hermit crab
         or (table.is_thing(last) and any(last == first or first in head[:-1] for first in one.qualifiers))
-        or (not table.is_animal(senses) and any(f"{last} {other}" in table.senses for other in one.own))
+        or (
+            not table.is_animal(senses)
+            and any(not one.category.isdisjoint(kinds(f"{last} {other}")) for other in one.own)
+        )
         or (one.plant and not frozenset(table.senses["plant"] + table.senses["flower"]).isdisjoint(kinds(last)))
         or (one.animal and table.is_any_animal(senses))
     )
