@@ -29,9 +29,11 @@ OTHER = {"good", "wrong_category"}
 INVERSE_PENALTY = 2.0  # of the squared weights
 LEAST = 0.02  # weights nearer to 0 are left out
 FEW = 2  # captions that must have what gets a weight
-USUAL = 0.005  # share of good captions; a word in more of them makes none suspicious
+USUAL = 0.005  # share of good captions; a word in more of them has to be more telling
+MOST = 0.02  # a word in more good captions than that makes none suspicious
 TELLING = 1.0  # how often a word has to be in talk for once in a good caption to make one suspicious; the same for
-CLASSED = 0.5  # a word of a class
+CLASSED = 0.4  # a word of a class, and
+USUAL_CLASSED = 0.62  # a usual one
 HEAVY_STEM = 0.3  # the least weight of a telling word of no class
 
 
@@ -92,11 +94,17 @@ def triggers(rows: Rows, weights: dict[str, float]) -> frozenset[str]:
     good = Counter(word for words, is_bad in zip(rows.words, talks, strict=True) if not is_bad for word in words)
     classed = {word for letter in HOT for word in CLASSES.get(letter, "").split()}
     known = {word for word, count in bad.items() if count >= FEW and weights.get(stem(word), 0.0) >= HEAVY_STEM}
-    most = USUAL * (len(talks) - sum(talks))
+    many = len(talks) - sum(talks)
+
+    def least(word: str) -> float:
+        if word not in classed:
+            return TELLING
+        return CLASSED if good[word] <= USUAL * many else USUAL_CLASSED
+
     return frozenset(
         word
         for word in classed | known
-        if good[word] <= most and bad[word] >= (CLASSED if word in classed else TELLING) * (good[word] - 1)
+        if good[word] <= (MOST if word in classed else USUAL) * many and bad[word] >= least(word) * (good[word] - 1)
     )
 
 

@@ -122,7 +122,7 @@ _stem_weights = _StemWeights()
 @lru_cache(maxsize=4096)
 def _names(category: str | None, synonyms: tuple[str, ...]) -> frozenset[str]:
     """The words of the object's names, and what else it may be called or may show, singular and plural."""
-    names = (category or "", *synonyms)
+    names = (category or "picture", *synonyms)  # what nobody has named may be a picture
     words = {word for name in names for word in spoken(name).split()}
     words |= own_words(names, FAMILIES) | own_words(names, PICTURE_FAMILIES)
     return frozenset(f"{word}{ending}" for word in words - _NO_NAMES for ending in ("", "s", "es"))
