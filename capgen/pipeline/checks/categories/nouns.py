@@ -218,7 +218,8 @@ def nouns() -> Nouns:
     others = {kind: frozenset(words.split(",")) for kind, words in rows["^"].items()}
     senses = {re.sub("[_-]", " ", lemma): _numbers(synsets) for lemma, synsets in rows["*"].items()}
     for name, number in rows["="].items():  # a lawn mower is a lawnmower too
-        senses.setdefault(name.replace("_", ""), (int(number),))
+        if "(" not in name:
+            senses.setdefault(name.replace("_", ""), (int(number),))
     return Nouns(
         parents=[_numbers(parents) for parents in rows[">"].values()],
         senses=senses,

@@ -16,6 +16,7 @@ from capgen.pipeline.checks.categories.wanted import (
     BODY,
     SILENT,
     Wanted,
+    is_like,
     is_other_compound,
     is_wanted,
     kinds,
@@ -293,10 +294,7 @@ def _fits_one_that_is_no_category(head: Sequence[str], senses: Sequence[int], on
         or (one.prepared and any(table.is_like_food(sense, one.above) for sense in senses[:1]))
         # a tablet is a tablet computer, a poker token a poker chip, a trench a trench coat, a hermit a hermit crab
         or (table.is_thing(last) and any(last == first or first in head[:-1] for first in one.qualifiers))
-        or (
-            not table.is_animal(senses)
-            and any(not one.category.isdisjoint(kinds(f"{last} {other}")) for other in one.own)
-        )
+        or (not table.is_animal(senses) and any(is_like(f"{last} {other}", one) for other in one.own))
         or (one.plant and not frozenset(table.senses["plant"] + table.senses["flower"]).isdisjoint(kinds(last)))
         or (one.animal and table.is_any_animal(senses))
     )
