@@ -27,6 +27,8 @@ from capgen.pipeline.checks.wording.classes import CODES, COLOUR, HEAVY, HOT, NA
 TABLE = Path(__file__).resolve().parent / "weights.tsv"
 ENOUGH = 2.4
 """From how much on a caption is dropped: the logarithm of the odds, eleven to one."""
+HOPELESS = -6.0
+"""Below this the clauses are not looked at: of a hundred captions that are talk one has such stems."""
 _TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|,")
 _PUNCTUATION = ",.!?:;()\n\u2014\u2013"
 _FOLD = str.maketrans(dict.fromkeys("\u2019\u2018`", "'") | dict.fromkeys(_PUNCTUATION, ","))
@@ -37,6 +39,7 @@ _ASCII = bytes(
 )
 _ENDINGS = "ations ation ingly edly ings ing ied ies ers ed es er ly s e".split()  # noqa: SIM905
 _NO_NAMES = frozenset("of and the for in a s es".split())  # noqa: SIM905
+_HOT_CODE = re.compile(f"[{''.join(HOT)}]")
 _KIND_GRAM = 2  # codes of the longest run that counts by the kind of object
 _USUAL = 4  # clauses; each further one of a long caption
 _EACH = 0.5  # allows for so much more
@@ -171,10 +174,14 @@ def _clauses(said: CheckedCaption, tokens: list[str]) -> list[Clause]:
 
 
 def _grams(codes: str) -> set[str]:
-    """Runs of one to three codes, of the punctuation around a clause too."""
+    """Runs of one to three codes with one of HOT among them, of the punctuation around a clause too."""
     text = f",{codes},"
-    pairs = list(map(add, text, text[1:]))
-    return {*text, *pairs, *map(add, pairs, text[2:])}
+    found: set[str] = set()
+    for match in _HOT_CODE.finditer(codes):
+        at, before = match.end(), max(match.end() - 2, 0)
+        found.update((text[at], text[at - 1 : at + 1], text[at : at + 2]))
+        found.update((text[before : at + 1], text[at - 1 : at + 2], text[at : at + 3]))
+    return found
 
 
 def _make_up(codes: str) -> tuple[list[str], int, int]:
@@ -188,10 +195,9 @@ def _keys(clause: Clause) -> Iterator[str]:
     """What counts of a clause: runs of codes, and which classes it has beside how many other words."""
     codes, place, kind = clause
     for gram in _grams(codes):
-        if not HOT.isdisjoint(gram):
-            yield "g" + gram
-            if len(gram) <= _KIND_GRAM:
-                yield f"g{kind}{gram}"
+        yield "g" + gram
+        if len(gram) <= _KIND_GRAM:
+            yield f"g{kind}{gram}"
     hot, rest, colours = _make_up(codes)
     if not hot:
         return
