@@ -9,6 +9,9 @@ from capgen.pipeline.checks.marker_leak import MarkerLeak
 
 LEAKS = """
 A spoon with the number 3 marker lies on a cloth.
+A heron with a long beak; red box, lower right.
+A ladle on a hook, at the tip of the arrow.
+A tin mug, under a rosy overlay.
 Mark 4 refers to a tin kettle on the stove.
 A heron tinted violet by the overlay stands in the reeds.
 A tram turns orange because of the selection.
@@ -100,6 +103,7 @@ A fawn bounding over a fallen trunk.
 A cap with a red rectangle around the words on its front.
 A shirt printed with the coordinates of Lisbon.
 A calendar with the 9th circled in blue.
+A drum kit with one pad outlined in green rubber.
 A neatly cropped hedge along a garden path.
 A ferris wheel outlined in blue neon lights.
 A gingerbread heart outlined with pink icing.

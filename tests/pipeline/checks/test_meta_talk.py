@@ -11,6 +11,8 @@ TALK = """
 A heron flies low in the distance of this old black and white photograph.
 A tin bucket, captured in a blurry snapshot.
 Shortened description: a tin bucket.
+A moped leans through a bend in this daring action shot.
+A kayak, frozen by the camera.
 The image shows a brown dog on a sofa.
 This image depicts a man who rides a horse.
 The picture shows a small boat on a lake.

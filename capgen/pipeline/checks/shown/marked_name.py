@@ -140,5 +140,9 @@ def _may_wear_a_mask(said: CheckedCaption) -> bool:
         return False
     names = [table.singular(spoken(name)) for name in (said.category or "", *said.synonyms)]
     kinds = {kind for name in names for sense in table.senses.get(name, ()) for kind in table.kinds_of(sense)}
-    living = {kind for name in ("person", "animal", "statue", "doll", "toy") for kind in table.senses.get(name, ())}
+    living = {
+        kind
+        for name in ("person", "animal", "statue", "doll", "toy", "costume", "poster")
+        for kind in table.senses.get(name, ())
+    }
     return not kinds or not living.isdisjoint(kinds)

@@ -39,8 +39,9 @@ VOCABULARY = {
         candlelight candle candles floodlights floodlight lantern flash sunset dawn sky against paragraph paragraphs
         sentence word passage row column cell cells line lines section date dates""",
     "TRIM": """light lights leds bulbs stitching stitches thread threads embroidery beads piping tape paint icing
-        frosting chalk sequins rhinestones glitter pearls trim fur lace ribbon ink pencil marker eyeliner lipstick
-        liner stone stones brick bricks tiles flowers cones neon rope""",
+        frosting chalk sequins rhinestones glitter pearls trim fur lace ribbon ink pencil marker eyeliner
+        lipstick liner stone stones brick bricks tiles flowers cones neon rope plastic rubber metal chrome
+        steel brass enamel wood felt leather wool silk satin cotton foil wire tubing""",
     # What is drawn or written on such things is marked by people.
     "PAGE": """map maps calendar page pages newspaper notebook book textbook document spreadsheet column row cell cells
         chart diagram list date dates ad word words sentence sentences paragraph passage route answer name number note
