@@ -90,6 +90,7 @@ def main() -> None:
     """Caption, judge, print, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=60, help="of each world")
+    parser.add_argument("--kind", choices=("images", "videos"), default="images", help="of which --images are drawn")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--method", choices=("fit", "yes_no"), default="fit")
     parser.add_argument("--model", default="embedded", help="that judges: a folder, or embedded")
@@ -100,7 +101,7 @@ def main() -> None:
     engine = SharedEngine()
     with tempfile.TemporaryDirectory() as folder, closing(_Finished(engine)):
         worlds = [
-            captioned(Path(folder, str(seed)), seed, arguments.images, engine, arguments.changes)
+            captioned(Path(folder, str(seed)), seed, arguments.images, engine, arguments.changes, arguments.kind)
             for seed in arguments.seeds
         ]
         for world in worlds:
@@ -108,9 +109,10 @@ def main() -> None:
     rows += [row for world in worlds for row in goals([world])] if len(worlds) > 1 else []
     rows += goals(worlds)
     note = (
-        f"Method {arguments.method}, judge {arguments.model}, threshold {THRESHOLD:g}; {arguments.images} images a "
-        f"world, seeds {', '.join(map(str, arguments.seeds))}. Goals: swapped caught >= .97 at <= .02 false alarms, "
-        f"AUROC of one changed attribute >= .95, kept captions right in every word >= .975 with >= {KEPT} kept."
+        f"Method {arguments.method}, judge {arguments.model}, threshold {THRESHOLD:g}; "
+        f"{arguments.images} {arguments.kind} a world, seeds {', '.join(map(str, arguments.seeds))}. "
+        f"Goals: swapped caught >= .97 at <= .02 false alarms, AUROC of one changed attribute >= .95, "
+        f"kept captions right in every word >= .975 with >= {KEPT} kept."
     )
     note += f" The run that captioned: {', '.join(arguments.changes)}." if arguments.changes else ""
     usual = "judge" if arguments.method == "fit" else f"judge_{arguments.method}"
@@ -125,16 +127,20 @@ class _Finished:
         self.engine.finish()
 
 
-def captioned(folder: Path, seed: int, images: int, engine: SharedEngine, changes: Sequence[str] = ()) -> World:
+def captioned(
+    folder: Path, seed: int, images: int, engine: SharedEngine, changes: Sequence[str] = (), kind: str = "images"
+) -> World:
     """A world with the embedded captioner's captions, and sentences made from them and from the facts.
 
     Args:
         changes: assignments to the settings of the run.
+        kind: what ``images`` are: ``images`` or ``videos``.
     """
     draw = random.Random(seed)
-    write_world(folder / "world", images=images, videos=0, seed=seed)
-    flags = {"source.root": folder / "world/lvis", "model.id": str(model_dir())}
-    settings = load_settings("sample-images", flags, changes)
+    of_images = kind == "images"
+    write_world(folder / "world", images=images * of_images, videos=images * (not of_images), seed=seed)
+    flags = {"source.root": folder / "world" / ("lvis" if of_images else "lv-vis"), "model.id": str(model_dir())}
+    settings = load_settings(f"sample-{kind}", flags, changes)
     wanted = RunRequest(folder / "out", ModelName("embedded"), SharedDevices(ray=False, engine=engine))
     run_session(settings, wanted, Console(file=io.StringIO()))
     own = captions(folder / "out")

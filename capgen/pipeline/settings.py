@@ -326,7 +326,8 @@ class JudgeSettings(Table):
     ``method``: ``fit``, ``yes_no`` or ``confidence``; ``none`` judges nothing.
     ``threshold``: score (natural logarithm) from which a caption counts as right.
     ``contrast``: other objects of the picture against which ``fit`` holds a caption at most.
-    ``category``: whether ``fit`` tells the model the object's category, also where the run's prompt does not.
+    ``category``: whether ``fit`` tells the model the object's category; where the run's prompt does not, it asks both
+    ways.
     ``again``: whether captions that it finds wrong are asked for once more, and the release is made anew.
     """
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,21 @@ class _Medium:
 
 
 @dataclass(frozen=True, slots=True)
+class _Shown:
+    """The objects of a medium as a model sees them, by key.
+
+    Args:
+        views: the judge's requests.
+        as_asked: the requests as the run made them, where the judge's tell the category and the run's did not.
+        why: why an object cannot be shown.
+    """
+
+    views: dict[str, View] = field(default_factory=dict)
+    as_asked: dict[str, View] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class _Begun:
     """A medium in hand: its shard, how many sentences there are about it, and the task that judges them."""
 
@@ -189,6 +204,9 @@ class _Judging:
         self._out, self._plan, self._settings = out, plan, settings
         self._sentences, self._journal = sentences, journal
         self._renderer = Renderer(settings.render, prompt_of(rules.prompt(settings.prompt)))
+        asked = prompt_of(settings.prompt)
+        told_more = asked.category != self._renderer.prompt.category
+        self._own_renderer = Renderer(settings.render, asked) if told_more else None
         self._root = settings.source.root or plan.root or ""
         self._bounds = picture_bounds(settings.source.root, settings.source.follow_links)
 
@@ -214,7 +232,7 @@ class _Judging:
             tell_model(self._settings)
         context = EngineContext(self._settings.model, self._settings.sampling, gpus)
         session = running or await start_engine(engine, context)
-        requests = self.rules.contrast + 1 if self.rules.method == "fit" else 1
+        requests = self.rules.contrast + 1 + (self._own_renderer is not None) if self.rules.method == "fit" else 1
         at_once = max(2, -(-engine.in_flight // requests))
         scoring = _Scoring(scorer_of(session), asyncio.Semaphore(at_once))
         try:
@@ -262,24 +280,18 @@ class _Judging:
         """The sentences about one picture or video."""
         planned, rows, wanted = medium.planned, medium.rows, medium.wanted
         known = {key: self._journal.get(key, text) for key, text in wanted.items()}
-        views: dict[str, View] = {}
-        why: dict[str, str] = {}
+        shown = _Shown()
         if any(one is None for one in known.values()):
-            media = decode_media(planned, str(self._root), self._bounds)
-            for result in await asyncio.to_thread(lambda: list(render_media(media, self._renderer))):
-                if isinstance(result, View):
-                    views[result.key] = result
-                else:
-                    why[result[0].key] = result[1].message
+            shown = await asyncio.to_thread(self._show, planned)
 
         async def one(place: int, key: str, text: str) -> JudgedCaption:
             if (found := known[key]) is not None:
                 return found
-            if key not in views:
-                return JudgedCaption(key=key, caption=text, message=why.get(key, "it cannot be shown"))
+            if key not in shown.views:
+                return JudgedCaption(key=key, caption=text, message=shown.why.get(key, "it cannot be shown"))
             try:
                 async with scoring.gate:
-                    judged = await self._one(scoring.scorer, key, text, place, rows, views)
+                    judged = await self._one(scoring.scorer, key, text, place, rows, shown)
             except EngineDead:
                 raise
             except EngineFault as error:
@@ -290,6 +302,19 @@ class _Judging:
         places = {row["key"]: place for place, row in enumerate(rows)}
         return list(await asyncio.gather(*(one(places[key], key, text) for key, text in wanted.items())))
 
+    def _show(self, planned: PlannedMedia) -> _Shown:
+        """All objects of a medium as the model is to see them; slow."""
+        media, shown = decode_media(planned, str(self._root), self._bounds), _Shown()
+        for result in render_media(media, self._renderer):
+            if isinstance(result, View):
+                shown.views[result.key] = result
+            else:
+                shown.why[result[0].key] = result[1].message
+        if self._own_renderer is not None:
+            again = render_media(media, self._own_renderer)
+            shown.as_asked.update((view.key, view) for view in again if isinstance(view, View))
+        return shown
+
     async def _one(
         self,
         scorer: SentenceScorer,
@@ -297,13 +322,15 @@ class _Judging:
         text: str,
         place: int,
         rows: list[dict[str, Any]],
-        views: Mapping[str, View],
+        shown: _Shown,
     ) -> JudgedCaption:
+        views = shown.views
         if self.rules.method == "yes_no":
             return await self._questions(scorer, key, text, views[key])
         categories = [row["category"] for row in rows]
         others = [rows[other]["key"] for other in to_compare(place, categories, self.rules.contrast)]
-        found = await fit_of(scorer, text, views[key], [views[other] for other in others if other in views])
+        held_against = [views[other] for other in others if other in views]
+        found = await fit_of(scorer, text, views[key], held_against, own_again=shown.as_asked.get(key))
         return JudgedCaption(
             key=key,
             caption=text,

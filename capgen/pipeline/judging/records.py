@@ -30,7 +30,8 @@ class JudgeRules:
     Args:
         threshold: of the score, from which a caption counts as right.
         contrast: other objects of the picture against which ``fit`` holds a sentence at most.
-        category: whether ``fit`` tells the model the object's category, also where the run did not.
+        category: whether ``fit`` tells the model the object's category; where the run did not, it asks both ways, and
+            each token counts with the mean of its two probabilities.
         seed: of the order of questions.
     """
 

@@ -15,7 +15,7 @@ from capgen.dataset.layout import RunLayout
 from capgen.errors import LedgerError, MissingFile, UserError
 from capgen.evaluation.calibration.read import read_labels, table_scores
 from capgen.pipeline.engines.base import EngineFault
-from capgen.pipeline.engines.scoring.fit import fit_score, to_compare
+from capgen.pipeline.engines.scoring.fit import fit_score, mean_probability, to_compare
 from capgen.pipeline.judging import questions
 from capgen.pipeline.judging.judge import judge_run
 from capgen.pipeline.judging.records import JudgeJournal, JudgeRules, read_sentences
@@ -47,6 +47,13 @@ def test_a_score_is_the_least_token_or_the_contrast_whichever_is_smaller():
     assert (score, least) == (pytest.approx(-0.2), -0.4) or score == least == -0.4
     assert contrast == pytest.approx(-0.2)
     assert fit_score([-0.3], []) == (-0.3, -0.3, None)
+
+
+def test_of_two_requests_about_an_object_each_token_counts_with_the_mean_of_its_probabilities():
+    mean = mean_probability([math.log(0.5), -800.0, 0.0], [math.log(0.1), 0.0, 0.0])
+    assert mean == pytest.approx((math.log(0.3), math.log(0.5), 0.0))
+    with pytest.raises(ValueError):
+        mean_probability([-1.0], [])
 
 
 def test_objects_of_the_same_category_are_compared_first_then_neighbours():

@@ -6,6 +6,7 @@ Scores are natural logarithms, the larger the better.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,8 +44,13 @@ class SentenceFit:
         return self.contrast is not None and self.contrast < 0
 
 
-async def fit_of(scorer: SentenceScorer, sentence: str, own: View, others: Sequence[View]) -> SentenceFit:
+async def fit_of(
+    scorer: SentenceScorer, sentence: str, own: View, others: Sequence[View], *, own_again: View | None = None
+) -> SentenceFit:
     """Score a sentence for its object and for others.
+
+    Args:
+        own_again: another request about the object; each token then counts with the mean of its two probabilities.
 
     Raises:
         EngineFault: as ``SentenceScorer.sentence``; or a request is about several objects, whose pictures are the same.
@@ -52,9 +58,12 @@ async def fit_of(scorer: SentenceScorer, sentence: str, own: View, others: Seque
     """
     if own.numbered is not None:
         raise EngineFault("the prompt asks for several objects at once: it shows the same pictures for each of them")
-    found = await asyncio.gather(*(scorer.sentence(view, sentence) for view in (own, *others)))
-    score, least, contrast = fit_score(found[0].logprobs, [each.logprobs for each in found[1:]])
-    sums = [(sum(each.logprobs), -place) for place, each in enumerate(found[1:])]
+    views = (own, *others) if own_again is None else (own, *others, own_again)
+    found = await asyncio.gather(*(scorer.sentence(view, sentence) for view in views))
+    held_against = found[1 : 1 + len(others)]
+    own_logprobs = found[0].logprobs if own_again is None else mean_probability(found[0].logprobs, found[-1].logprobs)
+    score, least, contrast = fit_score(own_logprobs, [each.logprobs for each in held_against])
+    sums = [(sum(each.logprobs), -place) for place, each in enumerate(held_against)]
     return SentenceFit(
         score=score,
         least=least,
@@ -63,6 +72,16 @@ async def fit_of(scorer: SentenceScorer, sentence: str, own: View, others: Seque
         prompt_tokens=sum(each.prompt_tokens for each in found),
         cached_tokens=sum(each.cached_tokens for each in found),
     )
+
+
+def mean_probability(one: Sequence[float], other: Sequence[float]) -> tuple[float, ...]:
+    """Logarithms of the means of two probabilities of each token, all given and returned as natural logarithms.
+
+    Raises:
+        ValueError: there are not as many of one as of the other.
+    """
+    pairs = zip(one, other, strict=True)
+    return tuple(max(a, b) + math.log1p(math.exp(-abs(a - b))) - math.log(2) for a, b in pairs)
 
 
 def fit_score(own: Sequence[float], others: Sequence[Sequence[float]]) -> tuple[float, float, float | None]:
