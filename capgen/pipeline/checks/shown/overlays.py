@@ -14,7 +14,8 @@ PHRASES = (
     _phrase(
         "under|beneath|below|behind|with|in|inside|within|from|by|as|past|outside|over|through|on|at|of a|an|the|its "
         "_? _? @overlay|highlighting|selection|annotation|cutout|crosshair|crosshairs|arrowhead|segmentation .",
-        not_after="DRAWN PAGE WORN field corn cheese chocolate chocolates hunter rifle scope gun spear",
+        not_after="PAGE WORN dress gown skirt lace tulle chiffon veil jersey field corn cheese chocolate chocolates "
+        "hunter rifle scope gun spear lens",
     ),
     _phrase("in|from|inside|within|by the|a LINE* _? @crop .|is|and|shows", not_after="WORN field farmer"),
     # tinted green by the overlay, because of the selection
