@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from capgen.pipeline.checks.categories.grammar import CLAUSES, COMMA, PREPOSITIONS, word_set
 from capgen.pipeline.checks.categories.nouns import nouns
-from capgen.pipeline.checks.categories.subject import CLAUSES, COMMA, PREPOSITIONS
 from capgen.pipeline.checks.categories.wanted import Wanted, is_other_compound, is_wanted
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
 
 _BEFORE = 8  # words before a noun among which its article is looked for
 _FIRST = 5  # words; a possessive among them is the subject's owner
-_DETERMINERS = _set("a an the his her its their this that my your two three four five both several")
+_DETERMINERS = word_set("a an the his her its their this that my your two three four five both several")
 _ENDS = PREPOSITIONS | CLAUSES | frozenset((".", "and", "or", "of", COMMA))  # at these a noun phrase ends
-_CLAUSES_BEFORE = _set("and while as when where")
-_PARTICIPLES = _set("bent set held hung cut left worn wound split shut")
+_CLAUSES_BEFORE = word_set("and while as when where")
+_PARTICIPLES = word_set("bent set held hung cut left worn wound split shut")
 # What says nothing of how a thing looks.
-_IDLE = _set("old new few own other same first second single certain small big large little paper whole")
+_IDLE = word_set("old new few own other same first second single certain small big large little paper whole")
 
 
 def is_described(words: Sequence[str], one: Wanted) -> bool:

@@ -5,38 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
+from capgen.pipeline.checks.categories.grammar import word_set
 from capgen.pipeline.checks.categories.nouns import Nouns
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
 
 # Of each sort of thing, words that tell it at once, and those of which two must be there.
 _TELLING = {
     "animal": (
-        _set(
+        word_set(
             """fur furry whiskers whiskered snout beak feathers feathered plumage paws hooves antlers nibbles nibbling
             grazes grazing pecks pecking chews chewing cud sniffs sniffing licks licking basks basking burrow hatchlings
             prey forages foraging roosts roosting gnaws gnawing talons fangs udder flightless scurries scurrying
             woolly fleece predator wingspan bleats perches perched wading slithers"""
         ),
-        _set("wings tail ears eyes tongue claws paw nest head neck cave grass twitching crouches swims flies hops fed"),
+        word_set(
+            "wings tail ears eyes tongue claws paw nest head neck cave grass twitching crouches swims flies hops fed"
+        ),
     ),
     "person": (
-        _set(
+        word_set(
             """wearing wears smiling smiles screaming shouting cheering cheers gestures gesturing kneels
             sprints jogs sings laughs laughing shouts kneeling"""
         ),
-        _set("his her he she himself herself hair beard arms man woman boy girl jersey uniform helmet shirt knee robe"),
+        word_set(
+            "his her he she himself herself hair beard arms man woman boy girl jersey uniform helmet shirt knee robe"
+        ),
     ),
     "food": (
-        _set("roast roasted grilled fried baked breaded carved smoked braised sauteed poached seared gravy marinated"),
-        _set("slices sliced sauce plate platter served lemon garnish garnished skewer rice crispy skin"),
+        word_set(
+            "roast roasted grilled fried baked breaded carved smoked braised sauteed poached seared gravy marinated"
+        ),
+        word_set("slices sliced sauce plate platter served lemon garnish garnished skewer rice crispy skin"),
     ),
     "thing": (
-        _set("wooden plastic metal steel aluminum aluminium iron brass cast wireless electric inflatable knitted"),
-        _set("handle grip cable cord button bolted screws taped wheels"),
+        word_set("wooden plastic metal steel aluminum aluminium iron brass cast wireless electric inflatable knitted"),
+        word_set("handle grip cable cord button bolted screws taped wheels"),
     ),
 }
 _FIRST = 6  # words of a caption among which a thing's material stands

@@ -5,56 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from capgen.pipeline.checks.categories.grammar import (
+    AFTER_NOUNS,
+    CLAUSES,
+    COLOURS,
+    COMMA,
+    DETERMINERS,
+    NO_PARTICIPLES,
+    PARTICIPLES,
+    PERSONS,
+    PREPOSITIONS,
+    is_participle,
+    word_set,
+)
 from capgen.pipeline.checks.categories.nouns import Nouns
+from capgen.pipeline.checks.categories.openings import main_clause
 
-COMMA = "0comma0"
-"""Stands for a comma in a sentence's words."""
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-PREPOSITIONS = _set(
-    """in on at by near with without behind beside besides below above under underneath beneath over from against for
-    to into onto inside outside within through across along around about toward towards upon off amid amidst among
-    amongst between past atop alongside like unlike after before during despite via per than until plus beyond
-    throughout"""
-)
-# What follows a noun without being one.
-_AFTER_NOUNS = _set(
-    """asleep awake alone ajar afloat aloft alive ablaze askew alight aground apart away adrift upright upside
-    sideways midair underwater outdoors indoors here there together forward backwards overhead nearby halfway mid
-    downhill uphill next close full empty high wide tall long deep thick old low flat straight open shut slightly
-    partly fully
-    partially completely half still just very almost not also both each only all up down out back quotation numbered
-    cm mm m km ft feet inch inches kg lb ml"""
-)
-CLAUSES = _set(
-    """that which who whom whose where when while as if because so but neither nor yet is are was were be been being
-    am has have had
-    having does do did can could may might will would should its his her their it he you they him them isn't aren't
-    it's he's she's they're there's she"""
-)
 # Verbs that are nouns of things too; behind a noun that stands alone they are verbs.
-_VERBS = _set(
+_VERBS = word_set(
     """flies rests stands sits leans hangs runs walks waits shows plays rides holds swims eats drinks jumps climbs faces
     covers crosses passes reads carries wears looks bears features contains displays leads rolls rises drops falls cuts
     cooks cleans drives pushes pulls throws kicks hits catches serves sleeps grazes lies lie stand hang sit rest lean
     run walk fly stretch hold eat drink wait ride wears"""
 )
-_DETERMINERS = _set(
-    "a an the this that these those two three four five six seven eight nine ten several some many both"
-)
-_NUMBERS = _set("two three four five six seven eight nine ten")
-_ONE = _set("a an one this that another each every")
-_OWNERS = _set("his her my our your")
-_JOINTS = _set("and or nor & plus")
-# Nouns too, but before another noun they only say how it is: a black and white cat.
-COLOURS = _set(
-    """red blue green yellow orange white black brown grey gray pink purple violet gold golden silver tan beige cream
-    navy teal turquoise maroon crimson scarlet lavender olive bronze copper ivory charcoal medium"""
-)
+_NUMBERS = word_set("two three four five six seven eight nine ten")
+_ONE = word_set("a an one this that another each every")
+_OWNERS = word_set("his her my our your")
+_JOINTS = word_set("and or nor & plus")
 _OPENINGS = (
     ("there", "is"),
     ("there", "are"),
@@ -65,14 +42,13 @@ _OPENINGS = (
     ("they", "are"),
 )
 # A glass of milk is about milk, a basket filled with towels about towels as well.
-_HOLDING = _set("full filled containing holding topped loaded packed piled stuffed laden stacked heaped brimming")
-_PEOPLE = _set("people couple crowd family audience team crew")
-_PLURALS = _set("people men women children")
-_BARE = _set("sports clothes glasses goggles arms goods news darts")  # plurals before another noun
+_HOLDING = word_set("full filled containing holding topped loaded packed piled stuffed laden stacked heaped brimming")
+_PEOPLE = word_set("people couple crowd family audience team crew")
+_PLURALS = word_set("people men women children")
+_BARE = word_set("sports clothes glasses goggles arms goods news darts")  # plurals before another noun
 _NO_NOUN = ("ing", "ed", "ly", "en", "ward", "up", "down", "out")  # how what follows a noun may end
-_PARTICIPLES = _set("cut set split shut bent bound left wound dug ground lit spread")
 # Nouns that are participles where they follow another noun and a preposition follows them.
-_GERUNDS = _set(
+_GERUNDS = word_set(
     """backing banding bearing batting bowling clearing cooling crocheting curling drawing exercising facing filling
     fitting fixing flashing gambling gaming gathering glowing hanging hatching heading heating helping holding hurling
     ironing knitting landing lapping lashing leading leaning loading making mending mounting offing opening ordering
@@ -80,15 +56,14 @@ _GERUNDS = _set(
     signaling snipping stopping swelling ticking tracing turning washing whipping widening working wrapping writing"""
 )
 # These are verbs before an object too.
-_TRANSITIVE = _set(
+_TRANSITIVE = word_set(
     "listing holding showing displaying containing wearing carrying bearing featuring riding eating drinking "
     "pulling pushing pouring serving using"
 )
 # A name or a number follows these.
-_NAMING = _set("named titled marked labelled labeled called numbered stamped printed reading branded")
-_NO_PARTICIPLES = _set("wedding evening morning ceiling building racing string spring king ring wing")
-_VERBAL = _PARTICIPLES | _GERUNDS  # nouns, but verbs where nothing follows that they could belong to
-_POSSESSIVES = _set("its his her their")
+_NAMING = word_set("named titled marked labelled labeled called numbered stamped printed reading branded")
+_VERBAL = PARTICIPLES | _GERUNDS  # nouns, but verbs where nothing follows that they could belong to
+_POSSESSIVES = word_set("its his her their")
 _MOST = 4  # noun phrases that are joined
 _LONGEST = 14  # words of a noun phrase that are looked at
 _SHORTEST = 4
@@ -136,7 +111,9 @@ def _subject(words: Sequence[str], table: Nouns, transparent: frozenset[str], ve
             return Subject((), (), False)
     elif words[0] in _OWNERS:
         words = words[1:]
-    words, first = _main_clause(words, table)
+    words, first = main_clause(words, table)
+    if words and words[0] in PERSONS:
+        return Subject(((tuple(words[:1]), tuple(words[:1])),), tuple(words[:1]), first)
     phrase, place = _first_phrase(words, table)
     phrases = [phrase]
     said = [_without_verb(phrase, words[place:], table)]
@@ -158,20 +135,8 @@ def _subject(words: Sequence[str], table: Nouns, transparent: frozenset[str], ve
 
 def _names_nothing(word: str, table: Nouns) -> bool:
     """Whether a word is no noun and no word that the table does not know: a ball, 20 cm wide."""
-    known = word in table.adjectives or word in table.mostly_adjectives or word in _AFTER_NOUNS
-    return known or word.isdecimal() or word in _DETERMINERS or word in COLOURS
-
-
-def _main_clause(words: Sequence[str], table: Nouns) -> tuple[Sequence[str], bool]:
-    """The words behind where or how it is ("Sitting on a branch, a bird"), and whether they begin with the subject."""
-    if not words:
-        return words, False
-    participle = _is_participle(words[0], table) and words[1:2] != []
-    if words[0] not in PREPOSITIONS and not (participle and (words[1] in PREPOSITIONS or words[1] in _DETERMINERS)):
-        return words, True
-    behind = words.index(COMMA) + 1 if COMMA in words[:_LONGEST] else 0
-    article = words[behind : behind + 1]
-    return (words[behind:], True) if behind and article and article[0] in _DETERMINERS else (words, False)
+    known = word in table.adjectives or word in table.mostly_adjectives or word in AFTER_NOUNS
+    return known or word.isdecimal() or word in DETERMINERS or word in COLOURS
 
 
 def _ends_in(phrase: Sequence[str], nouns: frozenset[str], table: Nouns) -> bool:
@@ -213,7 +178,7 @@ def _first_phrase(words: Sequence[str], table: Nouns) -> tuple[list[str], int]:
             if nouns or not phrase or _ends_phrase(phrase[-1], words[place + 1 : place + 2], table):
                 return phrase, place
             continue
-        if word in _DETERMINERS:
+        if word in DETERMINERS:
             if nouns and word not in _NUMBERS:
                 return phrase, place
         elif phrase and ((nouns and word in _HOLDING) or _goes_on_with_verb(words, place, phrase, table)):
@@ -226,10 +191,10 @@ def _first_phrase(words: Sequence[str], table: Nouns) -> tuple[list[str], int]:
 
 def _ends_phrase(before: str, after: Sequence[str], table: Nouns) -> bool:
     """Whether "and" or a comma, with no noun before it, does not join two adjectives."""
-    if not after or after[0] in PREPOSITIONS or after[0] in _DETERMINERS or after[0] in CLAUSES:
+    if not after or after[0] in PREPOSITIONS or after[0] in DETERMINERS or after[0] in CLAUSES:
         return True
     known = before in COLOURS or before in table.adjectives or before in table.mostly_adjectives
-    return not (known or before.endswith(("ed", "ing", "y")) or _is_participle(before, table))
+    return not (known or before.endswith(("ed", "ing", "y")) or is_participle(before, table))
 
 
 def _is_can(words: Sequence[str], place: int, table: Nouns) -> bool:
@@ -239,13 +204,13 @@ def _is_can(words: Sequence[str], place: int, table: Nouns) -> bool:
     last, after = words[place - 1], words[place + 1] if place + 1 < len(words) else "."
     if after in ("be", "have", "not"):
         return False
-    known = last in _DETERMINERS or last in COLOURS or f"{last} can" in table.senses
+    known = last in DETERMINERS or last in COLOURS or f"{last} can" in table.senses
     return known or last not in table.senses or _ends(after) or after.endswith(("ing", "ed"))
 
 
 def _goes_on_with_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nouns) -> bool:
     watering_can = words[place + 1 : place + 2] == ["can"] and f"{words[place]} can" in table.senses
-    return phrase[-1] not in _DETERMINERS and not watering_can and _is_verb(words, place, phrase, table)
+    return phrase[-1] not in DETERMINERS and not watering_can and _is_verb(words, place, phrase, table)
 
 
 def _is_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nouns) -> bool:
@@ -254,20 +219,20 @@ def _is_verb(words: Sequence[str], place: int, phrase: Sequence[str], table: Nou
     after = words[place + 1] if place + 1 < len(words) else "."
     if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us")):
         return _is_third_person(word, phrase, after, table)
-    adjective = last in COLOURS or last in table.mostly_adjectives or last in _AFTER_NOUNS
+    adjective = last in COLOURS or last in table.mostly_adjectives or last in AFTER_NOUNS
     noun = table.singular(last) in table.senses and not adjective
-    if _is_participle(word, table) and (
+    if is_participle(word, table) and (
         (noun and word in _NAMING)
         or (noun and after not in COLOURS and not table.is_noun(after))
         or _ends(after)
         or _is_painted(words[place + 1 :], table)
     ):
-        return (noun and word in _NAMING) or word not in table.senses or after in _DETERMINERS or word in _VERBAL
+        return (noun and word in _NAMING) or word not in table.senses or after in DETERMINERS or word in _VERBAL
     if not noun:
         return False
     if word in _TRANSITIVE:
         return True
-    if word.endswith("ing") and len(word) > _SHORTEST and word not in _NO_PARTICIPLES:
+    if word.endswith("ing") and len(word) > _SHORTEST and word not in NO_PARTICIPLES:
         return word not in table.senses and (after in (".", COMMA) or not table.is_thing(table.singular(last)))
     return _is_plural_verb(word, last, after, table)
 
@@ -294,16 +259,10 @@ def _ends(after: str) -> bool:
     return (
         after in (".", "of", COMMA)
         or after in PREPOSITIONS
-        or after in _DETERMINERS
+        or after in DETERMINERS
         or after in CLAUSES
-        or after in _AFTER_NOUNS
+        or after in AFTER_NOUNS
     )
-
-
-def _is_participle(word: str, table: Nouns) -> bool:
-    if word in _PARTICIPLES or word in table.irregular_verbs:
-        return True
-    return word.endswith(("ed", "ing")) and len(word) > _SHORTEST and word not in _NO_PARTICIPLES
 
 
 def _is_third_person(word: str, phrase: Sequence[str], after: str, table: Nouns) -> bool:
@@ -331,10 +290,10 @@ def _base_form(word: str) -> str:
 
 def _without_verb(phrase: Sequence[str], after: Sequence[str], table: Nouns) -> Sequence[str]:
     """A noun phrase without a verb at its end: what stands before "a" and "the" is none of its nouns."""
-    if len(phrase) < 2 or not after or after[0] not in _DETERMINERS | _POSSESSIVES or after[0] == "that":
+    if len(phrase) < 2 or not after or after[0] not in DETERMINERS | _POSSESSIVES or after[0] == "that":
         return phrase
     before = phrase[-2]
-    if before in _DETERMINERS or before in table.mostly_adjectives or before in COLOURS:
+    if before in DETERMINERS or before in table.mostly_adjectives or before in COLOURS:
         return phrase
     if table.singular(before) in table.senses and (
         phrase[-1] in table.verbs or table.singular(phrase[-1]) in table.verbs
@@ -345,8 +304,8 @@ def _without_verb(phrase: Sequence[str], after: Sequence[str], table: Nouns) -> 
 
 def _head(phrase: Sequence[str], table: Nouns) -> tuple[str, ...]:
     """The words of a noun phrase up to its last noun, this one in the singular; empty where its end is unknown."""
-    named = [word for word in phrase if word not in _DETERMINERS]
-    while named and (named[-1] in _AFTER_NOUNS or named[-1].isdecimal() or _is_no_noun(named, table)):
+    named = [word for word in phrase if word not in DETERMINERS]
+    while named and (named[-1] in AFTER_NOUNS or named[-1].isdecimal() or _is_no_noun(named, table)):
         named.pop()
     if not named or (named[-1] in table.mostly_adjectives and len(named) in (1, len(phrase))):  # "fuzzy and round"
         return ()

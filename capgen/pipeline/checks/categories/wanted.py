@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from capgen.pipeline.checks.categories.alike import ALIKE, CALLED
+from capgen.pipeline.checks.categories.grammar import word_set
 from capgen.pipeline.checks.categories.homonyms import rivals
 from capgen.pipeline.checks.categories.nouns import Nouns, nouns
 from capgen.pipeline.checks.vocabulary.english_words import is_english
@@ -24,26 +25,22 @@ _KINDRED = 1200  # the same, so that a word for the one is meant in the sense th
 _UNLIKE = 9000  # kinds of what two things both are that have little in common: a bat and a baseball bat
 
 
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
 # The last word of a compound that is no such thing: a traffic light is no lamp.
-_APART = _set("light lights board card stand holder set")
+_APART = word_set("light lights board card stand holder set")
 # What says nothing of what a thing is; and colours.
-SILENT = _set(
+SILENT = word_set(
     """object item thing piece device figure shape structure substance product material surface area form design
     white black orange gold silver rose violet lavender tan cream olive chocolate pink brown peach plum maker
     one subject scene background foreground view image photo picture sight example version model style unit kind
     red blue green yellow grey gray purple color colour home dwelling solid machinery"""
 )
-_PRONOUNS = _set("he she his her him someone somebody they their i you we people man woman everyone anyone")
-_PLANTS = _set("plant flower flowers arrangement bouquet tree bush shrub houseplant")
-_YOUNG = _set(
+_PRONOUNS = word_set("he she his her him someone somebody they their i you we people man woman everyone anyone")
+_PLANTS = word_set("plant flower flowers arrangement bouquet tree bush shrub houseplant")
+_YOUNG = word_set(
     "calf cub pup bull male female infant baby adult juvenile youngster buck mother kit chick foal kid fledgling "
     "nestling hatchling yearling joey"
 )
-BODY = _set(
+BODY = word_set(
     """hand hands finger fingers arm arms leg legs foot feet face head hair beard eye eyes mouth knee knees shoulder
     shoulders wrist neck chest torso body skin elbow ankle thumb toes lips back"""
 )

@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.categories.described import is_described
+from capgen.pipeline.checks.categories.grammar import CLAUSES, COMMA, PERSONS, PREPOSITIONS, word_set
 from capgen.pipeline.checks.categories.homonyms import cues, is_rival
 from capgen.pipeline.checks.categories.nouns import Nouns, nouns
-from capgen.pipeline.checks.categories.subject import CLAUSES, COMMA, PREPOSITIONS, Subject, subjects
+from capgen.pipeline.checks.categories.subject import Subject, subjects
 from capgen.pipeline.checks.categories.wanted import (
     BODY,
     SILENT,
@@ -37,12 +38,8 @@ _WIDE, _CLOSE = 700, 160  # the same of what holds things, and of a compound for
 _SMALL = 60  # nouns of a kind whose members go by each other's names
 
 
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
 # A pair of boots is about boots.
-_QUANTITIES = _set(
+_QUANTITIES = word_set(
     """pair group bunch slice piece stack herd flock row set pile cluster couple variety number lot part section view
     breed species
     side top collection line crowd batch array assortment portion half kind type sort pack series bundle string block
@@ -54,43 +51,43 @@ _QUANTITIES = _set(
     patch copy"""
 )
 # Of these only what follows their "of" is no thing of its own.
-_THINGS = _set(
+_THINGS = word_set(
     """ball head ear bar stick bed wheel round field cube string roll sheet base team load block display slab top jet
     corner crop line edge end bulb picture photo image pack"""
 )
 # A part of food or of a plant.
-_HELPINGS = _set("slice wedge scoop loaf clove sprig floret segment dollop braid bunch bouquet")
+_HELPINGS = word_set("slice wedge scoop loaf clove sprig floret segment dollop braid bunch bouquet")
 # A bowl of soup is about soup, and "a bowl with soup" too where something to eat or to drink was asked for.
-_VESSELS = _set(
+_VESSELS = word_set(
     """bowl plate dish cup glass pot pan jar bottle skillet tray basket box bag can mug saucer table counter stand
     platter carton pitcher jug tin tub bucket crate packet cone wrapper tumbler flute vase pint board tube"""
 )
 # The form of a thing that has no better name.
-_FORMS = _set(
+_FORMS = word_set(
     """box case holder unit machine bar strip roll dome rope cloth sheet slab stand frame panel block piece disc disk
     tube rod cover wrap band cord cylinder leather"""
 )
 # What nearly any thing may be called, and what is worn.
-_GENERAL = _set("instrument equipment implement tool appliance gadget utensil vessel covering float timer")
-_GARMENTS = _set("garment covering clothing outfit")
+_GENERAL = word_set("instrument equipment implement tool appliance gadget utensil vessel covering float timer")
+_GARMENTS = word_set("garment covering clothing outfit")
 # The same of things that few have a name for.
-_PLAIN = _FORMS | _set(
+_PLAIN = _FORMS | word_set(
     "ring hook clip pad cone blade handle needle stick pole beam wedge stud sleeve string board player"
 )
 # What things are made of; some are things too.
-_STUFF = _set("glass iron steel brass copper tin bronze chrome stone paper rubber felt cork china")
+_STUFF = word_set("glass iron steel brass copper tin bronze chrome stone paper rubber felt cork china")
 # What holds something, in a word.
-_HOLDERS = _set("bottle jar tin sack basket bag pot tank tub can cup glass bowl dish box case jug tumbler")
+_HOLDERS = word_set("bottle jar tin sack basket bag pot tank tub can cup glass bowl dish box case jug tumbler")
 # The same of what is worn.
-_CLOTHS = _set("strip roll rope cloth sheet piece cover wrap band cord leather")
+_CLOTHS = word_set("strip roll rope cloth sheet piece cover wrap band cord leather")
 # What somebody may call something to eat.
-_FOODS = _set(
+_FOODS = word_set(
     """seed nut bulb tuber root fruit vegetable plant grass shoot bud leaf marrow berry grain kernel pod drink liquid
     mixture flesh meat square bar cube dish"""
 )
 # What a likeness may be of: anything that lives, and what has no name of its own.
-_FRUITS = _set("orange peach plum chocolate rose picture photo")  # that are colours too, and pictures that hang
-_LIKENESSES = _set("statue sculpture figurine bust puppet effigy gargoyle scarecrow snowman weathervane mascot")
+_FRUITS = word_set("orange peach plum chocolate rose picture photo")  # that are colours too, and pictures that hang
+_LIKENESSES = word_set("statue sculpture figurine bust puppet effigy gargoyle scarecrow snowman weathervane mascot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +160,9 @@ def _other_subject(caption: str, one: Wanted) -> str | None:
     if first is None or not first.head or not first.first:
         return None
     head = first.head[-1]
+    if head in PERSONS:
+        lives = one.animal or one.person or "toy" in one.heads or not _LIKENESSES.isdisjoint(one.heads)
+        return None if lives or names(text.split(), one) else head
     says_nothing = head in SILENT and head not in _FRUITS and f" {head}s " not in text
     if (
         says_nothing
