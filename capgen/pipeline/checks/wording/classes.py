@@ -123,7 +123,7 @@ HOT = frozenset("SLBEDVWXAMRPKQIJYG")
 """Classes of which a stretch of words must have one to be weighed."""
 HEAVY = frozenset((OTHER, *_ENDINGS.values(), "T"))
 """Codes of words with a meaning of their own, of which few stand in a clause that is about a mark."""
-_MOST = 1 << 16  # words that are remembered
+MOST_WORDS, LONGEST_WORD = 1 << 16, 40  # words that are remembered, and their letters
 _WORDS = {
     **dict.fromkeys(_COLOURS, COLOUR),
     **{word: letter for letter, row in reversed(CLASSES.items()) for word in row.split()},
@@ -138,7 +138,7 @@ class _Codes(dict[str, str]):
 
     def __missing__(self, word: str) -> str:
         code = _code(word)
-        if len(self) < _MOST:
+        if len(self) < MOST_WORDS and len(word) <= LONGEST_WORD:
             self[word] = code
         return code
 

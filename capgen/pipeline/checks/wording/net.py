@@ -22,7 +22,16 @@ from capgen.pipeline.checks.vocabulary.markers import FAMILIES, PICTURE_FAMILIES
 from capgen.pipeline.checks.vocabulary.names import spoken
 from capgen.pipeline.checks.vocabulary.phrases import own_words, plain
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
-from capgen.pipeline.checks.wording.classes import CODES, COLOUR, HEAVY, HOT, NAME, from_readable
+from capgen.pipeline.checks.wording.classes import (
+    CODES,
+    COLOUR,
+    HEAVY,
+    HOT,
+    LONGEST_WORD,
+    MOST_WORDS,
+    NAME,
+    from_readable,
+)
 
 TABLE = Path(__file__).resolve().parent / "weights.tsv"
 ENOUGH = 2.4
@@ -43,6 +52,7 @@ _HOT_CODE = re.compile(f"[{''.join(HOT)}]")
 _KIND_GRAM = 2  # codes of the longest run that counts by the kind of object
 _USUAL = 4  # clauses; each further one of a long caption
 _EACH = 0.5  # allows for so much more
+_LONGEST = 200  # codes of a clause that are looked at
 _MOST_REST = 3  # other words of a clause that are counted
 _KIND_LETTERS = frozenset("nfpou")
 _KINDS = (
@@ -114,7 +124,7 @@ class _StemWeights(dict[str, float]):
 
     def __missing__(self, word: str) -> float:
         weight = _weights().of_stems.get(stem(word), 0.0)
-        if len(self) < 1 << 16:
+        if len(self) < MOST_WORDS and len(word) <= LONGEST_WORD:
             self[word] = weight
         return weight
 
@@ -166,7 +176,7 @@ def _clauses(said: CheckedCaption, tokens: list[str]) -> list[Clause]:
         text = "".join(map(CODES.__getitem__, tokens))
     else:
         text = "".join([NAME if token in names else CODES[token] for token in tokens]).replace("NN", NAME)
-    parts = list(filter(None, text.split(",")))
+    parts = [part[:_LONGEST] for part in text.split(",") if part]
     kind = kind_of(said.category)
     if len(parts) < 2:
         return [(part, "f", kind) for part in parts]
