@@ -119,7 +119,8 @@ _SALAD_HONEST = re.compile(r"\bin of\b|[\"\u201c']|\bof of\b")
 _SHORT = 3  # letters
 _LONG = 7  # blanks of a caption whose last word is looked up: it may be half a word
 # Each of what the patterns find has one of these: asking for them first is quicker.
-_SIGNS = "<>{}[]`*#?/|\\$_=&~\n%)"
+_SIGNS = "<>{}[]`*#?/|\\$_=&~\n%)@"
+_SUSPICIOUS_WORDS = frozenset(("confidence", "endoftext", "sop"))
 _SUSPICIOUS = re.compile(
     rf"[{re.escape(_SIGNS)}\u2022\u25cf\u25aa\u2013\u2600-\u27bf\u2b50\ufe0f\uff5c\U0001f300-\U0001faff]"
 )
@@ -160,17 +161,10 @@ def _is_suspicious(caption: str) -> bool:
         or (":" in caption and _COLON.search(caption) is not None)
         or caption.lstrip()[:1] in "-123456789"
         or ("-" in caption and (" - " in caption or "--" in caption))
-        or "@@" in caption
         or "1. " in caption
-        or "endoftext" in caption
-        or "onfidence" in caption
-        or "CONFIDENCE" in caption
-        or "score" in caption
-        or "eot_" in caption
-        or "im_" in caption
-        or "sop " in caption
         or ".jp" in caption
         or ".png" in caption
+        or not _SUSPICIOUS_WORDS.isdisjoint(plain(caption).words)
     )
 
 

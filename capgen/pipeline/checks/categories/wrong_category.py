@@ -151,7 +151,10 @@ def _other_subject(caption: str, one: Wanted) -> str | None:
     """The other thing that a caption is about; None where it is about the category, or where that is not known."""
     table = nouns()
     text = _prepared(caption, one)
-    about = subjects(text.split(), table, _QUANTITIES, _VESSELS if one.food or one.filling else frozenset())
+    words = text.split()
+    if is_described(words, one):
+        return None
+    about = subjects(words, table, _QUANTITIES, _VESSELS if one.food or one.filling else frozenset())
     first = next(about, None)
     if first is not None and not first.phrases:  # "This is not a ladder. It is a set of blinds."
         first = next(about, None)
@@ -162,7 +165,7 @@ def _other_subject(caption: str, one: Wanted) -> str | None:
     head = first.head[-1]
     if head in PERSONS:
         lives = one.animal or one.person or "toy" in one.heads or not _LIKENESSES.isdisjoint(one.heads)
-        return None if lives or names(text.split(), one) else head
+        return None if lives or names(words, one) else head
     says_nothing = head in SILENT and head not in _FRUITS and f" {head}s " not in text
     if (
         says_nothing
@@ -170,9 +173,7 @@ def _other_subject(caption: str, one: Wanted) -> str | None:
         or any(_speaks_of(told, one, table) for told in (first, *about))
     ):
         return None
-    if any(_fits(it, one, table) for it in _heads(first, table)) or is_described(text.split(), one):
-        return None
-    return head
+    return None if any(_fits(it, one, table) for it in _heads(first, table)) else head
 
 
 def _heads(first: Subject, table: Nouns) -> Iterator[tuple[str, ...]]:
