@@ -4,8 +4,8 @@ python scripts/talk_weights.py [MORE.jsonl ...]
 
 Learns from tests/data/captions (wording.jsonl has good captions with a clause of talk or of the object added, to learn
 from alone) and the files that are named: bad captions of the kinds that are talk against good ones
-and such that are only of another category. First it learns from all files but one, for held_out.jsonl and each
-named file, and says what that catches of this one without the phrases; then it learns from all and writes the table.
+and such that are only of another category. First it learns from all files but one, for held_out.jsonl, hard.jsonl and
+each named file, and says what that catches of this one without the phrases; then it learns from all and writes the table.
 Needs scikit-learn.
 """
 
@@ -162,14 +162,13 @@ def measure(known: Rows, unseen: Rows) -> str:
 def main() -> None:
     """Measure, then write the table."""
     folder = ROOT / "tests/data/captions"
-    labelled = joined([read(folder / "labelled.jsonl"), read(folder / "wording.jsonl")])
-    held_out = read(folder / "held_out.jsonl")
-    named = {file: read(Path(file)) for file in sys.argv[1:]}
-    files = {"held_out.jsonl": held_out, **named}
-    for file, rows in files.items():
-        others = joined([labelled, *(other for name, other in files.items() if name != file)])
-        sys.stdout.write(f"{file}, learned from all others: {measure(others, rows)}\n")
-    lines = table(joined([labelled, *files.values()]))
+    files = [folder / "held_out.jsonl", folder / "hard.jsonl", *map(Path, sys.argv[1:])]
+    known = {file: read(file) for file in files}
+    labelled = joined([read(folder / f"{name}.jsonl") for name in ("labelled", "wording")])
+    for file in files:
+        others = joined([labelled, *(rows for name, rows in known.items() if name != file)])
+        sys.stdout.write(f"{file.name}, learned from all others: {measure(others, known[file])}\n")
+    lines = table(joined([labelled, *known.values()]))
     TABLE.write_text("\n".join(lines) + "\n", "utf-8")
     sys.stdout.write(f"{len(lines)} weights, {TABLE.stat().st_size / 1024:.0f} KiB\n")
 

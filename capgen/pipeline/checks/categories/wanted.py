@@ -247,6 +247,8 @@ def is_other_compound(first: str, word: str, one: Wanted) -> bool:
         return False
     if not one.synsets.isdisjoint(kinds(compound)) or not one.above.isdisjoint(senses):
         return False
+    if first in table.mostly_adjectives and not table.is_category(compound):  # a lone wolf
+        return False
     shared = min(_shared(sense, one, table) for sense in senses)
     if last in one.own:
         if table.is_category(compound) and last not in one.names and not table.is_material(table.senses.get(first, ())):

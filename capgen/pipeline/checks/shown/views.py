@@ -27,7 +27,7 @@ PHRASES = (
     _phrase("in|from|of|to the NTH* close up"),
     _phrase("@outline|contour is|are drawn|traced|marked|shown in|with|by", not_after="DRAWN PAGE"),
     _phrase("closeup|closeups", not_after="SCREEN"),
-    _phrase("zoomed !past|by|down|away|off", not_after="OPTIC"),
+    _phrase("zoomed !past|by|down|away|off", not_after="OPTIC screen phone iphone smartphone mirror glass"),
     _phrase("zoom|zooms in", not_after="OPTIC"),
     _phrase(
         "magnified|enlarged|zoomed|blown up? "

@@ -52,6 +52,7 @@ _HOT_CODE = re.compile(f"[{''.join(HOT)}]")
 _KIND_GRAM = 2  # codes of the longest run that counts by the kind of object
 _USUAL = 4  # clauses; each further one of a long caption
 _EACH = 0.5  # allows for so much more
+_UNNAMED = 1.0  # and an object whose category nobody has told
 _LONGEST = 200  # codes of a clause that are looked at
 _MOST_REST = 3  # other words of a clause that are counted
 _KIND_LETTERS = frozenset("nfpou")
@@ -285,12 +286,12 @@ def features(said: CheckedCaption) -> tuple[list[str], list[str]]:
 
 
 def allowance(said: CheckedCaption) -> float:
-    """How much more a long caption may weigh: detailed ones have more of everything."""
-    return _allowance(len(_clauses(said, _tokens(said.caption))))
+    """How much more a caption may weigh: detailed ones have more of everything, and an unnamed object may be a mask."""
+    return _allowance(said, len(_clauses(said, _tokens(said.caption))))
 
 
-def _allowance(clauses: int) -> float:
-    return _EACH * max(0, clauses - _USUAL)
+def _allowance(said: CheckedCaption, clauses: int) -> float:
+    return _EACH * max(0, clauses - _USUAL) + (_UNNAMED if said.category is None else 0.0)
 
 
 def talk(said: CheckedCaption) -> Wording | None:
@@ -304,9 +305,11 @@ def _weighed(said: CheckedCaption) -> Wording | None:
     weights = _weights()
     tokens = _tokens(said.caption)
     words = {*tokens} - _names(said.category, said.synonyms)
+    total = weights.constant + sum(map(_stem_weights.__getitem__, words))
+    if total < HOPELESS:
+        return None
     found = _clauses(said, tokens)
-    total = weights.constant - _allowance(len(found)) + sum(map(_clause_weight, found))
-    total += sum(map(_stem_weights.__getitem__, words))
+    total += sum(map(_clause_weight, found)) - _allowance(said, len(found))
     return _wording(said, tokens) if total >= ENOUGH else None
 
 
