@@ -27,10 +27,10 @@ from benchmarks.common import machine, save
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "tests/data/captions/labelled.jsonl"
-LOOKS = (
-    "red blue green yellow black white brown grey orange purple pink silver golden beige dark light small large wooden "
-    "metal plastic leather"
-).split()
+LOOKS = tuple(
+    """red blue green yellow black white brown grey orange purple pink silver golden beige dark light small large wooden
+    metal plastic leather""".split()  # noqa: SIM905
+)
 _LOOK = re.compile(rf"\b({'|'.join(LOOKS)})\b")
 PROGRAM = """
 import sys, time

@@ -248,7 +248,7 @@ def _is_holder(last: str, senses: Sequence[int], widest: int, one: Wanted, table
 
 def _is_above(last: str, senses: Sequence[int], one: Wanted, table: Nouns) -> bool:
     """Whether a noun names what the object is a kind of; a tiger is a cat, but none of LVIS's."""
-    own = None if last in table.not_lvis else table.categories.get(last)
+    own = None if last in table.not_lvis or last == "toy" else table.categories.get(last)
     return not one.above.isdisjoint(senses) and (own is None or own not in senses or own in one.above)
 
 
