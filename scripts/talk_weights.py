@@ -5,8 +5,8 @@ python scripts/talk_weights.py [MORE.jsonl ...]
 Learns from tests/data/captions (wording.jsonl has good captions with a clause of talk or of the object added, to learn
 from alone) and the files that are named: bad captions of the kinds that are talk against good ones
 and such that are only of another category. First it learns from all files but one, for held_out.jsonl, hard.jsonl and
-each named file, and says what that catches of this one without the phrases; then it learns from all and writes the table.
-Needs scikit-learn.
+each named file, and says what that catches of this one without the phrases; then it learns from all and writes the
+table. Needs scikit-learn.
 """
 
 from __future__ import annotations

@@ -245,9 +245,8 @@ def is_other_compound(first: str, word: str, one: Wanted) -> bool:
     senses = table.senses.get(compound, ())
     if not senses or compound in one.names or not one.known or last not in one.heads or first in SILENT:
         return False
-    if not one.synsets.isdisjoint(kinds(compound)) or not one.above.isdisjoint(senses):
-        return False
-    if first in table.mostly_adjectives and not table.is_category(compound):  # a lone wolf
+    lone = first in table.mostly_adjectives and not table.is_category(compound)  # a lone wolf
+    if lone or not one.synsets.isdisjoint(kinds(compound)) or not one.above.isdisjoint(senses):
         return False
     shared = min(_shared(sense, one, table) for sense in senses)
     if last in one.own:
