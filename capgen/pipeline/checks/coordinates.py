@@ -60,6 +60,7 @@ _BESIDE_ONE_NUMBER = re.compile(
 _NUMBERS = re.compile(r"\d+")
 # What is written on a page or a board may be mathematics.
 _FORMULA = re.compile(r"\b(?:equations?|formulas?|formulae|algebra|maths?|calculus|geometry|sums)\b", re.IGNORECASE)
+_OTHERS = bytes(byte for byte in range(128) if chr(byte) not in "0123456789<[")
 _DIGIT_OR_MARK = re.compile(r"[\d<\[]")
 
 
@@ -74,7 +75,7 @@ class LeakedCoordinates:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the place."""
-        if _DIGIT_OR_MARK.search(said.caption) is None:
+        if not _has_digit_or_mark(said.caption):
             text = said.caption.lower()
             if not ("bbox" in text or "coordinate" in text or "xm" in text or "ym" in text):
                 return None
@@ -98,3 +99,9 @@ def _is_box(numbers: list[int]) -> bool:
     left, top, right, bottom = numbers
     steps = {top - left, right - top, bottom - right}
     return left < right and top < bottom and len(steps) > 1 and max(numbers) >= 100
+
+
+def _has_digit_or_mark(caption: str) -> bool:
+    if caption.isascii():
+        return bool(caption.encode().translate(None, _OTHERS))
+    return _DIGIT_OR_MARK.search(caption) is not None

@@ -131,10 +131,10 @@ def _begins_with_it(caption: str, one: Wanted) -> bool:
         place = 4
     if words[place] in _ARTICLES:
         place += 1
-    for word in words[place:-1]:
+    for at, word in enumerate(words[place:-1], place):
         if word in _STOPS:
             return False
-        if is_wanted(word, one) and _stands_alone(words, words.index(word, place), one) and f"{word}-" not in caption:
+        if is_wanted(word, one) and _stands_alone(words, at, one) and f"{word}-" not in caption:
             return True
     return False
 

@@ -69,11 +69,12 @@ def _folder_rows(folder: Path) -> Iterator[tuple[str, CaptionValues | Unreadable
 
 
 def _json_rows(file: Path) -> Iterator[tuple[str, CaptionValues | UnreadableRow]]:
+    start = f"{file}:"
     with file.open("rb") as lines:
         for number, data in enumerate(lines, 1):
             line = unmarked(data, file) if number == 1 else data
             if not line.isspace() and line:
-                where = f"{file}:{number}"
+                where = start + str(number)
                 yield where, _json_row(line, where)
 
 
