@@ -43,7 +43,7 @@ class Rows(NamedTuple):
     words: list[frozenset[str]]
     found: list[Counter[str]]
     reasons: list[str]
-    allowances: list[float]
+    allowances: list[int]
 
 
 def joined(parts: Iterable[Rows]) -> Rows:
@@ -151,7 +151,7 @@ def measure(known: Rows, unseen: Rows) -> str:
     weights = fit(known.found, [reason in TALK for reason in known.reasons])
     suspicious = triggers(known, weights)
     dropped = [
-        total(one, weights) >= ENOUGH + more and not suspicious.isdisjoint(words)
+        100 * total(one, weights) >= ENOUGH + more and not suspicious.isdisjoint(words)
         for one, words, more in zip(unseen.found, unseen.words, unseen.allowances, strict=True)
     ]
     caught = [one for one, reason in zip(dropped, unseen.reasons, strict=True) if reason in TALK]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary.phrases import plain
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
 _N = r"\s?-?\d{1,4}(?:\.\d{1,6})?%?\s?"
@@ -60,6 +61,7 @@ _BESIDE_ONE_NUMBER = re.compile(
 _NUMBERS = re.compile(r"\d+")
 # What is written on a page or a board may be mathematics.
 _FORMULA = re.compile(r"\b(?:equations?|formulas?|formulae|algebra|maths?|calculus|geometry|sums)\b", re.IGNORECASE)
+_PLACE_WORDS = frozenset("bbox bboxes coordinate coordinates xmin xmax ymin ymax".split())  # noqa: SIM905
 _OTHERS = bytes(byte for byte in range(128) if chr(byte) not in "0123456789<[")
 _DIGIT_OR_MARK = re.compile(r"[\d<\[]")
 
@@ -76,8 +78,7 @@ class LeakedCoordinates:
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the place."""
         if not _has_digit_or_mark(said.caption):
-            text = said.caption.lower()
-            if not ("bbox" in text or "coordinate" in text or "xm" in text or "ym" in text):
+            if _PLACE_WORDS.isdisjoint(plain(said.caption).words):
                 return None
         elif len(_NUMBERS.findall(said.caption)) == 1 and _BESIDE_ONE_NUMBER.search(said.caption.lower()) is None:
             return None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -22,17 +25,21 @@ def rows(*names):
     return [json.loads(line) for name in names for line in (DATA / f"{name}.jsonl").read_text("utf-8").splitlines()]
 
 
-def reasons(row, checks=ALL):
+def found(row, checks=ALL):
     said = CheckedCaption(
         row["caption"], row.get("finish_reason", "stop"), row.get("category"), tuple(row.get("synonyms", ()))
     )
-    return [code for code, _ in judge(checks, said)]
+    return judge(checks, said)
 
 
-def shares(found, checks=ALL):
+def reasons(row, checks=ALL):
+    return [code for code, _ in found(row, checks)]
+
+
+def shares(captions, checks=ALL):
     """How many bad captions are caught, and how many good ones kept, each as a share."""
-    caught = [bool(reasons(row, checks)) for row in found if row["label"] == "bad"]
-    kept = [not reasons(row, checks) for row in found if row["label"] == "good"]
+    caught = [bool(reasons(row, checks)) for row in captions if row["label"] == "bad"]
+    kept = [not reasons(row, checks) for row in captions if row["label"] == "good"]
     return sum(caught) / len(caught), sum(kept) / len(kept)
 
 
@@ -61,6 +68,22 @@ def test_captions_with_the_least_of_faults_and_the_trickiest_honest_ones_are_mos
     caught, kept = shares(rows("hard"))
     assert caught >= 0.85
     assert kept >= 0.94
+
+
+def test_two_processes_say_the_same_of_every_caption():
+    """Sets have another order in each process: no sum and no message may depend on it, or resume would change bytes."""
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", f"from {__name__} import *; [print(found(row)) for row in rows('held_out')[::4]]"],
+            cwd=Path(__file__).resolve().parents[3],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert said[0] == said[1]
+    assert said[0].count(b"\n") == len(rows("held_out")[::4])
 
 
 @pytest.mark.parametrize("reason", SETTINGS.all_names)

@@ -37,10 +37,11 @@ class Empty:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Say so where there is nothing to judge."""
-        if not any(map(str.isalpha, said.caption)) and len(said.caption.split()) > 1:
-            return f"no words, only numbers or marks: {said.caption.strip()[:60]!r}"
-        if not _LETTER_OR_DIGIT.search(said.caption) and not words(said.caption):
-            return f"no words (finish_reason {said.finish_reason!r})"
+        if not said.caption[:1].isalpha():
+            if not any(map(str.isalpha, said.caption)) and len(said.caption.split()) > 1:
+                return f"no words, only numbers or marks: {said.caption.strip()[:60]!r}"
+            if not _LETTER_OR_DIGIT.search(said.caption) and not words(said.caption):
+                return f"no words (finish_reason {said.finish_reason!r})"
         if not _IDLE.issuperset(plain(said.caption).words) or not _IDLE.isdisjoint(spoken(said.category or "").split()):
             return None
         return f"says nothing of the object: {said.caption.strip()[:60]!r}"

@@ -30,6 +30,8 @@ def _listed() -> frozenset[str]:
 
 def strange_words(words: frozenset[str]) -> list[str]:
     """Those of the words, in lower case, that are no English words as far as is known."""
+    if words <= _found_english:  # most captions
+        return []
     return [word for word in words - _found_english if word in _found_strange or not _is_known(word)]
 
 

@@ -34,9 +34,13 @@ from capgen.pipeline.checks.wording.classes import (
 )
 
 TABLE = Path(__file__).resolve().parent / "weights.tsv"
-ENOUGH = 2.4
-"""From how much on a caption is dropped: the logarithm of the odds, eleven to one."""
-HOPELESS = -6.0
+ENOUGH = 240
+"""From how much on a caption is dropped: the logarithm of the odds, eleven to one, in hundredths.
+
+All weights are whole hundredths here: sums of fractions depend on their order, and that of a set is another one in each
+process.
+"""
+HOPELESS = -600
 """Below this the clauses are not looked at: of a hundred captions that are talk one has such stems."""
 _TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|,")
 _PUNCTUATION = ",.!?:;()\n\u2014\u2013"
@@ -51,8 +55,8 @@ _NO_NAMES = frozenset("of and the for in a s es".split())  # noqa: SIM905
 _HOT_CODE = re.compile(f"[{''.join(HOT)}]")
 _KIND_GRAM = 2  # codes of the longest run that counts by the kind of object
 _USUAL = 4  # clauses; each further one of a long caption
-_EACH = 0.5  # allows for so much more
-_UNNAMED = 1.0  # and an object whose category nobody has told
+_EACH = 50  # allows for so much more
+_UNNAMED = 100  # and an object whose category nobody has told
 _LONGEST = 200  # codes of a clause that are looked at
 _MOST_REST = 3  # other words of a clause that are counted
 _KIND_LETTERS = frozenset("nfpou")
@@ -80,33 +84,37 @@ class Wording(NamedTuple):
 
 
 class _Weights(NamedTuple):
-    constant: float
-    lean: float
-    of_keys: dict[str, float]
-    of_stems: dict[str, float]
-    leans: dict[str, float]
+    constant: int
+    lean: int
+    of_keys: dict[str, int]
+    of_stems: dict[str, int]
+    leans: dict[str, int]
     triggers: frozenset[str]
 
 
 @cache
 def _weights() -> _Weights:
     rows = [line.split("\t") for line in TABLE.read_text("utf-8").splitlines() if not line.startswith("#")]
-    of_keys: dict[str, float] = {}
-    of_stems: dict[str, float] = {}
-    leans: dict[str, float] = {}
-    constant = lean = 0.0
+    of_keys: dict[str, int] = {}
+    of_stems: dict[str, int] = {}
+    leans: dict[str, int] = {}
+    constant = lean = 0
     triggers: list[str] = []
     for tag, words, *numbers in rows:
         if tag == "trigger":
             triggers = words.split()
             continue
         if tag == "constant":
-            constant, lean = map(float, numbers)
+            constant, lean = map(_hundredths, numbers)
             continue
         key = words if tag == "stem" else tag + from_readable(words)
-        (of_stems if tag == "stem" else of_keys)[key] = float(numbers[0])
-        leans[key] = float(numbers[1])
+        (of_stems if tag == "stem" else of_keys)[key] = _hundredths(numbers[0])
+        leans[key] = _hundredths(numbers[1])
     return _Weights(constant, lean, of_keys, of_stems, leans, frozenset(triggers))
+
+
+def _hundredths(number: str) -> int:
+    return round(100 * float(number))
 
 
 def stem(word: str) -> str:
@@ -120,11 +128,11 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "ls" else word
 
 
-class _StemWeights(dict[str, float]):
+class _StemWeights(dict[str, int]):
     """The weight of each word by its stem, found once."""
 
-    def __missing__(self, word: str) -> float:
-        weight = _weights().of_stems.get(stem(word), 0.0)
+    def __missing__(self, word: str) -> int:
+        weight = _weights().of_stems.get(stem(word), 0)
         if len(self) < MOST_WORDS and len(word) <= LONGEST_WORD:
             self[word] = weight
         return weight
@@ -236,8 +244,8 @@ def _pair_keys(pair: str, rest: int, colours: int, place: str) -> tuple[str, ...
 
 # Sums of weights that go together, made once.
 @cache
-def _gram_weights(kind: str) -> dict[str, float]:
-    found: dict[str, float] = defaultdict(float)
+def _gram_weights(kind: str) -> dict[str, int]:
+    found: dict[str, int] = defaultdict(int)
     for key, weight in _weights().of_keys.items():
         if key[0] == "g":
             of_kind = key[1] in _KIND_LETTERS
@@ -247,35 +255,35 @@ def _gram_weights(kind: str) -> dict[str, float]:
 
 
 @cache
-def _letter_weights(rest: int, colours: int, place: str, kind: str) -> dict[str, float]:
+def _letter_weights(rest: int, colours: int, place: str, kind: str) -> dict[str, int]:
     of_keys = _weights().of_keys
     return {
-        letter: sum(of_keys.get(key, 0.0) for key in _letter_keys(letter, rest, colours, place, kind)) for letter in HOT
+        letter: sum(of_keys.get(key, 0) for key in _letter_keys(letter, rest, colours, place, kind)) for letter in HOT
     }
 
 
 @cache
-def _pair_weights(rest: int, colours: int, place: str) -> dict[str, float]:
+def _pair_weights(rest: int, colours: int, place: str) -> dict[str, int]:
     of_keys = _weights().of_keys
     pairs = map(add, *zip(*combinations(sorted(HOT), 2), strict=True))
-    return {pair: sum(of_keys.get(key, 0.0) for key in _pair_keys(pair, rest, colours, place)) for pair in pairs}
+    return {pair: sum(of_keys.get(key, 0) for key in _pair_keys(pair, rest, colours, place)) for pair in pairs}
 
 
 @lru_cache(maxsize=1 << 14)
-def _clause_weight(clause: Clause) -> float:
+def _clause_weight(clause: Clause) -> int:
     """The sum of the weights of the clause's keys."""
     codes, place, kind = clause
     if HOT.isdisjoint(codes):
-        return 0.0
+        return 0
     hot, rest, colours = _make_up(codes)
     of_keys = _weights().of_keys
-    total = sum(map(_gram_weights(kind).get, _grams(codes), repeat(0.0)))
+    total = sum(map(_gram_weights(kind).get, _grams(codes), repeat(0)))
     letters = _letter_weights(rest, colours, place, kind)
     pairs = _pair_weights(rest, colours, place)
     total += sum([letters[letter] for letter in hot]) + sum([pairs[one + other] for one, other in combinations(hot, 2)])
     if rest == 0:
-        total += of_keys.get("s" + codes, 0.0)
-    return total + of_keys.get(f"b{rest}{place}{codes[:2]}", 0.0)
+        total += of_keys.get("s" + codes, 0)
+    return total + of_keys.get(f"b{rest}{place}{codes[:2]}", 0)
 
 
 def features(said: CheckedCaption) -> tuple[list[str], list[str]]:
@@ -285,13 +293,13 @@ def features(said: CheckedCaption) -> tuple[list[str], list[str]]:
     return stems, [key for clause in _clauses(said, tokens) for key in _keys(clause)]
 
 
-def allowance(said: CheckedCaption) -> float:
-    """How much more a caption may weigh: detailed ones have more of everything, and an unnamed object may be a mask."""
+def allowance(said: CheckedCaption) -> int:
+    """How many hundredths more a caption may weigh: detailed ones have more of everything, a thing may be a mask."""
     return _allowance(said, len(_clauses(said, _tokens(said.caption))))
 
 
-def _allowance(said: CheckedCaption, clauses: int) -> float:
-    return _EACH * max(0, clauses - _USUAL) + (_UNNAMED if said.category is None else 0.0)
+def _allowance(said: CheckedCaption, clauses: int) -> int:
+    return _EACH * max(0, clauses - _USUAL) + (_UNNAMED if said.category is None else 0)
 
 
 def talk(said: CheckedCaption) -> Wording | None:
@@ -316,7 +324,7 @@ def _weighed(said: CheckedCaption) -> Wording | None:
 def _wording(said: CheckedCaption, tokens: list[str]) -> Wording:
     weights = _weights()
     stems, keys = features(said)
-    lean = weights.lean + sum(weights.leans.get(key, 0.0) for key in (*stems, *keys))
+    lean = weights.lean + sum(weights.leans.get(key, 0) for key in (*stems, *keys))
     parts = [part.split() for part in " ".join(tokens).split(",") if part.strip()]
     _, heaviest = max(
         zip(_clauses(said, tokens), parts, strict=True),
