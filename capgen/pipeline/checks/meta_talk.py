@@ -251,7 +251,8 @@ _PHRASES = (
     # What holds for the kind of thing in general, not for the object.
     _phrase(
         "the|a viewer's|viewers|viewer|observer's|beholder's|reader's|photographer's "
-        "eye|eyes|attention|gaze|view|perspective|focus|angle|point"
+        "eye|eyes|attention|gaze|view|perspective|focus|angle|point",
+        not_after="camera dslr lens",
     ),
     _phrase("photographed from|with|in|at|by|against|during|through|using|on"),
     _phrase("long|short|double|multiple exposure", not_after="PRINTED print camera lens"),

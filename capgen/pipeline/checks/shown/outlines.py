@@ -49,7 +49,7 @@ PHRASES = (
     ),
     _phrase(
         "highlighted",
-        not_before="LIGHT low evening morning afternoon late early",
+        not_before="LIGHT low evening morning afternoon late early hair curls strands bangs locks",
         not_after="hair strands streaks curls text words bangs ponytail PAGE textbook",
     ),
     _phrase(

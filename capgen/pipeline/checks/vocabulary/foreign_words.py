@@ -179,7 +179,7 @@ def has_rare_letter(word: str) -> bool:
 
 def _strangeness(word: str) -> float:
     """How much a word that is no English one tells: two of a function word or of letters that loan words never have."""
-    if is_loan(word):
+    if is_loan(word) or len(word) == 1:  # f(x) = x
         return 0.0
     telling = word in FOREIGN and word not in PARTICLES and len(word) > 2
     return 2.0 if telling or has_rare_letter(word) else 1.0
