@@ -9,6 +9,7 @@ from typing import ClassVar
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary.phrases import plain
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
+from capgen.pipeline.checks.vocabulary.sentences import is_plain_sentence
 
 _N = r"\s?-?\d{1,4}(?:\.\d{1,6})?%?\s?"
 _PERCENT = r"\s?\d{1,3}(?:\.\d{1,6})?\s?(?:%|percent)\s?"
@@ -103,6 +104,8 @@ def _is_box(numbers: list[int]) -> bool:
 
 
 def _has_digit_or_mark(caption: str) -> bool:
+    if is_plain_sentence(caption):
+        return False
     if caption.isascii():
         return bool(caption.encode().translate(None, _OTHERS))
     return _DIGIT_OR_MARK.search(caption) is not None

@@ -11,6 +11,7 @@ from capgen.pipeline.checks.vocabulary.english_words import is_english
 from capgen.pipeline.checks.vocabulary.mojibake import mojibake
 from capgen.pipeline.checks.vocabulary.phrases import plain
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
+from capgen.pipeline.checks.vocabulary.sentences import is_plain_sentence
 
 # Each repeat is bounded: searched in the caption as it is.
 _SPECIAL = re.compile(
@@ -155,6 +156,8 @@ class Format:
 
 
 def _is_suspicious(caption: str) -> bool:
+    if is_plain_sentence(caption) and "-" not in caption:
+        return not _SUSPICIOUS_WORDS.isdisjoint(plain(caption).words)
     has_sign = caption.encode().translate(None, _NO_SIGNS) if caption.isascii() else _SUSPICIOUS.search(caption)
     return (
         bool(has_sign)

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
+from capgen.pipeline.checks.vocabulary.sentences import is_plain_sentence
 from capgen.pipeline.checks.vocabulary.units import units
 from capgen.pipeline.confidence import FUNCTION_WORDS
 from capgen.text import normal
@@ -20,8 +21,6 @@ from capgen.text import normal
 _LONGEST_CYCLE = 12  # words; longer ones show in the share of repeated n-grams
 _STUTTERED = 9  # letters
 _STUTTER = re.compile(r"([^\W\d_]{3,12})\1\1")
-_ENDS = ".!?;\n"  # of sentences in ASCII
-_NO_ENDS = bytes(byte for byte in range(128) if chr(byte) not in _ENDS)
 _SENTENCE_END = re.compile(r"[.!?;\u3002\uff01\uff1f\n]")
 
 
@@ -157,10 +156,8 @@ def _stuttered(words: Sequence[str]) -> str | None:
 
 
 def _twice_said(caption: str) -> str | None:
-    if caption.isascii():  # most captions are one sentence
-        ends = caption.encode().translate(None, _NO_ENDS)
-        if not ends or (len(ends) == 1 and caption[-1] in _ENDS):
-            return None
+    if is_plain_sentence(caption):
+        return None
     sentences = _SENTENCE_END.split(caption)
     if len(sentences) < 3 and not sentences[-1]:
         return None

@@ -211,10 +211,9 @@ class PhraseBook:
     def first(self, said: CheckedCaption) -> str | None:
         """The first of the phrases that the caption says and that is not innocent; None where there is none."""
         text, present = plain(said.caption)
-        told = present & self.telltale
-        if not told:
+        if self.telltale.isdisjoint(present):
             return None
-        for number in self._numbers(told):
+        for number in self._numbers(present & self.telltale):
             candidate = self.phrases[number]
             for need in candidate.needs[1:]:
                 if need.isdisjoint(present):
