@@ -20,7 +20,6 @@ from capgen.pipeline.checks.vocabulary.foreign_words import (
     is_loan,
     strange_run,
 )
-from capgen.pipeline.checks.vocabulary.names import spoken
 from capgen.pipeline.checks.vocabulary.phrases import plain
 from capgen.pipeline.checks.vocabulary.quotations import without_quotations
 from capgen.pipeline.checks.vocabulary.scripts import foreign_runs, letters
@@ -124,11 +123,7 @@ def _names_food(category: str | None) -> bool:
         return True
     table = nouns()
     food = frozenset(table.senses["food"] + table.senses["drink"] + table.senses["crockery"] + table.senses["bottle"])
-    if category in table.categories:
-        return not food.isdisjoint(table.kinds_of(table.categories[category]))
-    name = table.singular(spoken(category or ""))
-    senses = table.senses.get(name, ()) or table.senses.get(name.rpartition(" ")[2], ())
-    return any(not food.isdisjoint(table.kinds_of(sense)) for sense in senses[:1])
+    return not food.isdisjoint(table.kinds_of_category(category))
 
 
 def _foreign_edge(spoken: list[str]) -> str | None:

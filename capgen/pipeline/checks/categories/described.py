@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from capgen.pipeline.checks.categories.grammar import CLAUSES, COMMA, PREPOSITIONS, word_set
+from capgen.pipeline.checks.categories.grammar import CLAUSES, COMMA, PREPOSITIONS, is_participle, word_set
 from capgen.pipeline.checks.categories.nouns import nouns
 from capgen.pipeline.checks.categories.wanted import Wanted, is_other_compound, is_wanted
 
@@ -13,7 +13,6 @@ _FIRST = 5  # words; a possessive among them is the subject's owner
 _DETERMINERS = word_set("a an the his her its their this that my your two three four five both several")
 _ENDS = PREPOSITIONS | CLAUSES | frozenset((".", "and", "or", "of", COMMA))  # at these a noun phrase ends
 _CLAUSES_BEFORE = word_set("and while as when where")
-_PARTICIPLES = word_set("bent set held hung cut left worn wound split shut")
 # What says nothing of how a thing looks.
 _IDLE = word_set("old new few own other same first second single certain small big large little paper whole")
 
@@ -37,7 +36,8 @@ def _is_described_at(words: Sequence[str], place: int, one: Wanted) -> bool:
     after = words[place + 1] if place + 1 < len(words) else "."
     if not before:  # the subject of a clause of its own: "and the giraffe curls its tongue"
         return words[place - 2] in _CLAUSES_BEFORE and words[place - 1] in ("a", "the") and after not in _ENDS
-    if not (after in _ENDS or after in _PARTICIPLES or after.endswith(("ed", "ing")) or not nouns().is_noun(after)):
+    table = nouns()
+    if not (after in _ENDS or is_participle(after, table) or not table.is_noun(after)):
         return False  # of a compound
     return not (_IDLE | one.qualifiers).issuperset(before) and not is_other_compound(before[-1], words[place], one)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
+from capgen.pipeline.checks.vocabulary.names import spoken
+
 _TABLE = Path(__file__).resolve().parent / "nouns.tsv"
 # Kinds so general that being one says nothing: entity, physical entity, abstraction.
 _SILENT = 3
@@ -175,6 +177,14 @@ class Nouns:
             known = frozenset(kind for kind in found if kind >= _SILENT)
             self._kinds_by_synset[synset] = known
         return known
+
+    def kinds_of_category(self, category: str) -> frozenset[int]:
+        """What a category is and of what it is a kind; for one that LVIS does not have, its name's commonest sense."""
+        if category in self.categories:
+            return self.kinds_of(self.categories[category])
+        name = self.singular(spoken(category))
+        senses = self.senses.get(name, ()) or self.senses.get(name.rpartition(" ")[2], ())
+        return self.kinds_of(senses[0]) if senses else frozenset()
 
     def parts_of(self, synsets: frozenset[int]) -> frozenset[int]:
         """The parts of the synsets, with the parts of these."""

@@ -154,12 +154,7 @@ def _names(category: str | None, synonyms: tuple[str, ...]) -> frozenset[str]:
 def kind_of(category: str | None) -> str:
     """The letter of what kind of thing a category is: "o" for any other one, "u" where that is not known."""
     table = nouns()
-    if category in table.categories:
-        synsets: tuple[int, ...] = (table.categories[category],)
-    else:
-        name = table.singular(spoken(category or ""))
-        synsets = (table.senses.get(name, ()) or table.senses.get(name.rpartition(" ")[2], ()))[:1]
-    kinds = frozenset(kind for synset in synsets for kind in table.kinds_of(synset))
+    kinds = table.kinds_of_category(category or "")
     if not kinds:
         return "u"
     for letter, names in _KINDS:
