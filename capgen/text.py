@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 # Of bytes: what is neither letter nor digit is a blank.
 _ASCII_WORDS = bytes(byte if chr(byte).isalnum() and byte < 128 else 32 for byte in range(256))
 
@@ -28,9 +29,13 @@ def words(caption: str) -> list[str]:
             return _WORD.findall(caption.lower())
         return caption.lower().encode().translate(_ASCII_WORDS).decode().split()  # the same, and quicker
     text = unicodedata.normalize("NFKC", caption).lower()
-    # a combining mark belongs to its letter, but is no word character to `re`
-    marked = "".join("x" if unicodedata.category(letter) in ("Mn", "Mc") else letter for letter in text)
+    marked = _NOT_ASCII.sub(_or_letter, text)
     return [text[found.start() : found.end()] for found in _WORD.finditer(marked)]
+
+
+def _or_letter(letter: re.Match[str]) -> str:
+    """A letter in the place of a combining mark: it belongs to its letter, but is no word character to `re`."""
+    return "x" if unicodedata.category(letter[0]) in ("Mn", "Mc") else letter[0]
 
 
 IDLE_WORDS = frozenset(

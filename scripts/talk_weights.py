@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from capgen.pipeline.checks.base import CheckedCaption
-from capgen.pipeline.checks.vocabulary.phrases import plain
+from capgen.pipeline.checks.vocabulary.plain_form import plain
 from capgen.pipeline.checks.wording.classes import CLASSES, HOT, readable
 from capgen.pipeline.checks.wording.net import ENOUGH, TABLE, allowance, features, stem
 

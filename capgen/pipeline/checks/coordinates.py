@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
-from capgen.pipeline.checks.vocabulary.phrases import plain
+from capgen.pipeline.checks.vocabulary.plain_form import is_plain_sentence, plain, watch
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
-from capgen.pipeline.checks.vocabulary.sentences import is_plain_sentence
 
 _N = r"\s?-?\d{1,4}(?:\.\d{1,6})?%?\s?"
 _PERCENT = r"\s?\d{1,3}(?:\.\d{1,6})?\s?(?:%|percent)\s?"
@@ -54,15 +53,16 @@ _COORDINATES = re.compile(
     r"|\bbbox(?:es|_2d)?\b|\bpoint_2d\b",
     re.IGNORECASE,
 )
-# A single number is a place only beside one of these: asking for them first is quicker.
-_BESIDE_ONE_NUMBER = re.compile(
+# Fewer numbers are a place only beside one of these: asking for them first is quicker.
+_MANY = 4
+_BESIDE_FEW = re.compile(
     r"[\[<({%]|area|cent|middle|corner|grid|image|picture|left|right|top|bottom|width|height|px|pixel|percent|coord|bbox|normali"
-    r"|relative|\b[xy]|position|point|locat"
+    r"|relative|\b[xy]|position|point|locat|column|\brow"
 )
 _NUMBERS = re.compile(r"\d+")
 # What is written on a page or a board may be mathematics.
 _FORMULA = re.compile(r"\b(?:equations?|formulas?|formulae|algebra|maths?|calculus|geometry|sums)\b", re.IGNORECASE)
-_PLACE_WORDS = frozenset("bbox bboxes coordinate coordinates xmin xmax ymin ymax".split())  # noqa: SIM905
+_PLACE_WORDS = watch(frozenset("bbox bboxes coordinate coordinates xmin xmax ymin ymax".split()))  # noqa: SIM905
 _OTHERS = bytes(byte for byte in range(128) if chr(byte) not in "0123456789<[")
 _DIGIT_OR_MARK = re.compile(r"[\d<\[]")
 
@@ -79,9 +79,9 @@ class LeakedCoordinates:
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the place."""
         if not _has_digit_or_mark(said.caption):
-            if _PLACE_WORDS.isdisjoint(plain(said.caption).words):
+            if not plain(said.caption).lists & _PLACE_WORDS:
                 return None
-        elif len(_NUMBERS.findall(said.caption)) == 1 and _BESIDE_ONE_NUMBER.search(said.caption.lower()) is None:
+        elif len(_NUMBERS.findall(said.caption)) < _MANY and _BESIDE_FEW.search(said.caption.lower()) is None:
             return None
         for found in _COORDINATES.finditer(without_readings(said.caption)):
             if not _is_honest(found, said):

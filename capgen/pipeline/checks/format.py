@@ -9,9 +9,8 @@ from typing import ClassVar
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary.english_words import is_english
 from capgen.pipeline.checks.vocabulary.mojibake import mojibake
-from capgen.pipeline.checks.vocabulary.phrases import plain
+from capgen.pipeline.checks.vocabulary.plain_form import is_plain_sentence, plain, watch
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
-from capgen.pipeline.checks.vocabulary.sentences import is_plain_sentence
 
 # Each repeat is bounded: searched in the caption as it is.
 _SPECIAL = re.compile(
@@ -121,7 +120,7 @@ _SHORT = 3  # letters
 _LONG = 7  # blanks of a caption whose last word is looked up: it may be half a word
 # Each of what the patterns find has one of these: asking for them first is quicker.
 _SIGNS = "<>{}[]`*#?/|\\$_=&~\n%)@"
-_SUSPICIOUS_WORDS = frozenset(("confidence", "endoftext", "sop"))
+_SUSPICIOUS_WORDS = watch(frozenset(("confidence", "endoftext", "sop")))
 _SUSPICIOUS = re.compile(
     rf"[{re.escape(_SIGNS)}\u2022\u25cf\u25aa\u2013\u2600-\u27bf\u2b50\ufe0f\uff5c\U0001f300-\U0001faff]"
 )
@@ -157,7 +156,7 @@ class Format:
 
 def _is_suspicious(caption: str) -> bool:
     if is_plain_sentence(caption) and "-" not in caption:
-        return not _SUSPICIOUS_WORDS.isdisjoint(plain(caption).words)
+        return bool(plain(caption).lists & _SUSPICIOUS_WORDS)
     has_sign = caption.encode().translate(None, _NO_SIGNS) if caption.isascii() else _SUSPICIOUS.search(caption)
     return (
         bool(has_sign)
@@ -167,7 +166,7 @@ def _is_suspicious(caption: str) -> bool:
         or "1. " in caption
         or ".jp" in caption
         or ".png" in caption
-        or not _SUSPICIOUS_WORDS.isdisjoint(plain(caption).words)
+        or bool(plain(caption).lists & _SUSPICIOUS_WORDS)
     )
 
 

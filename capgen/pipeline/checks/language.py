@@ -20,7 +20,7 @@ from capgen.pipeline.checks.vocabulary.foreign_words import (
     is_loan,
     strange_run,
 )
-from capgen.pipeline.checks.vocabulary.phrases import plain
+from capgen.pipeline.checks.vocabulary.plain_form import plain, watch
 from capgen.pipeline.checks.vocabulary.quotations import without_quotations
 from capgen.pipeline.checks.vocabulary.scripts import foreign_runs, letters
 
@@ -31,6 +31,8 @@ _ACCENTED_WORDS = 0.34
 _FEW = 3
 _STRANGE = 2  # words in a row that are no English ones
 _DISH = 4.0  # the same where a dish was asked for
+_FOREIGN_WORD, _ENGLISH_WORD = watch(FOREIGN), watch(ENGLISH)
+_TELLING_LISTS = _FOREIGN_WORD | _ENGLISH_WORD | watch(lambda word: bool(strange_words(frozenset((word,)))))
 _PLAIN_ENGLISH = frozenset({"a", "an", "the", "with", "of", "is", "and", "on"})
 
 
@@ -57,15 +59,16 @@ class Language:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote what is not English."""
-        heard = plain(said.caption).words
+        _, heard, lists = plain(said.caption)
+        ascii_only = said.caption.isascii()
+        if ascii_only and lists & _TELLING_LISTS == _ENGLISH_WORD:  # most captions
+            return None
         plainly = (
-            FOREIGN.isdisjoint(heard)
-            and not ENGLISH.isdisjoint(heard)
+            lists & (_ENGLISH_WORD | _FOREIGN_WORD) == _ENGLISH_WORD
             and len(strange := strange_words(heard)) < _STRANGE
             and not any(map(has_rare_letter, strange))
         )
-        ascii_only = said.caption.isascii()
-        if plainly and ascii_only:  # most captions
+        if plainly and ascii_only:
             return None
         caption = without_quotations(said.caption)
         if not ascii_only and self.scripts:

@@ -13,6 +13,7 @@ from capgen.pipeline.checks.refusal import Refusal
 from capgen.pipeline.checks.thinking import Thinking
 from capgen.pipeline.checks.vocabulary import phrases
 from capgen.pipeline.checks.vocabulary.markers import PICTURE_FAMILIES
+from capgen.pipeline.checks.vocabulary.plain_form import watch
 from capgen.pipeline.checks.vocabulary.prompt_echo import repeated
 from capgen.pipeline.checks.wording.net import talk
 
@@ -330,7 +331,7 @@ _OF_NAME = re.compile(
     r"|render|shot) of "
     r"(?:an? |the |this |two |some )?(?:[^ .]{1,15} ){0,3}NAME "
 )
-_OF_WORDS = frozenset(re.findall(r"[a-z]{4,}", _OF_NAME.pattern.partition(")")[0]))
+_OF_WORDS = watch(frozenset(re.findall(r"[a-z]{4,}", _OF_NAME.pattern.partition(")")[0])))
 
 
 def _picture_of(said: CheckedCaption) -> str | None:
@@ -364,7 +365,7 @@ class MetaTalk:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the talk."""
-        found = _BOOK.first(said) or _picture_of(said) or repeated(said.caption, phrases.plain(said.caption).words)
+        found = _BOOK.first(said) or _picture_of(said) or repeated(said.caption)
         if found is None and self.weights and (likely := talk(said)) is not None and not _is_accounted_for(said):
             return f"reads like talk about the picture or the task: {likely.words!r}"
         return None if found is None else f"talks about the picture or the task: {found!r}"

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary import phrases
+from capgen.pipeline.checks.vocabulary.plain_form import plain, watch
 
 _VOCABULARY = {
     "CANNOT": "can't cannot couldn't won't don't unable",
@@ -218,17 +219,18 @@ _DENIED = re.compile(
     r"| the (?:requested|specified|mentioned|described|referenced) NAME "
     r"| (?:rather than|instead of|and not|not) (?:a|an|the) NAME \. "
 )
-_DENIALS = frozenset(
-    """zero 0 without missing absent gone nowhere lacking
-    no not isn't aren't cannot can't don't doesn't didn't there's rather instead requested specified mentioned
-    described referenced""".split()  # noqa: SIM905
+_DENIALS = watch(
+    frozenset(
+        """zero 0 without missing absent gone nowhere lacking no not isn't aren't cannot can't don't doesn't didn't
+        there's rather instead requested specified mentioned described referenced""".split()  # noqa: SIM905
+    )
 )
 
 
 def _denial(said: CheckedCaption) -> str | None:
     """Where the caption says that the object is not there."""
-    text, present = phrases.plain(said.caption)
-    if _DENIALS.isdisjoint(present):
+    text, _, lists = plain(said.caption)
+    if not lists & _DENIALS:
         return None
     found = _NONE_SEEN.search(text) or phrases.around_name(said, _DENIED, _DENIALS)
     return None if found is None else found.group().strip(" .")
@@ -244,6 +246,6 @@ class Refusal:
         """Quote the refusal."""
         found = _BOOK.first(said) or _denial(said)
         if found is None and not said.caption.isascii():
-            text = phrases.plain(said.caption).text
+            text = plain(said.caption).text
             found = next((word for word in _CHINESE if word in text), None)
         return None if found is None else f"refuses: {found!r}"

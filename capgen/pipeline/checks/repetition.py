@@ -12,8 +12,8 @@ from operator import eq
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
+from capgen.pipeline.checks.vocabulary.plain_form import is_plain_sentence
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
-from capgen.pipeline.checks.vocabulary.sentences import is_plain_sentence
 from capgen.pipeline.checks.vocabulary.units import units
 from capgen.pipeline.confidence import FUNCTION_WORDS
 from capgen.text import normal
@@ -54,14 +54,14 @@ class Repetition:
         if longest >= _STUTTERED and (stutter := _stuttered(unit)) is not None:
             return stutter
         # Most captions never say two units in the same order again, so there is nothing to search.
-        if self.max_words > 1 and len(set(pairwise(unit))) == max(0, len(unit) - 1):
+        if self.max_words > 1 and not _says_two_again(unit):
             return None
         if joint and (word := _overused(unit)) is not None:
             return f"{word!r} {unit.count(word)} times in {len(unit)} words"
         return self._cycle(unit, joint, caption) or self._repeated_share(unit, joint)
 
     def _character_run(self, caption: str) -> str | None:
-        squeezed = "".join(caption.split())
+        squeezed = caption.replace(" ", "") if is_plain_sentence(caption) else "".join(caption.split())
         if squeezed.isascii() and not _has_run(squeezed.encode(), self.max_characters):
             return None
         found = _run_of(self.max_characters)(squeezed)
@@ -95,6 +95,11 @@ class Repetition:
             return None
         quote = joint.join(grams.most_common(1)[0][0])
         return f"{repeats} of {total} runs of {n} repeat an earlier one, most often {quote!r}"
+
+
+def _says_two_again(said: Sequence[str]) -> bool:
+    """Whether two units come in the same order once more: only where at least two units are no new ones."""
+    return len(set(said)) + 2 <= len(said) and len(set(pairwise(said))) + 1 < len(said)
 
 
 def _has_run(data: bytes, characters: int) -> bool:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary.names import spoken
-from capgen.pipeline.checks.vocabulary.phrases import plain
+from capgen.pipeline.checks.vocabulary.plain_form import plain, watch
 from capgen.pipeline.confidence import FUNCTION_WORDS
 from capgen.text import words
 
@@ -27,6 +27,7 @@ _IDLE = FUNCTION_WORDS | frozenset(
     everyday ordinary remarkable notable special typical common usual normal regular plain make about it itself
     none other another kind sorts kinds maybe perhaps possibly probably likely one two some""".split()  # noqa: SIM905
 )
+_TELLING = watch(lambda word: word not in _IDLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,6 @@ class Empty:
                 return f"no words, only numbers or marks: {said.caption.strip()[:60]!r}"
             if not _LETTER_OR_DIGIT.search(said.caption) and not words(said.caption):
                 return f"no words (finish_reason {said.finish_reason!r})"
-        if not _IDLE.issuperset(plain(said.caption).words) or not _IDLE.isdisjoint(spoken(said.category or "").split()):
+        if plain(said.caption).lists & _TELLING or not _IDLE.isdisjoint(spoken(said.category or "").split()):
             return None
         return f"says nothing of the object: {said.caption.strip()[:60]!r}"

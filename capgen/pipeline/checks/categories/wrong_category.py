@@ -26,7 +26,7 @@ from capgen.pipeline.checks.categories.wanted import (
     wanted,
 )
 from capgen.pipeline.checks.vocabulary.names import spoken
-from capgen.pipeline.checks.vocabulary.phrases import plain
+from capgen.pipeline.checks.vocabulary.plain_form import plain
 
 _FIRST = 8  # words
 _STOPS = PREPOSITIONS | CLAUSES | frozenset(("the", "a", "an", ".", "and"))  # at these a noun phrase ends
@@ -117,7 +117,7 @@ class WrongCategory:
 
 def _is_rival(caption: str, one: Wanted) -> bool:
     """Whether the caption names the category, but speaks of something else of that name."""
-    text, said = plain(caption)
+    text, said, _ = plain(caption)
     if said.isdisjoint(cues(one.rivals)):
         return False
     return not said.isdisjoint(one.heads) and is_rival(text.split(" ", _FIRST)[2:_FIRST], said, one.rivals)

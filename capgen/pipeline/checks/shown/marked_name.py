@@ -9,6 +9,7 @@ from capgen.pipeline.checks.categories.nouns import nouns
 from capgen.pipeline.checks.vocabulary import phrases
 from capgen.pipeline.checks.vocabulary.markers import FAMILIES, VOCABULARY
 from capgen.pipeline.checks.vocabulary.names import spoken
+from capgen.pipeline.checks.vocabulary.plain_form import watch
 
 _THING = "(?:NAME|object|thing|item|subject|one|animal|creature|person|man|woman|boy|girl|child|vehicle|figure)"
 _COLOURS = f"(?:{'|'.join(phrases.expanded(['COLOUR'], VOCABULARY))}|bright|thin|thick|dashed|dotted|solid|glowing)"
@@ -69,13 +70,14 @@ _MARKED_NAME = re.compile(
 )
 # What has segments of its own, and may be called segmented.
 _SEGMENTED = frozenset(VOCABULARY["SEGMENTS"].split()) | {"mandarin", "tangerine", "clementine", "grapefruit", "lemon"}
-_MARKED_WORDS = frozenset(
-    f"""{re.sub("[^a-z]", " ", _MARKS)} highlighted spotlighted segmented outlined masked boxed circled indicated
-    annotated
-    delineated selected tinted contoured traced encircled ringed overlaid shaded marked emphasised emphasized queried
-    requested specified designated referenced targeted numbered labeled labelled tagged identified crop cropping
-    segmentation segment rendering render close closeup view cutout border inset region everything all
-    anything target""".split()
+_MARKED_WORDS = watch(
+    frozenset(
+        f"""{re.sub("[^a-z]", " ", _MARKS)} highlighted spotlighted segmented outlined masked boxed circled indicated
+        annotated delineated selected tinted contoured traced encircled ringed overlaid shaded marked emphasised
+        emphasized queried requested specified designated referenced targeted numbered labeled labelled tagged
+        identified crop cropping segmentation segment rendering render close closeup view cutout border inset region
+        everything all anything target""".split()
+    )
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from capgen.pipeline.checks.vocabulary.sentences import is_plain_sentence
+from capgen.pipeline.checks.vocabulary.plain_form import is_plain_sentence
 
 # What Windows-1252 shows for the bytes 0x80 to 0x9f.
 _CP1252 = {byte: bytes((byte,)).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xA0)}

@@ -14,32 +14,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary.names import names_pattern
-from capgen.pipeline.checks.vocabulary.quotations import without_readings
-from capgen.text import normal, words
+from capgen.pipeline.checks.vocabulary.plain_form import FOLD, plain, watch
+from capgen.text import words
 
 Vocabulary = Mapping[str, str]
 Families = Mapping[str, frozenset[str]]
 
-# Curly and modifier apostrophes, the prime and the backtick; hyphens and underscores part words.
-_FOLD = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u2032`", "'") | dict.fromkeys("-\u2010\u2011_", " "))
-# The same, and all that ends a sentence is a full stop.
-_FOLD_ENDS = _FOLD | str.maketrans(dict.fromkeys("!?:;", "."))
-# The same of bytes, where nothing needs to be looked at twice: in lower case, and what is neither word nor end is a
-# blank.
-_ASCII_ENDS = bytes(
-    ord(letter.lower()) if (letter := chr(byte)).isalnum() and byte < 128 else ord("." if letter in ".!?:;" else " ")
-    for byte in range(256)
-)
-_WORD_OR_STOP = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*|\.")
-# A line that goes on in lower case was only wrapped.
-_SENTENCE_END = re.compile(r"[.!?:;\u3002\uff01\uff1f\uff1a]|\n(?!\s{0,9}[a-z])")
 _ASIDE = re.compile(r"\([^()]{0,80}\)")
 _TOKEN = re.compile(r"(?P<mark>[@!]?)(?P<words>[^?*@!]+)(?P<times>[?*]?)")
 _TIMES = {"": "", "?": "{0,1}", "*": "{0,3}"}
@@ -129,36 +115,6 @@ def expanded(names: Iterable[str], vocabulary: Vocabulary) -> list[str]:
     return found
 
 
-class Plain(NamedTuple):
-    """A caption's words in lower case with blanks between them and a lone "." around each sentence; and their set."""
-
-    text: str
-    words: frozenset[str]
-
-
-# The checks of one caption run one after the other, and each asks for the same form.
-@lru_cache(maxsize=4)
-def plain(caption: str) -> Plain:
-    """The form in which phrases are searched; what the caption quotes from a sign or a shirt is left out."""
-    text = without_readings(caption)
-    if text.isascii() and "\n" not in text:  # most captions: the same in one pass
-        if "'" in text or "`" in text:
-            said = _WORD_OR_STOP.findall(text.translate(_FOLD_ENDS).lower())
-        else:
-            said = text.encode().translate(_ASCII_ENDS).replace(b".", b" . ").decode().split()
-        if not (said and said[-1] == "."):
-            said.append(".")
-        text = f" . {' '.join(said)} "
-        if " . . " not in text:
-            return Plain(text, frozenset(said))
-        while " . . " in text:
-            text = text.replace(" . . ", " . ")
-    else:
-        sentences = (normal(sentence) for sentence in _SENTENCE_END.split(text.translate(_FOLD)))
-        text = " . " + " . ".join(filter(None, sentences)) + " . "
-    return Plain(text, frozenset(text.split()))
-
-
 def families(rows: Mapping[str, str]) -> Families:
     """From ``{"carton crate": "box"}``: by each word of an object's name, what else it may be called or may show."""
     return {name: frozenset(kin.split()) for names, kin in rows.items() for name in names.split()}
@@ -175,13 +131,13 @@ def with_name(said: CheckedCaption) -> str | None:
     return _named(plain(said.caption).text, said.category, said.synonyms)
 
 
-def around_name(said: CheckedCaption, pattern: re.Pattern[str], needs: frozenset[str]) -> re.Match[str] | None:
+def around_name(said: CheckedCaption, pattern: re.Pattern[str], needs: int) -> re.Match[str] | None:
     """The first match of a pattern in the plain caption where the object's name, singular or plural, is NAME.
 
     Args:
-        needs: words one of which every match has: a caption without any is not searched.
+        needs: the bit of a list of words one of which every match has: a caption without any is not searched.
     """
-    if needs.isdisjoint(plain(said.caption).words):
+    if not plain(said.caption).lists & needs:
         return None
     named = with_name(said)
     return None if named is None else pattern.search(named)
@@ -193,12 +149,15 @@ class PhraseBook:
 
     Args:
         kin: what an object may be called or may show, by its own words.
+
+    ``index`` has the numbers of the phrases by those words; ``telltale`` is the bit of their list in ``Plain.lists``.
     """
 
     phrases: tuple[Phrase, ...]
     kin: Families = field(default_factory=dict)
     index: dict[str, tuple[int, ...]] = field(init=False)
-    telltale: frozenset[str] = field(init=False)
+    telltale: int = field(init=False)
+    _indexed: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         index: dict[str, list[int]] = defaultdict(list)
@@ -206,14 +165,15 @@ class PhraseBook:
             for word in candidate.needs[0]:
                 index[word].append(number)
         object.__setattr__(self, "index", {word: tuple(numbers) for word, numbers in index.items()})
-        object.__setattr__(self, "telltale", frozenset(index))
+        object.__setattr__(self, "telltale", watch(self.index))
+        object.__setattr__(self, "_indexed", frozenset(index))
 
     def first(self, said: CheckedCaption) -> str | None:
         """The first of the phrases that the caption says and that is not innocent; None where there is none."""
-        text, present = plain(said.caption)
-        if self.telltale.isdisjoint(present):
+        text, present, lists = plain(said.caption)
+        if not lists & self.telltale:
             return None
-        for number in self._numbers(present & self.telltale):
+        for number in self._numbers(present & self._indexed):
             candidate = self.phrases[number]
             for need in candidate.needs[1:]:
                 if need.isdisjoint(present):
@@ -224,7 +184,7 @@ class PhraseBook:
                         return match.group().strip(" .")
         return None
 
-    def _numbers(self, told: frozenset[str]) -> Sequence[int]:
+    def _numbers(self, told: Set[str]) -> Sequence[int]:
         """The phrases that have one of the words, in their order."""
         if len(told) == 1:
             (word,) = told
@@ -259,7 +219,7 @@ def own_words(names: Sequence[str], kin: Families) -> frozenset[str]:
 
     A compound counts as its last part too: a mailbox is a box.
     """
-    own = {singular(word) for name in names for word in words(_ASIDE.sub(" ", name).translate(_FOLD))}
+    own = {singular(word) for name in names for word in words(_ASIDE.sub(" ", name).translate(FOLD))}
     for head, others in kin.items():
         if any(word.endswith(head) for word in own):
             own |= {head, *others}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 
+from capgen.pipeline.checks.vocabulary.plain_form import plain, watch
 from capgen.resources import resource_dir
 from capgen.text import words
 
@@ -30,14 +31,16 @@ def _told() -> tuple[frozenset[str], frozenset[str], frozenset[tuple[str, ...]]]
     return telltale, frozenset(word for one in stretches for word in one), frozenset(stretches)
 
 
-def repeated(caption: str, present: frozenset[str]) -> str | None:
-    """The first stretch of a prompt that a caption repeats; None where there is none.
+_TELLTALE = watch(lambda word: word in _told()[0])
 
-    Args:
-        present: the words of the caption in lower case.
-    """
-    telltale, known, stretches = _told()
-    if telltale.isdisjoint(present) or len(known & present) < _WORDS - 2:  # a stretch may say a word twice
+
+def repeated(caption: str) -> str | None:
+    """The first stretch of a prompt that a caption repeats; None where there is none."""
+    _, present, lists = plain(caption)
+    if not lists & _TELLTALE:
+        return None
+    _, known, stretches = _told()
+    if len(known & present) < _WORDS - 2:  # a stretch may say a word twice
         return None
     said = words(caption)
     for start in range(len(said) - _WORDS + 1):

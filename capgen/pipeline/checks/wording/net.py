@@ -20,7 +20,8 @@ from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.categories.nouns import nouns
 from capgen.pipeline.checks.vocabulary.markers import FAMILIES, PICTURE_FAMILIES
 from capgen.pipeline.checks.vocabulary.names import spoken
-from capgen.pipeline.checks.vocabulary.phrases import own_words, plain
+from capgen.pipeline.checks.vocabulary.phrases import own_words
+from capgen.pipeline.checks.vocabulary.plain_form import plain, watch
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 from capgen.pipeline.checks.wording.classes import (
     CODES,
@@ -111,6 +112,9 @@ def _weights() -> _Weights:
         (of_stems if tag == "stem" else of_keys)[key] = _hundredths(numbers[0])
         leans[key] = _hundredths(numbers[1])
     return _Weights(constant, lean, of_keys, of_stems, leans, frozenset(triggers))
+
+
+_TRIGGERS = watch(lambda word: word in _weights().triggers)
 
 
 def _hundredths(number: str) -> int:
@@ -299,7 +303,7 @@ def _allowance(said: CheckedCaption, clauses: int) -> int:
 
 def talk(said: CheckedCaption) -> Wording | None:
     """What weighs most in a caption that reads like talk; None for any other caption."""
-    return None if _weights().triggers.isdisjoint(plain(said.caption).words) else _weighed(said)
+    return _weighed(said) if plain(said.caption).lists & _TRIGGERS else None
 
 
 # Two checks of one caption ask for it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capgen.pipeline.checks.vocabulary.sentences import is_plain_sentence
+from capgen.pipeline.checks.vocabulary.plain_form import is_plain_sentence
 
 
 @pytest.mark.parametrize("caption", ["A red mug on a table.", "A dog's collar, blue-grey and worn."])
