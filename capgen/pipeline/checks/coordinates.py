@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
-from capgen.pipeline.checks.vocabulary.plain_form import is_plain_sentence, plain, watch
+from capgen.pipeline.checks.vocabulary.plain_form import plain, watch
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
 _N = r"\s?-?\d{1,4}(?:\.\d{1,6})?%?\s?"
@@ -78,8 +78,9 @@ class LeakedCoordinates:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the place."""
-        if not _has_digit_or_mark(said.caption):
-            if not plain(said.caption).lists & _PLACE_WORDS:
+        heard = plain(said.caption)
+        if heard.sentence or not _has_digit_or_mark(said.caption):
+            if not heard.lists & _PLACE_WORDS:
                 return None
         elif len(_NUMBERS.findall(said.caption)) < _MANY and _BESIDE_FEW.search(said.caption.lower()) is None:
             return None
@@ -104,8 +105,6 @@ def _is_box(numbers: list[int]) -> bool:
 
 
 def _has_digit_or_mark(caption: str) -> bool:
-    if is_plain_sentence(caption):
-        return False
     if caption.isascii():
         return bool(caption.encode().translate(None, _OTHERS))
     return _DIGIT_OR_MARK.search(caption) is not None

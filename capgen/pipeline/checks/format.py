@@ -9,7 +9,7 @@ from typing import ClassVar
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary.english_words import is_english
 from capgen.pipeline.checks.vocabulary.mojibake import mojibake
-from capgen.pipeline.checks.vocabulary.plain_form import is_plain_sentence, plain, watch
+from capgen.pipeline.checks.vocabulary.plain_form import plain, watch
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
 # Each repeat is bounded: searched in the caption as it is.
@@ -140,13 +140,8 @@ class Format:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the first piece that is no plain text."""
-        broken = mojibake(said.caption)
-        if broken is not None:
-            return f"has broken characters: {broken!r}"
-        if (cut := _cut(said.caption)) is not None:
-            return f"breaks off in the middle of a sentence: {cut!r}"
-        if ":" in said.caption and (label := _LABEL.search(without_readings(said.caption))):
-            return f"begins with a label: {label.group().strip()[:60]!r}"
+        if not plain(said.caption).sentence and (broken := _broken(said.caption)) is not None:
+            return broken
         if (salad := _salad(said.caption)) is not None:
             return f"is no sentence: {salad!r}"
         if _are_words_alone(said.caption):
@@ -154,8 +149,19 @@ class Format:
         return _no_text(without_readings(said.caption)) if _is_suspicious(said.caption) else None
 
 
+def _broken(caption: str) -> str | None:
+    """What no plain sentence has: broken characters, an end that is none, a label."""
+    broken = mojibake(caption)
+    if broken is not None:
+        return f"has broken characters: {broken!r}"
+    if (cut := _cut(caption)) is not None:
+        return f"breaks off in the middle of a sentence: {cut!r}"
+    label = _LABEL.search(without_readings(caption)) if ":" in caption else None
+    return None if label is None else f"begins with a label: {label.group().strip()[:60]!r}"
+
+
 def _is_suspicious(caption: str) -> bool:
-    if is_plain_sentence(caption) and "-" not in caption:
+    if plain(caption).sentence and "-" not in caption:
         return bool(plain(caption).lists & _SUSPICIOUS_WORDS)
     has_sign = caption.encode().translate(None, _NO_SIGNS) if caption.isascii() else _SUSPICIOUS.search(caption)
     return (
@@ -184,10 +190,10 @@ def _salad(caption: str) -> str | None:
     """Function words in an order that no sentence has."""
     if (",," in caption or ";;" in caption or ".." in caption) and (marks := _DOUBLE.search(caption)) is not None:
         return marks.group().strip()
-    if len(_LITTLE_WORDS & plain(caption).words) < _MANY_LITTLE or _SALAD_HONEST.search(caption) is not None:
+    if len(_LITTLE_WORDS & plain(caption).words) < _MANY_LITTLE:
         return None
     found = _SALAD.search(caption)
-    return None if found is None else found.group().strip()
+    return None if found is None or _SALAD_HONEST.search(caption) is not None else found.group().strip()
 
 
 def _cut(caption: str) -> str | None:

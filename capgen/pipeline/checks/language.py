@@ -59,7 +59,7 @@ class Language:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote what is not English."""
-        _, heard, lists = plain(said.caption)
+        _, heard, lists, _ = plain(said.caption)
         ascii_only = said.caption.isascii()
         if ascii_only and lists & _TELLING_LISTS == _ENGLISH_WORD:  # most captions
             return None

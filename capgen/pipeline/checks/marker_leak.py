@@ -8,13 +8,15 @@ from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.shown import outlines, overlays, views
-from capgen.pipeline.checks.shown.marked_name import marked_name
+from capgen.pipeline.checks.shown.marked_name import MARKED_WORDS, marked_name
 from capgen.pipeline.checks.vocabulary import phrases
 from capgen.pipeline.checks.vocabulary.markers import FAMILIES
+from capgen.pipeline.checks.vocabulary.plain_form import plain
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
-from capgen.pipeline.checks.wording.net import talk
+from capgen.pipeline.checks.wording.net import TRIGGERS, talk
 
 _BOOK = phrases.PhraseBook(outlines.PHRASES + overlays.PHRASES + views.PHRASES, FAMILIES)
+_TELLING = _BOOK.telltale | MARKED_WORDS | TRIGGERS
 # Numbered pictures and regions: searched in the caption as it is, with a bounded repeat.
 _DIGIT = re.compile(r"\d")
 _NUMBERED = re.compile(
@@ -40,6 +42,9 @@ class MarkerLeak:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the leak."""
+        heard = plain(said.caption)
+        if heard.sentence and not heard.lists & _TELLING:  # most captions
+            return None
         found = _BOOK.first(said) or marked_name(said)
         if found is None and _DIGIT.search(said.caption) is not None:
             numbered = _NUMBERED.search(without_readings(said.caption))

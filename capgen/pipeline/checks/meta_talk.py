@@ -13,9 +13,9 @@ from capgen.pipeline.checks.refusal import Refusal
 from capgen.pipeline.checks.thinking import Thinking
 from capgen.pipeline.checks.vocabulary import phrases
 from capgen.pipeline.checks.vocabulary.markers import PICTURE_FAMILIES
-from capgen.pipeline.checks.vocabulary.plain_form import watch
-from capgen.pipeline.checks.vocabulary.prompt_echo import repeated
-from capgen.pipeline.checks.wording.net import talk
+from capgen.pipeline.checks.vocabulary.plain_form import plain, watch
+from capgen.pipeline.checks.vocabulary.prompt_echo import PROMPT_WORDS, repeated
+from capgen.pipeline.checks.wording.net import TRIGGERS, talk
 
 _VOCABULARY = {
     "IN": "in of from within throughout across into inside",
@@ -340,6 +340,7 @@ def _picture_of(said: CheckedCaption) -> str | None:
     return None if found is None else found.group().strip()
 
 
+_TELLING = _BOOK.telltale | _OF_WORDS | PROMPT_WORDS | TRIGGERS
 _OTHERS = (Refusal(), MarkerLeak(), Thinking())
 
 
@@ -365,6 +366,8 @@ class MetaTalk:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the talk."""
+        if not plain(said.caption).lists & _TELLING:  # most captions
+            return None
         found = _BOOK.first(said) or _picture_of(said) or repeated(said.caption)
         if found is None and self.weights and (likely := talk(said)) is not None and not _is_accounted_for(said):
             return f"reads like talk about the picture or the task: {likely.words!r}"

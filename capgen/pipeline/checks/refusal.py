@@ -225,14 +225,15 @@ _DENIALS = watch(
         there's rather instead requested specified mentioned described referenced""".split()  # noqa: SIM905
     )
 )
+_TELLING = _BOOK.telltale | _DENIALS
 
 
 def _denial(said: CheckedCaption) -> str | None:
     """Where the caption says that the object is not there."""
-    text, _, lists = plain(said.caption)
-    if not lists & _DENIALS:
+    heard = plain(said.caption)
+    if not heard.lists & _DENIALS:
         return None
-    found = _NONE_SEEN.search(text) or phrases.around_name(said, _DENIED, _DENIALS)
+    found = _NONE_SEEN.search(heard.text) or phrases.around_name(said, _DENIED, _DENIALS)
     return None if found is None else found.group().strip(" .")
 
 
@@ -244,6 +245,8 @@ class Refusal:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the refusal."""
+        if said.caption.isascii() and not plain(said.caption).lists & _TELLING:  # most captions
+            return None
         found = _BOOK.first(said) or _denial(said)
         if found is None and not said.caption.isascii():
             text = plain(said.caption).text

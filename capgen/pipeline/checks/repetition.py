@@ -12,7 +12,7 @@ from operator import eq
 from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
-from capgen.pipeline.checks.vocabulary.plain_form import is_plain_sentence
+from capgen.pipeline.checks.vocabulary.plain_form import is_plain_sentence, plain, watch
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 from capgen.pipeline.checks.vocabulary.units import units
 from capgen.pipeline.confidence import FUNCTION_WORDS
@@ -21,6 +21,7 @@ from capgen.text import normal
 _LONGEST_CYCLE = 12  # words; longer ones show in the share of repeated n-grams
 _STUTTERED = 9  # letters
 _STUTTER = re.compile(r"([^\W\d_]{3,12})\1\1")
+_STUTTERING = watch(lambda word: _STUTTER.search(word) is not None)
 _SENTENCE_END = re.compile(r"[.!?;\u3002\uff01\uff1f\n]")
 
 
@@ -51,7 +52,7 @@ class Repetition:
         if told is not None:
             return told
         unit, joint, longest = units(caption)
-        if longest >= _STUTTERED and (stutter := _stuttered(unit)) is not None:
+        if longest >= _STUTTERED and plain(caption).lists & _STUTTERING and (stutter := _stuttered(unit)) is not None:
             return stutter
         # Most captions never say two units in the same order again, so there is nothing to search.
         if self.max_words > 1 and not _says_two_again(unit):

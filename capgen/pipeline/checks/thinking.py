@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.vocabulary import phrases
+from capgen.pipeline.checks.vocabulary.plain_form import plain, watch
 from capgen.pipeline.checks.vocabulary.quotations import without_readings
 
 _VOCABULARY = {
@@ -162,6 +163,7 @@ _TAGS = re.compile(
 )
 
 
+_TELLING = _BOOK.telltale | watch(lambda word: word.startswith("analysis") or "assistantfinal" in word)
 # A question to oneself: "What is the colour of the car? Red."
 _QUESTION = re.compile(
     # not "Got milk?" in quotation marks
@@ -180,6 +182,9 @@ class Thinking:
 
     def __call__(self, said: CheckedCaption) -> str | None:
         """Quote the reasoning."""
+        heard = plain(said.caption)
+        if heard.sentence and not heard.lists & _TELLING:  # most captions
+            return None
         text = without_readings(said.caption)
         tag = _TAGS.search(text) if _may_hold_a_tag(text) else None
         if tag is None and "?" in text:

@@ -117,7 +117,7 @@ class WrongCategory:
 
 def _is_rival(caption: str, one: Wanted) -> bool:
     """Whether the caption names the category, but speaks of something else of that name."""
-    text, said, _ = plain(caption)
+    text, said, _, _ = plain(caption)
     if said.isdisjoint(cues(one.rivals)):
         return False
     return not said.isdisjoint(one.heads) and is_rival(text.split(" ", _FIRST)[2:_FIRST], said, one.rivals)

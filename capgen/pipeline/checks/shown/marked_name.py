@@ -70,7 +70,7 @@ _MARKED_NAME = re.compile(
 )
 # What has segments of its own, and may be called segmented.
 _SEGMENTED = frozenset(VOCABULARY["SEGMENTS"].split()) | {"mandarin", "tangerine", "clementine", "grapefruit", "lemon"}
-_MARKED_WORDS = watch(
+MARKED_WORDS = watch(
     frozenset(
         f"""{re.sub("[^a-z]", " ", _MARKS)} highlighted spotlighted segmented outlined masked boxed circled indicated
         annotated delineated selected tinted contoured traced encircled ringed overlaid shaded marked emphasised
@@ -79,6 +79,7 @@ _MARKED_WORDS = watch(
         everything all anything target""".split()
     )
 )
+"""The bit of the words of which each such caption has one."""
 
 
 _DRAWN = frozenset(phrases.expanded(["DRAWN", "PAGE", "SCREEN", "FRAMED"], VOCABULARY))
@@ -102,7 +103,7 @@ _NUMBER_AT_END = re.compile(" (?:[0-9]{1,2}|one|two|three|four|five) $")
 
 def marked_name(said: CheckedCaption) -> str | None:
     """The highlighted horse, where a horse was asked for."""
-    found = phrases.around_name(said, _MARKED_NAME, _MARKED_WORDS)
+    found = phrases.around_name(said, _MARKED_NAME, MARKED_WORDS)
     if found is None or _is_honest(found.group(), found["thing"], said):
         return None
     return found.group().strip()

@@ -24,7 +24,13 @@ from capgen.pipeline.checks.vocabulary.plain_form import FOLD, plain, watch
 from capgen.text import words
 
 Vocabulary = Mapping[str, str]
-Families = Mapping[str, frozenset[str]]
+
+
+class Families(dict[str, frozenset[str]]):
+    """By each word of an object's name, what else it may be called or may show; hashed as the one table that it is."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
 
 _ASIDE = re.compile(r"\([^()]{0,80}\)")
 _TOKEN = re.compile(r"(?P<mark>[@!]?)(?P<words>[^?*@!]+)(?P<times>[?*]?)")
@@ -34,7 +40,7 @@ _WINDOW = 100  # characters that are looked at for words before and after
 # How many of a thousand captions have a word, about: a phrase is looked for by those of its words that fewest have.
 _FREQUENCIES = (
     (400, ". a the of with on in and"),
-    (60, "is an its to it at by from two red blue white black that"),
+    (60, "over is an its to it at by from two red blue white black that"),
     (
         15,
         """this are his her who which man woman person one three green yellow orange pink brown grey gold small large
@@ -117,7 +123,7 @@ def expanded(names: Iterable[str], vocabulary: Vocabulary) -> list[str]:
 
 def families(rows: Mapping[str, str]) -> Families:
     """From ``{"carton crate": "box"}``: by each word of an object's name, what else it may be called or may show."""
-    return {name: frozenset(kin.split()) for names, kin in rows.items() for name in names.split()}
+    return Families((name, frozenset(kin.split())) for names, kin in rows.items() for name in names.split())
 
 
 @lru_cache(maxsize=4)
@@ -154,7 +160,7 @@ class PhraseBook:
     """
 
     phrases: tuple[Phrase, ...]
-    kin: Families = field(default_factory=dict)
+    kin: Families = field(default_factory=Families)
     index: dict[str, tuple[int, ...]] = field(init=False)
     telltale: int = field(init=False)
     _indexed: frozenset[str] = field(init=False)
@@ -170,7 +176,7 @@ class PhraseBook:
 
     def first(self, said: CheckedCaption) -> str | None:
         """The first of the phrases that the caption says and that is not innocent; None where there is none."""
-        text, present, lists = plain(said.caption)
+        text, present, lists, _ = plain(said.caption)
         if not lists & self.telltale:
             return None
         for number in self._numbers(present & self._indexed):
@@ -214,7 +220,8 @@ def _mentioned(noun: str, text: str, before: int) -> bool:
     return any(0 <= text.find(f" {form} ") < before - 1 for form in (noun, f"{noun}s", f"{noun}es"))
 
 
-def own_words(names: Sequence[str], kin: Families) -> frozenset[str]:
+@lru_cache(maxsize=4096)
+def own_words(names: tuple[str, ...], kin: Families) -> frozenset[str]:
     """The words of an object's names, in the singular, and what goes by them.
 
     A compound counts as its last part too: a mailbox is a box.

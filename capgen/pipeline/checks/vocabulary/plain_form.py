@@ -34,11 +34,13 @@ class Plain(NamedTuple):
     """A caption's words in lower case with blanks between them and a lone "." around each sentence; and their set.
 
     ``lists``: of each list of words that is watched for, its bit, where one of the words is in it.
+    ``sentence``: whether the caption is a plain sentence, see ``is_plain_sentence``.
     """
 
     text: str
     words: frozenset[str]
     lists: int
+    sentence: bool
 
 
 class _Lists(dict[str, int]):
@@ -89,7 +91,8 @@ def is_plain_sentence(caption: str) -> bool:
 @lru_cache(maxsize=4)
 def plain(caption: str) -> Plain:
     """The form in which phrases are searched; what the caption quotes from a sign or a shirt is left out."""
-    if is_plain_sentence(caption) and "'" not in caption:  # most captions: the same in one pass
+    sentence = is_plain_sentence(caption)
+    if sentence and "'" not in caption:  # most captions: the same in one pass
         said = caption.encode().translate(_ASCII_ENDS)[:-1].decode().split()
         text = f" . {' '.join(said)} . " if said else " . "
         said.append(".")
@@ -97,7 +100,7 @@ def plain(caption: str) -> Plain:
         text = _plain_text(without_readings(caption))
         said = text.split()
     words = frozenset(said)
-    return Plain(text, words, reduce(or_, map(_lists.__getitem__, words), 0))
+    return Plain(text, words, reduce(or_, map(_lists.__getitem__, words), 0), sentence)
 
 
 def _plain_text(text: str) -> str:

@@ -31,16 +31,17 @@ def _told() -> tuple[frozenset[str], frozenset[str], frozenset[tuple[str, ...]]]
     return telltale, frozenset(word for one in stretches for word in one), frozenset(stretches)
 
 
-_TELLTALE = watch(lambda word: word in _told()[0])
+PROMPT_WORDS = watch(lambda word: word in _told()[0])
+"""The bit of the words of which each stretch has one."""
 
 
 def repeated(caption: str) -> str | None:
     """The first stretch of a prompt that a caption repeats; None where there is none."""
-    _, present, lists = plain(caption)
-    if not lists & _TELLTALE:
+    heard = plain(caption)
+    if not heard.lists & PROMPT_WORDS:
         return None
     _, known, stretches = _told()
-    if len(known & present) < _WORDS - 2:  # a stretch may say a word twice
+    if len(known & heard.words) < _WORDS - 2:  # a stretch may say a word twice
         return None
     said = words(caption)
     for start in range(len(said) - _WORDS + 1):

@@ -114,7 +114,8 @@ def _weights() -> _Weights:
     return _Weights(constant, lean, of_keys, of_stems, leans, frozenset(triggers))
 
 
-_TRIGGERS = watch(lambda word: word in _weights().triggers)
+TRIGGERS = watch(lambda word: word in _weights().triggers)
+"""The bit of the words of which each caption that is weighed has one."""
 
 
 def _hundredths(number: str) -> int:
@@ -285,6 +286,13 @@ def _clause_weight(clause: Clause) -> int:
     return total + of_keys.get(f"b{rest}{place}{codes[:2]}", 0)
 
 
+@lru_cache(maxsize=1 << 14)
+def _clause_lean(clause: Clause) -> int:
+    """How much more the clause's keys are about marks than about pictures and tasks."""
+    leans = _weights().leans
+    return sum([leans.get(key, 0) for key in _keys(clause)])
+
+
 def features(said: CheckedCaption) -> tuple[list[str], list[str]]:
     """The stem of each of a caption's words, its object's names apart, and the keys of all its clauses."""
     tokens = _tokens(said.caption)
@@ -303,7 +311,7 @@ def _allowance(said: CheckedCaption, clauses: int) -> int:
 
 def talk(said: CheckedCaption) -> Wording | None:
     """What weighs most in a caption that reads like talk; None for any other caption."""
-    return _weighed(said) if plain(said.caption).lists & _TRIGGERS else None
+    return _weighed(said) if plain(said.caption).lists & TRIGGERS else None
 
 
 # Two checks of one caption ask for it.
@@ -322,8 +330,9 @@ def _weighed(said: CheckedCaption) -> Wording | None:
 
 def _wording(said: CheckedCaption, tokens: list[str]) -> Wording:
     weights = _weights()
-    stems, keys = features(said)
-    lean = weights.lean + sum(weights.leans.get(key, 0) for key in (*stems, *keys))
+    words = {*tokens} - _names(said.category, said.synonyms)
+    lean = weights.lean + sum([weights.leans.get(stem(word), 0) for word in words])
+    lean += sum(map(_clause_lean, _clauses(said, tokens)))
     parts = [part.split() for part in " ".join(tokens).split(",") if part.strip()]
     _, heaviest = max(
         zip(_clauses(said, tokens), parts, strict=True),
