@@ -59,6 +59,8 @@ class Repetition:
             return None
         if joint and (word := _overused(unit)) is not None:
             return f"{word!r} {unit.count(word)} times in {len(unit)} words"
+        if self.max_words > 1 and not _says_three_again(unit):
+            return None
         return self._cycle(unit, joint, caption) or self._repeated_share(unit, joint)
 
     def _character_run(self, caption: str) -> str | None:
@@ -101,6 +103,12 @@ class Repetition:
 def _says_two_again(said: Sequence[str]) -> bool:
     """Whether two units come in the same order once more: only where at least two units are no new ones."""
     return len(set(said)) + 2 <= len(said) and len(set(pairwise(said))) + 1 < len(said)
+
+
+def _says_three_again(said: Sequence[str]) -> bool:
+    """Whether three units come in the same order once more, or one comes twice in a row: each cycle has that."""
+    threes = len(set(zip(said, said[1:], said[2:], strict=False)))
+    return threes + 2 < len(said) or any(map(eq, said, said[1:]))
 
 
 def _has_run(data: bytes, characters: int) -> bool:
