@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from capgen.pipeline.checks.categories.grammar import CLAUSES, COMMA, PREPOSITIONS, is_participle, word_set
 from capgen.pipeline.checks.categories.nouns import nouns
-from capgen.pipeline.checks.categories.wanted import Wanted, is_other_compound, is_wanted
+from capgen.pipeline.checks.categories.wanted import Wanted, is_other_compound
 
 _BEFORE = 8  # words before a noun among which its article is looked for
 _FIRST = 5  # words; a possessive among them is the subject's owner
@@ -23,10 +23,10 @@ def is_described(words: Sequence[str], one: Wanted) -> bool:
     "A woman in a long grey cardigan stirs a pot" is a caption of a cardigan; "a cat in a basket" is none of a basket.
     People are named in captions of everything, so that a person has to be the subject.
     """
-    if any(word.endswith("'s") and is_wanted(word, one) for word in words[:_FIRST]):
+    if any(word.endswith("'s") and one.by_word[word] for word in words[:_FIRST]):
         return True
     return not one.person and any(
-        _is_described_at(words, place, one) for place in range(2, len(words)) if is_wanted(words[place], one)
+        _is_described_at(words, place, one) for place in range(2, len(words)) if one.by_word[words[place]]
     )
 
 

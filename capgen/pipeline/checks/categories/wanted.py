@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 
@@ -17,6 +17,7 @@ from capgen.pipeline.checks.vocabulary.english_words import is_english
 from capgen.pipeline.checks.vocabulary.names import spoken
 
 _MANY = 8192
+_MOST_WORDS = 512  # of which a category remembers the verdict
 _COMMON = 3  # senses of a word that count
 _WIDEST = 200  # kinds of a thing; of a wider one no other thing has all the kinds
 _RELATED = 700  # kinds of what two things both are, so that one may go by the other's name
@@ -49,6 +50,20 @@ _SHORTEST = 4  # letters of a word that counts as part of a compound: the board 
 _ASIDE = re.compile(r"_?\([^()]*\)")
 
 
+class _Verdicts(dict[str, bool]):
+    """Whether each word names an object, or a kind of it; found once."""
+
+    def __init__(self, one: Wanted) -> None:
+        super().__init__()
+        self.one = one
+
+    def __missing__(self, word: str) -> bool:
+        verdict = _is_wanted(word, self.one)
+        if len(self) < _MOST_WORDS:
+            self[word] = verdict
+        return verdict
+
+
 @dataclass(frozen=True, slots=True, eq=False)  # one object a category: compared and hashed as such
 class Wanted:
     """What a category may be called: words and compounds, and the synsets of which the object is a kind.
@@ -70,6 +85,7 @@ class Wanted:
         homonym: whether LVIS says in parentheses which of several things of that name it is.
         rare: whether LVIS has few of them, so that they are called by more usual names.
         rivals: of what other sort things of that name can be.
+        by_word: of any word, whether it names the object, or a kind of it.
     """
 
     names: frozenset[str]
@@ -94,6 +110,10 @@ class Wanted:
     homonym: bool
     rare: bool
     rivals: tuple[str, ...]
+    by_word: _Verdicts = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_word", _Verdicts(self))
 
 
 @lru_cache(maxsize=_MANY)
@@ -189,9 +209,7 @@ def kinds(word: str) -> frozenset[int]:
     return frozenset(kind for sense in table.senses.get(word, ())[:_COMMON] for kind in table.kinds_of(sense))
 
 
-@lru_cache(maxsize=1 << 16)
-def is_wanted(word: str, one: Wanted) -> bool:
-    """Whether a word names the object, or a kind of it."""
+def _is_wanted(word: str, one: Wanted) -> bool:
     table = nouns()
     word = word.removesuffix("'s")
     if word in one.heads or (one.animal and word in _YOUNG) or (one.person and (word in _PRONOUNS or word in BODY)):
@@ -281,7 +299,7 @@ def names(words: Sequence[str], one: Wanted) -> bool:
     """Whether one of the words, or a compound of two, names the category."""
     before = ""
     for word in words:
-        if is_wanted(word, one) and not (before and is_other_compound(before, word, one)):
+        if one.by_word[word] and not (before and is_other_compound(before, word, one)):
             return True
         before = word
     return _has_compound(words, one)
@@ -289,7 +307,7 @@ def names(words: Sequence[str], one: Wanted) -> bool:
 
 def names_last(words: Sequence[str], one: Wanted) -> bool:
     """The same of the last word, or the compound of the last two."""
-    return (bool(words) and is_wanted(words[-1], one)) or _has_compound(words[-2:], one)
+    return (bool(words) and one.by_word[words[-1]]) or _has_compound(words[-2:], one)
 
 
 def _has_compound(words: Sequence[str], one: Wanted) -> bool:

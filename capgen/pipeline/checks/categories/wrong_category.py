@@ -19,7 +19,6 @@ from capgen.pipeline.checks.categories.wanted import (
     Wanted,
     is_like,
     is_other_compound,
-    is_wanted,
     kinds,
     names,
     names_last,
@@ -134,7 +133,7 @@ def _begins_with_it(caption: str, one: Wanted) -> bool:
     for at, word in enumerate(words[place:-1], place):
         if word in _STOPS:
             return False
-        if is_wanted(word, one) and _stands_alone(words, at, one) and f"{word}-" not in caption:
+        if one.by_word[word] and _stands_alone(words, at, one) and f"{word}-" not in caption:
             return True
     return False
 

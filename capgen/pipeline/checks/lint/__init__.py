@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from capgen.pipeline.settings import CheckSettings
 _LOG = logging.getLogger(__name__)
 _QUICK_ENCODER = msgspec.json.Encoder()
 _TEXT = frozenset({str})
+_TEXT_OR_NULL = frozenset({str, type(None)})
 _SHOWN = 5  # rows that could not be read, each with a line of its own
 
 
@@ -33,14 +34,13 @@ class LintCounts:
     unreadable: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
-    def add(self, reasons: Iterable[str]) -> None:
+    def add(self, reasons: Collection[str]) -> None:
         """Count one caption."""
-        codes = set(reasons)
-        if not codes:
+        if not reasons:
             self.kept += 1
             return
         self.dropped += 1
-        self.reasons.update(codes)
+        self.reasons.update(set(reasons))
 
     def as_json(self) -> dict[str, Any]:
         """The counts as JSON-able values, the commonest reason first."""
@@ -86,7 +86,8 @@ def lint(
         if isinstance(said, str):
             yield UnreadableRow(where, said)
         else:
-            yield row | {"reasons": [code for code, _ in judge(checks, said)]}
+            row["reasons"] = [code for code, _ in judge(checks, said)]
+            yield row
 
 
 def lint_file(file: Path, *, as_json: bool = False, checks: NamedChecks | None = None) -> Iterator[str]:
@@ -124,20 +125,20 @@ def _checked(row: CaptionValues) -> CheckedCaption | str:
     """What the checks are given of a row; or what is wrong with it."""
     if "caption" not in row:
         return "no `caption`"
-    for key in ("caption", "finish_reason", "category"):
-        value = row.get(key)
-        if not (value is None or isinstance(value, str)):
-            return f"`{key}` is {_short(value)}: it must be text or null"
+    caption, finish_reason, category = row["caption"], row.get("finish_reason"), row.get("category")
+    if not _TEXT_OR_NULL.issuperset((type(caption), type(finish_reason), type(category))):
+        key = next(key for key in ("caption", "finish_reason", "category") if type(row.get(key)) not in _TEXT_OR_NULL)
+        return f"`{key}` is {_short(row[key])}: it must be text or null"
     synonyms = row.get("synonyms")
     if synonyms is None:
         synonyms = []
     if not (isinstance(synonyms, list) and _TEXT.issuperset(map(type, synonyms))):
         return f"`synonyms` is {_short(synonyms)}: it must be a list of texts or null"
-    finish_reason, sure = row.get("finish_reason"), row.get("logprob_min")
+    sure = row.get("logprob_min")
     return CheckedCaption(
-        row["caption"] or "",
+        caption or "",
         "stop" if finish_reason is None else finish_reason,
-        row.get("category"),
+        category,
         tuple(synonyms),
         sure if isinstance(sure, float) else None,
     )
