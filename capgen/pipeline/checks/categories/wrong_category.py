@@ -25,11 +25,12 @@ from capgen.pipeline.checks.categories.wanted import (
     wanted,
 )
 from capgen.pipeline.checks.vocabulary.names import spoken
-from capgen.pipeline.checks.vocabulary.plain_form import plain
+from capgen.pipeline.checks.vocabulary.plain_form import plain, plain_text
 
 _FIRST = 8  # words
 _STOPS = PREPOSITIONS | CLAUSES | frozenset(("the", "a", "an", ".", "and"))  # at these a noun phrase ends
 _ONE = frozenset(("a", "an"))
+_SHOWING = frozenset(("features", "shows", "displays", "contains"))  # nouns, but not behind another one
 _ARTICLES = frozenset(("a", "an", "the"))
 _THIS = frozenset(("this", "it", "there", "here", "these"))
 _EARLY = 80  # characters; a comma behind them parts no first noun phrase
@@ -141,7 +142,8 @@ def _begins_with_it(caption: str, one: Wanted) -> bool:
 def _stands_alone(words: Sequence[str], place: int, one: Wanted) -> bool:
     """Whether a noun is not part of a compound that is something else; of one thing "s" and "ing" tell what it does."""
     word, before, after = words[place], words[place - 1], words[place + 1]
-    if after not in _STOPS and nouns().is_noun(after) and not (words[2] in _ONE and after.endswith(("s", "ing"))):
+    ends = after in _STOPS or after in _SHOWING or (words[2] in _ONE and after.endswith(("s", "ing")))
+    if not ends and nouns().is_noun(after):
         return False
     return before in _STOPS or not is_other_compound(before, word, one)
 
@@ -199,7 +201,8 @@ def _speaks_of(told: Subject, one: Wanted, table: Nouns) -> bool:
 def _prepared(caption: str, one: Wanted) -> str:
     """The plain caption, with a word in the place of each comma."""
     if "," in caption[:_EARLY]:
-        caption = caption.replace(",", f" {COMMA} ")
+        with_commas = caption.replace(",", f" {COMMA} ")
+        return _joined(with_commas, one) if "-" in caption else plain_text(with_commas)
     return _joined(caption, one) if "-" in caption else plain(caption).text
 
 
@@ -217,7 +220,7 @@ def _joined(caption: str, one: Wanted) -> str:
             return match.group()
         return "".join(parts)
 
-    return plain(_HYPHENATED.sub(joined, caption)).text
+    return plain_text(_HYPHENATED.sub(joined, caption))
 
 
 def _is_name(head: str, caption: str, one: Wanted, table: Nouns) -> bool:

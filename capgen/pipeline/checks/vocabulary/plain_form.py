@@ -97,13 +97,15 @@ def plain(caption: str) -> Plain:
         text = f" . {' '.join(said)} . " if said else " . "
         said.append(".")
     else:
-        text = _plain_text(without_readings(caption))
+        text = plain_text(caption)
         said = text.split()
     words = frozenset(said)
     return Plain(text, words, reduce(or_, map(_lists.__getitem__, words), 0), sentence)
 
 
-def _plain_text(text: str) -> str:
+def plain_text(caption: str) -> str:
+    """The text of the plain form alone, for a caption of which nothing else is asked."""
+    text = without_readings(caption)
     if not text.isascii() or "\n" in text:
         sentences = (normal(sentence) for sentence in _SENTENCE_END.split(text.translate(FOLD)))
         return " . " + " . ".join(filter(None, sentences)) + " . "
