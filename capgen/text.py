@@ -8,8 +8,15 @@ from collections import Counter
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-# Of bytes: what is neither letter nor digit is a blank.
-_ASCII_WORDS = bytes(byte if chr(byte).isalnum() and byte < 128 else 32 for byte in range(256))
+# Of bytes: letters in lower case; what is neither letter nor digit is a blank, but for what may join two of them.
+_JOINING = "'-"
+_ASCII_WORDS = bytes(
+    ord(letter.lower()) if byte < 128 and ((letter := chr(byte)).isalnum() or letter in _JOINING) else ord(" ")
+    for byte in range(256)
+)
+_STRAY = tuple(
+    pair.encode() for one in _JOINING for pair in (f" {one}", f"{one} ", *(f"{one}{other}" for other in _JOINING))
+)
 
 
 def tidy(caption: str) -> str:
@@ -25,9 +32,10 @@ def word_spans(text: str) -> list[tuple[str, int, int]]:
 def words(caption: str) -> list[str]:
     """The words in lower case, without punctuation, after Unicode NFKC."""
     if caption.isascii():
-        if "-" in caption or "'" in caption:
+        data = b" %b " % caption.encode().translate(_ASCII_WORDS)
+        if (b"-" in data or b"'" in data) and any(stray in data for stray in _STRAY):
             return _WORD.findall(caption.lower())
-        return caption.lower().encode().translate(_ASCII_WORDS).decode().split()  # the same, and quicker
+        return data.decode().split()  # the same, and quicker
     text = unicodedata.normalize("NFKC", caption).lower()
     marked = _NOT_ASCII.sub(_or_letter, text)
     return [text[found.start() : found.end()] for found in _WORD.finditer(marked)]

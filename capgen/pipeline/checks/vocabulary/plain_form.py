@@ -15,14 +15,14 @@ from capgen.text import normal
 # Curly and modifier apostrophes, the prime and the backtick; hyphens and underscores part words.
 FOLD = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u2032`", "'") | dict.fromkeys("-\u2010\u2011_", " "))
 """What apostrophes and hyphens become in the plain form."""
-# The same, and all that ends a sentence is a full stop.
-_FOLD_ENDS = FOLD | str.maketrans(dict.fromkeys("!?:;", "."))
-# The same of bytes, where nothing needs to be looked at twice: in lower case, and what is neither word nor end is a
-# blank.
+# The same of bytes: in lower case; what ends a sentence is a full stop, what is neither word nor end is a blank.
 _ASCII_ENDS = bytes(
     ord(letter.lower()) if (letter := chr(byte)).isalnum() and byte < 128 else ord("." if letter in ".!?:;" else " ")
     for byte in range(256)
 )
+# The same with apostrophes.
+_ASCII_APOSTROPHES = bytes(ord("'") if chr(byte) in "'`" else end for byte, end in enumerate(_ASCII_ENDS))
+_STRAY = (b" '", b"' ", b"''")
 _LETTERS = (string.ascii_letters + " ,'-").encode()
 _WORD_OR_STOP = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*|\.")
 # A line that goes on in lower case was only wrapped.
@@ -109,10 +109,11 @@ def plain_text(caption: str) -> str:
     if not text.isascii() or "\n" in text:
         sentences = (normal(sentence) for sentence in _SENTENCE_END.split(text.translate(FOLD)))
         return " . " + " . ".join(filter(None, sentences)) + " . "
-    if "'" in text or "`" in text:
-        said = _WORD_OR_STOP.findall(text.translate(_FOLD_ENDS).lower())
+    data = b" %b " % text.encode().translate(_ASCII_APOSTROPHES).replace(b".", b" . ")
+    if b"'" in data and any(stray in data for stray in _STRAY):
+        said = _WORD_OR_STOP.findall(data.decode())
     else:
-        said = text.encode().translate(_ASCII_ENDS).replace(b".", b" . ").decode().split()
+        said = data.decode().split()  # the same, and quicker
     if not (said and said[-1] == "."):
         said.append(".")
     text = f" . {' '.join(said)} "
