@@ -138,6 +138,7 @@ def said(*arguments):
 @FEW
 @given(TEXT)
 def test_card_report_and_terminal_show_text_as_text(text):
+    text = text.encode("utf-8", "replace").decode()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         three_shards(out).commit(change=hostile(text)).pack()
