@@ -53,6 +53,8 @@ _PHRASES = (
     _phrase("out of|centre|center|mid frame .", not_after="bicycle bike bed door window"),
     _phrase("at eye level ."),
     _phrase("whom|that|which|what the user|users|prompt"),
+    _phrase("user's prompt|question|request|query|instruction|instructions|wish"),
+    _phrase("clip's|video's|sequence's|footage's|film's _? frame|frames"),
     _phrase("can|could|may|might be seen|observed|noticed _? _? .", not_after="not cannot never through window"),
     _phrase("as can|could|may be observed|noticed|seen|expected"),
     # in the background of this black-and-white photograph, captured in a blurry snapshot

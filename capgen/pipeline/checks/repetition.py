@@ -19,6 +19,7 @@ from capgen.pipeline.confidence import FUNCTION_WORDS
 from capgen.text import normal
 
 _LONGEST_CYCLE = 12  # words; longer ones show in the share of repeated n-grams
+_WAYS = frozenset("up down back forth round around in out over under left right to fro again".split())  # noqa: SIM905
 _STUTTERED = 9  # letters
 _STUTTER = re.compile(r"([^\W\d_]{3,12})\1\1")
 _STUTTERING = watch(lambda word: _STUTTER.search(word) is not None)
@@ -155,10 +156,14 @@ def _counted_up(words: Sequence[str], times: int, caption: str) -> bool:
 
 
 def _parted(words: Sequence[str], caption: str) -> bool:
-    """Whether the end of a sentence stands between two copies of the words, and there are no more than two."""
+    """Whether the end of a sentence stands between two copies of the words, and there are no more than two.
+
+    A comma will do between those of "up and down, up and down".
+    """
     again = r"[^\w]+".join(map(re.escape, words))
     copies = re.compile(again, re.IGNORECASE).findall(caption)
-    return len(copies) == 2 and re.search(rf"{again}[^\w]*[.!?][^\w]*{again}", caption, re.IGNORECASE) is not None
+    end = r"[.!?,]" if len(words) == 3 and words[1] == "and" and _WAYS.issuperset(words[::2]) else r"[.!?]"
+    return len(copies) == 2 and re.search(rf"{again}[^\w]*{end}[^\w]*{again}", caption, re.IGNORECASE) is not None
 
 
 def _stuttered(words: Sequence[str]) -> str | None:

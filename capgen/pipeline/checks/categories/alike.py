@@ -55,7 +55,12 @@ pot: bowl bucket
 bucket: tub
 lights light pole lamppost post
 streetlight street_light street_lights: pole post lamppost lamp light
-street_sign: plate arrow signpost
+street_sign: plate arrow signpost plaque
+magazine issue edition
+newspaper issue edition
+poker_chip: token
+button: badge
+badge: button
 television_set: screen
 coffee_maker: machine pot brewer
 bow_tie: bow
@@ -305,6 +310,10 @@ deer stag doe elk moose fawn
 bear: cub panda
 cat kitten tabby calico tortoiseshell siamese
 dog puppy pup
+dog: boxer afghan
+horse: bay sorrel
+sheep: ram
+fish: bass pike ray
 monkey: ape chimpanzee gorilla
 orange citrus tangerine mandarin
 gull seagull

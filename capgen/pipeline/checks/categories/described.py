@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from capgen.pipeline.checks.categories.grammar import CLAUSES, COMMA, PREPOSITIONS, is_participle, word_set
-from capgen.pipeline.checks.categories.nouns import nouns
+from capgen.pipeline.checks.categories.nouns import Nouns, nouns
 from capgen.pipeline.checks.categories.wanted import Wanted, is_other_compound
 
 _BEFORE = 8  # words before a noun among which its article is looked for
@@ -37,9 +37,17 @@ def _is_described_at(words: Sequence[str], place: int, one: Wanted) -> bool:
     if not before:  # the subject of a clause of its own: "and the giraffe curls its tongue"
         return words[place - 2] in _CLAUSES_BEFORE and words[place - 1] in ("a", "the") and after not in _ENDS
     table = nouns()
-    if not (after in _ENDS or is_participle(after, table) or not table.is_noun(after)):
+    ends = after in _ENDS or is_participle(after, table) or not table.is_noun(after)
+    if not ends and not _is_told(words[place - len(before) - 1], after, table):
         return False  # of a compound
     return not (_IDLE | one.qualifiers).issuperset(before) and not is_other_compound(before[-1], words[place], one)
+
+
+def _is_told(determiner: str, after: str, table: Nouns) -> bool:
+    """Whether a noun behind another one says what that does: a goat stretches, the racket snaps."""
+    if not after.endswith("s") or after.endswith("ss"):
+        return False
+    return determiner in ("a", "an") or table.singular(after) in table.mostly_verbs
 
 
 def _modifiers(words: Sequence[str], place: int) -> Sequence[str]:

@@ -61,7 +61,7 @@ _TRANSITIVE = word_set(
     "pulling pushing pouring serving using"
 )
 # A name or a number follows these.
-_NAMING = word_set("named titled marked labelled labeled called numbered stamped printed reading branded")
+_NAMING = word_set("named titled marked labelled labeled called numbered stamped printed reading saying branded")
 _VERBAL = PARTICIPLES | _GERUNDS  # nouns, but verbs where nothing follows that they could belong to
 _POSSESSIVES = word_set("its his her their")
 _MOST = 4  # noun phrases that are joined
@@ -128,7 +128,7 @@ def _subject(words: Sequence[str], table: Nouns, transparent: frozenset[str], ve
         number += 1
     heads = [_head(phrase, table) for phrase in said]
     head = heads[number]
-    if not head and (not vessels or all(_names_nothing(word, table) for word in said[number])):
+    if not head and (not vessels or all(_names_nothing(word, table) and not word.isdecimal() for word in said[number])):
         head = next((one for one in reversed(heads[:number]) if one), ())
     return Subject(tuple((tuple(phrase), of) for phrase, of in zip(phrases, heads, strict=True)), head, first)
 

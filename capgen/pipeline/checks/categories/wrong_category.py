@@ -62,6 +62,7 @@ _VESSELS = word_set(
     """bowl plate dish cup glass pot pan jar bottle skillet tray basket box bag can mug saucer table counter stand
     platter carton pitcher jug tin tub bucket crate packet cone wrapper tumbler flute vase pint board tube"""
 )
+_LIDS = word_set("cap lid label handle straw nozzle spout cork neck top rim stem seal tab logo sleeve collar")
 # The form of a thing that has no better name.
 _FORMS = word_set(
     """box case holder unit machine bar strip roll dome rope cloth sheet slab stand frame panel block piece disc disk
@@ -161,7 +162,7 @@ def _other_subject(caption: str, one: Wanted) -> str | None:
         first = next(about, None)
     if (one.animal or one.person) and text.startswith((" . his ", " . her ")):  # its own
         return None
-    if first is None or not first.head or not first.first:
+    if first is None or not first.head or not first.first or _is_part(first, one):
         return None
     head = first.head[-1]
     if head in PERSONS:
@@ -175,6 +176,16 @@ def _other_subject(caption: str, one: Wanted) -> str | None:
     ):
         return None
     return None if any(_fits(it, one, table) for it in _heads(first, table)) else head
+
+
+def _is_part(first: Subject, one: Wanted) -> bool:
+    """Whether the caption speaks of a part of what holds it, or of one that the name ends in.
+
+    A bottle with a red cap may be one of sauce; the bar of the goal is a crossbar.
+    """
+    said, vessel = first.phrases[0]
+    in_vessel = (one.food or one.filling) and first.head[-1] in _LIDS and bool(vessel) and vessel[-1] in _VESSELS
+    return in_vessel or (bool(said) and said[-1] in _QUANTITIES and any(name.endswith(said[-1]) for name in one.own))
 
 
 def _heads(first: Subject, table: Nouns) -> Iterator[tuple[str, ...]]:

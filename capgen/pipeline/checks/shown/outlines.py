@@ -49,7 +49,8 @@ PHRASES = (
     ),
     _phrase(
         "highlighted",
-        not_before="LIGHT low evening morning afternoon late early hair curls strands bangs locks",
+        not_before="LIGHT dab dabs touches flecks brushstrokes low evening morning afternoon late early hair curls "
+        "strands bangs locks",
         not_after="hair strands streaks curls text words bangs ponytail PAGE textbook",
     ),
     _phrase(
@@ -135,7 +136,7 @@ PHRASES = (
         not_after="DRAWN PAGE",
     ),
     _phrase("the one with|in|inside the|a LINE* COLOUR LINE* @SHAPE|frame|border|line|circle|square"),
-    _phrase("that|which|where an|the arrow points|is|pointing|indicates"),
+    _phrase("that|which|where an|the COLOUR? arrow points|is|pointing|indicates"),
     _phrase(". the @box marks|encloses|surrounds|highlights|shows|outlines|indicates a|an|the"),
     _phrase(". the person|man|woman|boy|girl|child|player in the @box !of|seat|office|truck|car"),
     _phrase("visual prompt|marker|marking"),
@@ -191,7 +192,7 @@ PHRASES = (
     ),
     _phrase(
         "@SHAPE|line|lines|border|circle|frame|square that? is? tightly|closely? drawn tightly|closely? around|over",
-        not_after="PAGE",
+        not_after="PAGE SCREEN",
     ),
     _phrase("A|thin|rectangular|COLOUR @BOX|outline tightly|closely? AROUND it|him|her|them", not_before="corner"),
     _phrase(

@@ -79,6 +79,9 @@ PHRASES = (
         not_after="DRAWN PAGE parking",
     ),
     _phrase("superimposed"),
+    _phrase(
+        "COLOUR|colored|coloured mask laid|placed|drawn|painted|put|applied over|on|across", not_after="DRAWN PAGE face"
+    ),
     _phrase("through|in|inside|within the cut out .|is|shows|_"),
     _phrase(". the @box|rectangle|outline|line|mask _ _? _? _? _? _? encloses|surrounds|delimits|bounds"),
     _phrase("set|sets|setting it|him|her|them apart from the rest|background|others|scene"),
@@ -86,7 +89,7 @@ PHRASES = (
         "tint|wash|shading|circle|dot|digit|number|box|stroke|line|colour|color|film|veil|mark|marker|label|highlight "
         "that|which? is|was|has? been? laid|placed|put|drawn|superimposed|applied|pasted|stamped|overlaid|added "
         "over|on|onto|across|there|around|for|to|in",
-        not_after="DRAWN PAGE",
+        not_after="DRAWN PAGE SCREEN",
         not_before="TRIM",
     ),
     _phrase(

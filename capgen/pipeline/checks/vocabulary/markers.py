@@ -49,7 +49,7 @@ VOCABULARY = {
         12th 13th 14th 15th 16th 17th 18th 19th 20th 21st 22nd 23rd 24th 25th 26th 27th 28th 29th 30th 31st""",
     # What shows pictures shows them from near and with marks.
     "SCREEN": """screen screens monitor tablet laptop phone cellphone television tv billboard magazine cover poster page
-        projector display displays showing displaying""",
+        projector display displays showing displaying editor editing software app""",
     "OPTIC": """lens lenses camera binoculars telescope microscope objective magnifying magnifier loupe scope zoom
         camcorder""",
     "FRAMED": "bicycle bike motorcycle tent window door glasses eyeglasses mirror bed racket stroller painting picture",
