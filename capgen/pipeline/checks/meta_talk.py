@@ -200,6 +200,7 @@ _PHRASES = (
     _phrase("low|poor|high image? quality|resolution|res !screen|display|monitor|camera|print|tv|television"),
     _phrase(
         "pixelated|pixellated|overexposed|underexposed|grainy",
+        not_after="screen monitor television tv display sweater jumper",
         not_before="screen display monitor pattern art game design print graphic icon logo wood leather surface "
         "texture style camouflage camo heart hearts character characters creature sword monster sprite sprites font "
         "mosaic uniform fabric",

@@ -20,6 +20,7 @@ from capgen.text import normal
 
 _LONGEST_CYCLE = 12  # words; longer ones show in the share of repeated n-grams
 _WAYS = frozenset("up down back forth round around in out over under left right to fro again".split())  # noqa: SIM905
+_DOUBLES = 3  # words
 _STUTTERED = 9  # letters
 _STUTTER = re.compile(r"([^\W\d_]{3,12})\1\1")
 _STUTTERING = watch(lambda word: _STUTTER.search(word) is not None)
@@ -55,10 +56,15 @@ class Repetition:
         unit, joint, longest = units(caption)
         if longest >= _STUTTERED and plain(caption).lists & _STUTTERING and (stutter := _stuttered(unit)) is not None:
             return stutter
+        if joint and (twice := _words_twice(unit)) is not None:
+            return twice
         # Most captions never say two units in the same order again, so there is nothing to search.
         if self.max_words > 1 and not _says_two_again(unit):
             return None
-        if joint and (word := _overused(unit)) is not None:
+        return self._repeated(unit, joint, caption)
+
+    def _repeated(self, unit: Sequence[str], joint: str, caption: str) -> str | None:
+        if joint and (word := _overused(unit, caption)) is not None:
             return f"{word!r} {unit.count(word)} times in {len(unit)} words"
         if self.max_words > 1 and not _says_three_again(unit):
             return None
@@ -84,6 +90,8 @@ class Repetition:
             if start < 0:
                 continue
             words = said[start : start + period]
+            if joint and all(_in_capitals(word, caption) for word in words):
+                continue
             honest = joint and (_parted(words, caption) if allowed == 1 else _counted_up(words, allowed + 1, caption))
             if not honest:
                 return f"{joint.join(said[start : start + period])!r} {allowed + 1} times in a row"
@@ -136,13 +144,28 @@ def _run(said: Sequence[str], period: int, length: int) -> int:
     return start
 
 
-def _overused(said: Sequence[str]) -> str | None:
-    """A content word that is said five times and makes up a sixth of the caption."""
+def _words_twice(said: Sequence[str]) -> str | None:
+    """Several words each of which stands twice in a row: "brass brass plaque plaque"."""
+    if len(set(said)) + _DOUBLES > len(said):  # most captions
+        return None
+    twice = {word for word, after in pairwise(said) if word == after and not word.isdigit()}
+    if len(twice) < _DOUBLES:
+        return None
+    return f"{len(twice)} words stand twice in a row: {', '.join(sorted(twice))!r}"
+
+
+def _in_capitals(word: str, caption: str) -> bool:
+    """Whether a word is written in capitals as on a sign, in a caption that is not."""
+    return word.upper() in caption and caption.upper() != caption and re.search(rf"\b{word}\b", caption) is None
+
+
+def _overused(said: Sequence[str], caption: str) -> str | None:
+    """A content word that is said five times and makes up a sixth of the caption, unless that is what a sign reads."""
     if len(set(said)) + 4 > len(said):
         return None
     counts = Counter(word for word in said if word not in FUNCTION_WORDS and not word.isdigit())
     word, times = next(iter(counts.most_common(1)), ("", 0))
-    return word if times >= 5 and times * 6 >= len(said) else None
+    return word if times >= 5 and times * 6 >= len(said) and not _in_capitals(word, caption) else None
 
 
 def _counted_up(words: Sequence[str], times: int, caption: str) -> bool:

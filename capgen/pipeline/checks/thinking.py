@@ -102,6 +102,7 @@ _BOOK = phrases.PhraseBook(
             "you|you're|you've|you'd|you'll|your|yours !.|and|own|know",
             not_after="QUOTED card banner mat cake balloon thank",
         ),
+        _phrase("looking again|closer|closely that|those|these|it|it's|this|i|they"),
         _phrase("wait no|actually|not|it|that|this|let|maybe", not_after="QUOTED"),
         _phrase("no|oh|but|so|hmm|ah wait", not_after="QUOTED"),
         _phrase("on second thought|thoughts|look|glance"),

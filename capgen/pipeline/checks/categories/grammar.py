@@ -23,6 +23,7 @@ PREPOSITIONS = word_set(
 AFTER_NOUNS = word_set(
     """asleep awake alone ajar afloat aloft alive ablaze askew alight aground apart away adrift upright upside
     sideways midair underwater outdoors indoors here there together forward backwards overhead nearby halfway mid
+    parallel perpendicular diagonally
     downhill uphill next close full empty high wide tall long deep thick old low flat straight open shut slightly
     partly fully
     partially completely half still just very almost not also both each only all up down out back quotation numbered

@@ -155,8 +155,8 @@ PHRASES = (
     _phrase("bbox|bboxes"),
     _phrase("delineated|demarcated by|in|with A? LINE* COLOUR? line|lines|border", not_after="DRAWN"),
     _phrase("thin|dashed|dotted COLOUR? rectangular? @BOX|outline !of", not_after="DRAWN"),
-    _phrase("COLOUR rectangular @BOX|outline|border !of"),
-    _phrase("rectangular COLOUR @BOX|outline|border !of"),
+    _phrase("COLOUR rectangular @BOX|outline|border !of", not_after="CLOTH"),
+    _phrase("rectangular COLOUR @BOX|outline|border !of", not_after="CLOTH"),
     _phrase("inside|within the LINE* @SHAPE|mask !of|spring|office|truck|car|seat|kite|top"),
     _phrase("in the LINE* COLOUR LINE? @box !of|truck|car|kite"),
     _phrase("in|inside|within a|the LINE* COLOUR rectangular? @rectangle", not_after="DRAWN"),
@@ -167,6 +167,7 @@ PHRASES = (
     _phrase(". the _ _* in the @BOX|outline is|has|wears|appears|looks|stands|was"),
     _phrase("MARKED by|with|in|within|using A? _* @SHAPE|mask|overlay|tint|annotation|annotations|highlight"),
     _phrase("indicated|pointed to|out|at? by|with A? _? arrow|BOX|marker"),
+    _phrase("indicated|flagged by|with A? LINE* COLOUR? dot|circle|cross|star|ring|line|tag", not_after="PAGE"),
     _phrase("enclosed|surrounded|framed|bordered|outlined|captured by|with|in|within A EDGE LINE* @SHAPE"),
     _phrase(
         "enclosed|surrounded|framed|encircled by|with|within a|the EDGE LINE* @line|lines|border|frame|square",

@@ -46,7 +46,7 @@ PHRASES = (
     _phrase("object|region|subject|area of interest"),
     _phrase(
         "pixels|pixel !art|block|blocks|display|screen|camera|pattern|style|phone|game|games|resolution|font",
-        not_after="million mega",
+        not_after="million mega screen display game",
     ),
     _phrase(
         "cut|separated|lifted|singled|isolated|extracted|set|segmented|picked out|apart|off? from|against "
@@ -79,6 +79,7 @@ PHRASES = (
         not_after="DRAWN PAGE parking",
     ),
     _phrase("superimposed"),
+    _phrase("tinted|coloured|colored|COLOUR overlay covers|covering|over|on|across"),
     _phrase(
         "COLOUR|colored|coloured mask laid|placed|drawn|painted|put|applied over|on|across", not_after="DRAWN PAGE face"
     ),

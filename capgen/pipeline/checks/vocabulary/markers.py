@@ -61,6 +61,8 @@ VOCABULARY = {
         lane lanes court field road pitch window windows door eyes lips pillow cake cookie plate mug bowl rug
         blackboard chalkboard whiteboard floor towel quilt blanket cartoon figure mural graffiti button buttons chart
         page line lines parking""",
+    # What is woven with a border.
+    "CLOTH": "rug carpet runner mat doormat tablecloth towel quilt blanket flag sign scarf bandanna handkerchief",
     # What has segments of its own.
     "SEGMENTS": """body bodies tail legs leg antenna antennae worm caterpillar larva lobster shrimp insect sofa couch
         orange fruit tray plate bowl dish bracelet window windows pane panes dome wheel mirror armor arm arms tube

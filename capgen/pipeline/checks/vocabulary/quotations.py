@@ -22,6 +22,7 @@ CUES: frozenset[str] = frozenset(
         "printed",
         "print",
         "lettering",
+        "lettered",
         "letter",
         "letters",
         "label",
