@@ -155,8 +155,13 @@ def _words_twice(said: Sequence[str]) -> str | None:
 
 
 def _in_capitals(word: str, caption: str) -> bool:
-    """Whether a word is written in capitals as on a sign, in a caption that is not."""
-    return word.upper() in caption and caption.upper() != caption and re.search(rf"\b{word}\b", caption) is None
+    """Whether a word is written in capitals as on a sign, in a caption that has mostly small letters."""
+    return (
+        len(word) > 1
+        and word.upper() in caption
+        and 2 * sum(map(str.isupper, caption)) < len(caption)
+        and re.search(rf"\b{re.escape(word)}\b", caption) is None
+    )
 
 
 def _overused(said: Sequence[str], caption: str) -> str | None:
