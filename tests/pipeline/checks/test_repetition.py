@@ -8,6 +8,7 @@ from capgen.pipeline.checks.base import CheckedCaption
 from capgen.pipeline.checks.repetition import Repetition
 
 LOOPS = """
+A brass brass plaque plaque with with engraved engraved letters letters fixed to a stone wall wall.
 The red the red the red
 A red red red ball on the floor.
 A dog and a cat and a dog and a cat and a dog and a cat.
@@ -31,6 +32,9 @@ abcabcabcabcabcabcabcabcabcabcabcabcabcabcabc
 """.strip().splitlines()
 
 HONEST = """
+A santoku rocks up and down, up and down, through a heap of green onions.
+A lanyard printed STAFF STAFF STAFF STAFF in blue capitals, looped around a man's neck.
+A puffy red felt heart stitched with HA HA HA HA HA hangs from the doorknob.
 A frog hops, hops, hops into the pond.
 A tall pole at the end of the pier has stripes, red, white, red, white, red, white, and a lamp.
 A man in a red shirt and a man in a blue shirt.

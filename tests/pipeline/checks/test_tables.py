@@ -10,6 +10,15 @@ from capgen.pipeline.settings import CheckSettings
 CHECKS = build_checks(CheckSettings().names, {})
 
 FAULTY = """
+The round clock selected by the user's prompt has Roman numerals.
+A chef's knife with a colored mask laid over its blade slices through a tomato.
+Black umbrella at which the red arrow points, tilting in the wind.
+Throughout the clip's eight frames, the freight train moves from left to right.
+A green-tinted overlay covers the officer's black vest.
+A barn owl with a white face, indicated with a red dot on its chest, perches on a post.
+A mostly dark area with nothing recognisable as a wristlet.
+Behind the tube of cream, the colour and shape of the file remain unknown.
+Actually, looking again, those aren't stripes but folds; the bag is navy.
 The object in the green bounding box is a small white dog.
 A small white dog enclosed by a green bounding box stands on grass.
 A dog, which is highlighted in green, runs on grass.
@@ -153,6 +162,10 @@ A car in the left image and a bus in the right image.
 """.strip().splitlines()
 
 HONEST = """
+A small oil painting of a haystack, its edges highlighted with dabs of pink, hangs in a heavy frame.
+A long red Persian runner with a blue rectangular border and fringed ends covers the hallway floor.
+A red awning lettered 中華料理 in gold over the restaurant's narrow doorway.
+A bulky television on a trolley, its screen showing a grainy image of a football match.
 A young man in a white shirt and black shorts serves a tennis ball on a clay court.
 A woman with a ponytail holds a tennis racket above her head.
 The brown horse on the left trots along the fence.

@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from capgen.pipeline.checks.categories.alike import ALIKE, CALLED
+from capgen.pipeline.checks.categories.called import called
 from capgen.pipeline.checks.categories.grammar import word_set
 from capgen.pipeline.checks.categories.homonyms import rivals
 from capgen.pipeline.checks.categories.nouns import Nouns, nouns
@@ -133,7 +134,8 @@ def wanted(category: str, synonyms: tuple[str, ...]) -> Wanted:
     own |= {table.singular(head) for head in own}
     alike = frozenset(like for name in given for like in _alike(name, table))
     kin = {sense for like in alike if (sense := _nearest(like, above, table)) is not None}
-    heads = own | alike
+    more = called(category)
+    heads = own | alike | {word for word in more if " " not in word}
     if "pet" in heads:
         kin |= set(table.senses["animal"])
 
@@ -141,7 +143,7 @@ def wanted(category: str, synonyms: tuple[str, ...]) -> Wanted:
         return any(not above.isdisjoint(table.senses[kind][:1]) for kind in kinds)
 
     return Wanted(
-        names=frozenset(names),
+        names=frozenset(names) | more,
         heads=frozenset(heads),
         own=frozenset(own),
         qualifiers=frozenset(name.split()[0] for name in names if " " in name),

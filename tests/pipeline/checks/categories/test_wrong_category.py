@@ -11,6 +11,17 @@ from capgen.pipeline.settings import CheckSettings
 
 # category and its synonyms, joined by semicolons, and the caption
 RIGHT = """
+Tabasco_sauce | A slim bottle with a red cap and a diamond-shaped label, filled with fiery sauce.
+pop_(soda) | A can of 7-Up beaded with moisture stands on the bar.
+crossbar | White horizontal bar of the goal, dented at the middle.
+goat | Two hooves planted on the fence, a white goat stretches its neck to strip leaves from a low branch.
+racket | Shuttlecock flying, the badminton racquet snaps downward in a smash too fast to follow.
+dog | A fawn boxer with a docked tail stands on the lawn.
+horse | A black Friesian with a wavy mane trots through a sand arena.
+videotape | A VHS cassette in shaky handwriting lies on the set.
+fume_hood | A brushed-steel extractor with two round lamps hangs over the gas range.
+underwear | Red boxers patterned with tiny white hearts flap on the clothesline.
+button | A round pin-back badge saying "Vote!!" is fastened to the denim lapel.
 fireplug;fire_hydrant;hydrant | A red fire hydrant with yellow caps on a sidewalk.
 fireplug | A yellow hydrant in front of a brick wall.
 fireplug | A short red fire hydrant beside a road.
