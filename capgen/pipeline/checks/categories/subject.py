@@ -279,7 +279,8 @@ def _is_third_person(word: str, phrase: Sequence[str], after: str, table: Nouns)
         return (_base_form(word) if one == word else one) in table.verbs  # shades are a noun of their own
     if table.singular(phrase[-1]) not in table.senses:
         return False
-    return one in table.mostly_verbs or (phrase[0] in _ONE and one in table.verbs)
+    does = phrase[0] in _ONE or (not table.is_thing(phrase[-1]) and table.is_noun(after))  # the bear strips leaves
+    return one in table.mostly_verbs or (does and one in table.verbs)
 
 
 def _base_form(word: str) -> str:

@@ -212,7 +212,8 @@ PHRASES = (
     ),
     _phrase("COLOUR @line|border|circle|square|frame TELLS|surrounds|encloses the|a|an TARGET|LIVING"),
     _phrase("in|inside|within a|the magenta|cyan|lime|neon|fuchsia @box"),
-    _phrase("COLOUR|thin|rectangular @border|square|circle that? TELLS the|a|an|this"),
+    _phrase("COLOUR|thin|rectangular @border|square|circle that? TELLS the|a|an|this|its|his|her|their|where"),
+    _phrase("COLOUR @border|outline|contour|line traced tightly|closely? around|over|along", not_after="DRAWN PAGE"),
     _phrase(
         "at|the|box|with coordinates !of|for|on", not_after="printed embroidered engraved stamped tattooed written PAGE"
     ),
