@@ -1,6 +1,6 @@
 """How many bad captions the checks catch and how many good ones they keep, on the labelled captions of the tests.
 
-    python -m benchmarks.check_shares
+    python -m benchmarks.checks.shares
 
 All default checks, those that only advise too; ``dropping`` is the same by those that drop by themselves. The last rows
 are of `wrong_category` alone: good captions under their own category, and each under two others taken at random, which
@@ -20,7 +20,7 @@ from capgen.pipeline.checks.base import CheckedCaption, NamedChecks, build_check
 from capgen.pipeline.checks.categories.nouns import nouns
 from capgen.pipeline.settings import CheckSettings
 
-CORPUS = Path(__file__).resolve().parent.parent / "tests/data/captions"
+CORPUS = Path(__file__).resolve().parent.parent.parent / "tests/data/captions"
 FILES = {"all kinds": ("labelled", "held_out"), "held out": ("held_out",), "the hardest kinds": ("hard",)}
 OTHERS = 2  # categories under which each caption is tried that is not about them
 

@@ -1,6 +1,6 @@
 """How many captions `capgen lint` checks in a second on one core, beside the checks of an earlier commit.
 
-    python -m benchmarks.lint_speed [--rows 200000] [--before 992a219]
+    python -m benchmarks.checks.lint_speed [--rows 200000] [--before 992a219]
 
 JSON Lines of the corpora in tests/data/captions go through `lint_file`, reading and writing included, in a process of
 its own for each version: labelled.jsonl as it is (a third are bad) and with one bad caption to 19 good ones, as in a
@@ -29,7 +29,7 @@ from typing import Any
 
 from benchmarks.common import machine, save
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 CORPUS = ROOT / "tests/data/captions"
 MODEL = ROOT.parent / "shared/data/reference/dlc"
 LATEST = 1_692  # lines of held_out.jsonl, of captions as models and people write them
