@@ -70,7 +70,9 @@ _PHRASES = (
     _phrase("no caption|description is|was|can? available|possible|provided|needed|given"),
     _phrase(". no caption|description can"),
     _phrase(". nothing is|was|to|can visible|seen|describe|shown|be|see"),
-    _phrase("nothing recognisable|recognizable|identifiable|discernible as|of|in|here|to"),
+    _phrase(
+        "nothing recognisable|recognizable|identifiable|discernible as|of|in|here|to", not_after="abstract painting"
+    ),
     _phrase("remain|remains|stays unknown|unclear|undetermined|indeterminate|uncertain"),
     _phrase("it|it's is? unclear|uncertain|unknown what|which|whether|if"),
     _phrase(

@@ -31,6 +31,8 @@ _SENTENCE_END = re.compile(r"[.!?;\u3002\uff01\uff1f\n]")
 class Repetition:
     """Drops runs of a character or word, words said over and over, and a sentence said twice.
 
+    So are three words or more each of which stands twice in a row; what a sign says again in capitals is left out.
+
     Args:
         max_share: the most n-grams (3 words; 6 characters in scripts without blanks) that may repeat an earlier one.
         max_characters: how often one character may stand in a row, blanks apart.

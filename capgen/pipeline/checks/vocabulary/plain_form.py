@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+import threading
 from collections.abc import Callable, Container
 from functools import lru_cache, reduce
 from operator import or_
@@ -46,17 +47,24 @@ class Plain(NamedTuple):
 class _Lists(dict[str, int]):
     """The bits of the lists that a word is in, found once for each word."""
 
-    tests: list[Callable[[str], bool]]
-
     def __init__(self) -> None:
         super().__init__()
-        self.tests = []
+        self._tests: list[Callable[[str], bool]] = []
+        self._lock = threading.RLock()  # a check may be imported while another thread checks captions
 
     def __missing__(self, word: str) -> int:
-        bits = sum(1 << number for number, test in enumerate(self.tests) if test(word))
-        if len(self) < _MOST_WORDS and len(word) <= _LONGEST_WORD:
-            self[word] = bits
+        with self._lock:
+            bits = sum(1 << number for number, test in enumerate(self._tests) if test(word))
+            if len(self) < _MOST_WORDS and len(word) <= _LONGEST_WORD:
+                self[word] = bits
         return bits
+
+    def add(self, test: Callable[[str], bool]) -> int:
+        """One list more; its bit."""
+        with self._lock:
+            self.clear()
+            self._tests.append(test)
+            return 1 << (len(self._tests) - 1)
 
 
 _lists = _Lists()
@@ -71,10 +79,9 @@ def watch(words: Container[str] | Callable[[str], bool]) -> int:
     Returns:
         The list's bit in ``Plain.lists``; bits may be joined with ``|``.
     """
-    _lists.clear()
+    bit = _lists.add(words if callable(words) else words.__contains__)
     plain.cache_clear()
-    _lists.tests.append(words if callable(words) else words.__contains__)
-    return 1 << (len(_lists.tests) - 1)
+    return bit
 
 
 # Several checks of one caption ask for it, one after the other.
