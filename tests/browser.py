@@ -84,13 +84,21 @@ class Browser:
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
-    def point_at(self, selector):
-        self.evaluate(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center'}})")
-        box = self.evaluate(
-            f"(() => {{ const b = document.querySelector({selector!r}).getBoundingClientRect();"
-            " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
-        )
-        self("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
+    def point_at(self, selector, seconds=10.0):
+        """Put the mouse over an element, again where the page moves under it: pictures load when they are in view."""
+        found = f"document.querySelector({selector!r})"
+        until = time.monotonic() + seconds
+        while True:
+            self.evaluate(f"{found}.scrollIntoView({{block: 'center'}})")
+            box = self.evaluate(
+                f"(() => {{ const b = {found}.getBoundingClientRect();"
+                " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            )
+            self("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
+            if self.evaluate(f"{found}.matches(':hover') || !!{found}.closest('g')?.matches(':hover')"):
+                return
+            assert time.monotonic() < until, f"the mouse is never over {selector}"
+            time.sleep(0.05)
 
     def wait_for(self, expression, seconds=10.0):
         """Until an expression is true."""
