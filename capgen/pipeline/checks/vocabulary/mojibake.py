@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from capgen.pipeline.checks.vocabulary.plain_form import is_plain_sentence
-
 # What Windows-1252 shows for the bytes 0x80 to 0x9f.
 _CP1252 = {byte: bytes((byte,)).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xA0)}
 _TO_BYTE = {character: byte for byte, character in _CP1252.items()} | {chr(byte): byte for byte in range(0x80, 0x100)}
@@ -20,7 +18,7 @@ _LOST = re.compile(
 
 def mojibake(text: str) -> str | None:
     """The first piece of the text that is no text: lost characters, or UTF-8 read as Latin-1 or Windows-1252."""
-    if is_plain_sentence(text) or (text.isascii() and text.isprintable()):
+    if text.isascii() and text.isprintable():
         return None
     lost = _LOST.search(text)
     if lost is not None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -190,7 +190,7 @@ class PhraseBook:
                         return match.group().strip(" .")
         return None
 
-    def _numbers(self, told: Set[str]) -> Sequence[int]:
+    def _numbers(self, told: frozenset[str]) -> Sequence[int]:
         """The phrases that have one of the words, in their order."""
         if len(told) == 1:
             (word,) = told
