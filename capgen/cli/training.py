@@ -13,7 +13,7 @@ from rich.console import Console
 from capgen.dataset.layout import TRAINING_ENTRIES
 from capgen.dataset.lock import exclusive
 from capgen.display import progress_terminal
-from capgen.errors import Interrupted, UserError
+from capgen.errors import Interrupted, UnknownName, UserError
 from capgen.maskcaptioner.settings import TrainSettings, load_train_settings
 from capgen.stop import Stop
 
@@ -103,7 +103,6 @@ def _train(settings: TrainSettings, out: Path, seams: Seams, console: Console, s
     from capgen.maskcaptioner.training import checkpoint
     from capgen.maskcaptioner.training.logs import TrainingProgress
     from capgen.maskcaptioner.training.loop import Data, Trainer, accelerator_of
-    from capgen.maskcaptioner.training.validate import Validation
 
     accelerator = accelerator_of(settings)
     parts = parts_of(settings, settings.data.split, settings.data.limit, seams)
@@ -117,16 +116,31 @@ def _train(settings: TrainSettings, out: Path, seams: Seams, console: Console, s
         if accelerator.is_main_process:
             checkpoint.remove_unfinished(out)
     model = build(settings, census, parts)
-    validate = None
-    if settings.validation.every or settings.validation.final:
-        held_out = parts_of(settings, settings.validation.split, None, seams)
-        validate = Validation(settings.validation, held_out, out, seams.score)
-        validate.check()
+    validate = _validation(settings, out, seams)
     with TrainingProgress(console, settings.steps) as show:
         if accelerator.is_main_process:
             media = ", ".join(f"{n:,} {kind}s" for kind, n in census.media.items())
             show.note(f"{media}, {census.objects:,} objects, {census.captions:,} captions; model {_millions(model)} M")
         Trainer(settings, out, model, Data(parts, census), show, validate, stop).run()
+
+
+def _validation(settings: TrainSettings, out: Path, seams: Seams) -> Any:
+    """What validates on the way; None where nothing is to.
+
+    Raises:
+        UserError: the data has no such split, or it has nothing to validate on.
+    """
+    from capgen.maskcaptioner.training.validate import OTHERWISE, Validation
+
+    if not (settings.validation.every or settings.validation.final):
+        return None
+    try:
+        held_out = parts_of(settings, settings.validation.split, None, seams)
+        validate = Validation(settings.validation, held_out, out, seams.score)
+        validate.check()
+    except UnknownName as error:
+        raise UserError(f"{error.what}, and the training validates on it", f"{error.remedy}; {OTHERWISE}") from None
+    return validate
 
 
 def _millions(model: Any) -> str:

@@ -27,6 +27,12 @@ from capgen.maskcaptioner.inference.track import Track
 from capgen.maskcaptioner.predict import clips, detections
 from capgen.maskcaptioner.settings import ValidationSettings
 
+OTHERWISE = (
+    "choose another with --set validation.split=NAME, or none with "
+    "--set validation.every=0 --set validation.final=false"
+)
+"""What helps where a split cannot be validated on."""
+
 ValidationScorer = Callable[[Path, Path], Mapping[str, float]]
 """Scores by name of (ground truth, predictions), two JSON files."""
 
@@ -53,11 +59,7 @@ class Validation:
             UserError: the split has no media with objects.
         """
         if next(media(self.parts), None) is None:
-            raise UserError(
-                f"split {self.settings.split!r} has nothing to validate on",
-                "choose another with --set validation.split=NAME, or none with --set validation.every=0 "
-                "--set validation.final=false",
-            )
+            raise UserError(f"split {self.settings.split!r} has nothing to validate on", OTHERWISE)
 
     def __call__(self, model: Any, step: int) -> dict[str, float]:
         """The scores at a step.

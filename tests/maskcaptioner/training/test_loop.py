@@ -35,6 +35,14 @@ def undisturbed(home):
     return out, said
 
 
+def test_a_training_whose_data_has_no_split_to_validate_on_says_how_to_choose_another(home, tmp_path):
+    with pytest.raises(UserError) as refused:
+        learn(home, tmp_path / "out", "validation.every=4", "validation.split=test")
+    assert "called 'test', and the training validates on it" in refused.value.what
+    assert "known: " in refused.value.remedy
+    assert "--set validation.split=NAME, or none with --set validation.every=0" in refused.value.remedy
+
+
 def child(home, out, body, **environment):
     script = f"""
 import os, signal, threading, time
