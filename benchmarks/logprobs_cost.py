@@ -56,26 +56,58 @@ async def seconds_of(session: Any, views: list[Any], in_flight: int) -> tuple[fl
     return time.perf_counter() - begun, processor_seconds() - used
 
 
-async def measure(root: Path, requests: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds of each round, by whether log-probabilities were asked for."""
-    from capgen.pipeline.engines.base import EngineContext, build_engine
+async def rounds_of(
+    session: Any, context: Any, views: list[Any], in_flight: int, rounds: int
+) -> dict[str, list[tuple[float, float]]]:
+    """Seconds of each round of a started vLLM session, by whether log-probabilities were asked for."""
     from capgen.pipeline.engines.vllm import VllmSession
+
+    without = VllmSession.over(session.engine, context, logprobs=False)
+    sides = {"with": session, "without": without}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+    for one in sides.values():
+        await seconds_of(one, views, in_flight)
+    for number in range(rounds):
+        order = ("with", "without") if number % 2 else ("without", "with")
+        for name in order:
+            found[name].append(await seconds_of(sides[name], views, in_flight))
+    return found
+
+
+async def measure(root: Path, requests: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """The rounds of the embedded captioner on the CPU."""
+    from capgen.pipeline.engines.base import EngineContext, build_engine
 
     settings, views = settings_over(root), prepared_views(root)[:requests]
     engine = build_engine(settings.engine)
     context = EngineContext(settings.model, settings.sampling, 0)
-    with_them: Any = await engine.start(context)
-    without = VllmSession.over(with_them.engine, context, logprobs=False)
-    sides = {"with": with_them, "without": without}
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
-    for session in sides.values():
-        await seconds_of(session, views, engine.in_flight)
-    for number in range(rounds):
-        order = ("with", "without") if number % 2 else ("without", "with")
-        for name in order:
-            found[name].append(await seconds_of(sides[name], views, engine.in_flight))
-    await with_them.stop()
-    return found
+    session: Any = await engine.start(context)
+    try:
+        return await rounds_of(session, context, views, engine.in_flight, rounds)
+    finally:
+        await session.stop()
+
+
+def rows_and_note(found: dict[str, list[tuple[float, float]]], requests: int) -> tuple[list[dict[str, Any]], str]:
+    """A row for each side's quickest rounds, and what log-probabilities cost in words."""
+    sides = {name: np.asarray(times) for name, times in found.items()}
+    quick = {name: np.quantile(times, 0.1, axis=0) for name, times in sides.items()}
+    rows = [
+        {
+            "log-probabilities": name,
+            "rounds": len(sides[name]),
+            "requests_per_s": round(requests / float(best[0]), 2),
+            "processor_ms_per_request": round(1000 * float(best[1]) / requests, 3),
+        }
+        for name, best in quick.items()
+    ]
+    cost = quick["with"] / quick["without"] - 1
+    ratios = sides["with"] / sides["without"] - 1
+    draws = np.random.default_rng(0).integers(0, len(ratios), (2000, len(ratios)))
+    errors = np.median(ratios[draws], axis=1).std(0)
+    both = zip(cost, np.median(ratios, axis=0), errors, strict=True)
+    clock, processor = (f"{quickest:.1%} (median of pairs {m:.1%}, standard error {e:.1%})" for quickest, m, e in both)
+    return rows, f"cost by the clock {clock}, in processor time {processor}"
 
 
 def main() -> None:
@@ -90,24 +122,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_world(Path(folder), images=max(2, arguments.requests // 4), videos=0, seed=11)
         found = asyncio.run(measure(Path(folder, "lvis"), arguments.requests, arguments.rounds))
-    sides = {name: np.asarray(times) for name, times in found.items()}
-    quick = {name: np.quantile(times, 0.1, axis=0) for name, times in sides.items()}
-    rows = [
-        {
-            "log-probabilities": name,
-            "rounds": len(sides[name]),
-            "requests_per_s": round(arguments.requests / float(best[0]), 2),
-            "processor_ms_per_request": round(1000 * float(best[1]) / arguments.requests, 3),
-        }
-        for name, best in quick.items()
-    ]
-    cost = quick["with"] / quick["without"] - 1
-    ratios = sides["with"] / sides["without"] - 1
-    draws = np.random.default_rng(0).integers(0, len(ratios), (2000, len(ratios)))
-    errors = np.median(ratios[draws], axis=1).std(0)
-    both = zip(cost, np.median(ratios, axis=0), errors, strict=True)
-    clock, processor = (f"{quickest:.1%} (median of pairs {m:.1%}, standard error {e:.1%})" for quickest, m, e in both)
-    note = f"cost by the clock {clock}, in processor time {processor}"
+    rows, note = rows_and_note(found, arguments.requests)
     save("logprobs_cost", rows, note, before)
 
 

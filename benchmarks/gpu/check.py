@@ -1,12 +1,13 @@
 """What a machine with a GPU does: one engine of Qwen3-VL-8B's true size with random weights, in three layouts.
 
-    python -m benchmarks.gpu.check [--objects 500] [--model ID_OR_DIR] [--no-embedded]
+    python -m benchmarks.gpu.check [--objects 500] [--rounds 12] [--model ID_OR_DIR] [--no-embedded] [--set NAME=VALUE]
     python -m benchmarks.gpu.check --tiny --out FOLDER     the same code on a CPU, at tiny size; tells nothing of speed
 
 500 objects of generated photographs of 640 x 480, ten to a picture, are asked through capgen's vllm engine: in the
 default layout (clean picture and close-up), in the paper's, and with one marked picture an object. Each layout has
 pictures of its own, and the requests that warm it up are about further ones, so that nothing is cached before. Weights
-are random (``load_format=dummy``) unless ``--model`` names real ones, so that every answer has 24 tokens. Where there
+are random (``load_format=dummy``) unless ``--model`` names real ones, so that every answer has 24 tokens. The default
+layout's requests are then asked in rounds with and without log-probabilities, caches emptied before each. Where there
 are two GPUs the default layout is asked again with both (tensor parallel). Then the embedded captioner captions a part
 of the sample world, whose truth is known. It takes less than ten minutes; the result is
 benchmarks/results/gpu_check.json.
@@ -25,6 +26,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,9 +35,11 @@ import cv2
 import numpy as np
 
 from benchmarks.common import RESULTS, machine, save
+from benchmarks.logprobs_cost import rounds_of, rows_and_note
 from tests.families.process import environment as environment_with_torchvision
 
 WIDTH, HEIGHT, OBJECTS_A_PICTURE, ANSWER = 640, 480, 10, 24
+REQUESTS_A_ROUND = 240
 LAYOUTS = {"default": "shared-crop_v1", "paper": "paper_v1", "one marked picture": "marked_v1"}
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -71,16 +75,33 @@ def model_folder(folder: Path, *, tiny: bool) -> Path:
     file = folder / "config.json"
     config = json.loads(file.read_text())
     text, vision = config["text_config"], config["vision_config"]
-    text["vocab_size"] = TEXT_SIZE["vocab_size"]  # random answers have tokens that the small tokenizer does not know
+    text["vocab_size"] = TEXT_SIZE["vocab_size"]
+    fill_vocabulary(folder / "tokenizer.json", TEXT_SIZE["vocab_size"])
     if not tiny:
         text.update(TEXT_SIZE)
         vision.update(VISION_SIZE)
+        for part in (config, text, vision):
+            part["dtype"] = "bfloat16"
         for name in ("rope_parameters", "rope_scaling"):
             if name in text:
                 text[name].update(ROPE)
         config["tie_word_embeddings"] = False
     file.write_text(json.dumps(config))
     return folder
+
+
+def fill_vocabulary(file: Path, size: int) -> None:
+    """Give a byte-level tokenizer as many tokens as the model has, of made-up words, so that random answers are text.
+
+    Its special tokens keep their ids; no text is split otherwise than before, since no merge makes the new tokens.
+    """
+    tokenizer = json.loads(file.read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary |= {one["content"]: one["id"] for one in tokenizer["added_tokens"]}
+    for number in range(len(vocabulary), size):
+        letters = "".join(chr(ord("a") + number // 26**place % 26) for place in range(4))
+        vocabulary[f"Ġ{letters}zq"] = number
+    file.write_text(json.dumps(tokenizer))
 
 
 def photographs(root: Path, objects: int, in_each: int = OBJECTS_A_PICTURE, *, seed: int = 3) -> Path:
@@ -149,12 +170,12 @@ def warming(objects: int) -> int:
     return min(60, max(1, objects // 50) * OBJECTS_A_PICTURE)
 
 
-def settings_of(model: str, root: Path, prompt: str, *, tiny: bool, real: bool) -> Any:
+def settings_of(model: str, root: Path, prompt: str, *, tiny: bool, real: bool, chosen: Sequence[str] = ()) -> Any:
     """The settings of a run of ``lvis`` with this model and prompt."""
     from capgen.pipeline.planning.config import load_settings
 
     flags = {"source.root": root, "model.id": model, "prompt.name": prompt, "sampling.max_tokens": ANSWER}
-    chosen = [] if real else ['engine.options.args.load_format="dummy"']
+    chosen = [*chosen, *([] if real else ['engine.options.args.load_format="dummy"'])]
     if tiny:
         chosen += [
             'engine.options.dtype="float32"',
@@ -164,52 +185,85 @@ def settings_of(model: str, root: Path, prompt: str, *, tiny: bool, real: bool) 
     return load_settings("lvis", flags, chosen)
 
 
-async def layouts(model: str, root: Path, gpus: int, names: Sequence[str], *, objects: int, **kind: bool) -> list[Any]:
-    """A row for each layout, asked of one engine.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one engine is asked, in a process of its own: vLLM leaves a GPU when its process ends.
 
     Args:
         root: holds a folder of photographs for each layout.
-        objects: the last so many of them are measured; those before warm the engine up.
+        objects: the last so many of each folder are measured; those before warm the engine up.
+        rounds: pairs of rounds that measure the cost of log-probabilities with the first layout's last requests.
+        chosen: further settings, as ``capgen run --set`` has them.
     """
+
+    model: str
+    root: str
+    gpus: int
+    names: tuple[str, ...]
+    objects: int
+    rounds: int
+    tiny: bool
+    real: bool
+    chosen: tuple[str, ...] = ()
+
+    def settings(self, layout: str) -> Any:
+        """The settings of a run in a layout."""
+        prompt, kind = LAYOUTS[layout], {"tiny": self.tiny, "real": self.real}
+        return settings_of(self.model, Path(self.root, prompt), prompt, chosen=self.chosen, **kind)
+
+
+async def done(work: Work) -> dict[str, Any]:
+    """``rows`` of the layouts and of the rounds, and a ``note`` on what log-probabilities cost."""
     from capgen.pipeline.engines.base import EngineContext, build_engine
+
+    first = work.settings(work.names[0])
+    engine, context = build_engine(first.engine), EngineContext(first.model, first.sampling, work.gpus)
+    begun, note = time.monotonic(), ""
+    session: Any = await engine.start(context)
+    start_s = time.monotonic() - begun
+    rows: list[dict[str, Any]] = []
+    views: list[Any] = []
+    try:
+        for name in work.names:
+            settings = work.settings(name)
+            row, asked = await layout_row(session, settings, engine.in_flight, work.objects)
+            rows.append({"layout": name, "gpus": work.gpus, **row, "start_s": start_s})
+            views = views or asked[-REQUESTS_A_ROUND:]
+        if work.rounds:
+            found = await rounds_of(session, context, views, engine.in_flight, work.rounds)
+            more, note = rows_and_note(found, len(views))
+            rows += [{"layout": work.names[0], "gpus": work.gpus, **row} for row in more]
+    finally:
+        await session.stop()
+    return {"rows": rows, "note": note}
+
+
+async def layout_row(session: Any, settings: Any, in_flight: int, objects: int) -> tuple[dict[str, Any], list[Any]]:
+    """What an engine does with the objects of a layout, and their requests."""
     from capgen.pipeline.estimating.measure import ask_all, real_requests
     from capgen.pipeline.planning.open_source import build_source
 
-    chosen = {name: settings_of(model, root / LAYOUTS[name], LAYOUTS[name], **kind) for name in names}
-    first = next(iter(chosen.values()))
-    engine = build_engine(first.engine)
-    begun = time.monotonic()
-    session: Any = await engine.start(EngineContext(first.model, first.sampling, gpus))
-    start_s, rows = time.monotonic() - begun, []
-    try:
-        for name, settings in chosen.items():
-            spent = time.thread_time()
-            views = real_requests(settings, build_source(settings).scan(), 10**9)
-            render_s = time.thread_time() - spent
-            await ask_all(session, views[:-objects], engine.in_flight)
-            render_s *= objects / len(views)
-            views = views[-objects:]
-            with GpuWatch() as watch:
-                answers, faults, seconds = await ask_all(session, views, engine.in_flight)
-            rows.append(
-                {
-                    "layout": name,
-                    "gpus": gpus,
-                    "objects": len(views),
-                    "answered": len(answers),
-                    "faults": len(faults),
-                    "first_fault": str(faults[0])[:200] if faults else None,
-                    "objects_per_s": len(answers) / seconds,
-                    "prompt_tokens": sum(one.prompt_tokens for one in answers) / max(1, len(answers)),
-                    "cached_tokens": sum(one.cached_tokens for one in answers) / max(1, len(answers)),
-                    "render_share": render_s / seconds,
-                    "start_s": start_s,
-                    **watch.facts(),
-                }
-            )
-    finally:
-        await session.stop()
-    return rows
+    spent = time.thread_time()
+    views = real_requests(settings, build_source(settings).scan(), 10**9)
+    render_s = (time.thread_time() - spent) * objects / len(views)
+    await ask_all(session, views[:-objects], in_flight)
+    views = views[-objects:]
+    with GpuWatch() as watch:
+        answers, faults, seconds = await ask_all(session, views, in_flight)
+    row = {
+        "objects": len(views),
+        "answered": len(answers),
+        "faults": len(faults),
+        "first_fault": str(faults[0])[:200] if faults else None,
+        "objects_per_s": len(answers) / seconds,
+        "prompt_tokens": sum(one.prompt_tokens for one in answers) / max(1, len(answers)),
+        "cached_tokens": sum(one.cached_tokens for one in answers) / max(1, len(answers)),
+        "output_tokens": sum(one.output_tokens for one in answers) / max(1, len(answers)),
+        "confident": sum(one.logprob_min is not None for one in answers),
+        "render_share": render_s / seconds,
+        **watch.facts(),
+    }
+    return row, views
 
 
 def environment() -> dict[str, Any]:
@@ -251,31 +305,47 @@ def embedded(folder: Path, gpus: int, objects: int) -> dict[str, Any]:
     return {name: told for name, told in found.items() if not name.startswith("by_")}
 
 
-def child(arguments: argparse.Namespace, root: Path, model: str, gpus: int, names: Sequence[str]) -> Any:
-    """``layouts`` in a process of its own: vLLM leaves a GPU when its process ends."""
-    work = {"model": model, "root": str(root), "gpus": gpus, "names": list(names), "objects": arguments.objects}
-    kind = {"tiny": arguments.tiny, "real": arguments.model is not None}
-    command = [sys.executable, "-m", "benchmarks.gpu.check", "--work", json.dumps(work | kind)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=_environment())
-    if done.returncode:
-        raise SystemExit(f"the engine did not run:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+def child(work: Work, folder: Path) -> dict[str, Any]:
+    """``done`` in a process of its own, whose output is seen: an engine of this size takes a minute to start."""
+    result = folder / "result.json"
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.gpu.check",
+        "--work",
+        json.dumps(asdict(work)),
+        "--result",
+        str(result),
+    ]
+    if subprocess.run(command, check=False, cwd=REPOSITORY, env=_environment(), stdout=sys.stderr).returncode:
+        raise SystemExit("the engine did not run: its output above says why")
+    found: dict[str, Any] = json.loads(result.read_text())
+    return found
+
+
+def what_was_asked(arguments: argparse.Namespace, cost: str) -> str:
+    """The model and the settings in words, and what log-probabilities cost."""
+    size = "a tiny size: no speed is meant" if arguments.tiny else "Qwen3-VL-8B's size"
+    note = f"random weights of {size}" if arguments.model is None else f"model {arguments.model}"
+    note += f"; settings: {', '.join(arguments.chosen)}" if arguments.chosen else ""
+    return note + (f"; log-probabilities: {cost}" if cost else "")
 
 
 def main() -> None:
     """Measure, print a table, and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=12, help="pairs of rounds with and without log-probabilities")
+    parser.add_argument("--set", dest="chosen", action="append", default=[], help="a setting, as capgen run has it")
     parser.add_argument("--model", help="a real model instead of random weights")
     parser.add_argument("--no-embedded", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="on the CPU, to try this program")
     parser.add_argument("--out", type=Path, help="folder of the result; default with a GPU: benchmarks/results")
     parser.add_argument("--work", help=argparse.SUPPRESS)
+    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
-        work = json.loads(arguments.work)
-        rows = asyncio.run(layouts(**{**work, "root": Path(work["root"])}))
-        print(json.dumps(rows))
+        arguments.result.write_text(json.dumps(asyncio.run(done(Work(**json.loads(arguments.work))))))
         return
     from capgen.pipeline.planning.preflight import local_gpus
 
@@ -292,11 +362,22 @@ def main() -> None:
         for seed, layout in enumerate(LAYOUTS.values(), 3):
             photographs(root / layout, arguments.objects + warming(arguments.objects), seed=seed)
         model = arguments.model or str(model_folder(folder / "model", tiny=arguments.tiny))
-        rows = child(arguments, root, model, min(1, gpus), list(LAYOUTS))
+        work = Work(
+            model=model,
+            root=str(root),
+            gpus=min(1, gpus),
+            names=tuple(LAYOUTS),
+            objects=arguments.objects,
+            rounds=arguments.rounds,
+            tiny=arguments.tiny,
+            real=arguments.model is not None,
+            chosen=tuple(arguments.chosen),
+        )
+        found = child(work, folder)
+        rows = found["rows"]
         if gpus > 1:
-            rows += child(arguments, root, model, 2, ["default"])
-        size = "a tiny size: no speed is meant" if arguments.tiny else "Qwen3-VL-8B's size"
-        note = f"random weights of {size}" if arguments.model is None else f"model {arguments.model}"
+            rows += child(replace(work, gpus=2, names=("default",), rounds=0), folder)["rows"]
+        note = what_was_asked(arguments, found["note"])
         if not arguments.no_embedded:
             told = embedded(folder, min(1, gpus), 20 if arguments.tiny else 400)
             note += f"; embedded captioner: {json.dumps(told)}"

@@ -39,18 +39,23 @@ def test_without_a_gpu_it_says_how_to_try_it_and_nothing_is_published():
 
 @pytest.mark.families
 def test_three_layouts_are_asked_and_their_facts_written(tmp_path):
-    done = check("--tiny", "--objects", "20", "--out", str(tmp_path))
+    done = check("--tiny", "--objects", "20", "--rounds", "2", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads((tmp_path / "gpu_check.json").read_text())
-    assert [row["layout"] for row in found["rows"]] == ["default", "paper", "one marked picture"]
-    for row in found["rows"]:
+    layouts, rounds = found["rows"][:3], found["rows"][3:]
+    assert [row["layout"] for row in layouts] == ["default", "paper", "one marked picture"]
+    assert [row["log-probabilities"] for row in rounds] == ["with", "without"]
+    assert all(row["requests_per_s"] > 0 and row["rounds"] == 2 for row in rounds)
+    assert "; log-probabilities: cost by the clock " in found["note"]
+    for row in layouts:
         assert (row["objects"], row["answered"], row["faults"]) == (20, 20, 0)
         assert row["objects_per_s"] > 0
         assert row["prompt_tokens"] > row["cached_tokens"] >= 0
         assert row["render_share"] > 0
         assert (row["idle_share"], row["memory_gib"]) == (None, None), "there is no GPU to watch"
         assert row["gpus"] == 0
-    default, _, single = found["rows"]
+        assert (row["output_tokens"], row["confident"]) == (24, 20), "made-up words are words"
+    default, _, single = layouts
     assert default["cached_tokens"] > single["cached_tokens"]
     score = json.loads(found["note"].partition("embedded captioner: ")[2].partition("; all of it took ")[0])
     assert score["objects"] > 0

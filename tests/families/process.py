@@ -14,10 +14,13 @@ _TORCHVISION = Path(sys.prefix) / "share" / "torchvision"
 
 
 def environment() -> dict[str, str]:
-    """The environment for processes that need torchvision's Python part, which is kept aside on a CPU machine."""
-    path = [str(REPOSITORY), str(REPOSITORY / "tests" / "shims"), os.environ.get("PYTHONPATH", "")]
-    if _TORCHVISION.is_dir():  # on a GPU machine torchvision is where it always is
-        path.insert(0, str(_TORCHVISION))
+    """The environment for processes that need torchvision's Python part, which is kept aside on a CPU machine.
+
+    On a GPU machine torchvision is where it always is, and has the operators that the shim would declare once more.
+    """
+    path = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    if _TORCHVISION.is_dir():
+        path = [str(_TORCHVISION), path[0], str(REPOSITORY / "tests" / "shims"), path[1]]
     return os.environ | {"PYTHONPATH": os.pathsep.join(path), "HF_HUB_OFFLINE": "1"}
 
 
