@@ -6,17 +6,15 @@ no offset, so that the engine ended with "CPU Generator does not use offset". He
 where nothing that they drew was kept. A request that had drawn tokens, lost its place and is read again gets its first
 numbers once more: it may end otherwise than undisturbed.
 
-**Ranks of tokens with log-probabilities.** vLLM counts them in a compiled kernel, whose call takes longer than the
-count itself where the vocabulary is small, and much longer where other work has the machine's cores.
+**Ranks of tokens with log-probabilities.** vLLM counts for each token how many others were more probable. Nothing here
+reads that, and where the vocabulary is small the count takes as long as the log-probabilities themselves: every rank
+is 0.
 """
 
 from __future__ import annotations
 
 from functools import wraps
 from typing import Any
-
-_SMALL = 1_000_000
-"""Log-probabilities of a step, up to which they are compared without the compiled kernel."""
 
 
 class CpuWorker:
@@ -44,18 +42,16 @@ def _begin_anew() -> None:
     GPUModelRunner._bookkeeping_sync = with_seeds
 
 
-def _count_small_ranks() -> None:
-    """Count ranks among few log-probabilities by plain operations; the numbers are the same."""
+def _leave_ranks_out() -> None:
+    """Have no ranks counted among log-probabilities."""
+    from torch import int64
     from vllm.v1.sample import sampler
 
-    compiled = sampler.batched_count_greater_than
+    def zeros(logprobs: Any, values: Any) -> Any:
+        return values.new_zeros(len(logprobs), dtype=int64)
 
-    @wraps(compiled)
-    def counted(logprobs: Any, values: Any) -> Any:
-        return (logprobs >= values).sum(-1) if logprobs.numel() <= _SMALL else compiled(logprobs, values)
-
-    sampler.batched_count_greater_than = counted
+    sampler.batched_count_greater_than = zeros
 
 
 _begin_anew()
-_count_small_ranks()
+_leave_ranks_out()

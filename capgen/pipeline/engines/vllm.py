@@ -45,8 +45,13 @@ _FAILED = frozenset({"error", "abort"})
 
 _CPU_WORKER = "capgen.pipeline.cpu_worker.CpuWorker"
 """Without it a request with a seed ends vLLM's CPU engine when its prompt does not fit into one step."""
-_SILENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_DO_NOT_TRACK": "1"}
-"""vLLM sends statistics of its use to its makers unless the environment says otherwise; the user's own value stays."""
+_CPU_SCHEDULER = "capgen.pipeline.cpu_scheduler.WholeAnswerScheduler"
+_ONE_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
+"""On the CPU vLLM gives the model a process of its own, so that its threads can be bound to cores, and the engine's
+process spins while it waits. Where no threads are bound and one process has the whole model, both are one."""
+_SILENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_DO_NOT_TRACK": "1", "VLLM_LOGGING_STREAM": "ext://sys.stderr"}
+"""vLLM sends statistics of its use to its makers, and its log to stdout, where ``--json`` writes, unless the
+environment says otherwise; the user's own value stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,10 @@ class Vllm:
         if context.gpus == 0:
             arguments["enforce_eager"] = True
             arguments["worker_extension_cls"] = _CPU_WORKER
+            arguments["scheduler_cls"] = _CPU_SCHEDULER
+            parallel = any(name.endswith("parallel_size") for name in self.args)
+            if os.environ.get("VLLM_CPU_OMP_THREADS_BIND") == "nobind" and not parallel:
+                arguments["distributed_executor_backend"] = _ONE_PROCESS
         given = {key: value for key, value in (arguments | self.args).items() if value is not None}
         # None keeps every block of layers with a sliding window or a state. vLLM keeps only ends of prompts and what
         # two prompts were seen to share, so that the second object of a picture would find nothing.
