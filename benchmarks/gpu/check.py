@@ -204,7 +204,7 @@ class Work:
     rounds: int
     tiny: bool
     real: bool
-    chosen: tuple[str, ...] = ()
+    chosen: tuple[str, ...]
 
     def settings(self, layout: str) -> Any:
         """The settings of a run in a layout."""
@@ -212,7 +212,7 @@ class Work:
         return settings_of(self.model, Path(self.root, prompt), prompt, chosen=self.chosen, **kind)
 
 
-async def done(work: Work) -> dict[str, Any]:
+async def measure(work: Work) -> dict[str, Any]:
     """``rows`` of the layouts and of the rounds, and a ``note`` on what log-probabilities cost."""
     from capgen.pipeline.engines.base import EngineContext, build_engine
 
@@ -306,7 +306,7 @@ def embedded(folder: Path, gpus: int, objects: int) -> dict[str, Any]:
 
 
 def child(work: Work, folder: Path) -> dict[str, Any]:
-    """``done`` in a process of its own, whose output is seen: an engine of this size takes a minute to start."""
+    """``measure`` in a process of its own, whose output is seen: an engine of this size takes a minute to start."""
     result = folder / "result.json"
     command = [
         sys.executable,
@@ -345,7 +345,7 @@ def main() -> None:
     parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
-        arguments.result.write_text(json.dumps(asyncio.run(done(Work(**json.loads(arguments.work))))))
+        arguments.result.write_text(json.dumps(asyncio.run(measure(Work(**json.loads(arguments.work))))))
         return
     from capgen.pipeline.planning.preflight import local_gpus
 

@@ -130,7 +130,7 @@ def _validation(settings: TrainSettings, out: Path, seams: Seams) -> Any:
     Raises:
         UserError: the data has no such split, or it has nothing to validate on.
     """
-    from capgen.maskcaptioner.training.validate import OTHERWISE, Validation
+    from capgen.maskcaptioner.training.validate import SPLIT_REMEDY, Validation
 
     if not (settings.validation.every or settings.validation.final):
         return None
@@ -139,7 +139,7 @@ def _validation(settings: TrainSettings, out: Path, seams: Seams) -> Any:
         validate = Validation(settings.validation, held_out, out, seams.score)
         validate.check()
     except UnknownName as error:
-        raise UserError(f"{error.what}, and the training validates on it", f"{error.remedy}; {OTHERWISE}") from None
+        raise UserError(f"{error.what}, and the training validates on it", f"{error.remedy}; {SPLIT_REMEDY}") from None
     return validate
 
 

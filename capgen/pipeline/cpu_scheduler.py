@@ -33,7 +33,7 @@ class WholeAnswerScheduler(Scheduler):  # type: ignore[misc]  # vLLM's types are
         return found
 
     def finish_requests(self, request_ids: str | Iterable[str] | None, *arguments: Any, **named: Any) -> list[Any]:
-        """Forget what waits of requests that are given up; those that end by a fault are told of with what waits."""
+        """Forget what waits of requests that are aborted or end by an error."""
         ended: list[Any] = super().finish_requests(request_ids, *arguments, **named)
         for request in ended:
             self._waiting.pop(request.request_id, None)

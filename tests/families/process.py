@@ -18,9 +18,8 @@ def environment() -> dict[str, str]:
 
     On a GPU machine torchvision is where it always is, and has the operators that the shim would declare once more.
     """
-    path = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
-    if _TORCHVISION.is_dir():
-        path = [str(_TORCHVISION), path[0], str(REPOSITORY / "tests" / "shims"), path[1]]
+    kept_aside = [str(_TORCHVISION), str(REPOSITORY / "tests" / "shims")] if _TORCHVISION.is_dir() else []
+    path = [*kept_aside, str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
     return os.environ | {"PYTHONPATH": os.pathsep.join(path), "HF_HUB_OFFLINE": "1"}
 
 

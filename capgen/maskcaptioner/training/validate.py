@@ -27,7 +27,7 @@ from capgen.maskcaptioner.inference.track import Track
 from capgen.maskcaptioner.predict import clips, detections
 from capgen.maskcaptioner.settings import ValidationSettings
 
-OTHERWISE = (
+SPLIT_REMEDY = (
     "choose another with --set validation.split=NAME, or none with "
     "--set validation.every=0 --set validation.final=false"
 )
@@ -59,7 +59,7 @@ class Validation:
             UserError: the split has no media with objects.
         """
         if next(media(self.parts), None) is None:
-            raise UserError(f"split {self.settings.split!r} has nothing to validate on", OTHERWISE)
+            raise UserError(f"split {self.settings.split!r} has nothing to validate on", SPLIT_REMEDY)
 
     def __call__(self, model: Any, step: int) -> dict[str, float]:
         """The scores at a step.
